@@ -1,0 +1,7 @@
+//! Every function of Equilibrium in one process.
+
+pub mod feed;
+pub mod input;
+pub mod pipeline;
+pub mod replay;
+pub mod rows;

@@ -1,0 +1,176 @@
+//! `equilibrium replay`: a file of events through the same handlers, in event time, as fast as it goes.
+
+use std::fs::{self, File};
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use equilibrium_app::book::{Bounds, PolicyBook};
+use equilibrium_domain::event;
+use equilibrium_domain::id::LaneCount;
+use equilibrium_domain::policy::{Fault, Policy};
+use indicatif::{ProgressBar, ProgressStyle};
+use thiserror::Error;
+
+use crate::feed::Feed;
+use crate::input::{Blocks, Lines};
+use crate::pipeline::Pipeline;
+use crate::rows::RowWriter;
+
+/// What to replay, and where to.
+#[derive(Debug)]
+pub struct Replay {
+    /// Events, NDJSON, plain or gzip.
+    pub events: PathBuf,
+    /// Where the ticks go.
+    pub out: PathBuf,
+    /// Policies; without, any city is taken.
+    pub city: Option<PathBuf>,
+    /// Lanes of the log.
+    pub lanes: LaneCount,
+}
+
+/// What a replay came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Lines that are not blank.
+    pub events: u64,
+    /// Lines refused.
+    pub refused: u64,
+    /// Events that were late.
+    pub late: u64,
+    /// Pairs of city and tick with at least one row.
+    pub ticks: u64,
+}
+
+/// Why a replay did not come to its end.
+#[derive(Debug, Error)]
+pub enum ReplayError {
+    /// A file that was named cannot be opened.
+    #[error("{}: {cause}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// A policy has faults.
+    #[error("{}: {}", path.display(), list(faults))]
+    Policy {
+        /// The file.
+        path: PathBuf,
+        /// Every fault.
+        faults: Vec<Fault>,
+    },
+    /// Reading failed midway.
+    #[error("{}: reading failed: {cause}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// Writing failed midway.
+    #[error("{}: writing failed: {cause}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+}
+
+impl ReplayError {
+    /// The exit status of CONTRACT §4.
+    #[must_use]
+    pub fn status(&self) -> u8 {
+        match self {
+            Self::Unusable { .. } | Self::Policy { .. } => 2,
+            Self::Read { .. } | Self::Write { .. } => 1,
+        }
+    }
+}
+
+fn list(faults: &[Fault]) -> String {
+    let faults: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
+    faults.concat()
+}
+
+impl Replay {
+    /// Replays; refused lines go to `refusals`, one a line.
+    ///
+    /// # Errors
+    /// [`ReplayError`].
+    ///
+    /// # Panics
+    /// Never: the mappings' settings are within their bounds.
+    pub async fn run(&self, refusals: &mut impl Write) -> Result<Summary, ReplayError> {
+        let book = match &self.city {
+            Some(path) => PolicyBook::of(read_policies(path)?, Bounds::default()),
+            None => PolicyBook::open(Bounds::default()),
+        };
+        let book = Arc::new(book);
+        let unusable = |path: &Path| {
+            let path = path.to_owned();
+            |cause| ReplayError::Unusable { path, cause }
+        };
+        let blocks = Blocks::open(&self.events).map_err(unusable(&self.events))?;
+        let rows = RowWriter::new(File::create(&self.out).map_err(unusable(&self.out))?);
+        let mut pipeline =
+            Pipeline::new(self.lanes, &book, rows).expect("the settings are within their bounds");
+        let mut feed = Feed::new(pipeline.event_log(), self.lanes, book);
+        let mut summary = Summary { events: 0, refused: 0, late: 0, ticks: 0 };
+        let mut lines = Lines::default();
+        let mut number = 0_u64;
+        let mut take = |line: &[u8]| {
+            number += 1;
+            if event::is_blank(line) && line.len() <= event::EVENT_BYTES {
+                return Ok(());
+            }
+            summary.events += 1;
+            let Err(refusal) = feed.line(line) else { return Ok(()) };
+            summary.refused += 1;
+            writeln!(refusals, "line {number}: {}: {refusal}", refusal.code())
+        };
+        // A failure to complain is no failure to replay.
+        let mut complained = Ok(());
+        let progress = progress(blocks.file_bytes);
+        for block in blocks {
+            let block = block.map_err(|cause| ReplayError::Read { path: self.events.clone(), cause })?;
+            lines.cut(&block.bytes, |line| complained = take(line));
+            pipeline.run().await;
+            progress.set_position(block.read_bytes);
+            if pipeline.ticks().has_failed() {
+                break;
+            }
+        }
+        lines.end(|line| complained = take(line));
+        drop(complained);
+        feed.end();
+        pipeline.run().await;
+        progress.finish_and_clear();
+        summary.late = pipeline.counted().late;
+        let ended = pipeline.ticks().end();
+        summary.ticks = ended.map_err(|cause| ReplayError::Write { path: self.out.clone(), cause })?;
+        Ok(summary)
+    }
+}
+
+/// Reads a city file: one policy, or an array of them.
+///
+/// # Errors
+/// [`ReplayError::Unusable`] and [`ReplayError::Policy`].
+pub fn read_policies(path: &Path) -> Result<Vec<Policy>, ReplayError> {
+    let text =
+        fs::read_to_string(path).map_err(|cause| ReplayError::Unusable { path: path.to_owned(), cause })?;
+    Policy::list_from_json(&text).map_err(|faults| ReplayError::Policy { path: path.to_owned(), faults })
+}
+
+/// A bar on a terminal, nothing elsewhere.
+fn progress(bytes: u64) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:40} {percent:>3} % {bytes}/{total_bytes} {bytes_per_sec}");
+    ProgressBar::new(bytes).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}

@@ -1,0 +1,80 @@
+//! The policies in force, as counting and pricing look them up.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use equilibrium_domain::id::CityId;
+use equilibrium_domain::market::Terms;
+use equilibrium_domain::policy::Policy;
+use equilibrium_domain::rules::Rules;
+use hashbrown::HashMap;
+
+/// What bounds a city beyond its policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// How long a tick waits for its last lane, in milliseconds (CONTRACT §3).
+    pub max_hold_ms: i64,
+    /// Drivers, and riders, of a city that one lane holds at most.
+    pub most_entities: u32,
+}
+
+impl Default for Bounds {
+    /// Ten seconds (CONTRACT §3), and 2²⁰ entities: 32 MB of state, of the 1.7 GB of a function with one
+    /// core to itself.
+    fn default() -> Self {
+        Self { max_hold_ms: 10_000, most_entities: 1 << 20 }
+    }
+}
+
+/// What counting and pricing follow in one city.
+#[derive(Clone, Debug)]
+pub struct CityBook {
+    /// For counting.
+    pub rules: Arc<Rules>,
+    /// For pricing.
+    pub terms: Arc<Terms>,
+}
+
+/// The policies in force.
+#[derive(Debug)]
+pub struct PolicyBook {
+    bounds: Bounds,
+    cities: HashMap<CityId, CityBook>,
+    /// Cities that nobody defined, where any is taken.
+    open: Option<Mutex<HashMap<CityId, CityBook>>>,
+}
+
+impl PolicyBook {
+    /// The cities of these policies, and no others.
+    #[must_use]
+    pub fn of(policies: Vec<Policy>, bounds: Bounds) -> Self {
+        let cities = policies.into_iter().map(|policy| (policy.city.clone(), city_book(policy, bounds)));
+        Self { bounds, cities: cities.collect(), open: None }
+    }
+
+    /// Any city, with the defaults of CONTRACT §3.
+    #[must_use]
+    pub fn open(bounds: Bounds) -> Self {
+        Self { bounds, cities: HashMap::new(), open: Some(Mutex::default()) }
+    }
+
+    /// What holds in `city`; `None` where nobody defines it.
+    #[must_use]
+    pub fn city(&self, city: &str) -> Option<CityBook> {
+        if let Some(book) = self.cities.get(city) {
+            return Some(book.clone());
+        }
+        let mut open = self.open.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(book) = open.get(city) {
+            return Some(book.clone());
+        }
+        let city = CityId::new(city)?;
+        let book = city_book(Policy::open_city(&city), self.bounds);
+        open.insert(city, book.clone());
+        Some(book)
+    }
+}
+
+fn city_book(policy: Policy, bounds: Bounds) -> CityBook {
+    let rules = Arc::new(Rules::of(&policy, bounds.most_entities));
+    CityBook { rules, terms: Arc::new(Terms { policy, max_hold_ms: bounds.max_hold_ms }) }
+}

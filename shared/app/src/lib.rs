@@ -1,0 +1,10 @@
+//! Use cases of the market, the ports they need, and adapters of these in memory.
+
+pub mod batch;
+pub mod book;
+pub mod contract;
+pub mod counting;
+pub mod delivery;
+pub mod memory;
+pub mod ports;
+pub mod pricing;

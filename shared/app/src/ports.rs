@@ -1,0 +1,136 @@
+//! What the use cases need of the outside.
+
+use std::fmt;
+use std::future::Future;
+
+use equilibrium_domain::id::{CityId, Lane};
+use equilibrium_domain::map::{ClosedTick, MapHead};
+use thiserror::Error;
+
+/// A checkpoint log: a lane's, or a city's.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LogName {
+    /// What a lane counted.
+    Lane(Lane),
+    /// What a city was priced at.
+    City(CityId),
+}
+
+impl fmt::Display for LogName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lane(lane) => write!(f, "lane/{lane}"),
+            Self::City(city) => write!(f, "city/{city}"),
+        }
+    }
+}
+
+/// A store or stream did not do what was asked, or nobody can say whether it did: asking again later is
+/// all there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the store cannot be reached or did not answer")]
+pub struct Unavailable;
+
+/// Why an entry was not appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum AppendError {
+    /// Another writer has written this entry: load what it wrote and begin again.
+    #[error("another writer was faster")]
+    Taken,
+    /// Nobody can say whether the entry was written: load to find out.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Where state survives its function instance: a log per lane and per city, appended to by condition.
+///
+/// Entries are numbered from 0 and kept at least as long as the stream keeps records, never under a day.
+pub trait CheckpointLog: Send + Sync {
+    /// The newest entry that holds a snapshot, or the very first, and all that follow, in order; none
+    /// where the log is empty.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    fn load(&self, log: &LogName) -> impl Future<Output = Result<Vec<Vec<u8>>, Unavailable>> + Send;
+
+    /// Writes entry `number` if no entry of that number exists. `snapshot` tells that it holds one.
+    ///
+    /// # Errors
+    /// [`AppendError`].
+    fn append(
+        &self,
+        log: &LogName,
+        number: u64,
+        entry: &[u8],
+        snapshot: bool,
+    ) -> impl Future<Output = Result<(), AppendError>> + Send;
+}
+
+/// Where lanes send what they counted.
+pub trait CountsStream: Send + Sync {
+    /// Sends a record to all that price the cities of `group`; of one lane, in the order of the calls.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: the record may or may not have been sent.
+    fn send(&self, group: u32, record: Vec<u8>) -> impl Future<Output = Result<(), Unavailable>> + Send;
+}
+
+/// Where a city's map is kept: chunks that never change, and a head that names them.
+pub trait MapStore: Send + Sync {
+    /// Saves a chunk of the city's map under its name.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    fn save_chunk(
+        &self,
+        city: &CityId,
+        parent: u64,
+        version: u64,
+        chunk: &[u8],
+    ) -> impl Future<Output = Result<(), Unavailable>> + Send;
+
+    /// Saves the head if the one there is of a lower version; one of this or a higher version stays.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    fn save_head(&self, head: &MapHead) -> impl Future<Output = Result<(), Unavailable>> + Send;
+
+    /// The head, if the city has one.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    fn head(&self, city: &CityId) -> impl Future<Output = Result<Option<MapHead>, Unavailable>> + Send;
+
+    /// A chunk that a head names, unless it has been outlived.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    fn chunk(
+        &self,
+        city: &CityId,
+        parent: u64,
+        version: u64,
+    ) -> impl Future<Output = Result<Option<Vec<u8>>, Unavailable>> + Send;
+}
+
+/// Where subscribers and analytics hear of changed multipliers.
+pub trait ChangeStream: Send + Sync {
+    /// Sends one tick's changes of a city ([`equilibrium_domain::map::TickChanges`], encoded).
+    ///
+    /// # Errors
+    /// [`Unavailable`]: the record may or may not have been sent.
+    fn send(&self, city: &CityId, record: Vec<u8>) -> impl Future<Output = Result<(), Unavailable>> + Send;
+}
+
+/// Where every closed tick's rows go.
+pub trait TickLog: Send + Sync {
+    /// Records ticks of a city, in order. The same may come again, and is the same then.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    fn record(
+        &self,
+        map: &MapHead,
+        ticks: &[ClosedTick],
+    ) -> impl Future<Output = Result<(), Unavailable>> + Send;
+}

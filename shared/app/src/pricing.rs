@@ -1,0 +1,266 @@
+//! Prices the cities: the walk of a batch from the counts to the maps (HOUSE, "surge").
+
+use std::collections::BTreeMap;
+
+use equilibrium_domain::id::{CityId, Lane, LaneCount};
+use equilibrium_domain::map::{ClosedTick, MapHead, TickChanges};
+use equilibrium_domain::market::{Market, Output};
+use equilibrium_domain::report::{self, CitySection};
+use equilibrium_domain::sequence::Sequence;
+use equilibrium_domain::wire::Corrupt;
+use futures_util::future::join_all;
+
+use crate::batch::{Batch, Record};
+use crate::book::PolicyBook;
+use crate::delivery::{Held, Memory};
+use crate::ports::{AppendError, ChangeStream, CheckpointLog, LogName, MapStore, TickLog, Unavailable};
+
+/// Where a pricer keeps and sends what it makes.
+#[derive(Clone, Debug)]
+pub struct Outlets<C, M, K, H, T> {
+    /// The cities' checkpoint logs.
+    pub checkpoints: C,
+    /// The maps' truth.
+    pub maps: M,
+    /// Their copy, near the readers.
+    pub cache: K,
+    /// Changed multipliers.
+    pub changes: H,
+    /// Closed ticks.
+    pub ticks: T,
+}
+
+/// Prices the cities whose counts it is handed.
+#[derive(Debug)]
+pub struct Pricer<C, M, K, H, T> {
+    lanes: LaneCount,
+    outlets: Outlets<C, M, K, H, T>,
+    memory: Memory<CityId, Market>,
+}
+
+/// What a batch came to, for metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Ticks closed.
+    pub ticks: u64,
+    /// Ticks closed before every lane had reported them.
+    pub incomplete_ticks: u64,
+    /// Multipliers that changed.
+    pub changes: u64,
+    /// Records, or a city's part of one, that hold no counts.
+    pub malformed: u64,
+    /// Parts of records that tell of a city nobody defines.
+    pub unknown_city: u64,
+    /// A city's part of a record, held already.
+    pub skipped: u64,
+    /// Races lost to another instance.
+    pub races_lost: u64,
+    /// Maps that were saved but not copied to the cache.
+    pub uncached: u64,
+    /// Entries that a city's log held and nobody can read, by the city.
+    pub corrupt: Vec<(CityId, Corrupt)>,
+}
+
+/// What a batch came to.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The first record of each city that failed: from there on the batch must come again.
+    pub failed: Vec<Sequence>,
+    /// What was done.
+    pub tally: Tally,
+}
+
+/// One city's part of a record.
+struct Part<'a> {
+    record: Record<'a>,
+    lane: Lane,
+    section: CitySection<'a>,
+}
+
+impl<C, M, K, H, T> Pricer<C, M, K, H, T>
+where
+    C: CheckpointLog,
+    M: MapStore,
+    K: MapStore,
+    H: ChangeStream,
+    T: TickLog,
+{
+    /// A pricer that remembers nothing yet.
+    pub fn new(lanes: LaneCount, outlets: Outlets<C, M, K, H, T>) -> Self {
+        Self { lanes, outlets, memory: Memory::default() }
+    }
+
+    /// Where closed ticks go.
+    pub fn ticks(&self) -> &T {
+        &self.outlets.ticks
+    }
+
+    /// Takes in a batch of one shard. Cities fail alone: what others were priced at is kept.
+    pub async fn price(&self, batch: &Batch, book: &PolicyBook, now: i64) -> Outcome {
+        let mut tally = Tally::default();
+        let mut cities: BTreeMap<CityId, Vec<Part<'_>>> = BTreeMap::new();
+        for record in batch.iter() {
+            let Ok(counts) = report::open(record.data, self.lanes) else {
+                tally.malformed += 1;
+                continue;
+            };
+            for section in counts.cities {
+                let part = Part { record, lane: counts.lane, section };
+                cities.entry(part.section.city.clone()).or_default().push(part);
+            }
+        }
+        let runs = cities.into_iter().map(|(city, parts)| async move {
+            let run = self.run_city(&city, &parts, book, now).await;
+            (parts[0].record.sequence, run)
+        });
+        let mut failed = Vec::new();
+        for (first, (run, outcome)) in join_all(runs).await {
+            tally.add(run);
+            if outcome.is_err() {
+                failed.push(first.clone());
+            }
+        }
+        Outcome { failed, tally }
+    }
+
+    async fn run_city(
+        &self,
+        city: &CityId,
+        parts: &[Part<'_>],
+        book: &PolicyBook,
+        now: i64,
+    ) -> (Tally, Result<(), Unavailable>) {
+        let mut races_lost = 0;
+        loop {
+            let mut tally = Tally { races_lost, ..Tally::default() };
+            let Some(book) = book.city(city.as_str()) else {
+                tally.unknown_city = parts.len() as u64;
+                return (tally, Ok(()));
+            };
+            let mut held = match self.hold(city, &book, now, &mut tally).await {
+                Ok(held) => held,
+                Err(unavailable) => return (tally, Err(unavailable)),
+            };
+            if held.owes
+                && let Err(unavailable) = self.deliver(&mut held, &mut tally).await
+            {
+                return (tally, Err(unavailable));
+            }
+            if held.is_snapshot_due(now) {
+                held.state.ask_for_snapshot();
+            }
+            let market = &mut held.state;
+            let new = parts.iter().filter(|part| !market.holds(part.record.sequence));
+            let new: Vec<&Part<'_>> = new.collect();
+            tally.skipped = (parts.len() - new.len()) as u64;
+            let Some(last) = new.last() else {
+                self.memory.keep(city.clone(), held);
+                return (tally, Ok(()));
+            };
+            let snapshot = market.begin();
+            market.adopt(&book.terms);
+            for part in &new {
+                if market.absorb(part.lane, &part.section, part.record.arrival).is_err() {
+                    tally.malformed += 1;
+                }
+            }
+            let entry = market.entry(snapshot.as_deref(), last.record.sequence);
+            let number = market.next_entry() - 1;
+            let name = LogName::City(city.clone());
+            match self.outlets.checkpoints.append(&name, number, &entry, snapshot.is_some()).await {
+                Ok(()) => {}
+                // What is in memory is not what is stored: it is dropped, and loaded anew.
+                Err(AppendError::Taken) => {
+                    races_lost += 1;
+                    continue;
+                }
+                Err(AppendError::Unavailable(unavailable)) => return (tally, Err(unavailable)),
+            }
+            held.written(now, snapshot.is_some());
+            if let Err(unavailable) = self.deliver(&mut held, &mut tally).await {
+                return (tally, Err(unavailable));
+            }
+            self.memory.keep(city.clone(), held);
+            return (tally, Ok(()));
+        }
+    }
+
+    /// The market from memory, or from its log; of that nobody knows whether all it owes was delivered.
+    async fn hold(
+        &self,
+        city: &CityId,
+        book: &crate::book::CityBook,
+        now: i64,
+        tally: &mut Tally,
+    ) -> Result<Held<Market>, Unavailable> {
+        if let Some(held) = self.memory.take(city, now) {
+            return Ok(held);
+        }
+        let entries = self.outlets.checkpoints.load(&LogName::City(city.clone())).await?;
+        match Market::load(city, self.lanes, entries.iter().map(Vec::as_slice)) {
+            Ok(Some(market)) => Ok(Held::loaded(market, now)),
+            Ok(None) => {
+                let market = Market::new(city.clone(), self.lanes, book.terms.clone());
+                Ok(Held::loaded(market, now))
+            }
+            Err(corrupt) => {
+                tally.corrupt.push((city.clone(), corrupt));
+                Err(Unavailable)
+            }
+        }
+    }
+
+    /// Saves and sends what the newest entry owes: the truth before its copy, the head behind its
+    /// chunks. A copy that fails is counted and made good by the next.
+    async fn deliver(&self, held: &mut Held<Market>, tally: &mut Tally) -> Result<(), Unavailable> {
+        if let Some(output) = held.state.take_output() {
+            save(&self.outlets.maps, &output).await?;
+            if save(&self.outlets.cache, &output).await.is_err() {
+                tally.uncached += 1;
+            }
+            self.outlets.ticks.record(&output.map, &output.ticks).await?;
+            for tick in output.ticks.iter().filter(|tick| !tick.changes.is_empty()) {
+                self.outlets.changes.send(&output.map.city, changes(&output.map, tick)).await?;
+            }
+            tally.count(&output);
+        }
+        held.owes = false;
+        Ok(())
+    }
+}
+
+async fn save(maps: &impl MapStore, output: &Output) -> Result<(), Unavailable> {
+    let city = &output.map.city;
+    let chunks = output.chunks.iter();
+    let saves = chunks.map(|(parent, version, chunk)| maps.save_chunk(city, *parent, *version, chunk));
+    join_all(saves).await.into_iter().collect::<Result<(), _>>()?;
+    maps.save_head(&output.map).await
+}
+
+fn changes(map: &MapHead, tick: &ClosedTick) -> Vec<u8> {
+    let ClosedTick { at, version, changes, .. } = tick.clone();
+    let (city, products) = (map.city.clone(), map.products.clone());
+    TickChanges { city, at, version, products, changes }.encode()
+}
+
+impl Tally {
+    fn count(&mut self, output: &Output) {
+        self.ticks += output.ticks.len() as u64;
+        let incomplete = output.ticks.iter().filter(|tick| tick.heard < output.map.lanes);
+        self.incomplete_ticks += incomplete.count() as u64;
+        self.changes += output.ticks.iter().map(|tick| tick.changes.len() as u64).sum::<u64>();
+    }
+
+    /// Adds what another batch came to.
+    pub fn add(&mut self, other: Self) {
+        self.ticks += other.ticks;
+        self.incomplete_ticks += other.incomplete_ticks;
+        self.changes += other.changes;
+        self.malformed += other.malformed;
+        self.unknown_city += other.unknown_city;
+        self.skipped += other.skipped;
+        self.races_lost += other.races_lost;
+        self.uncached += other.uncached;
+        self.corrupt.extend(other.corrupt);
+    }
+}

@@ -1,0 +1,162 @@
+//! The city's clock: its watermark, kept by whoever feeds the log and told to every lane.
+
+use hashbrown::HashMap;
+
+use crate::id::{CityId, Lane, LaneCount};
+use crate::time::{tick_at_or_after, tick_at_or_before};
+use crate::wire::{self, Corrupt, Kind, put_bytes, put_number, put_signed};
+
+/// How far a city's time has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CityClock {
+    /// The greatest counted time less the city's lateness, in milliseconds since the epoch.
+    pub watermark: i64,
+    /// The city's first tick: the first at or after the time of its first event.
+    pub first_tick: i64,
+}
+
+/// Writes the record that tells `lane` the clocks of `cities`: an envelope of its own, so that no
+/// user's event can pose as one.
+pub fn write<'a>(
+    lane: Lane,
+    lanes: LaneCount,
+    cities: impl IntoIterator<Item = (&'a CityId, CityClock)>,
+) -> Vec<u8> {
+    let mut out = Vec::with_capacity(48);
+    wire::begin(&mut out, Kind::Clock);
+    put_number(&mut out, u64::from(lane.0));
+    put_number(&mut out, u64::from(lanes.get()));
+    for (city, clock) in cities {
+        put_bytes(&mut out, city.as_str().as_bytes());
+        put_signed(&mut out, clock.watermark);
+        put_signed(&mut out, clock.first_tick);
+    }
+    wire::seal(&mut out);
+    out
+}
+
+/// Reads a clock record: its lane, and the cities it names.
+///
+/// # Errors
+/// [`Corrupt`] where it is none, or one of a stream with another number of lanes.
+pub fn read(record: &[u8], lanes: LaneCount) -> Result<(Lane, Vec<(CityId, CityClock)>), Corrupt> {
+    let mut input = wire::open(record, Kind::Clock)?;
+    let lane = input.number("a lane")?;
+    if input.number("a lane count")? != u64::from(lanes.get()) || lane >= u64::from(lanes.get()) {
+        return Err(input.nonsense("a lane of another stream"));
+    }
+    let lane = Lane(u16::try_from(lane).map_err(|_| input.nonsense("a lane"))?);
+    let mut cities = Vec::new();
+    while !input.is_done() {
+        let city = CityId::new(input.text("a city")?).ok_or(input.nonsense("a city"))?;
+        let watermark = input.instant("a watermark")?;
+        let first_tick = input.instant("a first tick")?;
+        cities.push((city, CityClock { watermark, first_tick }));
+    }
+    Ok((lane, cities))
+}
+
+/// The watermarks of the cities that one feeder feeds.
+#[derive(Debug, Default)]
+pub struct Watermarks {
+    cities: HashMap<CityId, Fed>,
+}
+
+#[derive(Debug)]
+struct Fed {
+    greatest: i64,
+    first_tick: i64,
+    /// The newest tick that lanes were told of.
+    told: Option<i64>,
+}
+
+impl Watermarks {
+    /// Takes note of an event of `city` at `time`; the city's clock where it must be told right behind
+    /// this event, because the watermark has reached a tick.
+    ///
+    /// An event of this or any other city that brings nothing new costs one look-up.
+    pub fn observe(&mut self, city: &CityId, time: i64, tick_ms: i64, lateness_ms: i64) -> Option<CityClock> {
+        let Some(fed) = self.cities.get_mut(city) else {
+            let first_tick = tick_at_or_after(time, tick_ms);
+            self.cities.insert(city.clone(), Fed { greatest: time, first_tick, told: None });
+            return self.due(city, tick_ms, lateness_ms);
+        };
+        if time <= fed.greatest {
+            return None;
+        }
+        fed.greatest = time;
+        self.due(city, tick_ms, lateness_ms)
+    }
+
+    fn due(&mut self, city: &CityId, tick_ms: i64, lateness_ms: i64) -> Option<CityClock> {
+        let fed = self.cities.get_mut(city)?;
+        let watermark = fed.greatest - lateness_ms;
+        let reached = tick_at_or_before(watermark, tick_ms);
+        if reached < fed.first_tick || fed.told.is_some_and(|told| reached <= told) {
+            return None;
+        }
+        fed.told = Some(reached);
+        Some(CityClock { watermark, first_tick: fed.first_tick })
+    }
+
+    /// Every city's clock at the end of all events: its watermark is its greatest time.
+    pub fn at_end(&self) -> impl Iterator<Item = (&CityId, CityClock)> {
+        self.cities
+            .iter()
+            .map(|(city, fed)| (city, CityClock { watermark: fed.greatest, first_tick: fed.first_tick }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nyc() -> CityId {
+        CityId::new("nyc").unwrap()
+    }
+
+    #[test]
+    fn a_clock_record_reads_back() {
+        let lanes = LaneCount::new(64).unwrap();
+        let clock = CityClock { watermark: 1_772_000_000_123, first_tick: -5000 };
+        let bytes = write(Lane(63), lanes, [(&nyc(), clock)]);
+        assert_eq!(read(&bytes, lanes), Ok((Lane(63), vec![(nyc(), clock)])));
+        assert!(read(&bytes, LaneCount::ONE).is_err());
+        assert!(read(&bytes[..bytes.len() - 1], lanes).is_err());
+        assert!(read(&write(Lane(64), lanes, []), lanes).is_err());
+        assert_eq!(read(&write(Lane(0), lanes, []), lanes), Ok((Lane(0), vec![])));
+    }
+
+    #[test]
+    fn lanes_are_told_once_for_each_tick_reached() {
+        let mut clocks = Watermarks::default();
+        let mut at = |time| clocks.observe(&nyc(), time, 5000, 5000).map(|clock| clock.watermark);
+        assert_eq!(at(31_926), None);
+        assert_eq!(at(39_999), None);
+        assert_eq!(at(26_000), None);
+        assert_eq!(at(40_000), Some(35_000));
+        assert_eq!(at(40_000), None);
+        assert_eq!(at(44_999), None);
+        assert_eq!(at(60_001), Some(55_001));
+        assert_eq!(at(45_000), None);
+        let (_, end) = clocks.at_end().next().unwrap();
+        assert_eq!(end, CityClock { watermark: 60_001, first_tick: 35_000 });
+    }
+
+    #[test]
+    fn without_lateness_the_first_event_may_reach_its_own_tick() {
+        let mut clocks = Watermarks::default();
+        let clock = clocks.observe(&nyc(), 35_000, 5000, 0).unwrap();
+        assert_eq!(clock, CityClock { watermark: 35_000, first_tick: 35_000 });
+    }
+
+    #[test]
+    fn every_city_has_its_own_clock() {
+        let mut clocks = Watermarks::default();
+        let suva = CityId::new("suva").unwrap();
+        assert_eq!(clocks.observe(&nyc(), 1_000_000, 5000, 5000), None);
+        assert_eq!(clocks.observe(&suva, 1000, 5000, 5000), None);
+        assert!(clocks.observe(&suva, 10_000, 5000, 5000).is_some());
+        assert_eq!(clocks.at_end().count(), 2);
+    }
+}

@@ -1,0 +1,412 @@
+//! The cells of a city's map: what lies on and around each, and the multiplier it comes to.
+//!
+//! A cell knows how many drivers and riders lie on each ring around it, as whole numbers kept up to date
+//! when a count changes; so a tick costs the cells that are reported and the counts that changed, never
+//! the city's area.
+
+use h3o::{LatLng, Resolution};
+use hashbrown::HashMap;
+
+use crate::curve;
+use crate::hash::IntHasher;
+use crate::id::ProductId;
+use crate::locate::Cell;
+use crate::map::{Change, Row};
+use crate::policy::{Limits, Policy};
+use crate::wire::{Corrupt, Reader, put_number, put_word};
+
+/// Chunks of a map are the cells below a parent this many levels up: at most 343.
+const CHUNK_LEVELS: u8 = 3;
+
+/// Before anything was published: 1.00×, in hundredths.
+const UNSURGED: f64 = 100.0;
+
+/// Every cell that matters to a city's prices at the moment.
+#[derive(Debug)]
+pub struct Grid {
+    pricing: Pricing,
+    /// Products in the order of their names, by their places in the policy.
+    by_name: Vec<usize>,
+    spots: Vec<Spot>,
+    index: HashMap<u64, u32, IntHasher>,
+    /// For each spot and product.
+    states: Vec<State>,
+    /// For each state: demand on each ring, then supply.
+    sums: Vec<u32>,
+    /// For each product the spots whose state is alive, by cell.
+    alive: Vec<Vec<u32>>,
+    /// Those that came to life since.
+    woken: Vec<Vec<u32>>,
+    chunks: Vec<Chunk>,
+    chunk_index: HashMap<u64, u32, IntHasher>,
+}
+
+/// What of a policy makes a price.
+#[derive(Debug)]
+struct Pricing {
+    policy: Policy,
+    alpha: f64,
+    /// Hundredths.
+    step: f64,
+    rings: usize,
+}
+
+/// A cell and its surroundings.
+#[derive(Debug)]
+struct Spot {
+    cell: u64,
+    limits: Limits,
+    chunk: u32,
+    /// The spots around it and itself, each with its ring; looked up when somebody is first here.
+    disk: Box<[(u32, u32)]>,
+}
+
+/// One cell and product.
+#[derive(Clone, Copy, Debug)]
+struct State {
+    /// The smoothed multiplier.
+    m: f64,
+    /// Hundredths, unlimited.
+    published: f64,
+    /// What the curve says of the sums, as of when they last changed.
+    raw: f64,
+    changed: bool,
+    alive: bool,
+    shown: Shown,
+}
+
+/// What was last reported of a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shown {
+    demand: u32,
+    supply: u32,
+    /// Hundredths, limited.
+    multiplier: u16,
+}
+
+/// A chunk of the map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// The parent of its cells.
+    pub parent: Cell,
+    /// The map's version when one of its rows last changed.
+    pub version: u64,
+}
+
+/// Whom a count counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Riders.
+    Demand = 0,
+    /// Drivers.
+    Supply = 1,
+}
+
+impl Grid {
+    /// An empty map under `policy`.
+    #[must_use]
+    pub fn new(policy: &Policy) -> Self {
+        let products = policy.products.len();
+        let mut by_name: Vec<usize> = (0..products).collect();
+        by_name.sort_by_key(|product| &policy.products[*product].id);
+        let pricing = Pricing {
+            alpha: curve::alpha(policy.clock.tick_ms, policy.surge.half_life_ms),
+            step: f64::from(policy.surge.step_hundredths),
+            rings: policy.surge.ring_weights.len(),
+            policy: policy.clone(),
+        };
+        Self {
+            pricing,
+            by_name,
+            spots: Vec::new(),
+            index: HashMap::default(),
+            states: Vec::new(),
+            sums: Vec::new(),
+            alive: vec![Vec::new(); products],
+            woken: vec![Vec::new(); products],
+            chunks: Vec::new(),
+            chunk_index: HashMap::default(),
+        }
+    }
+
+    /// The policy it prices by.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.pricing.policy
+    }
+
+    /// Whether no cell is reported and none will be before a count changes.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.alive.iter().chain(&self.woken).all(Vec::is_empty)
+    }
+
+    /// The rows of a tick, chunk by chunk: the chunks that have any, by parent, each with its rows in
+    /// their order.
+    #[must_use]
+    pub fn chunked(&self, rows: &[Row]) -> Vec<(Chunk, Vec<Row>)> {
+        let mut chunks: HashMap<u32, Vec<Row>, IntHasher> = HashMap::default();
+        for row in rows {
+            if let Some(spot) = self.index.get(&row.cell.0) {
+                chunks.entry(self.spots[*spot as usize].chunk).or_default().push(*row);
+            }
+        }
+        let mut chunks: Vec<_> =
+            chunks.into_iter().map(|(chunk, rows)| (self.chunks[chunk as usize], rows)).collect();
+        chunks.sort_unstable_by_key(|(chunk, _)| chunk.parent);
+        chunks
+    }
+
+    /// Counts `change` more (or less) entities of these products, a bit each, in `cell`.
+    ///
+    /// A number that is no cell of the policy's resolution counts nowhere.
+    pub fn count(&mut self, cell: u64, products: u64, side: Side, change: i64) {
+        let Some(spot) = self.spot(cell) else { return };
+        if self.spots[spot as usize].disk.is_empty() {
+            self.spots[spot as usize].disk = self.disk(cell);
+        }
+        let count = self.alive.len();
+        let rings = self.pricing.rings;
+        for product in (0..count).filter(|product| products >> product & 1 == 1) {
+            for (around, ring) in &self.spots[spot as usize].disk {
+                let at = *around as usize * count + product;
+                let sum = &mut self.sums[(at * 2 + side as usize) * rings + *ring as usize];
+                // A count never falls below zero: what is taken away was added before.
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+                let change = change as u32;
+                *sum = sum.wrapping_add(change);
+                let state = &mut self.states[at];
+                state.changed = true;
+                if !state.alive {
+                    state.alive = true;
+                    self.woken[product].push(*around);
+                }
+            }
+        }
+    }
+
+    fn spot(&mut self, cell: u64) -> Option<u32> {
+        if let Some(spot) = self.index.get(&cell) {
+            return Some(*spot);
+        }
+        let h3 = Cell(cell).h3()?;
+        let policy = &self.pricing.policy;
+        if u8::from(h3.resolution()) != policy.resolution {
+            return None;
+        }
+        let limits = if policy.zones.is_empty() {
+            policy.limits
+        } else {
+            let centre = LatLng::from(h3);
+            policy.limits_at(centre.lng(), centre.lat())
+        };
+        let level = policy.resolution.saturating_sub(CHUNK_LEVELS);
+        let parent = Resolution::try_from(level).ok().and_then(|level| h3.parent(level)).unwrap_or(h3);
+        let parent = u64::from(parent);
+        let chunks = &mut self.chunks;
+        let chunk = *self.chunk_index.entry(parent).or_insert_with(|| {
+            chunks.push(Chunk { parent: Cell(parent), version: 0 });
+            u32::try_from(chunks.len() - 1).expect("fewer chunks than cells")
+        });
+        let spot = u32::try_from(self.spots.len()).expect("fewer cells than 2³²");
+        self.spots.push(Spot { cell, limits, chunk, disk: Box::default() });
+        self.index.insert(cell, spot);
+        let multiplier = limits.apply(UNSURGED).hundredths();
+        let shown = Shown { demand: 0, supply: 0, multiplier };
+        let state = State { m: 1.0, published: UNSURGED, raw: 1.0, changed: true, alive: false, shown };
+        self.states.resize(self.states.len() + self.alive.len(), state);
+        self.sums.resize(self.states.len() * 2 * self.pricing.rings, 0);
+        Some(spot)
+    }
+
+    fn disk(&mut self, cell: u64) -> Box<[(u32, u32)]> {
+        let Some(h3) = Cell(cell).h3() else { return Box::default() };
+        let reach = u32::try_from(self.pricing.rings - 1).expect("a policy has few rings");
+        let disk: Vec<_> = h3.grid_disk_distances::<Vec<_>>(reach);
+        disk.into_iter().filter_map(|(cell, ring)| Some((self.spot(cell.into())?, ring))).collect()
+    }
+
+    /// Prices every cell that is alive, as of a tick that makes the map's `version`: the rows reported,
+    /// by product and cell, and the multipliers that changed.
+    pub fn price(&mut self, version: u64, changes: &mut Vec<Change>) -> Vec<Row> {
+        let mut rows = Vec::with_capacity(self.alive.iter().chain(&self.woken).map(Vec::len).sum());
+        for at in 0..self.by_name.len() {
+            let product = self.by_name[at];
+            self.wake(product);
+            let mut alive = std::mem::take(&mut self.alive[product]);
+            alive.retain(|spot| self.price_cell(*spot, product, version, &mut rows, changes));
+            self.alive[product] = alive;
+        }
+        rows
+    }
+
+    /// Lets those that came to life join the others in order.
+    fn wake(&mut self, product: usize) {
+        if self.woken[product].is_empty() {
+            return;
+        }
+        let spots = &self.spots;
+        self.alive[product].append(&mut self.woken[product]);
+        self.alive[product].sort_by_key(|spot| spots[*spot as usize].cell);
+    }
+
+    /// Prices one cell and tells whether it is reported; one that is not begins anew next time.
+    fn price_cell(
+        &mut self,
+        spot: u32,
+        product: usize,
+        version: u64,
+        rows: &mut Vec<Row>,
+        changes: &mut Vec<Change>,
+    ) -> bool {
+        let at = spot as usize * self.alive.len() + product;
+        let spot = &self.spots[spot as usize];
+        let rings = self.pricing.rings;
+        let (demand, supply) = self.sums[at * 2 * rings..(at + 1) * 2 * rings].split_at(rings);
+        let state = &mut self.states[at];
+        let (d, s) = (self.pricing.smooth(demand), self.pricing.smooth(supply));
+        if state.changed {
+            state.raw = self.pricing.raw(d, s);
+            state.changed = false;
+        }
+        state.m += self.pricing.alpha * (state.raw - state.m);
+        state.published = self.pricing.publish(state.m, state.published);
+        let reported = d != 0.0 || s != 0.0 || state.published != UNSURGED;
+        let multiplier = spot.limits.apply(state.published);
+        let shown = Shown { demand: demand[0], supply: supply[0], multiplier: multiplier.hundredths() };
+        // Places of products in a policy are below 64.
+        #[expect(clippy::cast_possible_truncation)]
+        let row = Row {
+            product: product as u8,
+            cell: Cell(spot.cell),
+            demand: shown.demand,
+            supply: shown.supply,
+            multiplier,
+        };
+        if shown.multiplier != state.shown.multiplier {
+            changes.push(Change { row, before: state.shown.multiplier });
+        }
+        if shown != state.shown || !reported {
+            self.chunks[spot.chunk as usize].version = version;
+            state.shown = shown;
+        }
+        if reported {
+            rows.push(row);
+        } else {
+            state.alive = false;
+            state.m = 1.0;
+            state.published = UNSURGED;
+        }
+        reported
+    }
+
+    /// Writes what cannot be counted anew: the memory of every cell alive, and the chunks' versions.
+    pub fn write(&mut self, out: &mut Vec<u8>) {
+        for product in 0..self.alive.len() {
+            self.wake(product);
+            put_number(out, self.alive[product].len() as u64);
+            for spot in &self.alive[product] {
+                let state = &self.states[*spot as usize * self.alive.len() + product];
+                put_word(out, self.spots[*spot as usize].cell);
+                put_word(out, state.m.to_bits());
+                put_word(out, state.published.to_bits());
+                put_number(out, u64::from(state.shown.demand));
+                put_number(out, u64::from(state.shown.supply));
+                put_number(out, u64::from(state.shown.multiplier));
+            }
+        }
+        let mut filled = vec![false; self.chunks.len()];
+        for spot in self.alive.iter().flatten() {
+            filled[self.spots[*spot as usize].chunk as usize] = true;
+        }
+        put_number(out, filled.iter().filter(|filled| **filled).count() as u64);
+        for (chunk, _) in self.chunks.iter().zip(filled).filter(|(_, filled)| *filled) {
+            put_word(out, chunk.parent.0);
+            put_number(out, chunk.version);
+        }
+    }
+
+    /// Reads what [`Self::write`] wrote under a policy with as many products, before anything is counted.
+    ///
+    /// # Errors
+    /// [`Corrupt`] where it did not.
+    pub fn read(&mut self, input: &mut Reader<'_>) -> Result<(), Corrupt> {
+        for product in 0..self.alive.len() {
+            for _ in 0..input.count("cells")? {
+                let spot = self.spot(input.word("a cell")?).ok_or(input.nonsense("a cell"))?;
+                let at = spot as usize * self.alive.len() + product;
+                let m = f64::from_bits(input.word("a multiplier")?);
+                let published = f64::from_bits(input.word("a published multiplier")?);
+                let demand = input.small("a demand")?;
+                let supply = input.small("a supply")?;
+                let multiplier = input.small("a reported multiplier")?;
+                let multiplier = u16::try_from(multiplier).map_err(|_| input.nonsense("a multiplier"))?;
+                let state = &mut self.states[at];
+                if state.alive {
+                    return Err(input.nonsense("a cell known already"));
+                }
+                let shown = Shown { demand, supply, multiplier };
+                *state = State { m, published, raw: 1.0, changed: true, alive: true, shown };
+                self.woken[product].push(spot);
+            }
+        }
+        for _ in 0..input.count("chunks")? {
+            let parent = Cell(input.word("a chunk's parent")?);
+            let version = input.number("a chunk's version")?;
+            match self.chunk_index.get(&parent.0) {
+                Some(chunk) => self.chunks[*chunk as usize].version = version,
+                None => {
+                    let chunk = u32::try_from(self.chunks.len()).map_err(|_| input.nonsense("a chunk"))?;
+                    self.chunk_index.insert(parent.0, chunk);
+                    self.chunks.push(Chunk { parent, version });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes over the memory of `old`, of the same resolution, for the products that both price.
+    pub fn inherit(&mut self, old: &Self) {
+        for (product, was) in self.shared_products(old) {
+            for spot in old.alive[was].iter().chain(&old.woken[was]) {
+                let before = old.states[*spot as usize * old.alive.len() + was];
+                let Some(spot) = self.spot(old.spots[*spot as usize].cell) else { continue };
+                let state = &mut self.states[spot as usize * self.alive.len() + product];
+                let (m, published) = (before.m, before.published);
+                *state = State { m, published, shown: before.shown, raw: 1.0, changed: true, alive: true };
+                self.woken[product].push(spot);
+            }
+        }
+    }
+
+    fn shared_products(&self, old: &Self) -> Vec<(usize, usize)> {
+        let place = |id: &ProductId| old.policy().products.iter().position(|product| product.id == *id);
+        let products = self.policy().products.iter().enumerate();
+        products.filter_map(|(at, product)| Some((at, place(&product.id)?))).collect()
+    }
+}
+
+impl Pricing {
+    /// The sum over the rings, weighted, in their order (CONTRACT §3, "Smoothing over space").
+    fn smooth(&self, sums: &[u32]) -> f64 {
+        let rings = self.policy.surge.ring_weights.iter().zip(sums);
+        rings.fold(0.0, |all, (weight, sum)| all + weight * f64::from(*sum))
+    }
+
+    fn raw(&self, demand: f64, supply: f64) -> f64 {
+        let surge = &self.policy.surge;
+        let pressure = curve::pressure(demand, supply, surge.prior, surge.curve.balanced_ratio);
+        surge.curve.raw(pressure)
+    }
+
+    /// The published multiplier follows the smoothed one in whole steps, once it is three quarters of a
+    /// step away (CONTRACT §3, "Smoothing over time").
+    fn publish(&self, m: f64, published: f64) -> f64 {
+        let hundredths = 100.0 * m;
+        if (hundredths - published).abs() >= 0.75 * self.step {
+            self.step * (hundredths / self.step + 0.5).floor()
+        } else {
+            published
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The names of things: cities, products, entities, and the lanes that entities are spread over.
+
+use std::borrow::Borrow;
+use std::fmt;
+
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+/// Longest id of an event, a driver, a rider or a request, in bytes (CONTRACT §1).
+pub const ENTITY_ID_BYTES: usize = 64;
+
+/// Longest city id, in bytes (CONTRACT §1).
+pub const CITY_ID_BYTES: usize = 32;
+
+/// Most lanes of a stream: a lane's number fits two bytes in every record.
+pub const LANES: u32 = 1 << 16;
+
+/// Whether `text` may name an event, a driver, a rider, a request or a product:
+/// `[A-Za-z0-9._:-]{1,64}`.
+#[must_use]
+pub fn is_entity_id(text: &[u8]) -> bool {
+    (1..=ENTITY_ID_BYTES).contains(&text.len())
+        && text.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-'))
+}
+
+/// Whether `text` may name a city: `[a-z0-9-]{1,32}`.
+#[must_use]
+pub fn is_city_id(text: &[u8]) -> bool {
+    (1..=CITY_ID_BYTES).contains(&text.len())
+        && text.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $is_one:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// Takes `text` if it is well-formed.
+            #[must_use]
+            pub fn new(text: &str) -> Option<Self> {
+                $is_one(text.as_bytes()).then(|| Self(text.into()))
+            }
+
+            /// The name as written.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name! {
+    /// A city: `[a-z0-9-]{1,32}`.
+    CityId, is_city_id
+}
+
+name! {
+    /// A product within a city: `[A-Za-z0-9._:-]{1,64}`, as the contract's other ids.
+    ProductId, is_entity_id
+}
+
+/// How many lanes a stream has: a power of two, fixed for the stream's life (CONTRACT §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneCount(u32);
+
+impl LaneCount {
+    /// One lane: the whole market in order.
+    pub const ONE: Self = Self(1);
+
+    /// Takes `lanes` if it is a power of two of at most [`LANES`].
+    #[must_use]
+    pub fn new(lanes: u32) -> Option<Self> {
+        (lanes.is_power_of_two() && lanes <= LANES).then_some(Self(lanes))
+    }
+
+    /// The number itself.
+    #[must_use]
+    pub fn get(self) -> u32 {
+        self.0
+    }
+
+    /// The lane of the entity with this id: `xxh3_64(id, seed 0) mod L`.
+    #[must_use]
+    pub fn lane_of(self, entity: &[u8]) -> Lane {
+        // The mask keeps at most 16 bits.
+        #[expect(clippy::cast_possible_truncation)]
+        Lane((xxh3_64(entity) & u64::from(self.0 - 1)) as u16)
+    }
+
+    /// Every lane, in order.
+    pub fn iter(self) -> impl Iterator<Item = Lane> {
+        (0..=u16::MAX).take(self.0 as usize).map(Lane)
+    }
+}
+
+/// One of a stream's lanes: all events of one driver or rider take the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lane(pub u16);
+
+impl Lane {
+    /// Where this lane begins in the stream's hash-key space: `lane·2¹²⁸/L` (CONTRACT §2).
+    #[must_use]
+    pub fn hash_key(self, lanes: LaneCount) -> u128 {
+        // 2^128 does not fit: `L` is a power of two, so shift by what is left of 128 bits.
+        match lanes.0.trailing_zeros() {
+            0 => 0,
+            bits => u128::from(self.0) << (128 - bits),
+        }
+    }
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Who is counted, within one lane, city and role: a 64-bit digest of the id.
+///
+/// Two of a million entities of one lane share a digest with a chance of 3·10⁻⁸; the price of such a
+/// meeting is a count that is one too low. In return no id is kept, and an entity costs 8 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntityKey(pub u64);
+
+/// Sets the digest apart from the lane's hash, whose low bits are all alike within a lane.
+const KEY_SEED: u64 = 0x45_51_4b_45_59;
+
+impl EntityKey {
+    /// A driver.
+    #[must_use]
+    pub fn driver(id: &[u8]) -> Self {
+        Self(xxh3_64_with_seed(id, KEY_SEED))
+    }
+
+    /// A rider asking for one product, named by its place in the city's dictionary: demand is counted
+    /// per product (CONTRACT §3).
+    #[must_use]
+    pub fn rider(id: &[u8], product: u8) -> Self {
+        Self(xxh3_64_with_seed(id, KEY_SEED + 1 + u64::from(product)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_cut_the_hash_key_space_evenly() {
+        let lanes = LaneCount::new(4).unwrap();
+        let keys: Vec<u128> = lanes.iter().map(|lane| lane.hash_key(lanes)).collect();
+        assert_eq!(keys, [0, 1 << 126, 2 << 126, 3 << 126]);
+        assert_eq!(Lane(0).hash_key(LaneCount::ONE), 0);
+    }
+
+    #[test]
+    fn a_lane_is_the_low_bits_of_xxh3() {
+        // XXH3 of the empty string with seed 0 is 2d06800538d394c2 (xxHash specification).
+        assert_eq!(LaneCount::new(64).unwrap().lane_of(b""), Lane(0x02));
+        assert_eq!(LaneCount::new(65_536).unwrap().lane_of(b""), Lane(0x94c2));
+        assert_eq!(LaneCount::ONE.lane_of(b"anyone"), Lane(0));
+    }
+
+    #[test]
+    fn a_lane_count_is_a_power_of_two_within_its_limit() {
+        for lanes in [0, 3, 6, 131_072] {
+            assert_eq!(LaneCount::new(lanes), None, "{lanes}");
+        }
+        for lanes in [1, 2, 64, 65_536] {
+            assert_eq!(LaneCount::new(lanes).unwrap().iter().count(), lanes as usize);
+        }
+    }
+
+    #[test]
+    fn ids_are_held_to_their_charset_and_length() {
+        assert!(is_entity_id(b"aZ09._:-"));
+        assert!(is_entity_id(&[b'x'; 64]));
+        for bad in [&b""[..], &[b'x'; 65], b"a b", b"a/b", "é".as_bytes()] {
+            assert!(!is_entity_id(bad), "{bad:?}");
+        }
+        assert_eq!(CityId::new("new-york-2").unwrap().to_string(), "new-york-2");
+        assert!(is_city_id(&[b'x'; 32]));
+        for bad in ["", "NYC", "a_b", "a.b", &"x".repeat(33)] {
+            assert_eq!(CityId::new(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_rider_is_one_entity_per_product_and_never_a_driver() {
+        let keys = [
+            EntityKey::driver(b"x"),
+            EntityKey::rider(b"x", 0),
+            EntityKey::rider(b"x", 1),
+            EntityKey::rider(b"x", 255),
+        ];
+        for (i, a) in keys.iter().enumerate() {
+            assert!(keys[i + 1..].iter().all(|b| a != b));
+        }
+    }
+}

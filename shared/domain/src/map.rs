@@ -1,0 +1,216 @@
+//! A city's surge map as it is stored and read: a head and chunks, and the changes from one to the next.
+//!
+//! Chunks never change: a chunk is named by the version at which one of its rows last changed, and the
+//! head names the chunks of its version. Whoever reads a head can read what it names.
+
+use crate::id::{CityId, ProductId};
+use crate::locate::Cell;
+use crate::policy::Multiplier;
+use crate::report::{read_dictionary, write_dictionary};
+use crate::wire::{self, Corrupt, Kind, put_bytes, put_number, put_signed, put_word};
+
+/// A reported cell and product (CONTRACT §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The product, by its place in the map's list.
+    pub product: u8,
+    /// The cell.
+    pub cell: Cell,
+    /// Riders in the cell itself.
+    pub demand: u32,
+    /// Drivers in the cell itself.
+    pub supply: u32,
+    /// The multiplier, limits applied.
+    pub multiplier: Multiplier,
+}
+
+/// A multiplier that became another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// What is reported now; of a cell no longer reported, what holds there.
+    pub row: Row,
+    /// What was reported before, in hundredths.
+    pub before: u16,
+}
+
+/// A tick that closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClosedTick {
+    /// The tick, in milliseconds since the epoch.
+    pub at: i64,
+    /// The map's version at this tick: ticks closed so far.
+    pub version: u64,
+    /// Lanes that had reported the tick when it closed.
+    pub heard: u32,
+    /// What is reported, by product name and cell.
+    pub rows: Vec<Row>,
+    /// What changed since the tick before.
+    pub changes: Vec<Change>,
+}
+
+/// The head of a map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MapHead {
+    /// The city.
+    pub city: CityId,
+    /// Ticks closed so far.
+    pub version: u64,
+    /// The newest closed tick, in milliseconds since the epoch.
+    pub as_of: i64,
+    /// Lanes that had reported it.
+    pub heard: u32,
+    /// Lanes there are.
+    pub lanes: u32,
+    /// Of the cells.
+    pub resolution: u8,
+    /// What a row's `product` stands for.
+    pub products: Vec<ProductId>,
+    /// Each chunk's parent cell and version.
+    pub chunks: Vec<(Cell, u64)>,
+}
+
+impl MapHead {
+    /// The head as stored.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(64 + self.chunks.len() * 12);
+        wire::begin(&mut out, Kind::MapHead);
+        put_bytes(&mut out, self.city.as_str().as_bytes());
+        put_number(&mut out, self.version);
+        put_signed(&mut out, self.as_of);
+        put_number(&mut out, u64::from(self.heard));
+        put_number(&mut out, u64::from(self.lanes));
+        put_number(&mut out, u64::from(self.resolution));
+        write_dictionary(&mut out, &self.products);
+        for (parent, version) in &self.chunks {
+            put_word(&mut out, parent.0);
+            put_number(&mut out, *version);
+        }
+        wire::seal(&mut out);
+        out
+    }
+
+    /// Reads what [`Self::encode`] wrote.
+    ///
+    /// # Errors
+    /// [`Corrupt`] where it did not.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Corrupt> {
+        let mut input = wire::open(bytes, Kind::MapHead)?;
+        let city = CityId::new(input.text("a city")?).ok_or(input.nonsense("a city"))?;
+        let version = input.number("a version")?;
+        let as_of = input.instant("a tick")?;
+        let heard = input.small("lanes heard")?;
+        let lanes = input.small("lanes")?;
+        let resolution = input.byte("a resolution")?;
+        let products = read_dictionary(&mut input)?;
+        let mut chunks = Vec::new();
+        while !input.is_done() {
+            chunks.push((Cell(input.word("a chunk's parent")?), input.number("a chunk's version")?));
+        }
+        Ok(Self { city, version, as_of, heard, lanes, resolution, products, chunks })
+    }
+}
+
+/// Writes a chunk: the rows of one parent's cells, by product and cell.
+#[must_use]
+pub fn encode_chunk(rows: &[Row]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(16 + rows.len() * 8);
+    wire::begin(&mut out, Kind::MapChunk);
+    put_rows(&mut out, rows);
+    wire::seal(&mut out);
+    out
+}
+
+/// Reads what [`encode_chunk`] wrote.
+///
+/// # Errors
+/// [`Corrupt`] where it did not.
+pub fn decode_chunk(bytes: &[u8]) -> Result<Vec<Row>, Corrupt> {
+    let mut input = wire::open(bytes, Kind::MapChunk)?;
+    let mut rows = Vec::new();
+    let mut last = 0_u64;
+    while !input.is_done() {
+        rows.push(read_row(&mut input, &mut last)?);
+    }
+    Ok(rows)
+}
+
+/// Changes of one tick, as sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TickChanges {
+    /// The city.
+    pub city: CityId,
+    /// The tick, in milliseconds since the epoch.
+    pub at: i64,
+    /// The map's version at it.
+    pub version: u64,
+    /// What a row's `product` stands for.
+    pub products: Vec<ProductId>,
+    /// The changes, by product name and cell.
+    pub changes: Vec<Change>,
+}
+
+impl TickChanges {
+    /// The record as sent.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(64 + self.changes.len() * 10);
+        wire::begin(&mut out, Kind::Changes);
+        put_bytes(&mut out, self.city.as_str().as_bytes());
+        put_signed(&mut out, self.at);
+        put_number(&mut out, self.version);
+        write_dictionary(&mut out, &self.products);
+        let mut last = 0;
+        for Change { row, before } in &self.changes {
+            put_row(&mut out, row, &mut last);
+            put_number(&mut out, u64::from(*before));
+        }
+        wire::seal(&mut out);
+        out
+    }
+
+    /// Reads what [`Self::encode`] wrote.
+    ///
+    /// # Errors
+    /// [`Corrupt`] where it did not.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Corrupt> {
+        let mut input = wire::open(bytes, Kind::Changes)?;
+        let city = CityId::new(input.text("a city")?).ok_or(input.nonsense("a city"))?;
+        let at = input.instant("a tick")?;
+        let version = input.number("a version")?;
+        let products = read_dictionary(&mut input)?;
+        let mut changes = Vec::new();
+        let mut last = 0;
+        while !input.is_done() {
+            let row = read_row(&mut input, &mut last)?;
+            let before = input.number_to(u64::from(u16::MAX), "a multiplier")?;
+            changes.push(Change { row, before: u16::try_from(before).expect("16 bits were asked for") });
+        }
+        Ok(Self { city, at, version, products, changes })
+    }
+}
+
+fn put_rows(out: &mut Vec<u8>, rows: &[Row]) {
+    let mut last = 0;
+    rows.iter().for_each(|row| put_row(out, row, &mut last));
+}
+
+fn put_row(out: &mut Vec<u8>, row: &Row, last: &mut u64) {
+    out.push(row.product);
+    put_signed(out, row.cell.0.wrapping_sub(*last).cast_signed());
+    put_number(out, u64::from(row.demand));
+    put_number(out, u64::from(row.supply));
+    put_number(out, u64::from(row.multiplier.hundredths()));
+    *last = row.cell.0;
+}
+
+fn read_row(input: &mut wire::Reader<'_>, last: &mut u64) -> Result<Row, Corrupt> {
+    let product = input.byte("a product")?;
+    *last = last.wrapping_add(input.signed("a cell")?.cast_unsigned());
+    let demand = input.small("a demand")?;
+    let supply = input.small("a supply")?;
+    let hundredths = input.number_to(u64::from(u16::MAX), "a multiplier")?;
+    let multiplier = u16::try_from(hundredths).ok().and_then(Multiplier::new);
+    let multiplier = multiplier.ok_or(input.nonsense("a multiplier"))?;
+    Ok(Row { product, cell: Cell(*last), demand, supply, multiplier })
+}

@@ -1,0 +1,722 @@
+//! One city's market: what its lanes counted comes in, its ticks' prices go out (CONTRACT §3).
+//!
+//! Like a lane, a market is what its checkpoint log says: [`Market::entry`] writes down what came in, and
+//! [`Market::load`] prices it again; the maps and changes an entry owes are what that gives.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::grid::{Grid, Side};
+use crate::id::{CityId, Lane, LaneCount, ProductId};
+use crate::map::{ClosedTick, MapHead, encode_chunk};
+use crate::policy::Policy;
+use crate::report::{CitySection, Report, read_dictionary, read_reports, write_dictionary};
+use crate::rules::PRODUCTS;
+use crate::sequence::Sequence;
+use crate::sightings::{Count, Place};
+use crate::time::tick_at_or_after;
+use crate::wire::{self, Corrupt, Kind, Reader, put_bytes, put_number, put_signed, put_word};
+
+/// What a market goes by: its city's policy, and how long it waits for a lane.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Terms {
+    /// The policy.
+    pub policy: Policy,
+    /// How long a tick waits for its last lane, in milliseconds of the log's arrival times from its
+    /// first report (CONTRACT §3).
+    pub max_hold_ms: i64,
+}
+
+/// A city's market in memory.
+#[derive(Debug)]
+pub struct Market {
+    city: CityId,
+    terms: Arc<Terms>,
+    lanes: Vec<LaneView>,
+    grid: Grid,
+    /// The newest closed tick.
+    closed: Option<i64>,
+    /// Ticks closed so far.
+    version: u64,
+    /// The latest arrival seen.
+    now: i64,
+    next_entry: u64,
+    reached: Option<Sequence>,
+    log: Vec<u8>,
+    ticks: Vec<ClosedTick>,
+    /// The version when the last entry began.
+    version_before: u64,
+    entry_bytes: usize,
+    snapshot_bytes: usize,
+    snapshot_due: bool,
+}
+
+/// What one lane has said so far.
+#[derive(Debug, Default)]
+struct LaneView {
+    /// What counts of it.
+    supply: Vec<Count>,
+    demand: Vec<Count>,
+    /// The tick of these counts.
+    as_of: Option<i64>,
+    /// The last tick reported.
+    reported: Option<i64>,
+    queue: VecDeque<Queued>,
+    /// Parts of a report whose last part is still to come.
+    partial: Option<Queued>,
+}
+
+/// A report that waits for its tick, or for the last of its run of empty ticks.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Queued {
+    from: i64,
+    to: i64,
+    arrival: i64,
+    supply: Vec<Count>,
+    demand: Vec<Count>,
+}
+
+impl Queued {
+    fn is_empty(&self) -> bool {
+        self.supply.is_empty() && self.demand.is_empty()
+    }
+}
+
+/// What a batch leaves to be sent and saved.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Every tick that closed, in order.
+    pub ticks: Vec<ClosedTick>,
+    /// The map as of the last of them.
+    pub map: MapHead,
+    /// The chunks of that map that are new: parent, version, bytes.
+    pub chunks: Vec<(u64, u64, Vec<u8>)>,
+}
+
+/// Entries are replaced by a snapshot when they outweigh the last one, but not below this.
+const SNAPSHOT_FLOOR: usize = 1 << 20;
+
+mod op {
+    pub const TERMS: u8 = 1;
+    pub const SECTION: u8 = 2;
+}
+
+impl Market {
+    /// A market in which nothing has happened yet.
+    #[must_use]
+    pub fn new(city: CityId, lanes: LaneCount, terms: Arc<Terms>) -> Self {
+        let mut market = Self::bare(city, lanes, terms);
+        market.write_terms();
+        market
+    }
+
+    fn bare(city: CityId, lanes: LaneCount, terms: Arc<Terms>) -> Self {
+        Self {
+            city,
+            grid: Grid::new(&terms.policy),
+            terms,
+            lanes: lanes.iter().map(|_| LaneView::default()).collect(),
+            closed: None,
+            version: 0,
+            now: i64::MIN,
+            next_entry: 0,
+            reached: None,
+            log: Vec::new(),
+            ticks: Vec::new(),
+            version_before: 0,
+            entry_bytes: 0,
+            snapshot_bytes: 0,
+            snapshot_due: false,
+        }
+    }
+
+    /// The number of the entry that [`Self::entry`] writes next.
+    #[must_use]
+    pub fn next_entry(&self) -> u64 {
+        self.next_entry
+    }
+
+    /// Whether the record at `sequence` was taken in before.
+    #[must_use]
+    pub fn holds(&self, sequence: &Sequence) -> bool {
+        self.reached.as_ref().is_some_and(|reached| sequence <= reached)
+    }
+
+    /// Goes over to other terms, if they are others.
+    pub fn adopt(&mut self, terms: &Arc<Terms>) {
+        if Arc::ptr_eq(&self.terms, terms) {
+            return;
+        }
+        if self.terms == *terms {
+            self.terms = Arc::clone(terms);
+            return;
+        }
+        self.take_up(Arc::clone(terms));
+        self.write_terms();
+    }
+
+    fn write_terms(&mut self) {
+        self.log.push(op::TERMS);
+        put_terms(&mut self.log, &self.terms);
+    }
+
+    /// Begins the map anew under other terms; cells of the same resolution keep their memory.
+    fn take_up(&mut self, terms: Arc<Terms>) {
+        let old = std::mem::replace(&mut self.grid, Grid::new(&terms.policy));
+        if old.policy().resolution == terms.policy.resolution {
+            self.grid.inherit(&old);
+        }
+        let before: Vec<ProductId> = products(&self.terms.policy);
+        let mapping = Mapping::new(&before, &products(&terms.policy));
+        for lane in &mut self.lanes {
+            lane.remap(&mapping);
+        }
+        self.terms = terms;
+        self.count_lanes();
+    }
+
+    /// Counts what every lane counts into a map that counts nothing.
+    fn count_lanes(&mut self) {
+        for lane in &self.lanes {
+            for (side, counts) in [(Side::Demand, &lane.demand), (Side::Supply, &lane.supply)] {
+                for Count { place, entities } in counts {
+                    self.grid.count(place.cell, place.products, side, i64::from(*entities));
+                }
+            }
+        }
+    }
+
+    /// Takes in what `lane` reports in a record that arrived at `arrival`, and closes the ticks that
+    /// this completes.
+    ///
+    /// # Errors
+    /// [`Corrupt`] where the section holds no reports; nothing has changed then.
+    pub fn absorb(&mut self, lane: Lane, section: &CitySection<'_>, arrival: i64) -> Result<(), Corrupt> {
+        let reports = read_reports(section.reports, section.dictionary.len())?;
+        self.log.push(op::SECTION);
+        put_number(&mut self.log, u64::from(lane.0));
+        put_signed(&mut self.log, arrival);
+        write_dictionary(&mut self.log, &section.dictionary);
+        put_bytes(&mut self.log, section.reports);
+        self.take_in(lane, &section.dictionary, reports, arrival);
+        Ok(())
+    }
+
+    fn take_in(&mut self, lane: Lane, dictionary: &[ProductId], reports: Vec<Report>, arrival: i64) {
+        let Some(view) = self.lanes.get_mut(usize::from(lane.0)) else { return };
+        let mapping = Mapping::new(dictionary, &products(&self.terms.policy));
+        for report in reports {
+            view.take_in(report, &mapping, arrival);
+        }
+        self.now = self.now.max(arrival);
+        self.close_ticks();
+    }
+
+    fn close_ticks(&mut self) {
+        while let Some(tick) = self.next_tick() {
+            let heard = self.lanes.iter().filter(|lane| lane.has_reported(tick)).count();
+            if heard < self.lanes.len() && !self.is_held_too_long(tick) {
+                return;
+            }
+            if heard == self.lanes.len() && self.pass_quiet_ticks(tick) {
+                continue;
+            }
+            self.close(tick, heard);
+        }
+    }
+
+    /// The tick that closes next: the one after the newest, or the earliest that a lane speaks of.
+    fn next_tick(&self) -> Option<i64> {
+        match self.closed {
+            Some(closed) => Some(tick_at_or_after(closed + 1, self.terms.policy.clock.tick_ms)),
+            None => self.lanes.iter().filter_map(|lane| lane.queue.front()).map(|report| report.from).min(),
+        }
+    }
+
+    fn is_held_too_long(&self, tick: i64) -> bool {
+        let first = self.lanes.iter().filter_map(|lane| lane.arrival_of(tick)).min();
+        first.is_some_and(|first| self.now.saturating_sub(first) >= self.terms.max_hold_ms)
+    }
+
+    /// From `tick` on, passes every tick that all lanes have reported and at which nothing is reported
+    /// of any cell; tells whether there was one.
+    fn pass_quiet_ticks(&mut self, tick: i64) -> bool {
+        let quiet = self.grid.is_quiet() && self.lanes.iter().all(LaneView::counts_nobody);
+        if !quiet {
+            return false;
+        }
+        let tick_ms = self.terms.policy.clock.tick_ms;
+        let last = self.lanes.iter().filter_map(|lane| lane.last_quiet(tick_ms)).min();
+        let Some(last) = last.map(|last| last.div_euclid(tick_ms) * tick_ms) else { return false };
+        if last < tick {
+            return false;
+        }
+        self.version += ((last - tick) / tick_ms + 1).unsigned_abs();
+        self.closed = Some(last);
+        for lane in &mut self.lanes {
+            lane.pass(last);
+        }
+        let heard = self.lane_count();
+        let (at, version) = (last, self.version);
+        self.ticks.push(ClosedTick { at, version, heard, rows: Vec::new(), changes: Vec::new() });
+        true
+    }
+
+    fn close(&mut self, tick: i64, heard: usize) {
+        let ttl_ms = self.terms.policy.clock.driver_ttl_ms;
+        for lane in &mut self.lanes {
+            lane.advance(tick, ttl_ms, &mut self.grid);
+        }
+        self.version += 1;
+        self.closed = Some(tick);
+        let mut changes = Vec::new();
+        let rows = self.grid.price(self.version, &mut changes);
+        let heard = u32::try_from(heard).expect("at most 65 536 lanes");
+        self.ticks.push(ClosedTick { at: tick, version: self.version, heard, rows, changes });
+    }
+
+    fn lane_count(&self) -> u32 {
+        u32::try_from(self.lanes.len()).expect("at most 65 536 lanes")
+    }
+
+    /// What the last entry owes; it is no longer owed then. `None` where no tick closed.
+    pub fn take_output(&mut self) -> Option<Output> {
+        let ticks = std::mem::take(&mut self.ticks);
+        let last = ticks.last()?;
+        let chunks = self.grid.chunked(&last.rows);
+        let map = MapHead {
+            city: self.city.clone(),
+            version: self.version,
+            as_of: last.at,
+            heard: last.heard,
+            lanes: self.lane_count(),
+            resolution: self.terms.policy.resolution,
+            products: products(&self.terms.policy),
+            chunks: chunks.iter().map(|(chunk, _)| (chunk.parent, chunk.version)).collect(),
+        };
+        let chunks = chunks
+            .iter()
+            .filter(|(chunk, _)| chunk.version > self.version_before)
+            .map(|(chunk, rows)| (chunk.parent.0, chunk.version, encode_chunk(rows)))
+            .collect();
+        Some(Output { ticks, map, chunks })
+    }
+
+    /// Asks for a snapshot with the next entry.
+    pub fn ask_for_snapshot(&mut self) {
+        self.snapshot_due = true;
+    }
+
+    /// Begins a batch: gives the snapshot that its entry must hold, if one is due. The state in memory
+    /// is then read back from it, as for a lane.
+    #[must_use]
+    pub fn begin(&mut self) -> Option<Vec<u8>> {
+        self.version_before = self.version;
+        let outweighed = self.entry_bytes > self.snapshot_bytes.max(SNAPSHOT_FLOOR);
+        if !(self.snapshot_due || outweighed) || self.next_entry == 0 {
+            return None;
+        }
+        let mut snapshot = Vec::with_capacity(self.snapshot_bytes);
+        self.write(&mut snapshot);
+        self.restore(&snapshot).expect("what was just written can be read");
+        self.snapshot_due = false;
+        self.snapshot_bytes = snapshot.len();
+        self.entry_bytes = 0;
+        Some(snapshot)
+    }
+
+    /// Writes the batch down that ends with the record at `reached`; the market stands behind it then.
+    #[must_use]
+    pub fn entry(&mut self, snapshot: Option<&[u8]>, reached: &Sequence) -> Vec<u8> {
+        let mut entry = Vec::with_capacity(self.log.len() + 256);
+        wire::begin(&mut entry, Kind::CityEntry);
+        put_bytes(&mut entry, self.city.as_str().as_bytes());
+        put_number(&mut entry, self.lanes.len() as u64);
+        put_number(&mut entry, self.next_entry);
+        put_bytes(&mut entry, reached.as_str().as_bytes());
+        put_number(&mut entry, u64::from(snapshot.is_some()));
+        if let Some(snapshot) = snapshot {
+            put_bytes(&mut entry, snapshot);
+        }
+        entry.append(&mut self.log);
+        wire::seal(&mut entry);
+        self.next_entry += 1;
+        self.reached = Some(reached.clone());
+        if snapshot.is_none() {
+            self.entry_bytes += entry.len();
+        }
+        entry
+    }
+
+    /// A market as its checkpoint log leaves it, owing what the last entry owes; `None` where there is
+    /// no entry.
+    ///
+    /// `entries` are the newest that holds a snapshot, or the very first, and all that follow.
+    ///
+    /// # Errors
+    /// [`Corrupt`] where they are not this.
+    pub fn load<'a>(
+        city: &CityId,
+        lanes: LaneCount,
+        entries: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Option<Self>, Corrupt> {
+        let mut market = None;
+        for entry in entries {
+            market = Some(Self::repeat(market, city, lanes, entry)?);
+        }
+        Ok(market)
+    }
+
+    fn repeat(before: Option<Self>, city: &CityId, lanes: LaneCount, bytes: &[u8]) -> Result<Self, Corrupt> {
+        let mut entry = wire::open(bytes, Kind::CityEntry)?;
+        if entry.text("a city")? != city.as_str() {
+            return Err(entry.nonsense("another city's entry"));
+        }
+        if entry.number("a lane count")? != u64::from(lanes.get()) {
+            return Err(entry.nonsense("another stream's entry"));
+        }
+        let number = entry.number("an entry's number")?;
+        if before.as_ref().is_some_and(|before| before.next_entry != number) {
+            return Err(entry.nonsense("an entry out of order"));
+        }
+        let reached = entry.text("a sequence number")?;
+        let reached = Sequence::new(reached).ok_or(entry.nonsense("a sequence number"))?;
+        let snapshot = match entry.number_to(1, "a snapshot's mark")? {
+            0 => None,
+            _ => Some(entry.bytes("a snapshot")?),
+        };
+        let mut market = match (before, snapshot) {
+            (Some(before), None) => before,
+            (_, Some(snapshot)) => Self::restored(city, lanes, snapshot)?,
+            (None, None) => Self::at_first_entry(city, lanes, number, &mut entry)?,
+        };
+        market.ticks.clear();
+        market.version_before = market.version;
+        while !entry.is_done() {
+            market.repeat_step(&mut entry)?;
+        }
+        market.next_entry = number + 1;
+        market.reached = Some(reached);
+        match snapshot {
+            Some(snapshot) => (market.snapshot_bytes, market.entry_bytes) = (snapshot.len(), 0),
+            None => market.entry_bytes += bytes.len(),
+        }
+        Ok(market)
+    }
+
+    fn at_first_entry(
+        city: &CityId,
+        lanes: LaneCount,
+        number: u64,
+        entry: &mut Reader<'_>,
+    ) -> Result<Self, Corrupt> {
+        if number != 0 || entry.byte("a step")? != op::TERMS {
+            return Err(entry.nonsense("a beginning without a snapshot"));
+        }
+        let terms = read_terms(entry)?;
+        Ok(Self::bare(city.clone(), lanes, Arc::new(terms)))
+    }
+
+    fn repeat_step(&mut self, entry: &mut Reader<'_>) -> Result<(), Corrupt> {
+        match entry.byte("a step")? {
+            op::TERMS => {
+                let terms = read_terms(entry)?;
+                self.take_up(Arc::new(terms));
+            }
+            op::SECTION => {
+                let lane = entry.number_to(self.lanes.len() as u64 - 1, "a lane")?;
+                let lane = Lane(u16::try_from(lane).map_err(|_| entry.nonsense("a lane"))?);
+                let arrival = entry.instant("an arrival")?;
+                let dictionary = read_dictionary(entry)?;
+                let reports = read_reports(entry.bytes("reports")?, dictionary.len())?;
+                self.take_in(lane, &dictionary, reports, arrival);
+            }
+            _ => return Err(entry.nonsense("a step")),
+        }
+        Ok(())
+    }
+
+    fn restored(city: &CityId, lanes: LaneCount, snapshot: &[u8]) -> Result<Self, Corrupt> {
+        let terms = read_terms(&mut Reader::new(snapshot))?;
+        let mut market = Self::bare(city.clone(), lanes, Arc::new(terms));
+        market.restore(snapshot)?;
+        Ok(market)
+    }
+
+    fn write(&mut self, out: &mut Vec<u8>) {
+        put_terms(out, &self.terms);
+        put_number(out, self.version);
+        put_number(out, u64::from(self.closed.is_some()));
+        put_signed(out, self.closed.unwrap_or(0));
+        put_word(out, self.now.cast_unsigned());
+        self.lanes.iter().for_each(|lane| lane.write(out));
+        self.grid.write(out);
+    }
+
+    fn restore(&mut self, snapshot: &[u8]) -> Result<(), Corrupt> {
+        let mut input = Reader::new(snapshot);
+        let terms = read_terms(&mut input)?;
+        self.grid = Grid::new(&terms.policy);
+        if *self.terms != terms {
+            self.terms = Arc::new(terms);
+        }
+        self.version = input.number("a version")?;
+        let closed = input.number_to(1, "a tick's mark")? == 1;
+        let tick = input.instant("a tick")?;
+        self.closed = closed.then_some(tick);
+        self.now = input.word("an arrival")?.cast_signed();
+        for lane in &mut self.lanes {
+            *lane = LaneView::read(&mut input)?;
+        }
+        self.grid.read(&mut input)?;
+        if !input.is_done() {
+            return Err(input.nonsense("what follows the map"));
+        }
+        self.count_lanes();
+        Ok(())
+    }
+}
+
+fn products(policy: &Policy) -> Vec<ProductId> {
+    policy.products.iter().map(|product| product.id.clone()).collect()
+}
+
+fn put_terms(out: &mut Vec<u8>, terms: &Terms) {
+    put_number(out, terms.max_hold_ms.unsigned_abs());
+    put_bytes(out, terms.policy.to_json().to_string().as_bytes());
+}
+
+fn read_terms(input: &mut Reader<'_>) -> Result<Terms, Corrupt> {
+    let max_hold_ms = input.number_to(i64::MAX.unsigned_abs(), "a hold")?.cast_signed();
+    let policy = input.text("a policy")?;
+    let policy = serde_json::from_str(policy).ok().and_then(|policy| Policy::from_json(&policy).ok());
+    Ok(Terms { policy: policy.ok_or(input.nonsense("a policy"))?, max_hold_ms })
+}
+
+/// From one list of products to another: what each bit becomes.
+struct Mapping(Option<Vec<u64>>);
+
+impl Mapping {
+    fn new(from: &[ProductId], to: &[ProductId]) -> Self {
+        if from == to {
+            return Self(None);
+        }
+        let bit = |id| to.iter().position(|known| known == id).map_or(0, |at| 1 << at);
+        Self(Some(from.iter().map(bit).collect()))
+    }
+
+    /// The counts by the other list; who serves none of its products counts nowhere.
+    fn apply(&self, counts: &mut Vec<Count>) {
+        let Some(bits) = &self.0 else { return };
+        for Count { place, .. } in &mut *counts {
+            let before = place.products;
+            let set = bits.iter().enumerate().filter(|(at, _)| before >> at & 1 == 1);
+            place.products = set.fold(0, |all, (_, bit)| all | bit);
+        }
+        counts.retain(|count| count.place.products != 0);
+        counts.sort_unstable_by_key(|count| count.place);
+        counts.dedup_by(|next, kept| {
+            let same = next.place == kept.place;
+            if same {
+                kept.entities += next.entities;
+            }
+            same
+        });
+    }
+}
+
+impl LaneView {
+    fn counts_nobody(&self) -> bool {
+        self.supply.is_empty() && self.demand.is_empty()
+    }
+
+    fn has_reported(&self, tick: i64) -> bool {
+        self.reported.is_some_and(|reported| reported >= tick)
+    }
+
+    /// When the report that covers `tick`, or the first after it, arrived.
+    fn arrival_of(&self, tick: i64) -> Option<i64> {
+        self.queue.iter().find(|report| report.to >= tick).map(|report| report.arrival)
+    }
+
+    /// Queues a report; one of ticks that the lane reported before says nothing new.
+    fn take_in(&mut self, report: Report, mapping: &Mapping, arrival: i64) {
+        match report {
+            Report::Empty { from, to } => {
+                if self.has_reported(to) {
+                    return;
+                }
+                let from = self.reported.map_or(from, |reported| from.max(reported + 1));
+                self.reported = Some(to);
+                self.queue.push_back(Queued { from, to, arrival, ..Queued::default() });
+            }
+            Report::Tick { at, first, last, mut supply, mut demand } => {
+                if self.has_reported(at) {
+                    return;
+                }
+                mapping.apply(&mut supply);
+                mapping.apply(&mut demand);
+                if first {
+                    self.partial = Some(Queued { from: at, to: at, arrival, supply, demand });
+                } else if let Some(partial) = self.partial.as_mut().filter(|partial| partial.to == at) {
+                    partial.supply.append(&mut supply);
+                    partial.demand.append(&mut demand);
+                }
+                if last && let Some(whole) = self.partial.take_if(|partial| partial.to == at) {
+                    self.reported = Some(at);
+                    self.queue.push_back(whole);
+                }
+            }
+        }
+    }
+
+    /// Counts at `tick` what the lane last reported, for at most `ttl_ms`.
+    fn advance(&mut self, tick: i64, ttl_ms: i64, grid: &mut Grid) {
+        while let Some(report) = self.queue.front()
+            && report.from <= tick
+        {
+            self.as_of = Some(report.to.min(tick));
+            if report.to > tick {
+                self.become_counts(&Queued::default(), grid);
+                return;
+            }
+            let Some(report) = self.queue.pop_front() else { return };
+            let superseded = self.queue.front().is_some_and(|next| next.from <= tick);
+            if !superseded {
+                self.become_counts(&report, grid);
+            }
+        }
+        if self.as_of.is_some_and(|as_of| tick - as_of >= ttl_ms) {
+            self.become_counts(&Queued::default(), grid);
+        }
+    }
+
+    fn become_counts(&mut self, report: &Queued, grid: &mut Grid) {
+        for (side, now, next) in [
+            (Side::Demand, &mut self.demand, &report.demand),
+            (Side::Supply, &mut self.supply, &report.supply),
+        ] {
+            differences(now, next, |place, change| grid.count(place.cell, place.products, side, change));
+            now.clone_from(next);
+        }
+    }
+
+    /// The last tick, at most, up to which the lane surely reports nobody.
+    fn last_quiet(&self, tick_ms: i64) -> Option<i64> {
+        let busy = self.queue.iter().find(|report| !report.is_empty());
+        busy.map(|report| report.from - tick_ms).or(self.reported)
+    }
+
+    fn pass(&mut self, tick: i64) {
+        while self.queue.front().is_some_and(|report| report.to <= tick) {
+            self.queue.pop_front();
+        }
+        self.as_of = Some(tick);
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        for tick in [self.as_of, self.reported] {
+            put_number(out, u64::from(tick.is_some()));
+            put_signed(out, tick.unwrap_or(0));
+        }
+        put_counts(out, &self.supply);
+        put_counts(out, &self.demand);
+        put_number(out, u64::from(self.partial.is_some()));
+        put_number(out, self.queue.len() as u64);
+        for report in self.partial.iter().chain(&self.queue) {
+            put_signed(out, report.from);
+            put_signed(out, report.to);
+            put_signed(out, report.arrival);
+            put_counts(out, &report.supply);
+            put_counts(out, &report.demand);
+        }
+    }
+
+    fn read(input: &mut Reader<'_>) -> Result<Self, Corrupt> {
+        let mut lane = Self::default();
+        for tick in [&mut lane.as_of, &mut lane.reported] {
+            let known = input.number_to(1, "a tick's mark")? == 1;
+            let at = input.instant("a tick")?;
+            *tick = known.then_some(at);
+        }
+        lane.supply = read_counts(input)?;
+        lane.demand = read_counts(input)?;
+        let partial = input.number_to(1, "a part's mark")? == 1;
+        let queued = input.count("reports")?;
+        if partial {
+            lane.partial = Some(Queued::read(input)?);
+        }
+        for _ in 0..queued {
+            lane.queue.push_back(Queued::read(input)?);
+        }
+        Ok(lane)
+    }
+
+    fn remap(&mut self, mapping: &Mapping) {
+        mapping.apply(&mut self.supply);
+        mapping.apply(&mut self.demand);
+        for report in self.queue.iter_mut().chain(&mut self.partial) {
+            mapping.apply(&mut report.supply);
+            mapping.apply(&mut report.demand);
+        }
+    }
+}
+
+impl Queued {
+    fn read(input: &mut Reader<'_>) -> Result<Self, Corrupt> {
+        Ok(Self {
+            from: input.instant("a tick")?,
+            to: input.instant("a tick")?,
+            arrival: input.instant("an arrival")?,
+            supply: read_counts(input)?,
+            demand: read_counts(input)?,
+        })
+    }
+}
+
+/// Calls `change` for every place at which `next` counts others than `now`; both are ascending.
+fn differences(now: &[Count], next: &[Count], mut change: impl FnMut(Place, i64)) {
+    let (mut now, mut next) = (now.iter().peekable(), next.iter().peekable());
+    loop {
+        let (gone, come) = match (now.peek(), next.peek()) {
+            (None, None) => return,
+            (Some(a), Some(b)) => (a.place <= b.place, b.place <= a.place),
+            (gone, _) => (gone.is_some(), gone.is_none()),
+        };
+        let gone = now.next_if(|_| gone);
+        let come = next.next_if(|_| come);
+        let by = |count: Option<&Count>| count.map_or(0, |count| i64::from(count.entities));
+        let difference = by(come) - by(gone);
+        if difference != 0
+            && let Some(count) = come.or(gone)
+        {
+            change(count.place, difference);
+        }
+    }
+}
+
+fn put_counts(out: &mut Vec<u8>, counts: &[Count]) {
+    put_number(out, counts.len() as u64);
+    let mut last = 0;
+    for Count { place, entities } in counts {
+        put_number(out, place.cell - last);
+        put_number(out, place.products);
+        put_number(out, u64::from(*entities));
+        last = place.cell;
+    }
+}
+
+fn read_counts(input: &mut Reader<'_>) -> Result<Vec<Count>, Corrupt> {
+    let mut counts = Vec::new();
+    let mut cell = 0_u64;
+    for _ in 0..input.count("counts")? {
+        let step = input.number("a step to a cell")?;
+        cell = cell.checked_add(step).ok_or(input.nonsense("a cell"))?;
+        let products = input.number("products")?;
+        let entities = input.small("a count")?;
+        counts.push(Count { place: Place { cell, products }, entities });
+    }
+    Ok(counts)
+}
+
+const _: () = assert!(PRODUCTS == u64::BITS as usize, "a place has one bit for each product");

@@ -1,0 +1,183 @@
+//! One value of a JSON document, where it stands, and the list that its faults go to.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use serde_json::{Map, Value};
+
+use super::{Fault, Multiplier};
+
+/// All that is wrong with a document, in the order it was read.
+#[derive(Default)]
+pub(super) struct Faults(RefCell<Vec<Fault>>);
+
+impl Faults {
+    pub(super) fn into_inner(self) -> Vec<Fault> {
+        self.0.into_inner()
+    }
+}
+
+/// A value, or a member that may be absent. What cannot be read is reported once, and the reader goes on
+/// with the next.
+pub(super) struct Field<'a> {
+    value: Option<&'a Value>,
+    pointer: String,
+    faults: &'a Faults,
+}
+
+impl<'a> Field<'a> {
+    /// The value at `pointer`.
+    pub(super) fn new(value: &'a Value, pointer: String, faults: &'a Faults) -> Self {
+        Self { value: Some(value), pointer, faults }
+    }
+
+    /// Reports this field.
+    pub(super) fn fault(&self, message: impl fmt::Display) {
+        self.fault_at("", message);
+    }
+
+    /// Reports what stands below this field at `path`, itself a JSON pointer.
+    pub(super) fn fault_at(&self, path: &str, message: impl fmt::Display) {
+        let pointer = format!("{}{path}", self.pointer);
+        self.faults.0.borrow_mut().push(Fault { pointer, message: message.to_string() });
+    }
+
+    /// What `read` makes of the value. An absent value is no fault; one that `read` does not take is.
+    fn read<T>(&self, expected: impl fmt::Display, read: impl FnOnce(&'a Value) -> Option<T>) -> Option<T> {
+        let read = read(self.value?);
+        if read.is_none() {
+            self.fault(format_args!("must be {expected}"));
+        }
+        read
+    }
+
+    /// The members of an object, each of which must be in `known`; without any where it is absent or
+    /// no object.
+    pub(super) fn object(&self, known: &[&str]) -> Object<'a> {
+        let object = self.open_object();
+        for key in object.members.into_iter().flat_map(Map::keys) {
+            if !known.contains(&key.as_str()) {
+                object.get(key).fault("is not a field of a policy");
+            }
+        }
+        object
+    }
+
+    /// The members of an object that may have others than those asked for.
+    pub(super) fn open_object(&self) -> Object<'a> {
+        let members = self.read("an object", Value::as_object);
+        Object { members, pointer: self.pointer.clone(), faults: self.faults }
+    }
+
+    /// The items of an array of a length that `takes`. `None` where they are not to be read.
+    pub(super) fn items(
+        &self,
+        expected: impl fmt::Display,
+        takes: impl FnOnce(usize) -> bool,
+    ) -> Option<Vec<Field<'a>>> {
+        let items = self.read(expected, |value| value.as_array().filter(|items| takes(items.len())))?;
+        let item = |(index, value)| Field::new(value, format!("{}/{index}", self.pointer), self.faults);
+        Some(items.iter().enumerate().map(item).collect())
+    }
+
+    /// A text of 1 to `most` characters.
+    pub(super) fn text(&self, most: usize) -> Option<&'a str> {
+        self.read(format_args!("a text of 1 to {most} characters"), |value| {
+            value.as_str().filter(|text| (1..=most).contains(&text.chars().count()))
+        })
+    }
+
+    /// What `parse` makes of a text.
+    pub(super) fn parsed<T>(&self, expected: &str, parse: impl FnOnce(&'a str) -> Option<T>) -> Option<T> {
+        self.read(expected, |value| value.as_str().and_then(parse))
+    }
+
+    /// What `parse` makes of a text, whose errors say what is wrong.
+    pub(super) fn tried<T, E: fmt::Display>(
+        &self,
+        expected: &str,
+        parse: impl FnOnce(&'a str) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = self.parsed(expected, Some)?;
+        parse(text).map_err(|error| self.fault(error)).ok()
+    }
+
+    /// A whole number within `range`; `5000.0` is one.
+    pub(super) fn integer(&self, range: &RangeInclusive<i64>) -> Option<i64> {
+        let expected = format_args!("a whole number from {} to {}", range.start(), range.end());
+        self.read(expected, |value| whole(value).filter(|number| range.contains(number)))
+    }
+
+    /// A number within `range`.
+    pub(super) fn number(&self, range: &RangeInclusive<f64>) -> Option<f64> {
+        let expected = format_args!("a number from {} to {}", range.start(), range.end());
+        self.read(expected, |value| value.as_f64().filter(|number| range.contains(number)))
+    }
+
+    /// A number above 0 and within `range`.
+    pub(super) fn positive(&self, range: &RangeInclusive<f64>) -> Option<f64> {
+        let expected = format_args!("a number above 0, at most {}", range.end());
+        self.read(expected, |value| value.as_f64().filter(|number| *number > 0.0 && range.contains(number)))
+    }
+
+    /// A number with at most two decimals, in hundredths within `range`.
+    pub(super) fn hundredths(&self, range: &RangeInclusive<u16>) -> Option<u16> {
+        let bound = |hundredths: &u16| f64::from(*hundredths) / 100.0;
+        let expected = format_args!(
+            "a number from {} to {} with at most two decimals",
+            bound(range.start()),
+            bound(range.end())
+        );
+        self.read(expected, |value| hundredths(value.as_f64()?).filter(|number| range.contains(number)))
+    }
+
+    /// A multiplier.
+    pub(super) fn multiplier(&self) -> Option<Multiplier> {
+        self.hundredths(&super::ranges::MULTIPLIER_HUNDREDTHS).and_then(Multiplier::new)
+    }
+}
+
+/// The members of an object, or of none.
+pub(super) struct Object<'a> {
+    members: Option<&'a Map<String, Value>>,
+    pointer: String,
+    faults: &'a Faults,
+}
+
+impl<'a> Object<'a> {
+    /// The member `key`. It is absent where it is `null`, and where there is no object.
+    pub(super) fn get(&self, key: &str) -> Field<'a> {
+        let value = self.members.and_then(|members| members.get(key)).filter(|value| !value.is_null());
+        // RFC 6901 §3: a slash would begin the next step, and a tilde begins an escape.
+        let key = key.replace('~', "~0").replace('/', "~1");
+        Field { value, pointer: format!("{}/{key}", self.pointer), faults: self.faults }
+    }
+
+    /// The member `key`, reported if it is absent from an object that is there.
+    pub(super) fn required(&self, key: &str) -> Field<'a> {
+        let field = self.get(key);
+        if self.members.is_some() && field.value.is_none() {
+            field.fault("is required");
+        }
+        field
+    }
+}
+
+/// The number, if it is whole. A float beyond an `i64` becomes the nearest one, outside of every range.
+fn whole(value: &Value) -> Option<i64> {
+    #[expect(clippy::cast_possible_truncation)]
+    let of_float = |number: f64| (number.fract() == 0.0).then_some(number as i64);
+    value.as_i64().or_else(|| value.as_f64().and_then(of_float))
+}
+
+/// The number in hundredths, if it is the float nearest to a decimal with at most two decimals.
+fn hundredths(number: f64) -> Option<u16> {
+    let hundredths = (number * 100.0).round();
+    // Division rounds to the float nearest to the quotient, which is what reading the decimal gives.
+    #[expect(clippy::float_cmp)]
+    let exact = hundredths / 100.0 == number;
+    // The cast keeps what is in range: a negative number becomes 0 and a large one the greatest.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    exact.then_some(hundredths as u16)
+}

@@ -1,0 +1,128 @@
+//! Multipliers in whole hundredths, and the limits they are held to.
+
+use super::ranges::MULTIPLIER_HUNDREDTHS;
+
+/// Price multiplier in hundredths: 100 is 1.00×; from 0.01× to 100×.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Multiplier(u16);
+
+impl Multiplier {
+    /// The price as it is.
+    pub const ONE: Self = Self(100);
+
+    /// What a rider is asked to acknowledge above where a policy does not say (CONTRACT §7).
+    pub(super) const DEFAULT_ACK: Self = Self(200);
+
+    /// The cap of a policy that does not say (CONTRACT §3).
+    pub(super) const DEFAULT_CAP: Self = Self(500);
+
+    /// Takes `hundredths` if they are from 1 to 10 000.
+    #[must_use]
+    pub fn new(hundredths: u16) -> Option<Self> {
+        MULTIPLIER_HUNDREDTHS.contains(&hundredths).then_some(Self(hundredths))
+    }
+
+    /// The multiplier in hundredths.
+    #[must_use]
+    pub fn hundredths(self) -> u16 {
+        self.0
+    }
+}
+
+impl From<Multiplier> for f64 {
+    /// The float nearest to the decimal: 137 hundredths are 1.37.
+    fn from(multiplier: Multiplier) -> Self {
+        f64::from(multiplier.0) / 100.0
+    }
+}
+
+/// What a multiplier is held to before it is reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The lowest reported.
+    pub floor: Multiplier,
+    /// The highest reported, below the floor too.
+    pub cap: Multiplier,
+}
+
+impl Limits {
+    /// These limits and others, both in force: the highest floor and the lowest cap.
+    #[must_use]
+    pub fn tightened(self, floor: Option<Multiplier>, cap: Option<Multiplier>) -> Self {
+        Self {
+            floor: floor.map_or(self.floor, |floor| floor.max(self.floor)),
+            cap: cap.map_or(self.cap, |cap| cap.min(self.cap)),
+        }
+    }
+
+    /// Holds `published`, whole hundredths of any size, to the floor and then to the cap, which wins.
+    #[must_use]
+    pub fn apply(self, published: f64) -> Multiplier {
+        let held = published.max(f64::from(self.floor.0)).min(f64::from(self.cap.0));
+        // Both limits are within a multiplier's range, so what lies between them is too.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        Multiplier(held as u16)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn limits(floor: u16, cap: u16) -> Limits {
+        Limits { floor: Multiplier(floor), cap: Multiplier(cap) }
+    }
+
+    #[test]
+    fn a_multiplier_keeps_to_its_range() {
+        assert_eq!(Multiplier::new(0), None);
+        assert_eq!(Multiplier::new(1).unwrap().hundredths(), 1);
+        assert_eq!(Multiplier::new(100), Some(Multiplier::ONE));
+        assert_eq!(Multiplier::new(10_000).unwrap().hundredths(), 10_000);
+        assert_eq!(Multiplier::new(10_001), None);
+        assert_eq!(f64::from(Multiplier(137)).to_string(), "1.37");
+    }
+
+    #[test]
+    fn limits_hold_what_lies_beyond_them() {
+        for (published, reported) in [
+            (100.0, 110),
+            (110.0, 110),
+            (120.0, 120),
+            (137.0, 137),
+            (140.0, 137),
+            (1e302, 137),
+            (-1e302, 110),
+        ] {
+            assert_eq!(limits(110, 137).apply(published), Multiplier(reported), "{published}");
+        }
+    }
+
+    #[test]
+    fn where_a_floor_is_above_a_cap_the_cap_wins() {
+        for published in [100.0, 150.0, 250.0] {
+            assert_eq!(limits(200, 120).apply(published), Multiplier(120), "{published}");
+        }
+    }
+
+    #[test]
+    fn of_all_limits_the_highest_floor_and_the_lowest_cap_are_in_force() {
+        let city = limits(110, 500);
+        let some = |hundredths| Some(Multiplier(hundredths));
+        assert_eq!(city.tightened(None, None), city);
+        assert_eq!(city.tightened(some(120), some(250)), limits(120, 250));
+        assert_eq!(city.tightened(some(100), some(600)), city);
+        assert_eq!(city.tightened(some(120), None), limits(120, 500));
+        assert_eq!(city.tightened(None, some(250)), limits(110, 250));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_reported_above_the_cap_nor_below_what_floor_it_leaves(floor in 1_u16..=10_000, cap in 1_u16..=10_000, published in prop::num::f64::ANY) {
+            let reported = limits(floor, cap).apply(published);
+            prop_assert!(reported.0 <= cap && reported.0 >= floor.min(cap));
+        }
+    }
+}

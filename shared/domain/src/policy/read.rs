@@ -1,0 +1,374 @@
+//! Reading a policy from JSON: every default, and every fault at once.
+
+use std::collections::HashSet;
+
+use jiff::tz::{TimeZone, TimeZoneDatabase};
+use serde_json::{Value, json};
+
+use super::field::{Faults, Field, Object};
+use super::{
+    Clock, Fare, FareOverrides, Fault, HOURS_OF_WEEK, Limits, Multiplier, Policy, Product, QuoteTerms, Surge,
+    Zone, ranges,
+};
+use crate::curve::{Curve, Formula, PARAMETER, Table, TableError};
+use crate::id::{CityId, ProductId, is_entity_id};
+use crate::money::{Currency, MinorUnits};
+use crate::polygon::{Polygon, Ring, RingError};
+
+const FIELDS: [&str; 13] = [
+    "city",
+    "name",
+    "timezone",
+    "currency",
+    "boundary",
+    "resolution",
+    "clock",
+    "products",
+    "surge",
+    "limits",
+    "quote",
+    "static",
+    "zones",
+];
+const CLOCK_FIELDS: [&str; 4] = ["tick_ms", "window_ms", "driver_ttl_ms", "lateness_ms"];
+const FARE_FIELDS: [&str; 5] = ["base", "per_km", "per_minute", "booking_fee", "minimum"];
+const SURGE_FIELDS: [&str; 12] = [
+    "curve",
+    "balanced_ratio",
+    "prior",
+    "demand_elasticity",
+    "supply_elasticity",
+    "slope",
+    "k",
+    "table",
+    "ring_weights",
+    "half_life_ms",
+    "step",
+    "form",
+];
+
+/// The most digits that ISO 4217 gives a currency: what amounts are read in while theirs is unknown.
+const MOST_DIGITS: usize = 4;
+
+impl Policy {
+    /// Reads one policy. A field that is `null` is absent; absent fields have the defaults of
+    /// CONTRACT §7.
+    ///
+    /// # Errors
+    /// Every wrong field.
+    pub fn from_json(document: &Value) -> Result<Self, Vec<Fault>> {
+        let faults = Faults::default();
+        let policy = read_policy(&Field::new(document, String::new(), &faults));
+        let faults = faults.into_inner();
+        policy.filter(|_| faults.is_empty()).ok_or(faults)
+    }
+
+    /// Reads a city file: one policy, or an array of them with no city twice.
+    ///
+    /// # Errors
+    /// Every wrong field; in an array the pointers begin with the policy's place in it.
+    pub fn list_from_json(text: &str) -> Result<Vec<Self>, Vec<Fault>> {
+        let document: Value = serde_json::from_str(text).map_err(|error| {
+            vec![Fault { pointer: String::new(), message: format!("must be JSON: {error}") }]
+        })?;
+        let Value::Array(items) = &document else {
+            return Self::from_json(&document).map(|policy| vec![policy]);
+        };
+
+        let faults = Faults::default();
+        let mut cities = HashSet::new();
+        let mut policies = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            let field = Field::new(item, format!("/{index}"), &faults);
+            // A city is named twice even where the rest of its policy is wrong.
+            if let Some(city) = item.get("city").and_then(Value::as_str)
+                && !cities.insert(city)
+            {
+                field.fault_at("/city", "is given twice");
+            }
+            policies.extend(read_policy(&field));
+        }
+        let faults = faults.into_inner();
+        if faults.is_empty() { Ok(policies) } else { Err(faults) }
+    }
+
+    /// The policy of a city nobody has described: the defaults of CONTRACT §3, the whole world, and the
+    /// one product `standard`.
+    ///
+    /// # Panics
+    /// Never: the document is complete.
+    #[must_use]
+    pub fn open_city(city: &CityId) -> Self {
+        let world = [[-180, -90], [180, -90], [180, 90], [-180, 90], [-180, -90]];
+        let document = json!({
+            "city": city.as_str(),
+            "name": city.as_str(),
+            "timezone": "UTC",
+            "currency": "USD",
+            "boundary": {"type": "Polygon", "coordinates": [world]},
+            "products": [{"id": "standard"}],
+        });
+        Self::from_json(&document).expect("all that is required is there")
+    }
+}
+
+/// The policy, with defaults in place of what is wrong. `None` where something required is wrong.
+fn read_policy(field: &Field) -> Option<Policy> {
+    let policy = field.object(&FIELDS);
+    let city = policy.required("city").parsed("a city id: 1 to 32 of [a-z0-9-]", CityId::new);
+    let name = policy.get("name").text(ranges::NAME_CHARS);
+    let timezone = policy.get("timezone").parsed("a time zone of the IANA database", zone_of);
+    let currency = policy.required("currency").parsed("a currency's code of ISO 4217", Currency::new);
+    let digits = currency.map_or(MOST_DIGITS, Currency::digits);
+    let boundary = read_polygon(&policy.required("boundary"), 1);
+    let resolution = policy.get("resolution").integer(&ranges::RESOLUTION);
+    let clock = read_clock(&policy.get("clock").object(&CLOCK_FIELDS));
+    let products = read_products(&policy.required("products"), digits);
+    let surge = read_surge(&policy.get("surge").object(&SURGE_FIELDS));
+    let (floor, cap) = read_limits(&policy.get("limits"));
+    let quote = read_quote(&policy.get("quote").object(&["ttl_ms", "ack_above"]));
+    let static_hours = read_static(&policy.get("static"));
+    let zones = read_zones(&policy.get("zones"), digits);
+
+    Some(Policy {
+        city: city?,
+        name: name.unwrap_or("New York").to_owned(),
+        timezone: timezone.or_else(|| zone_of("America/New_York"))?,
+        currency: currency?,
+        boundary: boundary?,
+        resolution: resolution.and_then(|resolution| u8::try_from(resolution).ok()).unwrap_or(8),
+        clock,
+        products,
+        surge,
+        limits: Limits {
+            floor: floor.unwrap_or(Multiplier::ONE),
+            cap: cap.unwrap_or(Multiplier::DEFAULT_CAP),
+        },
+        quote,
+        static_hours,
+        zones,
+    })
+}
+
+/// The time zone of that name in the database compiled in: no machine's own may change a price.
+fn zone_of(name: &str) -> Option<TimeZone> {
+    TimeZoneDatabase::bundled().get(name).ok()
+}
+
+fn read_polygon(field: &Field, fewest_rings: usize) -> Option<Polygon> {
+    // RFC 7946 §6.1: others may add members of their own.
+    let polygon = field.open_object();
+    polygon.required("type").parsed("\"Polygon\"", |name| (name == "Polygon").then_some(()));
+    let expected = format_args!("an array of {fewest_rings} to {} rings", ranges::MOST_RINGS);
+    let rings = polygon
+        .required("coordinates")
+        .items(expected, |count| (fewest_rings..=ranges::MOST_RINGS).contains(&count))?;
+    Some(Polygon::new(rings.iter().filter_map(read_ring).collect()))
+}
+
+fn read_ring(field: &Field) -> Option<Ring> {
+    let items = field.items("an array of positions", |_| true)?;
+    let positions: Vec<_> = items.iter().filter_map(read_position).collect();
+    if positions.len() < items.len() {
+        return None;
+    }
+    let report = |error| match error {
+        RingError::Length | RingError::Open => field.fault(error),
+        RingError::OffTheGlobe { index } => field.fault_at(&format!("/{index}"), error),
+    };
+    Ring::new(positions).map_err(|errors| errors.into_iter().for_each(report)).ok()
+}
+
+/// Longitude and latitude; what follows them, such as an altitude, says nothing here.
+fn read_position(field: &Field) -> Option<[f64; 2]> {
+    let numbers = field.items("an array of longitude and latitude", |count| count >= 2)?;
+    let lng = numbers[0].number(&(-180.0..=180.0));
+    let lat = numbers[1].number(&(-90.0..=90.0));
+    Some([lng?, lat?])
+}
+
+fn read_clock(clock: &Object) -> Clock {
+    Clock {
+        tick_ms: clock.get("tick_ms").integer(&ranges::TICK_MS).unwrap_or(5_000),
+        window_ms: clock.get("window_ms").integer(&ranges::WINDOW_MS).unwrap_or(60_000),
+        driver_ttl_ms: clock.get("driver_ttl_ms").integer(&ranges::DRIVER_TTL_MS).unwrap_or(60_000),
+        lateness_ms: clock.get("lateness_ms").integer(&ranges::LATENESS_MS).unwrap_or(5_000),
+    }
+}
+
+fn read_products(field: &Field, digits: usize) -> Vec<Product> {
+    let expected = format_args!("an array of 1 to {} products", ranges::MOST_PRODUCTS);
+    let items = field.items(expected, |count| (1..=ranges::MOST_PRODUCTS).contains(&count));
+    let mut ids = HashSet::new();
+    let mut products = Vec::new();
+    for item in items.unwrap_or_default() {
+        let product = item.object(&["id", "name", "fare"]);
+        let id = product.required("id");
+        let name = product.get("name").text(ranges::NAME_CHARS).unwrap_or("Standard").to_owned();
+        let fare = read_fare(&product.get("fare"), digits);
+        let Some(read) = id.parsed("a product id: 1 to 64 of [A-Za-z0-9._:-]", ProductId::new) else {
+            continue;
+        };
+        if !ids.insert(read.clone()) {
+            id.fault("is given twice");
+        }
+        products.push(Product { id: read, name, fare });
+    }
+    products
+}
+
+/// The fare, its parts being those of CONTRACT §7 where they are absent. A currency with fewer digits than
+/// these needs all parts given, or no fare at all.
+fn read_fare(field: &Field, digits: usize) -> Option<Fare> {
+    let fare = field.object(&FARE_FIELDS);
+    let part = |key, default| {
+        let default = MinorUnits::parse(default, digits).ok();
+        let part = if default.is_some() { fare.get(key) } else { fare.required(key) };
+        read_amount(&part, digits).or(default)
+    };
+    let [base, per_km, per_minute] =
+        [part("base", "2.50"), part("per_km", "1.25"), part("per_minute", "0.35")];
+    let [booking_fee, minimum] = [part("booking_fee", "2.00"), part("minimum", "7.00")];
+    Some(Fare {
+        base: base?,
+        per_km: per_km?,
+        per_minute: per_minute?,
+        booking_fee: booking_fee?,
+        minimum: minimum?,
+    })
+}
+
+fn read_amount(field: &Field, digits: usize) -> Option<MinorUnits> {
+    field.tried("a decimal number in quotes, such as \"2.50\"", |text| MinorUnits::parse(text, digits))
+}
+
+fn read_surge(surge: &Object) -> Surge {
+    Surge {
+        prior: surge.get("prior").positive(&PARAMETER).unwrap_or(2.0),
+        ring_weights: read_weights(&surge.get("ring_weights")).unwrap_or_else(|| vec![1.0, 0.35, 0.12]),
+        half_life_ms: surge.get("half_life_ms").integer(&ranges::HALF_LIFE_MS).unwrap_or(30_000),
+        step_hundredths: surge.get("step").hundredths(&ranges::STEP_HUNDREDTHS).unwrap_or(10),
+        curve: read_curve(surge),
+    }
+}
+
+fn read_curve(surge: &Object) -> Curve {
+    let formula = |name: &str| match name {
+        "equilibrium" => Some(Formula::Equilibrium),
+        "linear" => Some(Formula::Linear),
+        "exponential" => Some(Formula::Exponential),
+        "table" => Some(Formula::Table),
+        _ => None,
+    };
+    // How multiplier and fare combine: there is one way yet.
+    surge.get("form").parsed("\"multiplicative\"", |form| (form == "multiplicative").then_some(()));
+    let curve = Curve {
+        formula: surge
+            .get("curve")
+            .parsed("one of equilibrium, linear, exponential, table", formula)
+            .unwrap_or(Formula::Equilibrium),
+        balanced_ratio: surge.get("balanced_ratio").positive(&PARAMETER).unwrap_or(1.0),
+        demand_elasticity: surge.get("demand_elasticity").number(&PARAMETER).unwrap_or(0.6),
+        supply_elasticity: surge.get("supply_elasticity").number(&PARAMETER).unwrap_or(1.2),
+        slope: surge.get("slope").number(&PARAMETER).unwrap_or(0.5),
+        k: surge.get("k").number(&PARAMETER).unwrap_or(0.3),
+        table: read_table(&surge.get("table")),
+    };
+    if curve.demand_elasticity + curve.supply_elasticity == 0.0 {
+        surge.get("demand_elasticity").fault("must be above 0 where supply_elasticity is 0");
+    }
+    curve
+}
+
+fn read_table(field: &Field) -> Table {
+    read_points(field).unwrap_or_else(|| Table::new(vec![[1.0, 1.0], [2.0, 1.5]]).expect("these rise"))
+}
+
+fn read_points(field: &Field) -> Option<Table> {
+    let items = field.items("an array of points [ratio, multiplier]", |_| true)?;
+    let points: Vec<_> = items.iter().filter_map(read_point).collect();
+    if points.len() < items.len() {
+        return None;
+    }
+    let report = |error| match error {
+        TableError::Length => field.fault(error),
+        TableError::OutOfRange { index } | TableError::NotRising { index } => {
+            field.fault_at(&format!("/{index}"), error);
+        }
+    };
+    Table::new(points).map_err(|errors| errors.into_iter().for_each(report)).ok()
+}
+
+fn read_point(field: &Field) -> Option<[f64; 2]> {
+    let numbers = field.items("a point [ratio, multiplier]", |count| count == 2)?;
+    let (ratio, multiplier) = (numbers[0].number(&PARAMETER), numbers[1].number(&PARAMETER));
+    Some([ratio?, multiplier?])
+}
+
+fn read_weights(field: &Field) -> Option<Vec<f64>> {
+    let expected = format_args!("an array of 1 to {} weights", ranges::MOST_RING_WEIGHTS);
+    let items = field.items(expected, |count| (1..=ranges::MOST_RING_WEIGHTS).contains(&count))?;
+    Some(items.into_iter().filter_map(|item| item.number(&PARAMETER)).collect())
+}
+
+/// Floor and cap.
+fn read_limits(field: &Field) -> (Option<Multiplier>, Option<Multiplier>) {
+    let limits = field.object(&["min_multiplier", "max_multiplier"]);
+    (limits.get("min_multiplier").multiplier(), limits.get("max_multiplier").multiplier())
+}
+
+fn read_quote(quote: &Object) -> QuoteTerms {
+    QuoteTerms {
+        ttl_ms: quote.get("ttl_ms").integer(&ranges::QUOTE_TTL_MS).unwrap_or(120_000),
+        ack_above: quote.get("ack_above").multiplier().unwrap_or(Multiplier::DEFAULT_ACK),
+    }
+}
+
+fn read_static(field: &Field) -> Option<Box<[Multiplier; HOURS_OF_WEEK]>> {
+    let expected = format_args!("empty or an array of {HOURS_OF_WEEK} multipliers");
+    let items = field.items(expected, |count| count == 0 || count == HOURS_OF_WEEK)?;
+    let hours: Box<[_]> = items.into_iter().filter_map(|item| item.multiplier()).collect();
+    hours.try_into().ok()
+}
+
+fn read_zones(field: &Field, digits: usize) -> Vec<Zone> {
+    let expected = format_args!("an array of at most {} zones", ranges::MOST_ZONES);
+    let items = field.items(expected, |count| count <= ranges::MOST_ZONES);
+    let mut ids = HashSet::new();
+    let mut zones = Vec::new();
+    for item in items.unwrap_or_default() {
+        let zone = item.object(&["id", "name", "polygon", "limits", "fare"]);
+        let id = zone.required("id");
+        let name = zone.get("name").text(ranges::NAME_CHARS);
+        let polygon = read_polygon(&zone.get("polygon"), 0);
+        let (floor, cap) = read_limits(&zone.get("limits"));
+        let fare = read_overrides(&zone.get("fare"), digits);
+        let expected = "a zone id: 1 to 64 of [A-Za-z0-9._:-]";
+        let read = id.parsed(expected, |id| is_entity_id(id.as_bytes()).then_some(id));
+        let Some(read) = read else { continue };
+        if !ids.insert(read) {
+            id.fault("is given twice");
+        }
+        zones.push(Zone {
+            id: read.to_owned(),
+            name: name.unwrap_or(read).to_owned(),
+            polygon: polygon.unwrap_or_else(|| Polygon::new(Vec::new())),
+            floor,
+            cap,
+            fare,
+        });
+    }
+    zones
+}
+
+fn read_overrides(field: &Field, digits: usize) -> FareOverrides {
+    let fare = field.object(&FARE_FIELDS);
+    let part = |key| read_amount(&fare.get(key), digits);
+    FareOverrides {
+        base: part("base"),
+        per_km: part("per_km"),
+        per_minute: part("per_minute"),
+        booking_fee: part("booking_fee"),
+        minimum: part("minimum"),
+    }
+}

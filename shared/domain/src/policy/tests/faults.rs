@@ -1,0 +1,281 @@
+//! What is reported where a policy document is wrong: every field, each at its own pointer.
+
+use super::*;
+
+#[test]
+fn what_is_required_is_reported_where_it_is_missing() {
+    assert_eq!(pointers(&json!({})), ["/city", "/currency", "/boundary", "/products"]);
+    assert_eq!(pointers(&set(least(), "/products/0", json!({}))), ["/products/0/id"]);
+    assert_eq!(pointers(&set(least(), "/products/0", json!(null))), ["/products/0"]);
+    assert_eq!(pointers(&set(least(), "/zones", json!([{}, null]))), ["/zones/0/id", "/zones/1"]);
+    assert_eq!(pointers(&set(least(), "/boundary", json!({}))), ["/boundary/type", "/boundary/coordinates"]);
+    assert_eq!(
+        pointers(&set(sample(), "/zones/0/polygon", json!({}))),
+        ["/zones/0/polygon/type", "/zones/0/polygon/coordinates"]
+    );
+    assert_eq!(faults(&json!({}))[0].to_string(), "/city: is required");
+    for no_object in [json!(null), json!([]), json!("nyc"), json!(7)] {
+        assert_eq!(pointers(&no_object), [""], "{no_object}");
+    }
+}
+
+#[test]
+fn every_text_is_held_to_its_form() {
+    let text = |count| json!("x".repeat(count));
+    for (pointer, good, bad) in [
+        ("/city", [json!("a"), text(32)], [json!("NYC"), json!(""), text(33)]),
+        ("/name", [text(1), json!("é".repeat(200))], [json!(""), text(201), json!("é".repeat(201))]),
+        (
+            "/timezone",
+            [json!("UTC"), json!("Pacific/Fiji")],
+            [json!("Mars/Base"), json!(""), json!("+02:00")],
+        ),
+        ("/currency", [json!("KWD"), json!("EUR")], [json!("usd"), json!("XAU"), json!("")]),
+        ("/surge/curve", [json!("linear"), json!("table")], [json!("Linear"), json!("step"), json!("")]),
+        (
+            "/surge/curve",
+            [json!("equilibrium"), json!("exponential")],
+            [json!("exp"), json!(" "), json!("1")],
+        ),
+    ] {
+        check(pointer, &good, &bad);
+        check(pointer, &[], &[json!(true), json!([]), json!({}), json!(1)]);
+    }
+    check("/surge/form", &[json!("multiplicative")], &[json!("additive"), json!(1)]);
+}
+
+#[test]
+fn every_time_and_the_resolution_is_a_whole_number_in_its_range() {
+    for (pointer, least, most) in [
+        ("/resolution", 0, 15),
+        ("/clock/tick_ms", 100, 3_600_000),
+        ("/clock/window_ms", 1, 86_400_000),
+        ("/clock/driver_ttl_ms", 1, 86_400_000),
+        ("/clock/lateness_ms", 0, 86_400_000),
+        ("/quote/ttl_ms", 1, 86_400_000),
+        ("/surge/half_life_ms", 1, 31_536_000_000_i64),
+    ] {
+        check(pointer, &[json!(least), json!(most)], &[json!(least - 1), json!(most + 1)]);
+        check(pointer, &[], &[json!(-1), json!(1e300), json!(u64::MAX)]);
+        check(pointer, &[], &NO_NUMBERS.map(|text| text.parse().unwrap()));
+    }
+    check("/resolution", &[json!(8.0)], &[json!(8.5)]);
+    check("/clock/tick_ms", &[json!(5000.0)], &[json!(5000.5)]);
+}
+
+/// As JSON.
+const NO_NUMBERS: [&str; 5] = ["true", "[]", "{}", "\"text\"", "\"1\""];
+
+#[test]
+fn every_other_number_is_held_to_its_range() {
+    let other = NO_NUMBERS.map(|text| text.parse().unwrap());
+    for pointer in ["/surge/demand_elasticity", "/surge/supply_elasticity", "/surge/slope", "/surge/k"] {
+        check(pointer, &[json!(0), json!(1), json!(1e9)], &[json!(-0.001), json!(1.000_001e9)]);
+        check(pointer, &[], &other);
+    }
+    for pointer in ["/surge/prior", "/surge/balanced_ratio"] {
+        check(pointer, &[json!(1e-300), json!(1e9)], &[json!(0), json!(-1), json!(1.000_001e9)]);
+        check(pointer, &[], &other);
+    }
+    for pointer in [
+        "/limits/min_multiplier",
+        "/limits/max_multiplier",
+        "/quote/ack_above",
+        "/zones/0/limits/min_multiplier",
+        "/zones/0/limits/max_multiplier",
+    ] {
+        let good = [json!(0.01), json!(1.37), json!(100), json!(100.0)];
+        check(
+            pointer,
+            &good,
+            &[json!(0), json!(0.009), json!(-1), json!(100.01), json!(1.375), json!(1e300)],
+        );
+        check(pointer, &[], &other);
+    }
+    check(
+        "/surge/step",
+        &[json!(0.01), json!(0.25), json!(1)],
+        &[json!(0), json!(1.01), json!(0.125), json!(-0.1)],
+    );
+}
+
+#[test]
+fn elasticities_are_not_both_zero() {
+    let none = set(set(sample(), "/surge/demand_elasticity", json!(0)), "/surge/supply_elasticity", json!(0));
+    assert_eq!(pointers(&none), ["/surge/demand_elasticity"]);
+    check("/surge/demand_elasticity", &[json!(1.2)], &[]);
+}
+
+#[test]
+fn lists_are_held_to_their_length() {
+    let products = |count: usize| (0..count).map(|i| json!({"id": format!("p{i}")})).collect::<Value>();
+    let zones = |count: usize| (0..count).map(|i| json!({"id": format!("z{i}")})).collect::<Value>();
+    let hours = |count: usize| json!(vec![1.0; count]);
+    let rings = |count: usize| json!(vec![square(0.0, 0.0, 1.0)["coordinates"][0].clone(); count]);
+    for (pointer, good, bad) in [
+        ("/products", vec![products(1), products(64)], vec![products(0), products(65)]),
+        ("/zones", vec![zones(0), zones(1_024)], vec![zones(1_025)]),
+        ("/static", vec![hours(0), hours(168)], vec![hours(1), hours(167), hours(169)]),
+        ("/surge/ring_weights", vec![hours(1), hours(7)], vec![hours(0), hours(8)]),
+        ("/boundary/coordinates", vec![rings(1), rings(1_024)], vec![rings(0), rings(1_025)]),
+        ("/zones/0/polygon/coordinates", vec![rings(0), rings(1_024)], vec![rings(1_025)]),
+        ("/surge/table", vec![json!([[1, 1]])], vec![json!([])]),
+    ] {
+        for list in good {
+            let length = list.as_array().unwrap().len();
+            let written = read(&set(sample(), pointer, list)).to_json();
+            assert_eq!(written.pointer(pointer).unwrap().as_array().unwrap().len(), length, "{pointer}");
+        }
+        for list in bad.into_iter().chain([json!({}), json!("text"), json!(1)]) {
+            assert_eq!(pointers(&set(sample(), pointer, list)), [pointer]);
+        }
+    }
+}
+
+#[test]
+fn an_item_is_reported_by_its_place() {
+    let mut hours = vec![json!(1.5); 168];
+    hours[7] = json!(1.375);
+    hours[9] = Value::Null;
+    for (pointer, list, places) in [
+        ("/static", json!(hours), vec!["/7", "/9"]),
+        ("/surge/ring_weights", json!([1, -1, null, "x", 1e10]), vec!["/1", "/2", "/3", "/4"]),
+        ("/surge/table", json!([[1, 1], [1, 2], [1, 1]]), vec!["/1", "/2"]),
+        (
+            "/surge/table",
+            json!([[1, -1], [2], [3, 1, 1], 4, ["x", 1e10], [null, 1]]),
+            vec!["/0/1", "/1", "/2", "/3", "/4/0", "/4/1", "/5/0"],
+        ),
+        ("/products", json!([1, {"id": "A b"}, {"id": "a"}, {"id": "a"}]), vec!["/0", "/1/id", "/3/id"]),
+        (
+            "/zones",
+            json!([1, {"id": "a b"}, {"id": "a"}, {"id": "a"}, {"id": "x".repeat(65)}]),
+            vec!["/0", "/1/id", "/3/id", "/4/id"],
+        ),
+    ] {
+        let places: Vec<_> = places.into_iter().map(|place| format!("{pointer}{place}")).collect();
+        let found = pointers(&set(least(), pointer, list.clone()));
+        assert_eq!(found, places);
+    }
+}
+
+#[test]
+fn a_polygon_is_checked_to_the_last_position() {
+    let boundary = |rings: Value| set(least(), "/boundary/coordinates", rings);
+    let closed = json!([[0, 0], [1, 0, 12.5], [1, 1, null], [0, 0]]);
+    assert!(Policy::from_json(&boundary(json!([closed]))).is_ok());
+    for (rings, place) in [
+        (json!([closed, [[0, 0], [1, 0], [1, 1], [0, 1]]]), "/1"),
+        (json!([[[0, 0], [1, 0], [0, 0]]]), "/0"),
+        (json!([closed, 7]), "/1"),
+        (json!([closed, null]), "/1"),
+        (json!([[[0, 0], [1, 0], null, [0, 0]]]), "/0/2"),
+        (json!([[[0, 0], [1, 0], [1, null], [0, 0]]]), "/0/2/1"),
+        (json!([[[0, 0], [1, 0], [1], [0, 0]]]), "/0/2"),
+        (json!([[[0, 0], [1, 0], "x", [0, 0]]]), "/0/2"),
+        (json!([[[0, 0], [1, 0], [1, "x"], [0, 0]]]), "/0/2/1"),
+        (json!([[[0, 0], [181, 0], [1, 1], [0, 0]]]), "/0/1/0"),
+        (json!([[[0, 0], [1, -91], [1, 1], [0, 0]]]), "/0/1/1"),
+    ] {
+        assert_eq!(pointers(&boundary(rings)), [format!("/boundary/coordinates{place}")]);
+    }
+    assert_eq!(pointers(&set(least(), "/boundary/type", json!("Point"))), ["/boundary/type"]);
+    assert_eq!(pointers(&set(least(), "/boundary", json!(7))), ["/boundary"]);
+    assert!(Policy::from_json(&set(least(), "/boundary/bbox", json!([0, 0, 1, 1]))).is_ok());
+}
+
+#[test]
+fn an_unknown_field_is_reported_wherever_it_is() {
+    for place in [
+        "",
+        "/clock",
+        "/products/0",
+        "/products/0/fare",
+        "/surge",
+        "/limits",
+        "/quote",
+        "/zones/0",
+        "/zones/0/limits",
+        "/zones/0/fare",
+    ] {
+        let pointer = format!("{place}/surprise");
+        for value in [json!(1), Value::Null] {
+            assert_eq!(pointers(&set(sample(), &pointer, value)), [pointer.as_str()]);
+        }
+    }
+    let mut odd = least();
+    odd["a/b~c"] = json!(1);
+    assert_eq!(pointers(&odd), ["/a~1b~0c"]);
+}
+
+#[test]
+fn every_wrong_field_is_reported_at_once() {
+    let wrong = json!({
+        "city": "New York", "name": "", "timezone": "Mars/Base", "currency": "?", "boundary": 1, "resolution": 16,
+        "clock": {"tick_ms": 1, "lateness_ms": -1}, "products": [{"id": "A b", "name": 1, "fare": {"base": 1}}],
+        "surge": {"curve": "x", "prior": 0, "table": [], "step": 0}, "limits": {"min_multiplier": 0},
+        "quote": {"ttl_ms": 0}, "static": [1], "zones": [{"id": "", "polygon": 1, "limits": 1, "fare": 1}], "x": 1,
+    });
+    let mut found = pointers(&wrong);
+    found.sort_unstable();
+    let mut expected = [
+        "/city",
+        "/name",
+        "/timezone",
+        "/currency",
+        "/boundary",
+        "/resolution",
+        "/clock/tick_ms",
+        "/clock/lateness_ms",
+        "/products/0/id",
+        "/products/0/name",
+        "/products/0/fare/base",
+        "/surge/curve",
+        "/surge/prior",
+        "/surge/table",
+        "/surge/step",
+        "/limits/min_multiplier",
+        "/quote/ttl_ms",
+        "/static",
+        "/zones/0/id",
+        "/zones/0/polygon",
+        "/zones/0/limits",
+        "/zones/0/fare",
+        "/x",
+    ];
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_fault_says_what_is_expected() {
+    for (pointer, value, message) in [
+        ("/clock/tick_ms", json!(1), "must be a whole number from 100 to 3600000"),
+        ("/surge/k", json!(-1), "must be a number from 0 to 1000000000"),
+        ("/surge/prior", json!(0), "must be a number above 0, at most 1000000000"),
+        ("/limits/max_multiplier", json!(0), "must be a number from 0.01 to 100 with at most two decimals"),
+        ("/name", json!(""), "must be a text of 1 to 200 characters"),
+        ("/products", json!([]), "must be an array of 1 to 64 products"),
+        ("/boundary/coordinates", json!([]), "must be an array of 1 to 1024 rings"),
+        ("/products/0/fare/base", json!("2.505"), "must have at most 2 digits after the point"),
+        ("/clock", json!(1), "must be an object"),
+        ("/x", json!(1), "is not a field of a policy"),
+    ] {
+        let fault = Fault { pointer: pointer.to_owned(), message: message.to_owned() };
+        assert_eq!(faults(&set(least(), pointer, value)), [fault]);
+    }
+}
+
+#[test]
+fn faults_of_a_city_file_begin_with_the_policys_place() {
+    let pointers = |text: &str| -> Vec<_> {
+        Policy::list_from_json(text).unwrap_err().into_iter().map(|fault| fault.pointer).collect()
+    };
+    let wrong = json!([least(), set(least(), "/clock/tick_ms", json!(1)), 7, null]).to_string();
+    assert_eq!(pointers(&wrong), ["/1/city", "/1/clock/tick_ms", "/2", "/3"]);
+    assert_eq!(pointers(&json!({"city": 1}).to_string()), ["/city", "/currency", "/boundary", "/products"]);
+    for no_json in ["", "{", "[1,]", "{\"city\": 1e999}", &"[".repeat(100_000)] {
+        assert_eq!(pointers(no_json), [""]);
+    }
+    assert!(Policy::list_from_json("{").unwrap_err()[0].message.starts_with("must be JSON: "));
+}

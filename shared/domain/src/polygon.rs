@@ -1,0 +1,319 @@
+//! Polygons on the map: who is inside, by the even-odd rule on longitude and latitude.
+
+use std::ops::Range;
+
+use thiserror::Error;
+
+/// Fewest positions of a ring: a triangle and its first corner again (RFC 7946 §3.1.6).
+pub const FEWEST_POSITIONS: usize = 4;
+
+/// Most positions of one ring: a cell's centre is compared with every edge; the finest administrative
+/// boundaries of a city have some thousands.
+pub const MOST_POSITIONS: usize = 65_536;
+
+/// Longitude and latitude in WGS 84 degrees, in the order of GeoJSON.
+pub type Position = [f64; 2];
+
+/// One closed line: four positions or more, the last equal to the first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ring(Box<[Position]>);
+
+impl Ring {
+    /// Takes `positions` if they close and each lies on the globe.
+    ///
+    /// # Errors
+    /// Every fault of the ring.
+    pub fn new(positions: Vec<Position>) -> Result<Self, Vec<RingError>> {
+        let mut faults = Vec::new();
+        if !(FEWEST_POSITIONS..=MOST_POSITIONS).contains(&positions.len()) {
+            faults.push(RingError::Length);
+        }
+        if positions.first() != positions.last() {
+            faults.push(RingError::Open);
+        }
+        for (index, [lng, lat]) in positions.iter().enumerate() {
+            if !(-180.0..=180.0).contains(lng) || !(-90.0..=90.0).contains(lat) {
+                faults.push(RingError::OffTheGlobe { index });
+            }
+        }
+
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        Ok(Self(positions.into()))
+    }
+
+    /// The positions in order, the first again at the end.
+    #[must_use]
+    pub fn positions(&self) -> &[Position] {
+        &self.0
+    }
+
+    /// How many edges a line from the point eastward crosses.
+    ///
+    /// An edge holds its southern end and not its northern one, so that no corner counts twice, and is
+    /// always followed from south to north, so that neighbours sharing it agree to the last bit.
+    fn crossings_east_of(&self, lng: f64, lat: f64) -> usize {
+        let mut crossings = 0;
+        for edge in self.0.windows(2) {
+            let (south, north) = match (edge[0][1] > lat, edge[1][1] > lat) {
+                (false, true) => (edge[0], edge[1]),
+                (true, false) => (edge[1], edge[0]),
+                _ => continue,
+            };
+            let crossing = south[0] + (north[0] - south[0]) * (lat - south[1]) / (north[1] - south[1]);
+            if lng < crossing {
+                crossings += 1;
+            }
+        }
+        crossings
+    }
+}
+
+/// Why positions make no ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum RingError {
+    /// Too few positions or too many.
+    #[error("a ring must have {FEWEST_POSITIONS} to {MOST_POSITIONS} positions")]
+    Length,
+    /// The last position is not the first.
+    #[error("a ring must end with its first position")]
+    Open,
+    /// A position that is not on the globe.
+    #[error("longitude must be from -180 to 180 and latitude from -90 to 90")]
+    OffTheGlobe {
+        /// Its place in the ring, from 0.
+        index: usize,
+    },
+}
+
+/// A polygon of any number of rings, outer ones and holes alike; without rings it contains nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Polygon {
+    rings: Box<[Ring]>,
+    bounds: Bounds,
+}
+
+impl Polygon {
+    /// The polygon of these rings.
+    #[must_use]
+    pub fn new(rings: Vec<Ring>) -> Self {
+        Self { bounds: Bounds::of(&rings), rings: rings.into() }
+    }
+
+    /// The rings as given.
+    #[must_use]
+    pub fn rings(&self) -> &[Ring] {
+        &self.rings
+    }
+
+    /// Whether the point lies inside, by the even-odd rule over all rings (CONTRACT §7), edges being
+    /// straight on longitude and latitude.
+    ///
+    /// Of a rectangle the western and southern edges are inside, the eastern and northern are not, so
+    /// that of polygons that tile the plane exactly one holds each point.
+    #[must_use]
+    pub fn contains(&self, lng: f64, lat: f64) -> bool {
+        if !self.bounds.holds(lng, lat) {
+            return false;
+        }
+        let crossings: usize = self.rings.iter().map(|ring| ring.crossings_east_of(lng, lat)).sum();
+        crossings % 2 == 1
+    }
+}
+
+/// The smallest rectangle around a polygon: most cells of a city are outside most zones.
+#[derive(Clone, Debug, PartialEq)]
+struct Bounds {
+    lng: Range<f64>,
+    lat: Range<f64>,
+}
+
+impl Bounds {
+    fn of(rings: &[Ring]) -> Self {
+        let mut lng = f64::INFINITY..f64::NEG_INFINITY;
+        let mut lat = lng.clone();
+        for [x, y] in rings.iter().flat_map(Ring::positions) {
+            lng = lng.start.min(*x)..lng.end.max(*x);
+            lat = lat.start.min(*y)..lat.end.max(*y);
+        }
+        Self { lng, lat }
+    }
+
+    /// Whether the point may be inside: like the rings, without the eastern and northern edges.
+    fn holds(&self, lng: f64, lat: f64) -> bool {
+        self.lng.contains(&lng) && self.lat.contains(&lat)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ring(positions: &[Position]) -> Ring {
+        Ring::new(positions.to_vec()).unwrap()
+    }
+
+    fn square(west: f64, south: f64, side: f64) -> Ring {
+        let (east, north) = (west + side, south + side);
+        ring(&[[west, south], [east, south], [east, north], [west, north], [west, south]])
+    }
+
+    #[test]
+    fn a_point_is_inside_or_it_is_not() {
+        let polygon = Polygon::new(vec![square(10.0, 20.0, 4.0)]);
+        assert!(polygon.contains(12.0, 22.0));
+        for (lng, lat) in
+            [(9.0, 22.0), (15.0, 22.0), (12.0, 19.0), (12.0, 25.0), (f64::NAN, 22.0), (12.0, f64::NAN)]
+        {
+            assert!(!polygon.contains(lng, lat), "{lng} {lat}");
+        }
+    }
+
+    #[test]
+    fn of_a_square_the_west_and_south_edges_are_inside() {
+        let polygon = Polygon::new(vec![square(10.0, 20.0, 4.0)]);
+        for (lng, lat) in [(10.0, 20.0), (10.0, 22.0), (12.0, 20.0)] {
+            assert!(polygon.contains(lng, lat), "{lng} {lat}");
+        }
+        for (lng, lat) in [(14.0, 22.0), (12.0, 24.0), (14.0, 24.0), (10.0, 24.0), (14.0, 20.0)] {
+            assert!(!polygon.contains(lng, lat), "{lng} {lat}");
+        }
+    }
+
+    #[test]
+    fn the_slope_of_an_edge_counts() {
+        // Its slanting edge runs from (0, 0) to (4, 8), so at latitude 2 it is at longitude 1.
+        let triangle = Polygon::new(vec![ring(&[[0.0, 0.0], [4.0, 8.0], [0.0, 8.0], [0.0, 0.0]])]);
+        assert!(triangle.contains(0.9, 2.0));
+        assert!(!triangle.contains(1.1, 2.0));
+        let off_origin = Polygon::new(vec![ring(&[[10.0, 50.0], [14.0, 58.0], [10.0, 58.0], [10.0, 50.0]])]);
+        assert!(off_origin.contains(10.9, 52.0));
+        assert!(!off_origin.contains(11.1, 52.0));
+        assert!(off_origin.contains(12.9, 56.0));
+        assert!(!off_origin.contains(13.1, 56.0));
+    }
+
+    #[test]
+    fn a_corner_counts_once() {
+        // The line eastward from the centre runs through the corner at (2, 0).
+        let diamond =
+            Polygon::new(vec![ring(&[[0.0, -2.0], [2.0, 0.0], [0.0, 2.0], [-2.0, 0.0], [0.0, -2.0]])]);
+        assert!(diamond.contains(0.0, 0.0));
+        assert!(diamond.contains(-1.0, 0.0));
+        assert!(!diamond.contains(2.5, 0.0));
+        assert!(!diamond.contains(-2.5, 0.0));
+    }
+
+    #[test]
+    fn a_hole_is_outside_and_an_island_in_it_inside() {
+        let polygon =
+            Polygon::new(vec![square(0.0, 0.0, 10.0), square(2.0, 2.0, 6.0), square(4.0, 4.0, 2.0)]);
+        assert!(polygon.contains(1.0, 5.0));
+        assert!(!polygon.contains(3.0, 5.0));
+        assert!(polygon.contains(5.0, 5.0));
+        assert!(!polygon.contains(7.0, 5.0));
+        assert!(polygon.contains(9.0, 5.0));
+        assert_eq!(polygon.rings().len(), 3);
+    }
+
+    #[test]
+    fn rings_apart_are_all_inside() {
+        let polygon = Polygon::new(vec![square(0.0, 0.0, 1.0), square(5.0, 5.0, 1.0)]);
+        assert!(polygon.contains(0.5, 0.5));
+        assert!(polygon.contains(5.5, 5.5));
+        assert!(!polygon.contains(3.0, 3.0));
+    }
+
+    #[test]
+    fn no_rings_contain_nothing() {
+        assert!(!Polygon::new(Vec::new()).contains(0.0, 0.0));
+    }
+
+    #[test]
+    fn bounds_are_the_smallest_rectangle() {
+        let bounds = Bounds::of(&[square(10.0, 20.0, 1.0), square(-3.0, 22.0, 1.0)]);
+        assert_eq!(bounds, Bounds { lng: -3.0..11.0, lat: 20.0..23.0 });
+        assert!(bounds.holds(-3.0, 20.0));
+        assert!(bounds.holds(10.9, 22.9));
+        for (lng, lat) in [(-3.1, 21.0), (11.0, 21.0), (0.0, 19.9), (0.0, 23.0)] {
+            assert!(!bounds.holds(lng, lat), "{lng} {lat}");
+        }
+    }
+
+    #[test]
+    fn a_ring_has_four_positions_and_more() {
+        let triangle = vec![[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]];
+        assert_eq!(Ring::new(triangle.clone()).unwrap().positions(), triangle);
+        assert_eq!(Ring::new(vec![[0.0, 0.0], [1.0, 0.0], [0.0, 0.0]]), Err(vec![RingError::Length]));
+        assert_eq!(Ring::new(Vec::new()), Err(vec![RingError::Length]));
+        assert!(Ring::new(vec![[1.0, 1.0]; MOST_POSITIONS]).is_ok());
+        assert_eq!(Ring::new(vec![[1.0, 1.0]; MOST_POSITIONS + 1]), Err(vec![RingError::Length]));
+    }
+
+    #[test]
+    fn a_ring_must_close() {
+        let open = vec![[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]];
+        assert_eq!(Ring::new(open), Err(vec![RingError::Open]));
+    }
+
+    #[test]
+    fn positions_are_on_the_globe_up_to_its_edges() {
+        let globe = [[-180.0, -90.0], [180.0, -90.0], [180.0, 90.0], [-180.0, 90.0], [-180.0, -90.0]];
+        assert!(Ring::new(globe.to_vec()).is_ok());
+        for off in [
+            [180.1, 0.0],
+            [-180.1, 0.0],
+            [0.0, 90.1],
+            [0.0, -90.1],
+            [f64::INFINITY, 0.0],
+            [f64::NAN, 0.0],
+            [0.0, f64::NAN],
+        ] {
+            let mut positions = globe.to_vec();
+            positions[2] = off;
+            assert_eq!(Ring::new(positions), Err(vec![RingError::OffTheGlobe { index: 2 }]), "{off:?}");
+        }
+    }
+
+    #[test]
+    fn all_faults_of_a_ring_are_named() {
+        let faults = Ring::new(vec![[0.0, 91.0], [0.0, 0.0], [200.0, 0.0]]).unwrap_err();
+        assert_eq!(
+            faults,
+            [
+                RingError::Length,
+                RingError::Open,
+                RingError::OffTheGlobe { index: 0 },
+                RingError::OffTheGlobe { index: 2 }
+            ]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn of_two_triangles_that_share_an_edge_one_holds_each_point(
+            a in (-10.0..10.0, -10.0..10.0_f64), b in (-10.0..10.0, -10.0..10.0_f64),
+            west in -60.0..-51.0_f64, east in 51.0..60.0_f64, share in 0.01..0.99_f64,
+        ) {
+            // A quadrangle cut along a-b. So steep an edge leaves the far corners on either side of its line.
+            prop_assume!((a.1 - b.1).abs() > 5.0);
+            let (a, b) = ([a.0, a.1], [b.0, b.1]);
+            let left = Polygon::new(vec![ring(&[a, b, [west, 0.0], a])]);
+            let right = Polygon::new(vec![ring(&[b, a, [east, 0.0], b])]);
+            let (lng, lat) = (a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1]));
+            prop_assert!(left.contains(lng, lat) != right.contains(lng, lat));
+        }
+
+        #[test]
+        fn a_rectangle_holds_what_lies_between_its_sides(
+            west in -170.0..0.0_f64, south in -80.0..0.0_f64, side in 1.0..50.0_f64,
+            lng in -180.0..180.0_f64, lat in -90.0..90.0_f64,
+        ) {
+            let between = (west..west + side).contains(&lng) && (south..south + side).contains(&lat);
+            prop_assert_eq!(Polygon::new(vec![square(west, south, side)]).contains(lng, lat), between);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! A record's place in its shard's log.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+/// Longest sequence number taken, in digits; Kinesis allows this many.
+pub const SEQUENCE_DIGITS: usize = 128;
+
+/// A Kinesis sequence number: decimal digits without leading zeros, ordered by value.
+///
+/// They have 56 digits and more, beyond 128 bits, so they stay text: the longer is the greater, and of
+/// two of one length the text decides.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Sequence(Box<str>);
+
+impl Sequence {
+    /// Takes `digits` if they are the decimal form of a number.
+    #[must_use]
+    pub fn new(digits: &str) -> Option<Self> {
+        let plain = (1..=SEQUENCE_DIGITS).contains(&digits.len())
+            && digits.bytes().all(|b| b.is_ascii_digit())
+            && (digits.len() == 1 || !digits.starts_with('0'));
+        plain.then(|| Self(digits.into()))
+    }
+
+    /// The digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<u64> for Sequence {
+    fn from(number: u64) -> Self {
+        Self(number.to_string().into())
+    }
+}
+
+impl Ord for Sequence {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.len().cmp(&other.0.len()).then_with(|| self.0.cmp(&other.0))
+    }
+}
+
+impl PartialOrd for Sequence {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for Sequence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Sequence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sequences_compare_by_value_beyond_128_bits() {
+        let long = Sequence::new("49590338271490256608559692538361571095921575989136588898").unwrap();
+        let next = Sequence::new("49590338271490256608559692538361571095921575989136588899").unwrap();
+        assert!(long < next);
+        assert!(Sequence::from(9) < Sequence::from(10));
+        assert!(Sequence::from(u64::MAX) < long);
+    }
+
+    #[test]
+    fn only_plain_decimals_are_sequences() {
+        for bad in ["", "01", "-1", "1a", "1.0", &"9".repeat(129)] {
+            assert_eq!(Sequence::new(bad), None, "{bad}");
+        }
+        assert_eq!(Sequence::new("0").unwrap().to_string(), "0");
+        assert!(Sequence::new(&"9".repeat(128)).is_some());
+    }
+}

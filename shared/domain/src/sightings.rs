@@ -1,0 +1,622 @@
+//! The last sighting of every entity of one role in one city and lane, counted by place.
+//!
+//! A sighting waits until its own tick closes; then it replaces the entity's last one if it is not older
+//! (of two at the same time the later in the log wins), and the entity counts at its place until the
+//! sighting's lifetime ends. Work goes with what changes: an entity that says nothing is touched once a
+//! lifetime. At rest an entity is 20 bytes and its share of a hash table of 4-byte slots.
+//!
+//! Every change is also written down, in as few bytes as it takes to repeat it: see [`Sightings::repeat`].
+
+use std::cmp::Reverse;
+
+use hashbrown::{HashMap, HashTable};
+
+use crate::hash::{IntHasher, spread};
+use crate::id::EntityKey;
+use crate::time::tick_at_or_after;
+use crate::wire::{Corrupt, Reader, put_number, put_signed, put_word};
+
+/// Where an entity counts: a cell, and the products it counts for, a bit each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// H3 index.
+    pub cell: u64,
+    /// Products, a bit each in the order of the city's dictionary.
+    pub products: u64,
+}
+
+impl Place {
+    /// Where an entity stands that counts for nothing: a driver with a rider, say.
+    pub const NOWHERE: Self = Self { cell: 0, products: 0 };
+}
+
+/// What bounds a sighting's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetime {
+    /// A sighting counts at tick `T` while `T − time` is less, in milliseconds.
+    pub ttl_ms: i64,
+    /// Milliseconds from tick to tick.
+    pub tick_ms: i64,
+    /// Entities held at most; of more the oldest go first.
+    pub most: u32,
+}
+
+/// How many entities lie at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// Where.
+    pub place: Place,
+    /// How many; never 0.
+    pub entities: u32,
+}
+
+/// An entity at rest. Its time is the low half of the milliseconds since the epoch: whatever counts is
+/// younger than a lifetime, and that is far below 2³² ms.
+#[derive(Clone, Copy, Debug)]
+struct Entity {
+    key: [u32; 2],
+    time: u32,
+    place: u32,
+    /// The next entity of the same age, or the next free slot.
+    link: u32,
+}
+
+impl Entity {
+    fn key(&self) -> u64 {
+        u64::from(self.key[0]) | u64::from(self.key[1]) << 32
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    slot: u32,
+    time: u32,
+    place: u32,
+}
+
+/// In `Entity::place`: no sighting has counted yet, or none does any more.
+const UNSEEN: u32 = u32::MAX;
+/// In `Entity::place`: the slot is free.
+const FREE: u32 = u32::MAX - 1;
+/// In `Entity::link`: the end of a list.
+const END: u32 = u32::MAX;
+/// In `Places`: [`Place::NOWHERE`].
+const NOWHERE: u32 = 0;
+
+/// Entities of one role: drivers, or riders.
+#[derive(Debug, Default)]
+pub struct Sightings {
+    entities: Arena,
+    index: HashTable<u32>,
+    free: Option<u32>,
+    places: Places,
+    /// By own tick, ascending; seldom more than three.
+    waiting: Vec<(i64, Vec<Waiting>)>,
+    /// Entities by the tick of a sighting not newer than their last, ascending, in linked lists.
+    ages: Vec<(i64, u32)>,
+    /// What happened since [`Self::take_log`], to be repeated.
+    log: Vec<u8>,
+    logged_time: i64,
+    evicted: u64,
+}
+
+impl Sightings {
+    /// How many entities are held.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether nothing is held and nothing can change by itself.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// How many entities had to go since the beginning because there were too many.
+    #[must_use]
+    pub fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    /// Whether a snapshot would free much: places that nobody stands at any more outweigh the rest.
+    #[must_use]
+    pub fn is_littered(&self) -> bool {
+        self.places.all.len() > 4 * self.index.len() + 4096
+    }
+
+    /// Takes in a sighting of `key` at `time`, `closed` being the newest closed tick.
+    pub fn absorb(&mut self, key: EntityKey, place: Place, time: i64, closed: Option<i64>, life: Lifetime) {
+        if closed.is_some_and(|closed| closed - time >= life.ttl_ms) {
+            return;
+        }
+        let known = self.find(key.0);
+        let (place, new_place) = self.places.intern(place);
+        self.write_down(known, key, place, new_place, time);
+        let slot = known.unwrap_or_else(|| self.enter(key.0, time, life));
+        self.take_in(slot, place, time, closed, life);
+    }
+
+    fn take_in(&mut self, slot: u32, place: u32, time: i64, closed: Option<i64>, life: Lifetime) {
+        if let Some(closed) = closed
+            && time <= closed
+        {
+            self.replace(Waiting { slot, time: low_half(time), place }, closed);
+            return;
+        }
+        let waiting = Waiting { slot, time: low_half(time), place };
+        let last = self.waiting.last_mut();
+        if let Some((tick, waiters)) = last
+            && time <= *tick
+            && *tick - life.tick_ms < time
+        {
+            if waiters.len() == waiters.capacity() && waiters.len() > 4 * self.index.len() + 4096 {
+                thin(waiters);
+            }
+            waiters.push(waiting);
+            return;
+        }
+        let tick = tick_at_or_after(time, life.tick_ms);
+        let at = self.waiting.partition_point(|(other, _)| *other < tick);
+        if self.waiting.get(at).is_none_or(|(other, _)| *other != tick) {
+            self.waiting.insert(at, (tick, Vec::new()));
+        }
+        self.waiting[at].1.push(waiting);
+    }
+
+    /// Closes tick `tick`: what waited for it counts, and what has had its time goes.
+    pub fn close(&mut self, tick: i64, life: Lifetime) {
+        let due = self.waiting.partition_point(|(own, _)| *own <= tick);
+        for (own, waiters) in self.waiting.drain(..due).collect::<Vec<_>>() {
+            for waiting in waiters {
+                let time = own - i64::from(low_half(own).wrapping_sub(waiting.time));
+                if tick - time < life.ttl_ms {
+                    self.replace(waiting, tick);
+                }
+            }
+        }
+        self.expire(tick, life);
+    }
+
+    /// The places where entities count, by cell and products, ascending.
+    pub fn counts(&mut self) -> impl Iterator<Item = Count> {
+        self.places.sort();
+        let places = &self.places;
+        places.sorted.iter().filter_map(|id| {
+            let (place, entities) = places.all[*id as usize];
+            (entities > 0).then_some(Count { place, entities })
+        })
+    }
+
+    /// Moves what happened since the last call to `out`, for [`Self::repeat`].
+    pub fn take_log(&mut self, out: &mut Vec<u8>) {
+        out.append(&mut self.log);
+        self.logged_time = 0;
+    }
+
+    fn find(&self, key: u64) -> Option<u32> {
+        let entities = &self.entities;
+        self.index.find(spread(key), |slot| entities.get(*slot).key() == key).copied()
+    }
+
+    fn enter(&mut self, key: u64, time: i64, life: Lifetime) -> u32 {
+        if self.index.len() >= life.most as usize {
+            self.evict(life);
+        }
+        let slot = self.admit(key);
+        self.join(slot, tick_at_or_after(time, life.tick_ms));
+        slot
+    }
+
+    fn admit(&mut self, key: u64) -> u32 {
+        #[expect(clippy::cast_possible_truncation)]
+        let halves = [key as u32, (key >> 32) as u32];
+        let entity = Entity { key: halves, time: 0, place: UNSEEN, link: END };
+        let slot = if let Some(slot) = self.free {
+            let free = self.entities.get_mut(slot);
+            self.free = (free.link != END).then_some(free.link);
+            *free = entity;
+            slot
+        } else {
+            self.entities.push(entity)
+        };
+        let entities = &self.entities;
+        self.index.insert_unique(spread(key), slot, |slot| spread(entities.get(*slot).key()));
+        slot
+    }
+
+    /// Puts the entity into the list of those whose age is counted from `tick`.
+    fn join(&mut self, slot: u32, tick: i64) {
+        let at = match self.ages.last() {
+            Some((last, _)) if *last == tick => self.ages.len() - 1,
+            _ => self.ages.partition_point(|(other, _)| *other < tick),
+        };
+        if self.ages.get(at).is_none_or(|(other, _)| *other != tick) {
+            self.ages.insert(at, (tick, END));
+        }
+        self.entities.get_mut(slot).link = self.ages[at].1;
+        self.ages[at].1 = slot;
+    }
+
+    /// Makes `new` the entity's last sighting unless that is newer; both are of `closed` or before.
+    fn replace(&mut self, new: Waiting, closed: i64) {
+        let entity = self.entities.get_mut(new.slot);
+        let now = low_half(closed);
+        if entity.place != UNSEEN {
+            if now.wrapping_sub(new.time) > now.wrapping_sub(entity.time) {
+                return;
+            }
+            self.places.all[entity.place as usize].1 -= 1;
+        }
+        entity.time = new.time;
+        entity.place = new.place;
+        self.places.all[new.place as usize].1 += 1;
+    }
+
+    fn expire(&mut self, tick: i64, life: Lifetime) {
+        let horizon = tick - life.ttl_ms;
+        let due = self.ages.partition_point(|(age, _)| *age - life.tick_ms < horizon);
+        let mut expected = None;
+        for (_, head) in self.ages.drain(..due).collect::<Vec<_>>() {
+            let mut next = head;
+            while next != END {
+                let slot = next;
+                let entity = *self.entities.get(slot);
+                next = entity.link;
+                let age = i64::from(low_half(tick).wrapping_sub(entity.time));
+                if entity.place != UNSEEN && age < life.ttl_ms {
+                    self.join(slot, tick_at_or_after(tick - age, life.tick_ms));
+                    continue;
+                }
+                if entity.place != UNSEEN {
+                    self.places.all[entity.place as usize].1 -= 1;
+                }
+                let expected = expected.get_or_insert_with(|| self.slots_waited_for());
+                if expected.contains(slot) {
+                    self.entities.get_mut(slot).place = UNSEEN;
+                    self.join(slot, tick);
+                } else {
+                    self.remove(slot, entity.key());
+                }
+            }
+        }
+    }
+
+    fn remove(&mut self, slot: u32, key: u64) {
+        if let Ok(entry) = self.index.find_entry(spread(key), |other| *other == slot) {
+            entry.remove();
+        }
+        let entity = self.entities.get_mut(slot);
+        entity.place = FREE;
+        entity.link = self.free.unwrap_or(END);
+        self.free = Some(slot);
+    }
+
+    fn slots_waited_for(&self) -> Slots {
+        let mut slots = Slots::none(self.entities.len());
+        for (_, waiters) in &self.waiting {
+            waiters.iter().for_each(|waiting| slots.insert(waiting.slot));
+        }
+        slots
+    }
+
+    /// Lets the oldest eighth go, so that the cost of choosing them is shared by as many newcomers.
+    fn evict(&mut self, life: Lifetime) {
+        let oldest = self.ages.first().map_or(0, |(tick, _)| *tick);
+        let mut newest = vec![oldest; self.entities.len()];
+        let base = self.ages.last().map_or(0, |(tick, _)| *tick);
+        for (slot, entity) in self.entities.iter() {
+            if entity.place < FREE {
+                newest[slot as usize] =
+                    base - i64::from(low_half(base).wrapping_sub(entity.time).cast_signed());
+            }
+        }
+        for (own, waiters) in &self.waiting {
+            for waiting in waiters {
+                let time = own - i64::from(low_half(*own).wrapping_sub(waiting.time));
+                let newest = &mut newest[waiting.slot as usize];
+                *newest = time.max(*newest);
+            }
+        }
+        let mut by_age: Vec<(i64, u32)> = self
+            .entities
+            .iter()
+            .filter(|(_, entity)| entity.place != FREE)
+            .map(|(slot, _)| (newest[slot as usize], slot))
+            .collect();
+        by_age.sort_unstable();
+        let leaving = by_age.len().div_ceil(8);
+        let mut gone = Slots::none(self.entities.len());
+        for (_, slot) in &by_age[..leaving] {
+            gone.insert(*slot);
+            let entity = *self.entities.get(*slot);
+            if entity.place != UNSEEN {
+                self.places.all[entity.place as usize].1 -= 1;
+            }
+            self.remove(*slot, entity.key());
+        }
+        self.evicted += leaving as u64;
+        for (_, waiters) in &mut self.waiting {
+            waiters.retain(|waiting| !gone.contains(waiting.slot));
+        }
+        self.ages.clear();
+        for (time, slot) in &by_age[leaving..] {
+            self.join(*slot, tick_at_or_after(*time, life.tick_ms));
+        }
+    }
+
+    fn write_down(&mut self, known: Option<u32>, key: EntityKey, place: u32, new_place: bool, time: i64) {
+        let out = &mut self.log;
+        // 0 announces a place not yet numbered; the lowest bit, an entity not yet known.
+        let code = if new_place { 0 } else { u64::from(place) + 1 };
+        put_number(out, code << 1 | u64::from(known.is_none()));
+        if new_place {
+            let place = self.places.all[place as usize].0;
+            put_word(out, place.cell);
+            put_number(out, place.products);
+        }
+        match known {
+            Some(slot) => put_number(out, u64::from(slot)),
+            None => put_word(out, key.0),
+        }
+        put_signed(out, time - self.logged_time);
+        self.logged_time = time;
+    }
+
+    /// Does again what [`Self::take_log`] gave, to the state it was done to.
+    ///
+    /// # Errors
+    /// [`Corrupt`] where the log cannot have been written over this state.
+    pub fn repeat(&mut self, log: &[u8], closed: Option<i64>, life: Lifetime) -> Result<(), Corrupt> {
+        let mut log = Reader::new(log);
+        let mut time = 0_i64;
+        while !log.is_done() {
+            let code = log.number("a sighting's place")?;
+            let place = if code < 2 {
+                let place = Place { cell: log.word("a cell")?, products: log.number("products")? };
+                self.places.intern(place).0
+            } else {
+                let number = (code >> 1) - 1;
+                let place = u32::try_from(number).ok().filter(|id| (*id as usize) < self.places.all.len());
+                place.ok_or(log.nonsense("a place's number"))?
+            };
+            let (slot, key) = if code & 1 == 1 {
+                (None, log.word("an entity's key")?)
+            } else {
+                (Some(log.small("an entity's slot")?), 0)
+            };
+            let step = log.signed("a sighting's time")?;
+            time = time
+                .checked_add(step)
+                .filter(|time| time.unsigned_abs() < 1 << 60)
+                .ok_or(log.nonsense("a time"))?;
+            let slot = match slot {
+                None if self.find(key).is_some() => return Err(log.nonsense("an entity known already")),
+                None => self.enter(key, time, life),
+                Some(slot) if self.entities.is_taken(slot) => slot,
+                Some(_) => return Err(log.nonsense("an entity's slot")),
+            };
+            self.take_in(slot, place, time, closed, life);
+        }
+        Ok(())
+    }
+
+    /// Writes all that is held, as of the newest closed tick.
+    pub fn write(&self, out: &mut Vec<u8>, closed: Option<i64>) {
+        let mut place_ids = vec![UNSEEN; self.places.all.len()];
+        place_ids[NOWHERE as usize] = NOWHERE;
+        let taken = self.entities.iter().filter(|(_, entity)| entity.place < FREE);
+        let waiting = self.waiting.iter().flat_map(|(_, waiters)| waiters);
+        for place in taken.map(|(_, entity)| entity.place).chain(waiting.map(|waiting| waiting.place)) {
+            place_ids[place as usize] = NOWHERE;
+        }
+        let mut used = Vec::new();
+        for (id, place) in self.places.all.iter().enumerate().skip(1) {
+            if place_ids[id] == NOWHERE {
+                used.push(place.0);
+                place_ids[id] = u32::try_from(used.len()).expect("fewer places than numbers for them");
+            }
+        }
+        put_number(out, used.len() as u64);
+        for place in used {
+            put_word(out, place.cell);
+            put_number(out, place.products);
+        }
+        put_number(out, self.evicted);
+        put_number(out, self.index.len() as u64);
+        let mut slots = vec![0; self.entities.len()];
+        let mut next = 0_u64;
+        for (slot, entity) in self.entities.iter().filter(|(_, entity)| entity.place != FREE) {
+            slots[slot as usize] = next;
+            next += 1;
+            put_word(out, entity.key());
+            if entity.place == UNSEEN {
+                put_number(out, 0);
+            } else {
+                put_number(out, u64::from(place_ids[entity.place as usize]) + 1);
+                put_number(out, u64::from(low_half(closed.unwrap_or(0)).wrapping_sub(entity.time)));
+            }
+        }
+        put_number(out, self.waiting.len() as u64);
+        for (tick, waiters) in &self.waiting {
+            put_signed(out, *tick);
+            put_number(out, waiters.len() as u64);
+            for waiting in waiters {
+                put_number(out, slots[waiting.slot as usize]);
+                put_number(out, u64::from(place_ids[waiting.place as usize]));
+                put_number(out, u64::from(low_half(*tick).wrapping_sub(waiting.time)));
+            }
+        }
+    }
+
+    /// Reads what [`Self::write`] wrote.
+    ///
+    /// # Errors
+    /// [`Corrupt`] where it did not.
+    pub fn read(input: &mut Reader<'_>, closed: Option<i64>, life: Lifetime) -> Result<Self, Corrupt> {
+        let mut held = Self::default();
+        for _ in 0..input.count("places")? {
+            let place = Place { cell: input.word("a cell")?, products: input.number("products")? };
+            if !held.places.intern(place).1 {
+                return Err(input.nonsense("a place known already"));
+            }
+        }
+        let places = held.places.all.len() as u64;
+        held.evicted = input.number("evictions")?;
+        let mut unseen = Vec::new();
+        for _ in 0..input.count("entities")? {
+            let key = input.word("an entity's key")?;
+            let place = input.number_to(places, "an entity's place")?;
+            if held.find(key).is_some() {
+                return Err(input.nonsense("an entity known already"));
+            }
+            let slot = held.admit(key);
+            if place == 0 {
+                unseen.push(slot);
+                continue;
+            }
+            let closed = closed.ok_or(input.nonsense("a sighting before any tick"))?;
+            let time = closed - i64::from(input.small("a sighting's age")?);
+            held.join(slot, tick_at_or_after(time, life.tick_ms));
+            #[expect(clippy::cast_possible_truncation)]
+            held.replace(Waiting { slot, time: low_half(time), place: (place - 1) as u32 }, closed);
+        }
+        for _ in 0..input.count("ticks waited for")? {
+            let tick = input.instant("a tick")?;
+            if held.waiting.last().is_some_and(|(last, _)| *last >= tick) {
+                return Err(input.nonsense("a tick out of order"));
+            }
+            let mut waiters = Vec::new();
+            for _ in 0..input.count("sightings")? {
+                let slot = input.small("an entity's slot")?;
+                #[expect(clippy::cast_possible_truncation)]
+                let place = input.number_to(places - 1, "a sighting's place")? as u32;
+                let time = low_half(tick).wrapping_sub(input.small("a sighting's age")?);
+                if !held.entities.is_taken(slot) {
+                    return Err(input.nonsense("an entity's slot"));
+                }
+                waiters.push(Waiting { slot, time, place });
+            }
+            held.waiting.push((tick, waiters));
+        }
+        // The age of those not seen yet counts from the last tick that anybody waits for.
+        let newest = held.waiting.last().map(|(tick, _)| *tick).or(closed);
+        for slot in unseen {
+            held.join(slot, newest.ok_or(input.nonsense("an entity never seen"))?);
+        }
+        Ok(held)
+    }
+}
+
+/// Keeps of each entity's sightings the one that will count: the newest, of equals the last.
+fn thin(waiters: &mut Vec<Waiting>) {
+    waiters.reverse();
+    waiters.sort_by_key(|waiting| (waiting.slot, Reverse(waiting.time)));
+    waiters.dedup_by_key(|waiting| waiting.slot);
+}
+
+/// The low 32 bits of a time: see [`Entity`].
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn low_half(time: i64) -> u32 {
+    time as u32
+}
+
+/// Entities by slot, in pieces, so that growing neither copies nor leaves room unused.
+#[derive(Debug, Default)]
+struct Arena {
+    pieces: Vec<Vec<Entity>>,
+}
+
+impl Arena {
+    const PIECE: usize = 1024;
+
+    fn len(&self) -> usize {
+        self.pieces.last().map_or(0, |last| (self.pieces.len() - 1) * Self::PIECE + last.len())
+    }
+
+    fn get(&self, slot: u32) -> &Entity {
+        &self.pieces[slot as usize / Self::PIECE][slot as usize % Self::PIECE]
+    }
+
+    fn get_mut(&mut self, slot: u32) -> &mut Entity {
+        &mut self.pieces[slot as usize / Self::PIECE][slot as usize % Self::PIECE]
+    }
+
+    fn is_taken(&self, slot: u32) -> bool {
+        (slot as usize) < self.len() && self.get(slot).place != FREE
+    }
+
+    fn push(&mut self, entity: Entity) -> u32 {
+        let slot = u32::try_from(self.len()).expect("at most `Lifetime::most` entities");
+        if slot as usize % Self::PIECE == 0 {
+            // The first piece grows as it must: most cities of most lanes are small.
+            let room = if self.pieces.is_empty() { 0 } else { Self::PIECE };
+            self.pieces.push(Vec::with_capacity(room));
+        }
+        self.pieces.last_mut().expect("a piece was pushed").push(entity);
+        slot
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (u32, &Entity)> {
+        (0..).zip(self.pieces.iter().flatten())
+    }
+}
+
+/// A set of slots, a bit each.
+struct Slots(Vec<u64>);
+
+impl Slots {
+    fn none(slots: usize) -> Self {
+        Self(vec![0; slots.div_ceil(64)])
+    }
+
+    fn insert(&mut self, slot: u32) {
+        self.0[slot as usize / 64] |= 1 << (slot % 64);
+    }
+
+    fn contains(&self, slot: u32) -> bool {
+        self.0[slot as usize / 64] >> (slot % 64) & 1 == 1
+    }
+}
+
+/// The places met so far, numbered, each with how many entities count there.
+#[derive(Debug)]
+struct Places {
+    all: Vec<(Place, u32)>,
+    numbers: HashMap<Place, u32, IntHasher>,
+    /// All but nowhere, by cell and products, as far as they were there when last sorted.
+    sorted: Vec<u32>,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self { all: vec![(Place::NOWHERE, 0)], numbers: HashMap::default(), sorted: Vec::new() }
+    }
+}
+
+impl Places {
+    /// The place's number, and whether it is new.
+    fn intern(&mut self, place: Place) -> (u32, bool) {
+        if place == Place::NOWHERE {
+            return (NOWHERE, false);
+        }
+        if let Some(number) = self.numbers.get(&place) {
+            return (*number, false);
+        }
+        let number = u32::try_from(self.all.len()).expect("fewer places than sightings since a snapshot");
+        self.all.push((place, 0));
+        self.numbers.insert(place, number);
+        (number, true)
+    }
+
+    fn sort(&mut self) {
+        let known = self.sorted.len();
+        if known + 1 == self.all.len() {
+            return;
+        }
+        let new = u32::try_from(known + 1).expect("numbers of places are 32 bits");
+        self.sorted.extend((new..).take(self.all.len() - known - 1));
+        let all = &self.all;
+        self.sorted.sort_by_key(|number| all[*number as usize].0);
+    }
+}

@@ -1,0 +1,382 @@
+//! The bytes of everything that is stored or sent: variable-length integers within sealed frames.
+//!
+//! A frame is `ff 45 51 kind version`, its content, and the XXH3 of all before it. Its first byte is
+//! none of UTF-8, so no line of a user's can pass for a frame.
+
+use thiserror::Error;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// What a frame holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// A city's clock, for one lane.
+    Clock = b'k',
+    /// What a lane counted.
+    Counts = b'r',
+    /// An entry of a lane's checkpoint log.
+    LaneEntry = b'l',
+    /// An entry of a city's checkpoint log.
+    CityEntry = b'c',
+    /// The head of a city's map.
+    MapHead = b'h',
+    /// A chunk of a city's map.
+    MapChunk = b'm',
+    /// Changes of a city's map.
+    Changes = b'd',
+}
+
+/// The only format written and read so far.
+const VERSION: u8 = 1;
+const MAGIC: [u8; 3] = [0xff, b'E', b'Q'];
+const HEAD: usize = MAGIC.len() + 2;
+const SEAL: usize = 8;
+
+/// Bytes that are not what they should be. They are never guessed at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Corrupt {
+    /// The bytes are no frame of the kind looked for.
+    #[error("not a {kind:?} frame")]
+    NotThis {
+        /// What was looked for.
+        kind: Kind,
+    },
+    /// The frame was written by a version unknown here.
+    #[error("a {kind:?} frame of unknown version {version}")]
+    UnknownVersion {
+        /// What was looked for.
+        kind: Kind,
+        /// The version that stands there.
+        version: u8,
+    },
+    /// The frame's content is not what was sealed: bytes changed, or are missing at the end.
+    #[error("a {kind:?} frame with a wrong checksum")]
+    Checksum {
+        /// What was looked for.
+        kind: Kind,
+    },
+    /// The content is sealed as written but cannot mean anything.
+    #[error("{what} at byte {at} makes no sense")]
+    Nonsense {
+        /// What was being read.
+        what: &'static str,
+        /// Offset within the content.
+        at: usize,
+    },
+}
+
+/// Begins a frame in `out`; [`seal`] ends it.
+pub fn begin(out: &mut Vec<u8>, kind: Kind) {
+    out.extend_from_slice(&MAGIC);
+    out.push(kind as u8);
+    out.push(VERSION);
+}
+
+/// Ends the frame that fills `frame` from its beginning.
+pub fn seal(frame: &mut Vec<u8>) {
+    let sum = xxh3_64(frame);
+    frame.extend_from_slice(&sum.to_le_bytes());
+}
+
+/// Whether the bytes begin as a frame does, rather than as text.
+#[must_use]
+pub fn is_frame(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&MAGIC[0])
+}
+
+/// The content of the frame that `bytes` are.
+///
+/// # Errors
+/// [`Corrupt`] where they are none of this kind and version, whole and unchanged.
+pub fn open(bytes: &[u8], kind: Kind) -> Result<Reader<'_>, Corrupt> {
+    if bytes.get(..MAGIC.len()) != Some(&MAGIC) || bytes.get(MAGIC.len()) != Some(&(kind as u8)) {
+        return Err(Corrupt::NotThis { kind });
+    }
+    let (content, sum) = bytes.split_at(bytes.len().saturating_sub(SEAL).max(HEAD.min(bytes.len())));
+    if sum != xxh3_64(content).to_le_bytes() {
+        return Err(Corrupt::Checksum { kind });
+    }
+    let version = content[HEAD - 1];
+    if version != VERSION {
+        return Err(Corrupt::UnknownVersion { kind, version });
+    }
+    Ok(Reader { bytes: &content[HEAD..], at: 0 })
+}
+
+/// Appends an unsigned number, 7 bits a byte, low ones first (LEB128).
+pub fn put_number(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        #[expect(clippy::cast_possible_truncation)]
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    #[expect(clippy::cast_possible_truncation)]
+    out.push(number as u8);
+}
+
+/// Appends a signed number so that small ones of either sign are short (zigzag).
+pub fn put_signed(out: &mut Vec<u8>, number: i64) {
+    put_number(out, zigzag(number));
+}
+
+/// Interleaves the negative numbers with the others: 0, −1, 1, −2 become 0, 1, 2, 3.
+#[must_use]
+pub fn zigzag(number: i64) -> u64 {
+    (number.cast_unsigned() << 1) ^ (number >> 63).cast_unsigned()
+}
+
+/// Appends eight bytes.
+pub fn put_word(out: &mut Vec<u8>, word: u64) {
+    out.extend_from_slice(&word.to_le_bytes());
+}
+
+/// Appends bytes behind their length.
+pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_number(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+/// Reads content back, in the order it was written.
+#[derive(Clone, Debug)]
+pub struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads `bytes`, which stand within a frame.
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    /// Whether all was read.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.at == self.bytes.len()
+    }
+
+    /// The error for `what` standing here.
+    #[must_use]
+    pub fn nonsense(&self, what: &'static str) -> Corrupt {
+        Corrupt::Nonsense { what, at: self.at }
+    }
+
+    /// The next byte.
+    ///
+    /// # Errors
+    /// [`Corrupt`] at the end; `what` names it. So with the others.
+    pub fn byte(&mut self, what: &'static str) -> Result<u8, Corrupt> {
+        let byte = *self.bytes.get(self.at).ok_or(self.nonsense(what))?;
+        self.at += 1;
+        Ok(byte)
+    }
+
+    /// A number that [`put_number`] wrote.
+    ///
+    /// # Errors
+    /// [`Corrupt`] at the end or beyond 64 bits.
+    pub fn number(&mut self, what: &'static str) -> Result<u64, Corrupt> {
+        let mut number = 0;
+        for place in 0..10 {
+            let byte = self.byte(what)?;
+            number |= u64::from(byte & 0x7f) << (7 * place);
+            if byte < 0x80 {
+                // The tenth byte holds the 64th bit alone.
+                return if place == 9 && byte > 1 { Err(self.nonsense(what)) } else { Ok(number) };
+            }
+        }
+        Err(self.nonsense(what))
+    }
+
+    /// A number that [`put_number`] wrote, where it is at most `most`.
+    ///
+    /// # Errors
+    /// [`Corrupt`] where it is more.
+    pub fn number_to(&mut self, most: u64, what: &'static str) -> Result<u64, Corrupt> {
+        let number = self.number(what)?;
+        if number > most { Err(self.nonsense(what)) } else { Ok(number) }
+    }
+
+    /// A number that [`put_number`] wrote, as 32 bits.
+    ///
+    /// # Errors
+    /// [`Corrupt`] where it is more.
+    pub fn small(&mut self, what: &'static str) -> Result<u32, Corrupt> {
+        u32::try_from(self.number(what)?).map_err(|_| self.nonsense(what))
+    }
+
+    /// A count of things that take at least a byte each.
+    ///
+    /// # Errors
+    /// [`Corrupt`] where so many cannot follow.
+    pub fn count(&mut self, what: &'static str) -> Result<usize, Corrupt> {
+        let count = self.number(what)?;
+        let left = self.bytes.len() - self.at;
+        usize::try_from(count).ok().filter(|count| *count <= left).ok_or(self.nonsense(what))
+    }
+
+    /// A number that [`put_signed`] wrote.
+    ///
+    /// # Errors
+    /// [`Corrupt`] as for [`Self::number`].
+    pub fn signed(&mut self, what: &'static str) -> Result<i64, Corrupt> {
+        let number = self.number(what)?;
+        Ok((number >> 1).cast_signed() ^ -(number & 1).cast_signed())
+    }
+
+    /// An instant in milliseconds: a signed number so far from overflow that a lifetime can be added.
+    ///
+    /// # Errors
+    /// [`Corrupt`] where it is none.
+    pub fn instant(&mut self, what: &'static str) -> Result<i64, Corrupt> {
+        const FARTHEST: u64 = 1 << 60;
+        let instant = self.signed(what)?;
+        if instant.unsigned_abs() > FARTHEST { Err(self.nonsense(what)) } else { Ok(instant) }
+    }
+
+    /// Eight bytes.
+    ///
+    /// # Errors
+    /// [`Corrupt`] at the end.
+    pub fn word(&mut self, what: &'static str) -> Result<u64, Corrupt> {
+        let bytes = self.take(8, what)?;
+        Ok(u64::from_le_bytes(bytes.try_into().expect("eight bytes")))
+    }
+
+    /// Bytes behind their length.
+    ///
+    /// # Errors
+    /// [`Corrupt`] at the end.
+    pub fn bytes(&mut self, what: &'static str) -> Result<&'a [u8], Corrupt> {
+        let length = self.count(what)?;
+        self.take(length, what)
+    }
+
+    /// UTF-8 behind its length.
+    ///
+    /// # Errors
+    /// [`Corrupt`] where it is none.
+    pub fn text(&mut self, what: &'static str) -> Result<&'a str, Corrupt> {
+        let bytes = self.bytes(what)?;
+        std::str::from_utf8(bytes).map_err(|_| self.nonsense(what))
+    }
+
+    fn take(&mut self, length: usize, what: &'static str) -> Result<&'a [u8], Corrupt> {
+        let bytes = self.bytes.get(self.at..self.at + length).ok_or(self.nonsense(what))?;
+        self.at += length;
+        Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn sealed(kind: Kind, content: &[u8]) -> Vec<u8> {
+        let mut frame = Vec::new();
+        begin(&mut frame, kind);
+        frame.extend_from_slice(content);
+        seal(&mut frame);
+        frame
+    }
+
+    #[test]
+    fn numbers_take_as_few_bytes_as_they_need() {
+        for (number, bytes) in [(0, 1), (127, 1), (128, 2), (16_383, 2), (16_384, 3), (u64::MAX, 10)] {
+            let mut out = Vec::new();
+            put_number(&mut out, number);
+            assert_eq!(out.len(), bytes, "{number}");
+        }
+        assert_eq!([0, -1, 1, -2, i64::MIN].map(zigzag), [0, 1, 2, 3, u64::MAX]);
+    }
+
+    #[test]
+    fn a_frame_that_was_touched_names_what_is_wrong() {
+        let frame = sealed(Kind::Clock, b"abc");
+        assert_eq!(open(&frame, Kind::Clock).unwrap().bytes, b"abc");
+        assert!(is_frame(&frame));
+        assert!(!is_frame(b"{}"));
+        assert!(!is_frame(b""));
+        assert_eq!(open(&frame, Kind::Counts).unwrap_err(), Corrupt::NotThis { kind: Kind::Counts });
+        assert_eq!(open(b"", Kind::Clock).unwrap_err(), Corrupt::NotThis { kind: Kind::Clock });
+        for cut in 4..frame.len() {
+            assert_eq!(
+                open(&frame[..cut], Kind::Clock).unwrap_err(),
+                Corrupt::Checksum { kind: Kind::Clock }
+            );
+        }
+        let mut touched = frame.clone();
+        touched[6] ^= 1;
+        assert_eq!(open(&touched, Kind::Clock).unwrap_err(), Corrupt::Checksum { kind: Kind::Clock });
+        let mut newer = MAGIC.to_vec();
+        newer.extend_from_slice(b"k\x02abc");
+        seal(&mut newer);
+        assert_eq!(
+            open(&newer, Kind::Clock).unwrap_err(),
+            Corrupt::UnknownVersion { kind: Kind::Clock, version: 2 }
+        );
+    }
+
+    #[test]
+    fn an_empty_frame_is_a_frame() {
+        assert!(open(&sealed(Kind::Clock, b""), Kind::Clock).unwrap().is_done());
+    }
+
+    #[test]
+    fn numbers_beyond_their_bounds_are_nonsense() {
+        let nonsense = |at| Corrupt::Nonsense { what: "x", at };
+        let reader = |bytes: &'static [u8]| Reader::new(bytes);
+        assert_eq!(reader(&[0x80]).number("x"), Err(nonsense(1)));
+        assert_eq!(reader(&[0xff; 11]).number("x"), Err(nonsense(10)));
+        let most = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+        let with = |last| [&most[..], &[last]].concat();
+        assert_eq!(Reader::new(&with(1)).number("x"), Ok(u64::MAX));
+        assert_eq!(Reader::new(&with(2)).number("x"), Err(nonsense(10)));
+        assert_eq!(reader(&[5]).number_to(5, "x"), Ok(5));
+        assert_eq!(reader(&[5]).number_to(4, "x"), Err(nonsense(1)));
+        assert_eq!(reader(&[2, 7, 7]).count("x"), Ok(2));
+        assert_eq!(reader(&[3, 7, 7]).count("x"), Err(nonsense(1)));
+        assert_eq!(reader(&[1, 0xff]).text("x"), Err(nonsense(2)));
+        assert_eq!(reader(&[1; 7]).word("x"), Err(nonsense(0)));
+        assert_eq!(Reader::new(&with(1)).small("x"), Err(nonsense(10)));
+    }
+
+    #[test]
+    fn an_instant_leaves_room_for_a_lifetime() {
+        for (instant, fits) in
+            [(1 << 60, true), (-(1 << 60), true), ((1 << 60) + 1, false), (i64::MIN, false)]
+        {
+            let mut out = Vec::new();
+            put_signed(&mut out, instant);
+            assert_eq!(Reader::new(&out).instant("x").is_ok(), fits, "{instant}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_put_is_read(number in any::<u64>(), shift in 0..64, signed in any::<i64>(), bytes in any::<Vec<u8>>()) {
+            let mut out = Vec::new();
+            put_number(&mut out, number >> shift);
+            put_signed(&mut out, signed >> shift);
+            put_word(&mut out, number);
+            put_bytes(&mut out, &bytes);
+            let mut reader = Reader::new(&out);
+            prop_assert_eq!(reader.number("a"), Ok(number >> shift));
+            prop_assert_eq!(reader.signed("b"), Ok(signed >> shift));
+            prop_assert!(!reader.is_done());
+            prop_assert_eq!(reader.word("c"), Ok(number));
+            prop_assert_eq!(reader.bytes("d"), Ok(&bytes[..]));
+            prop_assert!(reader.is_done());
+        }
+
+        #[test]
+        fn no_bytes_are_read_as_a_frame_by_chance(bytes in any::<Vec<u8>>()) {
+            let mut framed = MAGIC.to_vec();
+            framed.push(b'k');
+            framed.extend_from_slice(&bytes);
+            prop_assert!(open(&framed, Kind::Clock).is_err());
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! The oracle: CONTRACT.md §1–§4 read as plainly as possible, to hold the product's replay against.
+//!
+//! Nothing here is shared with the product and nothing is fast: every sighting of every entity is kept, and
+//! each tick looks through all of them.
+
+mod policy;
+mod reading;
+pub(crate) mod time;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use h3o::CellIndex;
+use serde_json::Value;
+
+use policy::{Cities, Policy};
+use reading::{Event, What};
+
+/// What `equilibrium replay` must say of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Replayed {
+    /// The JSON lines: cities by name, within a city by `at`, `product`, `cell`.
+    pub rows: Vec<String>,
+    /// Each refused line's number, from 1 and blank lines included, with the code of its refusal.
+    pub refused: Vec<(usize, &'static str)>,
+    /// All lines that are not blank.
+    pub events: usize,
+    /// The accepted events whose own tick had closed.
+    pub late: usize,
+    /// The pairs of city and tick with at least one row.
+    pub ticks: usize,
+}
+
+/// Replays `lines` (NDJSON) under `policies`: one policy of §7 or an array of them, taken to be well-formed;
+/// `None` takes any city with the defaults and the one product `standard`.
+#[must_use]
+pub fn replay(lines: &[u8], policies: Option<&Value>) -> Replayed {
+    let known = Cities::read(policies);
+    let mut cities: BTreeMap<String, City> = BTreeMap::new();
+    let mut replayed = Replayed::default();
+
+    for (index, line) in lines.split(|byte| *byte == b'\n').enumerate() {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        replayed.events += 1;
+        match reading::read(line, &known) {
+            Err(code) => replayed.refused.push((index + 1, code)),
+            Ok(None) => {} // an unknown type moves nothing
+            Ok(Some(event)) => {
+                let city = cities
+                    .entry(event.city.clone())
+                    .or_insert_with(|| City::new(&event.city, known.policy(&event.city), event.time));
+                city.hear(event);
+            }
+        }
+    }
+
+    for city in cities.into_values() {
+        let city = city.end();
+        replayed.late += city.late;
+        replayed.ticks += city.ticks_with_rows;
+        replayed.rows.extend(city.rows);
+    }
+    replayed
+}
+
+/// An entity seen at a place at a time: a driver who serves `products` there, or a rider who asks for them.
+struct Sighting {
+    time: i64,
+    cell: CellIndex,
+    products: BTreeSet<String>,
+}
+
+/// The last sighting as of `tick`: the greatest time, on a tie the later in the log.
+fn last_as_of(sightings: &[Sighting], tick: i64) -> Option<&Sighting> {
+    // `max_by_key` gives the last of equals.
+    sightings.iter().filter(|sighting| sighting.time <= tick).max_by_key(|sighting| sighting.time)
+}
+
+/// How many of `entities` are in each place at `tick`, each by its last sighting if that is young enough.
+fn present<'a>(
+    entities: impl Iterator<Item = &'a Vec<Sighting>>,
+    tick: i64,
+    span_ms: i64,
+) -> BTreeMap<Place, u32> {
+    let mut present = BTreeMap::new();
+    for sightings in entities {
+        let Some(last) = last_as_of(sightings, tick) else { continue };
+        if tick - last.time < span_ms {
+            for product in &last.products {
+                *present.entry((product.clone(), last.cell)).or_default() += 1;
+            }
+        }
+    }
+    present
+}
+
+/// What is remembered of a reported cell and product from tick to tick.
+#[derive(Clone, Copy)]
+struct Price {
+    m: f64,
+    /// In hundredths, always whole.
+    published: f64,
+}
+
+const FRESH: Price = Price { m: 1.0, published: 100.0 };
+
+/// A cell's own counts, and for each ring around it the counts of all cells there.
+#[derive(Clone, Default)]
+struct Counts {
+    demand: u32,
+    supply: u32,
+    demand_of_ring: Vec<u32>,
+    supply_of_ring: Vec<u32>,
+}
+
+type Place = (String, CellIndex);
+
+struct City {
+    name: String,
+    policy: Policy,
+    /// By driver, in log order.
+    drivers: BTreeMap<String, Vec<Sighting>>,
+    /// By rider and product, in log order.
+    riders: BTreeMap<(String, String), Vec<Sighting>>,
+    greatest_time: i64,
+    first_tick: i64,
+    next_tick: i64,
+    prices: BTreeMap<Place, Price>,
+    rings: HashMap<CellIndex, Vec<Vec<CellIndex>>>,
+    rows: Vec<String>,
+    late: usize,
+    ticks_with_rows: usize,
+}
+
+impl City {
+    fn new(name: &str, policy: Policy, first_time: i64) -> Self {
+        let first_tick = at_or_after(first_time, policy.tick_ms);
+        Self {
+            name: name.to_owned(),
+            policy,
+            drivers: BTreeMap::new(),
+            riders: BTreeMap::new(),
+            greatest_time: first_time,
+            first_tick,
+            next_tick: first_tick,
+            prices: BTreeMap::new(),
+            rings: HashMap::new(),
+            rows: Vec::new(),
+            late: 0,
+            ticks_with_rows: 0,
+        }
+    }
+
+    fn hear(&mut self, event: Event) {
+        let own_tick = at_or_after(event.time, self.policy.tick_ms);
+        if self.first_tick <= own_tick && own_tick < self.next_tick {
+            self.late += 1;
+        }
+        match event.what {
+            What::Driver { driver, cell, products } => {
+                let sighting = Sighting { time: event.time, cell, products };
+                self.drivers.entry(driver).or_default().push(sighting);
+            }
+            What::Request { rider, cell, product } => {
+                let products = BTreeSet::from([product.clone()]);
+                let sighting = Sighting { time: event.time, cell, products };
+                self.riders.entry((rider, product)).or_default().push(sighting);
+            }
+            What::OtherOfRide => {}
+        }
+        self.greatest_time = self.greatest_time.max(event.time);
+        self.close_up_to(self.greatest_time - self.policy.lateness_ms);
+    }
+
+    fn end(mut self) -> Self {
+        self.close_up_to(self.greatest_time);
+        self
+    }
+
+    fn close_up_to(&mut self, limit: i64) {
+        while self.next_tick <= limit {
+            let tick = self.next_tick;
+            let counts = self.count(tick);
+            if counts.is_empty() {
+                // Nothing can be reported until the next sighting is due.
+                let due = self.next_sighting_after(tick).map_or(limit + 1, |time| time.min(limit + 1));
+                self.next_tick = at_or_after(due, self.policy.tick_ms);
+            } else {
+                self.price(tick, counts);
+                self.next_tick = tick + self.policy.tick_ms;
+            }
+        }
+    }
+
+    fn next_sighting_after(&self, tick: i64) -> Option<i64> {
+        let all = self.drivers.values().chain(self.riders.values()).flatten();
+        all.map(|sighting| sighting.time).filter(|time| *time > tick).min()
+    }
+
+    /// The counts at `tick` of every cell that is remembered or has anything in it or in the rings around it.
+    fn count(&mut self, tick: i64) -> BTreeMap<Place, Counts> {
+        let demand = present(self.riders.values(), tick, self.policy.window_ms);
+        let supply = present(self.drivers.values(), tick, self.policy.driver_ttl_ms);
+
+        let reach = self.policy.ring_weights.len();
+        let mut counts: BTreeMap<Place, Counts> = BTreeMap::new();
+        let nothing =
+            Counts { demand_of_ring: vec![0; reach], supply_of_ring: vec![0; reach], ..Counts::default() };
+        let places: BTreeSet<&Place> = demand.keys().chain(supply.keys()).collect();
+        for place in places {
+            let (product, cell) = place;
+            let demand = demand.get(place).copied().unwrap_or_default();
+            let supply = supply.get(place).copied().unwrap_or_default();
+            let rings = self.rings.entry(*cell).or_insert_with(|| rings_around(*cell, reach));
+            for (distance, ring) in rings.iter().enumerate() {
+                // At this distance from `cell`, so `cell` is at this distance from it.
+                for near in ring {
+                    let near = counts.entry((product.clone(), *near)).or_insert_with(|| nothing.clone());
+                    near.demand_of_ring[distance] += demand;
+                    near.supply_of_ring[distance] += supply;
+                }
+            }
+            let own = counts.entry(place.clone()).or_insert_with(|| nothing.clone());
+            own.demand = demand;
+            own.supply = supply;
+        }
+        for place in self.prices.keys() {
+            counts.entry(place.clone()).or_insert_with(|| nothing.clone());
+        }
+        counts
+    }
+
+    /// Updates every price at `tick` and reports; what is not reported is forgotten.
+    fn price(&mut self, tick: i64, counts: BTreeMap<Place, Counts>) {
+        let before = std::mem::take(&mut self.prices);
+        for (place, counts) in counts {
+            let demand = smoothed(&counts.demand_of_ring, &self.policy.ring_weights);
+            let supply = smoothed(&counts.supply_of_ring, &self.policy.ring_weights);
+            let was = before.get(&place).copied().unwrap_or(FRESH);
+            let price = was.after(self.policy.raw_multiplier(demand, supply), &self.policy);
+            let at_one = (price.published - 100.0).abs() < 0.5; // of whole hundredths
+            if demand == 0.0 && supply == 0.0 && at_one {
+                continue;
+            }
+            let (product, cell) = &place;
+            let multiplier = printed(self.policy.limited(price.published, *cell));
+            let (city, at, Counts { demand, supply, .. }) = (&self.name, time::to_text(tick), counts);
+            let of = format!(r#""city":"{city}","at":"{at}","product":"{product}","cell":"{cell}""#);
+            self.rows
+                .push(format!(r#"{{{of},"demand":{demand},"supply":{supply},"multiplier":{multiplier}}}"#));
+            self.prices.insert(place, price);
+        }
+        self.ticks_with_rows += usize::from(!self.prices.is_empty());
+    }
+}
+
+impl Price {
+    fn after(self, raw: f64, policy: &Policy) -> Self {
+        let alpha = 1.0 - libm::pow(2.0, -policy.tick_ms_f64() / policy.half_life_ms);
+        let m = self.m + alpha * (raw - self.m);
+        let step = policy.step;
+        let moved = (100.0 * m - self.published).abs() >= 0.75 * step;
+        let published = if moved { step * (100.0 * m / step + 0.5).floor() } else { self.published };
+        Self { m, published }
+    }
+}
+
+/// The first multiple of `tick_ms` at or after `time`.
+fn at_or_after(time: i64, tick_ms: i64) -> i64 {
+    let before = time.div_euclid(tick_ms) * tick_ms;
+    if before == time { time } else { before + tick_ms }
+}
+
+/// The cells at grid distance 0, 1, … below `reach` from `cell`, found by walking from neighbour to
+/// neighbour, which is right at the pentagons too.
+fn rings_around(cell: CellIndex, reach: usize) -> Vec<Vec<CellIndex>> {
+    let mut seen = BTreeSet::from([cell]);
+    let mut rings = vec![vec![cell]];
+    while rings.len() < reach {
+        let mut next = Vec::new();
+        for cell in &rings[rings.len() - 1] {
+            for neighbour in cell.grid_disk::<Vec<_>>(1) {
+                if seen.insert(neighbour) {
+                    next.push(neighbour);
+                }
+            }
+        }
+        rings.push(next);
+    }
+    rings
+}
+
+fn smoothed(of_ring: &[u32], weights: &[f64]) -> f64 {
+    let mut sum = 0.0;
+    for (count, weight) in of_ring.iter().zip(weights) {
+        sum += weight * f64::from(*count);
+    }
+    sum
+}
+
+/// Hundredths as a JSON number with one or two decimals: 1.0, 1.1, 1.25.
+fn printed(hundredths: f64) -> String {
+    format!("{:?}", hundredths / 100.0)
+}
