@@ -5,6 +5,8 @@ use std::fmt;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
+use crate::hash::spread;
+
 /// Longest id of an event, a driver, a rider or a request, in bytes (CONTRACT §1).
 pub const ENTITY_ID_BYTES: usize = 64;
 
@@ -150,13 +152,16 @@ impl EntityKey {
     /// per product (CONTRACT §3).
     #[must_use]
     pub fn rider(id: &[u8], product: u8) -> Self {
-        Self(xxh3_64_with_seed(id, KEY_SEED + 1 + u64::from(product)))
+        // Not by a seed of its own: XXH3 merely adds the seed to the bytes of a short input, so that two
+        // ids and two seeds that differ alike would meet.
+        Self(spread(xxh3_64_with_seed(id, KEY_SEED)).wrapping_add(spread(u64::from(product))))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
 
     #[test]
     fn lanes_cut_the_hash_key_space_evenly() {
@@ -209,5 +214,16 @@ mod tests {
         for (i, a) in keys.iter().enumerate() {
             assert!(keys[i + 1..].iter().all(|b| a != b));
         }
+    }
+
+    #[test]
+    fn short_ids_of_several_products_do_not_meet() {
+        let mut keys = HashSet::new();
+        for number in 0..1000 {
+            let id = format!("r{number}");
+            keys.insert(EntityKey::driver(id.as_bytes()).0);
+            keys.extend((0..64).map(|product| EntityKey::rider(id.as_bytes(), product).0));
+        }
+        assert_eq!(keys.len(), 65_000);
     }
 }
