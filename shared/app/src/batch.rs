@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use equilibrium_domain::json::{self, Value};
-use equilibrium_domain::sequence::Sequence;
+use equilibrium_domain::json::{self, Malformed, Scan, Value};
+use equilibrium_domain::sequence::{Sequence, SequenceRef};
 use thiserror::Error;
 
 /// The payload is no batch of Kinesis records.
@@ -22,16 +22,22 @@ pub enum PayloadError {
     },
 }
 
+impl From<Malformed> for PayloadError {
+    fn from(_: Malformed) -> Self {
+        Self::NoJson
+    }
+}
+
 /// Records of one shard, in order.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub struct Batch<'a> {
     bytes: Vec<u8>,
-    records: Vec<Entry>,
+    records: Vec<Entry<'a>>,
 }
 
 #[derive(Debug)]
-struct Entry {
-    sequence: Sequence,
+struct Entry<'a> {
+    sequence: SequenceRef<'a>,
     arrival: i64,
     data: Range<usize>,
 }
@@ -40,62 +46,67 @@ struct Entry {
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
     /// Its place in the shard's log.
-    pub sequence: &'a Sequence,
+    pub sequence: SequenceRef<'a>,
     /// When the log took it, in milliseconds since the epoch.
     pub arrival: i64,
     /// What it carries.
     pub data: &'a [u8],
 }
 
-impl Batch {
+impl<'a> Batch<'a> {
     /// Reads the JSON that Lambda hands to a function ("Using AWS Lambda with Amazon Kinesis", AWS Lambda
     /// developer guide). A record whose `data` is no Base64 carries nothing.
     ///
     /// # Errors
     /// [`PayloadError`].
-    pub fn read(payload: &[u8]) -> Result<Self, PayloadError> {
+    pub fn read(payload: &'a [u8]) -> Result<Self, PayloadError> {
         let text = simdutf8::basic::from_utf8(payload).map_err(|_| PayloadError::NoJson)?;
-        let mut records = None;
-        json::members(text, |key, value| {
-            if key.plain() == Some(b"Records") {
-                records = Some(value);
-            }
-        })
-        .map_err(|_| PayloadError::NoJson)?;
-        let Some(Value::Array(list)) = records else {
-            return Err(PayloadError::NoRecord { index: 0, field: "Records" });
-        };
         let mut batch = Self { bytes: Vec::with_capacity(payload.len() / 4 * 3), records: Vec::new() };
-        let mut outcome = Ok(());
-        json::items(list, |item| {
-            if outcome.is_ok() {
-                outcome = batch.push(item);
+        let mut found = false;
+        let mut scan = Scan::new(text);
+        scan.object(|key, scan| {
+            if key.plain() != Some(b"Records") || !scan.is_array() {
+                return skip(scan);
             }
-        })
-        .map_err(|_| PayloadError::NoJson)?;
-        outcome.map(|()| batch)
+            found = true;
+            scan.array(|scan| batch.record_at(scan))
+        })?;
+        scan.end()?;
+        if found { Ok(batch) } else { Err(PayloadError::NoRecord { index: 0, field: "Records" }) }
     }
 
-    fn push(&mut self, item: Value<'_>) -> Result<(), PayloadError> {
-        let missing = |field| PayloadError::NoRecord { index: self.records.len(), field };
-        let Value::Object(item) = item else { return Err(missing("kinesis")) };
-        let mut kinesis = None;
-        json::members(item, |key, value| {
-            if key.plain() == Some(b"kinesis") {
-                kinesis = Some(value);
+    fn record_at(&mut self, scan: &mut Scan<'a>) -> Result<(), PayloadError> {
+        let index = self.records.len();
+        if !scan.is_object() {
+            return Err(PayloadError::NoRecord { index, field: "kinesis" });
+        }
+        scan.object(|key, scan| {
+            if key.plain() == Some(b"kinesis") && scan.is_object() {
+                self.kinesis_at(scan)
+            } else {
+                skip(scan)
             }
-        })
-        .map_err(|_| PayloadError::NoJson)?;
-        let Some(Value::Object(kinesis)) = kinesis else { return Err(missing("kinesis")) };
+        })?;
+        if self.records.len() > index {
+            Ok(())
+        } else {
+            Err(PayloadError::NoRecord { index, field: "kinesis" })
+        }
+    }
+
+    fn kinesis_at(&mut self, scan: &mut Scan<'a>) -> Result<(), PayloadError> {
         let (mut sequence, mut data, mut arrival) = (None, None, None);
-        json::members(kinesis, |key, value| match (key.plain(), value) {
-            (Some(b"sequenceNumber"), Value::String(text)) => sequence = text.plain(),
-            (Some(b"data"), Value::String(text)) => data = text.decode(),
-            (Some(b"approximateArrivalTimestamp"), Value::Number(digits)) => arrival = Some(digits),
-            _ => {}
-        })
-        .map_err(|_| PayloadError::NoJson)?;
-        let sequence = sequence.and_then(|digits| Sequence::new(std::str::from_utf8(digits).ok()?));
+        scan.object(|key, scan| {
+            match (key.plain(), scan.value()?) {
+                (Some(b"sequenceNumber"), Value::String(text)) => sequence = text.plain(),
+                (Some(b"data"), Value::String(text)) => data = text.decode(),
+                (Some(b"approximateArrivalTimestamp"), Value::Number(digits)) => arrival = Some(digits),
+                _ => {}
+            }
+            Ok::<(), PayloadError>(())
+        })?;
+        let missing = |field| PayloadError::NoRecord { index: self.records.len(), field };
+        let sequence = sequence.and_then(|digits| SequenceRef::new(std::str::from_utf8(digits).ok()?));
         let sequence = sequence.ok_or(missing("sequenceNumber"))?;
         let arrival = arrival.and_then(seconds_to_ms).ok_or(missing("approximateArrivalTimestamp"))?;
         let start = self.bytes.len();
@@ -129,13 +140,18 @@ impl Batch {
     #[must_use]
     pub fn record(&self, index: usize) -> Record<'_> {
         let Entry { sequence, arrival, data } = &self.records[index];
-        Record { sequence, arrival: *arrival, data: &self.bytes[data.clone()] }
+        Record { sequence: *sequence, arrival: *arrival, data: &self.bytes[data.clone()] }
     }
 
     /// The records in order.
     pub fn iter(&self) -> impl Iterator<Item = Record<'_>> {
         (0..self.len()).map(|index| self.record(index))
     }
+}
+
+fn skip(scan: &mut Scan<'_>) -> Result<(), PayloadError> {
+    scan.value()?;
+    Ok(())
 }
 
 /// Seconds with decimals, as Lambda writes an arrival, in whole milliseconds.
@@ -177,7 +193,8 @@ mod tests {
 
     #[test]
     fn a_record_is_read_with_its_place_and_arrival() {
-        let batch = Batch::read(payload("SGVsbG8=", "\"495\"", "1545084650.987").as_bytes()).unwrap();
+        let payload = payload("SGVsbG8=", "\"495\"", "1545084650.987");
+        let batch = Batch::read(payload.as_bytes()).unwrap();
         let record = batch.iter().next().unwrap();
         assert_eq!(record.data, b"Hello");
         assert_eq!(record.sequence.as_str(), "495");
@@ -186,20 +203,22 @@ mod tests {
 
     #[test]
     fn the_end_of_time_survives_its_way_through_seconds() {
-        let batch = Batch::read(payload("", "\"1\"", "253402300799.999").as_bytes()).unwrap();
+        let payload = payload("", "\"1\"", "253402300799.999");
+        let batch = Batch::read(payload.as_bytes()).unwrap();
         assert_eq!(batch.record(0).arrival, 253_402_300_799_999);
     }
 
     #[test]
     fn a_record_that_is_no_base64_carries_nothing() {
-        let batch = Batch::read(payload("%%%", "\"1\"", "1").as_bytes()).unwrap();
+        let payload = payload("%%%", "\"1\"", "1");
+        let batch = Batch::read(payload.as_bytes()).unwrap();
         assert_eq!(batch.record(0).data, b"");
         assert_eq!(batch.len(), 1);
     }
 
     #[test]
     fn a_payload_that_is_no_batch_says_what_it_lacks() {
-        let lacks = |payload: &str| Batch::read(payload.as_bytes()).unwrap_err();
+        let lacks = |payload: &str| Batch::read(payload.as_bytes()).map(drop).unwrap_err();
         assert_eq!(lacks("{}"), PayloadError::NoRecord { index: 0, field: "Records" });
         assert_eq!(lacks("[]"), PayloadError::NoJson);
         assert_eq!(lacks(r#"{"Records":[{}]}"#), PayloadError::NoRecord { index: 0, field: "kinesis" });

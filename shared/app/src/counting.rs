@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use equilibrium_domain::clock;
-use equilibrium_domain::event::{self, Event, MarketEvent, Refusal};
+use equilibrium_domain::clock::{self, CityClock};
+use equilibrium_domain::event::{self, Event, Lines, MarketEvent, Refusal};
 use equilibrium_domain::id::{CityId, Lane as LaneNumber, LaneCount};
 use equilibrium_domain::lane::{CityIndex, Lane};
 use equilibrium_domain::locate::Locators;
@@ -47,6 +47,8 @@ pub struct Tally {
     pub unknown: u64,
     /// Events of another lane than their record's, which CONTRACT §1 rules out: not taken in.
     pub stray: u64,
+    /// Records in which nothing has a lane: they hold no event of a known type, and no clock.
+    pub without_lane: u64,
     /// Refused events, by [`Refusal::index`].
     pub refused: [u64; Refusal::CODES.len()],
     /// Late events.
@@ -70,6 +72,17 @@ pub struct Outcome {
     pub tally: Tally,
 }
 
+/// A record, read as far as its lane shows.
+struct Part<'a> {
+    record: Record<'a>,
+    content: Content<'a>,
+}
+
+enum Content<'a> {
+    Clocks(Vec<(CityId, CityClock)>),
+    Events { first: MarketEvent<'a>, rest: Lines<'a> },
+}
+
 impl<C: CheckpointLog, S: CountsStream> Counter<C, S> {
     /// A counter that remembers nothing yet.
     pub fn new(settings: CountSettings, checkpoints: C, counts: S) -> Self {
@@ -82,53 +95,68 @@ impl<C: CheckpointLog, S: CountsStream> Counter<C, S> {
     }
 
     /// Takes in a batch of one shard. Lanes fail alone: what others counted is kept.
-    pub async fn count(&self, batch: &Batch, book: &PolicyBook, now: i64) -> Outcome {
+    pub async fn count(&self, batch: &Batch<'_>, book: &PolicyBook, now: i64) -> Outcome {
         let mut tally = Tally::default();
         let lanes = self.sort_by_lane(batch, &mut tally);
-        let runs = lanes.into_iter().map(|(lane, records)| async move {
-            let run = self.run_lane(lane, &records, batch, book, now).await;
-            (records[0], run)
+        let runs = lanes.into_iter().map(|(lane, parts)| async move {
+            let run = self.run_lane(lane, &parts, book, now).await;
+            (parts[0].record.sequence, run)
         });
         let mut failed = Vec::new();
         for (first, (run, outcome)) in join_all(runs).await {
             tally.add(run);
             if outcome.is_err() {
-                failed.push(batch.record(first).sequence.clone());
+                failed.push(first.to_owned());
             }
         }
         Outcome { failed, tally }
     }
 
-    /// The records of each lane, by their places in the batch.
-    ///
-    /// A record's events are all of one lane (CONTRACT §1), that of its first.
-    fn sort_by_lane(&self, batch: &Batch, tally: &mut Tally) -> BTreeMap<LaneNumber, Vec<usize>> {
-        let mut lanes: BTreeMap<LaneNumber, Vec<usize>> = BTreeMap::new();
-        for (index, record) in batch.iter().enumerate() {
-            if wire::is_frame(record.data) {
-                match clock::read(record.data, self.settings.lanes) {
-                    Ok((lane, _)) => lanes.entry(lane).or_default().push(index),
-                    Err(_) => tally.refused[Refusal::MalformedJson { at: 0 }.index()] += 1,
-                }
-                continue;
-            }
-            let first = event::lines(record.data).find_map(|line| match event::read(line) {
-                Ok(Event::Market(event)) => Some(self.settings.lanes.lane_of(event.what.entity())),
-                _ => None,
-            });
-            match first {
-                Some(lane) => lanes.entry(lane).or_default().push(index),
-                None => tally.add_lines_without_lane(record.data),
+    /// The records of each lane. A record's events are all of one lane (CONTRACT §1), that of its first.
+    fn sort_by_lane<'a>(
+        &self,
+        batch: &'a Batch<'_>,
+        tally: &mut Tally,
+    ) -> BTreeMap<LaneNumber, Vec<Part<'a>>> {
+        let mut lanes: BTreeMap<LaneNumber, Vec<Part<'_>>> = BTreeMap::new();
+        for record in batch.iter() {
+            match self.open(record, tally) {
+                Some((lane, part)) => lanes.entry(lane).or_default().push(part),
+                None => tally.without_lane += 1,
             }
         }
         lanes
     }
 
+    /// Reads a record as far as its lane shows; `None` where nothing in it has one.
+    fn open<'a>(&self, record: Record<'a>, tally: &mut Tally) -> Option<(LaneNumber, Part<'a>)> {
+        if wire::is_frame(record.data) {
+            let read = clock::read(record.data, self.settings.lanes);
+            let (lane, clocks) =
+                read.inspect_err(|_| tally.refuse(&Refusal::MalformedJson { at: 0 })).ok()?;
+            return Some((lane, Part { record, content: Content::Clocks(clocks) }));
+        }
+        let mut lines = Lines::new(record.data);
+        while let Some(line) = lines.next() {
+            if event::is_blank(line) {
+                continue;
+            }
+            match event::read(line) {
+                Ok(Event::Market(first)) => {
+                    let lane = self.settings.lanes.lane_of(first.what.entity());
+                    return Some((lane, Part { record, content: Content::Events { first, rest: lines } }));
+                }
+                Ok(Event::Unknown) => tally.unknown += 1,
+                Err(refusal) => tally.refuse(&refusal),
+            }
+        }
+        None
+    }
+
     async fn run_lane(
         &self,
         number: LaneNumber,
-        records: &[usize],
-        batch: &Batch,
+        parts: &[Part<'_>],
         book: &PolicyBook,
         now: i64,
     ) -> (Tally, Result<(), Unavailable>) {
@@ -149,7 +177,7 @@ impl<C: CheckpointLog, S: CountsStream> Counter<C, S> {
             }
             let lane = &mut held.state;
             let (late, evicted) = (lane.late(), lane.evicted());
-            let Some((entry, snapshot)) = self.absorb(lane, records, batch, book, &mut tally) else {
+            let Some((entry, snapshot)) = self.absorb(lane, parts, book, &mut tally) else {
                 self.memory.keep(number, held);
                 return (tally, Ok(()));
             };
@@ -194,22 +222,25 @@ impl<C: CheckpointLog, S: CountsStream> Counter<C, S> {
     fn absorb(
         &self,
         lane: &mut Lane,
-        records: &[usize],
-        batch: &Batch,
+        parts: &[Part<'_>],
         book: &PolicyBook,
         tally: &mut Tally,
     ) -> Option<(Vec<u8>, bool)> {
-        let new =
-            records.iter().map(|index| batch.record(*index)).filter(|record| !lane.holds(record.sequence));
-        let new: Vec<Record<'_>> = new.collect();
-        tally.skipped = (records.len() - new.len()) as u64;
-        let reached = new.last()?.sequence;
+        let mut new: Vec<&Part<'_>> = Vec::with_capacity(parts.len());
+        for part in parts {
+            let sequence = part.record.sequence;
+            if !lane.holds(sequence) && new.last().is_none_or(|last| last.record.sequence < sequence) {
+                new.push(part);
+            }
+        }
+        tally.skipped = (parts.len() - new.len()) as u64;
+        let reached = new.last()?.record.sequence;
         let snapshot = lane.begin();
         let mut locators = self.locators.lock().unwrap_or_else(PoisonError::into_inner);
         let mut absorber =
             Absorber { lane, lanes: self.settings.lanes, book, locators: &mut locators, city: None };
-        for record in &new {
-            absorber.record(record, tally);
+        for part in new {
+            absorber.take_in(part, tally);
         }
         drop(locators);
         Some((lane.entry(snapshot.as_deref(), reached), snapshot.is_some()))
@@ -242,42 +273,40 @@ struct Absorber<'a> {
 }
 
 impl Absorber<'_> {
-    fn record(&mut self, record: &Record<'_>, tally: &mut Tally) {
-        if wire::is_frame(record.data) {
-            self.clock(record.data);
-            return;
-        }
-        for line in event::lines(record.data) {
-            if event::is_blank(line) {
-                continue;
-            }
-            let taken = match event::read(line) {
-                Ok(Event::Market(event)) if self.is_stray(&event) => {
-                    tally.stray += 1;
-                    continue;
+    fn take_in(&mut self, part: &Part<'_>, tally: &mut Tally) {
+        match &part.content {
+            Content::Clocks(clocks) => self.hear(clocks),
+            Content::Events { first, rest } => {
+                self.count(first, part.record.arrival, tally);
+                for line in rest.clone().filter(|line| !event::is_blank(line)) {
+                    match event::read(line) {
+                        Ok(Event::Market(event)) => self.count(&event, part.record.arrival, tally),
+                        Ok(Event::Unknown) => tally.unknown += 1,
+                        Err(refusal) => tally.refuse(&refusal),
+                    }
                 }
-                Ok(Event::Market(event)) => self.market(&event, record.arrival),
-                Ok(Event::Unknown) => {
-                    tally.unknown += 1;
-                    continue;
-                }
-                Err(refusal) => Err(refusal),
-            };
-            match taken {
-                Ok(()) => tally.absorbed += 1,
-                Err(refusal) => tally.refused[refusal.index()] += 1,
             }
         }
     }
 
-    /// Hears a clock. A city that nobody defines any more has none.
-    fn clock(&mut self, record: &[u8]) {
-        let Ok((_, cities)) = clock::read(record, self.lanes) else { return };
-        for (city, clock) in cities {
+    /// Hears the cities' clocks. A city that nobody defines any more has none.
+    fn hear(&mut self, clocks: &[(CityId, CityClock)]) {
+        for (city, clock) in clocks {
             if let Some(book) = self.book.city(city.as_str()) {
-                let index = self.lane.enter(&city, &book.rules);
-                self.lane.hear(index, &clock);
+                let index = self.lane.enter(city, &book.rules);
+                self.lane.hear(index, clock);
             }
+        }
+    }
+
+    fn count(&mut self, event: &MarketEvent<'_>, arrival: i64, tally: &mut Tally) {
+        if self.is_stray(event) {
+            tally.stray += 1;
+            return;
+        }
+        match self.market(event, arrival) {
+            Ok(()) => tally.absorbed += 1,
+            Err(refusal) => tally.refuse(&refusal),
         }
     }
 
@@ -313,6 +342,7 @@ impl Tally {
         self.absorbed += other.absorbed;
         self.unknown += other.unknown;
         self.stray += other.stray;
+        self.without_lane += other.without_lane;
         self.late += other.late;
         self.skipped += other.skipped;
         self.races_lost += other.races_lost;
@@ -323,13 +353,7 @@ impl Tally {
         }
     }
 
-    /// Counts the lines of a record that holds no market event.
-    fn add_lines_without_lane(&mut self, data: &[u8]) {
-        for line in event::lines(data).filter(|line| !event::is_blank(line)) {
-            match event::read(line) {
-                Ok(_) => self.unknown += 1,
-                Err(refusal) => self.refused[refusal.index()] += 1,
-            }
-        }
+    fn refuse(&mut self, refusal: &Refusal) {
+        self.refused[refusal.index()] += 1;
     }
 }

@@ -96,7 +96,7 @@ where
     }
 
     /// Takes in a batch of one shard. Cities fail alone: what others were priced at is kept.
-    pub async fn price(&self, batch: &Batch, book: &PolicyBook, now: i64) -> Outcome {
+    pub async fn price(&self, batch: &Batch<'_>, book: &PolicyBook, now: i64) -> Outcome {
         let mut tally = Tally::default();
         let mut cities: BTreeMap<CityId, Vec<Part<'_>>> = BTreeMap::new();
         for record in batch.iter() {
@@ -117,7 +117,7 @@ where
         for (first, (run, outcome)) in join_all(runs).await {
             tally.add(run);
             if outcome.is_err() {
-                failed.push(first.clone());
+                failed.push(first.to_owned());
             }
         }
         Outcome { failed, tally }

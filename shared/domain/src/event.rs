@@ -181,22 +181,32 @@ impl Refusal {
     }
 }
 
-/// Cuts a record or file block into its lines, without their ends (`\n` or `\r\n`).
-///
-/// What follows the last line end is a line, too.
-pub fn lines(block: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = Some(block);
-    std::iter::from_fn(move || {
-        let text = rest?;
+/// The lines of a record, without their ends (`\n` or `\r\n`); what follows the last end is one, too.
+#[derive(Clone, Debug)]
+pub struct Lines<'a>(Option<&'a [u8]>);
+
+impl<'a> Lines<'a> {
+    /// The lines of `record`.
+    #[must_use]
+    pub fn new(record: &'a [u8]) -> Self {
+        Self(Some(record))
+    }
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let text = self.0?;
         let line = if let Some(end) = memchr::memchr(b'\n', text) {
-            rest = Some(&text[end + 1..]);
+            self.0 = Some(&text[end + 1..]);
             &text[..end]
         } else {
-            rest = None;
+            self.0 = None;
             text
         };
         Some(line.strip_suffix(b"\r").unwrap_or(line))
-    })
+    }
 }
 
 /// Whether a line holds nothing: it is passed over and counts as no event.
@@ -640,7 +650,7 @@ mod tests {
 
     #[test]
     fn lines_end_with_or_without_a_carriage_return() {
-        let cut: Vec<&[u8]> = lines(b"a\r\n\nb\n \r\nc\r\rd").collect();
+        let cut: Vec<&[u8]> = Lines::new(b"a\r\n\nb\n \r\nc\r\rd").collect();
         assert_eq!(cut, [&b"a"[..], b"", b"b", b" ", b"c\r\rd"]);
         assert!(is_blank(b" \t"));
         assert!(is_blank(b""));

@@ -99,27 +99,11 @@ fn short_decimal(digits: &[u8]) -> Option<f64> {
 /// # Errors
 /// [`Malformed`] if `text` is no JSON object; members before the fault were already handed over.
 pub fn members<'a>(text: &'a str, mut member: impl FnMut(Text<'a>, Value<'a>)) -> Result<(), Malformed> {
-    let mut scan = Scan { text, bytes: text.as_bytes(), at: 0 };
-    scan.space();
-    scan.expect(b'{')?;
-    scan.space();
-    if scan.peek() == Some(b'}') {
-        scan.at += 1;
-    } else {
-        loop {
-            scan.expect(b'"')?;
-            let key = scan.string()?;
-            scan.space();
-            scan.expect(b':')?;
-            scan.space();
-            let value = scan.value()?;
-            member(key, value);
-            scan.space();
-            if scan.more(b'}')? {
-                break;
-            }
-        }
-    }
+    let mut scan = Scan::new(text);
+    scan.object(|key, scan| {
+        member(key, scan.value()?);
+        Ok::<(), Malformed>(())
+    })?;
     scan.end()
 }
 
@@ -128,32 +112,94 @@ pub fn members<'a>(text: &'a str, mut member: impl FnMut(Text<'a>, Value<'a>)) -
 /// # Errors
 /// [`Malformed`] if `text` is no JSON array; items before the fault were already handed over.
 pub fn items<'a>(text: &'a str, mut item: impl FnMut(Value<'a>)) -> Result<(), Malformed> {
-    let mut scan = Scan { text, bytes: text.as_bytes(), at: 0 };
-    scan.space();
-    scan.expect(b'[')?;
-    scan.space();
-    if scan.peek() == Some(b']') {
-        scan.at += 1;
-    } else {
-        loop {
-            let value = scan.value()?;
-            item(value);
-            scan.space();
-            if scan.more(b']')? {
-                break;
-            }
-        }
-    }
+    let mut scan = Scan::new(text);
+    scan.array(|scan| {
+        item(scan.value()?);
+        Ok::<(), Malformed>(())
+    })?;
     scan.end()
 }
 
-struct Scan<'a> {
+/// A place in a text, up to which it is JSON.
+#[derive(Debug)]
+pub struct Scan<'a> {
     text: &'a str,
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Scan<'a> {
+    /// The beginning of `text`, behind its space.
+    #[must_use]
+    pub fn new(text: &'a str) -> Self {
+        let mut scan = Self { text, bytes: text.as_bytes(), at: 0 };
+        scan.space();
+        scan
+    }
+
+    /// Whether an object begins here.
+    #[must_use]
+    pub fn is_object(&self) -> bool {
+        self.peek() == Some(b'{')
+    }
+
+    /// Whether an array begins here.
+    #[must_use]
+    pub fn is_array(&self) -> bool {
+        self.peek() == Some(b'[')
+    }
+
+    /// Passes an object; `member` passes each member's value.
+    ///
+    /// # Errors
+    /// [`Malformed`] if none stands here, and what `member` says.
+    pub fn object<E: From<Malformed>>(
+        &mut self,
+        mut member: impl FnMut(Text<'a>, &mut Self) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.expect(b'{')?;
+        self.space();
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            self.expect(b'"')?;
+            let key = self.string()?;
+            self.space();
+            self.expect(b':')?;
+            self.space();
+            member(key, self)?;
+            self.space();
+            if self.more(b'}')? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Passes an array; `item` passes each item.
+    ///
+    /// # Errors
+    /// [`Malformed`] if none stands here, and what `item` says.
+    pub fn array<E: From<Malformed>>(
+        &mut self,
+        mut item: impl FnMut(&mut Self) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.expect(b'[')?;
+        self.space();
+        if self.peek() == Some(b']') {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            item(self)?;
+            self.space();
+            if self.more(b']')? {
+                return Ok(());
+            }
+        }
+    }
+
     fn fault<T>(&self) -> Result<T, Malformed> {
         Err(Malformed { at: self.at })
     }
@@ -191,12 +237,20 @@ impl<'a> Scan<'a> {
         Ok(true)
     }
 
-    fn end(&mut self) -> Result<(), Malformed> {
+    /// Passes the space that ends the text.
+    ///
+    /// # Errors
+    /// [`Malformed`] where more follows.
+    pub fn end(&mut self) -> Result<(), Malformed> {
         self.space();
         if self.at == self.bytes.len() { Ok(()) } else { self.fault() }
     }
 
-    fn value(&mut self) -> Result<Value<'a>, Malformed> {
+    /// Passes any value.
+    ///
+    /// # Errors
+    /// [`Malformed`] if none stands here.
+    pub fn value(&mut self) -> Result<Value<'a>, Malformed> {
         match self.peek() {
             Some(b'"') => {
                 self.at += 1;

@@ -14,7 +14,7 @@ use crate::id::{CityId, EntityKey, LaneCount, ProductId};
 use crate::locate::Locators;
 use crate::report::{Reports, Section, read_dictionary, write_dictionary};
 use crate::rules::{PRODUCTS, Rules};
-use crate::sequence::Sequence;
+use crate::sequence::{Sequence, SequenceRef};
 use crate::sightings::{Lifetime, Place, Sightings};
 use crate::time::{tick_at_or_after, tick_at_or_before};
 use crate::wire::{self, Corrupt, Kind, Reader, put_bytes, put_number, put_signed};
@@ -109,8 +109,8 @@ impl Lane {
 
     /// Whether the record at `sequence` was taken in before.
     #[must_use]
-    pub fn holds(&self, sequence: &Sequence) -> bool {
-        self.reached.as_ref().is_some_and(|reached| sequence <= reached)
+    pub fn holds(&self, sequence: SequenceRef<'_>) -> bool {
+        self.reached.as_ref().is_some_and(|reached| sequence <= reached.borrowed())
     }
 
     /// Late events since the beginning.
@@ -226,7 +226,7 @@ impl Lane {
 
     /// Writes the batch down that ends with the record at `reached`; the lane stands behind it then.
     #[must_use]
-    pub fn entry(&mut self, snapshot: Option<&[u8]>, reached: &Sequence) -> Vec<u8> {
+    pub fn entry(&mut self, snapshot: Option<&[u8]>, reached: SequenceRef<'_>) -> Vec<u8> {
         let mut entry = Vec::with_capacity(256);
         wire::begin(&mut entry, Kind::LaneEntry);
         put_number(&mut entry, u64::from(self.number.0));
@@ -242,7 +242,7 @@ impl Lane {
         }
         wire::seal(&mut entry);
         self.next_entry += 1;
-        self.reached = Some(reached.clone());
+        self.reached = Some(reached.to_owned());
         if snapshot.is_none() {
             self.entry_bytes += entry.len();
         }

@@ -12,7 +12,7 @@ use crate::map::{ClosedTick, MapHead, encode_chunk};
 use crate::policy::Policy;
 use crate::report::{CitySection, Report, read_dictionary, read_reports, write_dictionary};
 use crate::rules::PRODUCTS;
-use crate::sequence::Sequence;
+use crate::sequence::{Sequence, SequenceRef};
 use crate::sightings::{Count, Place};
 use crate::time::tick_at_or_after;
 use crate::wire::{self, Corrupt, Kind, Reader, put_bytes, put_number, put_signed, put_word};
@@ -138,8 +138,8 @@ impl Market {
 
     /// Whether the record at `sequence` was taken in before.
     #[must_use]
-    pub fn holds(&self, sequence: &Sequence) -> bool {
-        self.reached.as_ref().is_some_and(|reached| sequence <= reached)
+    pub fn holds(&self, sequence: SequenceRef<'_>) -> bool {
+        self.reached.as_ref().is_some_and(|reached| sequence <= reached.borrowed())
     }
 
     /// Goes over to other terms, if they are others.
@@ -327,7 +327,7 @@ impl Market {
 
     /// Writes the batch down that ends with the record at `reached`; the market stands behind it then.
     #[must_use]
-    pub fn entry(&mut self, snapshot: Option<&[u8]>, reached: &Sequence) -> Vec<u8> {
+    pub fn entry(&mut self, snapshot: Option<&[u8]>, reached: SequenceRef<'_>) -> Vec<u8> {
         let mut entry = Vec::with_capacity(self.log.len() + 256);
         wire::begin(&mut entry, Kind::CityEntry);
         put_bytes(&mut entry, self.city.as_str().as_bytes());
@@ -341,7 +341,7 @@ impl Market {
         entry.append(&mut self.log);
         wire::seal(&mut entry);
         self.next_entry += 1;
-        self.reached = Some(reached.clone());
+        self.reached = Some(reached.to_owned());
         if snapshot.is_none() {
             self.entry_bytes += entry.len();
         }

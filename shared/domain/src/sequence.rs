@@ -17,16 +17,60 @@ impl Sequence {
     /// Takes `digits` if they are the decimal form of a number.
     #[must_use]
     pub fn new(digits: &str) -> Option<Self> {
-        let plain = (1..=SEQUENCE_DIGITS).contains(&digits.len())
-            && digits.bytes().all(|b| b.is_ascii_digit())
-            && (digits.len() == 1 || !digits.starts_with('0'));
-        plain.then(|| Self(digits.into()))
+        SequenceRef::new(digits).map(SequenceRef::to_owned)
     }
 
     /// The digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl Sequence {
+    /// The same, borrowed.
+    #[must_use]
+    pub fn borrowed(&self) -> SequenceRef<'_> {
+        SequenceRef(&self.0)
+    }
+}
+
+/// A [`Sequence`] that stands in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SequenceRef<'a>(&'a str);
+
+impl<'a> SequenceRef<'a> {
+    /// Takes `digits` if they are the decimal form of a number.
+    #[must_use]
+    pub fn new(digits: &'a str) -> Option<Self> {
+        let plain = (1..=SEQUENCE_DIGITS).contains(&digits.len())
+            && digits.bytes().all(|b| b.is_ascii_digit())
+            && (digits.len() == 1 || !digits.starts_with('0'));
+        plain.then_some(Self(digits))
+    }
+
+    /// The digits.
+    #[must_use]
+    pub fn as_str(self) -> &'a str {
+        self.0
+    }
+
+    /// A copy of its own.
+    #[must_use]
+    pub fn to_owned(self) -> Sequence {
+        Sequence(self.0.into())
+    }
+}
+
+impl Ord for SequenceRef<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.len().cmp(&other.0.len()).then_with(|| self.0.cmp(other.0))
+    }
+}
+
+impl PartialOrd for SequenceRef<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -38,7 +82,7 @@ impl From<u64> for Sequence {
 
 impl Ord for Sequence {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.0.len().cmp(&other.0.len()).then_with(|| self.0.cmp(&other.0))
+        self.borrowed().cmp(&other.borrowed())
     }
 }
 

@@ -14,7 +14,7 @@ use hashbrown::{HashMap, HashTable};
 use crate::hash::{IntHasher, spread};
 use crate::id::EntityKey;
 use crate::time::tick_at_or_after;
-use crate::wire::{Corrupt, Reader, put_number, put_signed, put_word};
+use crate::wire::{Corrupt, Reader, put_number, put_signed, put_word, zigzag};
 
 /// Where an entity counts: a cell, and the products it counts for, a bit each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -97,6 +97,7 @@ pub struct Sightings {
     /// What happened since [`Self::take_log`], to be repeated.
     log: Vec<u8>,
     logged_time: i64,
+    logged_cell: u64,
     evicted: u64,
 }
 
@@ -192,6 +193,7 @@ impl Sightings {
     pub fn take_log(&mut self, out: &mut Vec<u8>) {
         out.append(&mut self.log);
         self.logged_time = 0;
+        self.logged_cell = 0;
     }
 
     fn find(&self, key: u64) -> Option<u32> {
@@ -352,8 +354,9 @@ impl Sightings {
         put_number(out, code << 1 | u64::from(known.is_none()));
         if new_place {
             let place = self.places.all[place as usize].0;
-            put_word(out, place.cell);
+            put_cell(out, place.cell, self.logged_cell);
             put_number(out, place.products);
+            self.logged_cell = place.cell;
         }
         match known {
             Some(slot) => put_number(out, u64::from(slot)),
@@ -369,12 +372,12 @@ impl Sightings {
     /// [`Corrupt`] where the log cannot have been written over this state.
     pub fn repeat(&mut self, log: &[u8], closed: Option<i64>, life: Lifetime) -> Result<(), Corrupt> {
         let mut log = Reader::new(log);
-        let mut time = 0_i64;
+        let (mut time, mut cell) = (0_i64, 0);
         while !log.is_done() {
             let code = log.number("a sighting's place")?;
             let place = if code < 2 {
-                let place = Place { cell: log.word("a cell")?, products: log.number("products")? };
-                self.places.intern(place).0
+                cell = read_cell(&mut log, cell)?;
+                self.places.intern(Place { cell, products: log.number("products")? }).0
             } else {
                 let number = (code >> 1) - 1;
                 let place = u32::try_from(number).ok().filter(|id| (*id as usize) < self.places.all.len());
@@ -506,6 +509,21 @@ impl Sightings {
         }
         Ok(held)
     }
+}
+
+/// Appends a cell as its step from another: the steps between cells of one resolution end in as many
+/// zeros as their finer digits have bits.
+fn put_cell(out: &mut Vec<u8>, cell: u64, last: u64) {
+    let step = zigzag(cell.wrapping_sub(last).cast_signed());
+    let zeros = step.trailing_zeros() % u64::BITS;
+    put_number(out, u64::from(zeros));
+    put_number(out, step >> zeros);
+}
+
+fn read_cell(input: &mut Reader<'_>, last: u64) -> Result<u64, Corrupt> {
+    let zeros = input.number_to(63, "a step's zeros")?;
+    let step = input.number("a step to a cell")? << zeros;
+    Ok(last.wrapping_add((step >> 1) ^ (step & 1).wrapping_neg()))
 }
 
 /// Keeps of each entity's sightings the one that will count: the newest, of equals the last.

@@ -1,0 +1,59 @@
+//! The figures of the README: what an event, a tick and a replay cost on one core.
+//!
+//! `make bench` builds this with the flags of a deployed function. Each figure is the median of many
+//! batches; with a file of events named by `EQUILIBRIUM_EVENTS`, a replay of it is timed, too.
+
+#[path = "figures/alloc.rs"]
+mod alloc;
+#[path = "figures/count.rs"]
+mod count;
+#[path = "figures/replay.rs"]
+mod replay;
+#[path = "figures/surge.rs"]
+mod surge;
+
+fn main() {
+    println!("| what | figure |\n|---|---|");
+    count::figures();
+    surge::figures();
+    replay::figures();
+}
+
+/// Prints one line of the table.
+fn figure(what: &str, figure: &str) {
+    println!("| {what} | {figure} |");
+}
+
+/// The middle one of `times`.
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+/// Waits for a future that never really waits: its ports are in memory.
+fn run<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.expect("a runtime without I/O starts").block_on(future)
+}
+
+/// SplitMix64 (G. Steele, D. Lea, C. Flood, "Fast Splittable Pseudorandom Number Generators").
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// From 0 up to 1.
+    fn share(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+}

@@ -1,0 +1,252 @@
+//! The `count` handler: payload bytes in, state, checkpoint bytes and counts out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use equilibrium_app::book::{Bounds, PolicyBook};
+use equilibrium_app::counting::{CountSettings, Counter};
+use equilibrium_app::ports::{AppendError, CheckpointLog, CountsStream, LogName, Unavailable};
+use equilibrium_domain::clock::{self, CityClock, Watermarks};
+use equilibrium_domain::id::{CityId, Lane, LaneCount};
+use equilibrium_domain::time::Timestamp;
+use equilibrium_runner::payload::{Envelope, Stream};
+use equilibrium_runner::record::{Record, ShardId};
+
+use crate::{Dice, alloc, figure, median, run};
+
+/// A checkpoint log that only weighs what it is given.
+#[derive(Clone, Default)]
+struct Scales(Arc<AtomicU64>);
+
+impl CheckpointLog for Scales {
+    async fn load(&self, _: &LogName) -> Result<Vec<Vec<u8>>, Unavailable> {
+        Ok(Vec::new())
+    }
+
+    async fn append(&self, _: &LogName, _: u64, entry: &[u8], snapshot: bool) -> Result<(), AppendError> {
+        if !snapshot {
+            self.0.fetch_add(entry.len() as u64, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+struct Sent;
+
+impl CountsStream for Sent {
+    async fn send(&self, _: u32, record: Vec<u8>) -> Result<(), Unavailable> {
+        std::hint::black_box(record);
+        Ok(())
+    }
+}
+
+const START_MS: i64 = 1_772_800_000_000;
+/// Drivers tell where they are this often.
+const PING_MS: i64 = 4_000;
+/// One shard's share of a stream of 64 lanes.
+const SHARD_LANES: u16 = 4;
+
+/// Drivers of one city on one shard, who take turns to ping.
+struct Fleet {
+    dice: Dice,
+    drivers: Vec<Driver>,
+    next: usize,
+    time: f64,
+    clocks: Watermarks,
+    city: CityId,
+    lanes: LaneCount,
+    sequence: u64,
+    /// Lines not yet put into records, by lane.
+    packs: Vec<(Vec<u8>, usize)>,
+}
+
+struct Driver {
+    id: String,
+    lane: Lane,
+    lat: f64,
+    lng: f64,
+}
+
+impl Fleet {
+    fn new(drivers: usize) -> Self {
+        let lanes = LaneCount::new(64).expect("a power of two");
+        let mut dice = Dice(7);
+        let mut fleet = Vec::with_capacity(drivers);
+        let mut number = 0_u32;
+        while fleet.len() < drivers {
+            number += 1;
+            let id = format!("d{number:07}");
+            let lane = lanes.lane_of(id.as_bytes());
+            if lane.0 < SHARD_LANES {
+                let (lat, lng) = (40.5 + 0.45 * dice.share(), -74.2 + 0.5 * dice.share());
+                fleet.push(Driver { id, lane, lat, lng });
+            }
+        }
+        Self {
+            dice,
+            drivers: fleet,
+            next: 0,
+            time: 0.0,
+            clocks: Watermarks::default(),
+            city: CityId::new("nyc").expect("well-formed"),
+            lanes,
+            sequence: 0,
+            packs: vec![(Vec::new(), 0); usize::from(SHARD_LANES)],
+        }
+    }
+
+    /// A payload of `events` events, `pack` to a record, with the clocks between them.
+    fn payload(&mut self, events: usize, pack: usize) -> Vec<u8> {
+        let mut records = Vec::new();
+        for _ in 0..events {
+            self.time += PING_MS as f64 / self.drivers.len() as f64;
+            let time = START_MS + self.time as i64 - self.dice.below(800) as i64;
+            self.next = (self.next + 1) % self.drivers.len();
+            let driver = &mut self.drivers[self.next];
+            driver.lat += (self.dice.share() - 0.5) * 0.0008;
+            driver.lng += (self.dice.share() - 0.5) * 0.0008;
+            let status = if self.dice.below(10) < 6 { "available" } else { "on_trip" };
+            let line = format!(
+                "{{\"type\":\"driver_location\",\"id\":\"n{:x}-{}\",\"time\":\"{}\",\"city\":\"nyc\",\"driver_id\":\"{}\",\"lat\":{:.6},\"lng\":{:.6},\"status\":\"{status}\"}}\n",
+                self.sequence,
+                self.next,
+                Timestamp::from_ms(time).expect("this century"),
+                driver.id,
+                driver.lat,
+                driver.lng,
+            );
+            let lane = driver.lane;
+            let (bytes, packed) = &mut self.packs[usize::from(lane.0)];
+            bytes.extend_from_slice(line.as_bytes());
+            *packed += 1;
+            if *packed == pack {
+                let bytes = std::mem::take(bytes);
+                *packed = 0;
+                self.push(&mut records, lane, bytes);
+            }
+            if let Some(clock) = self.clocks.observe(&self.city, time, 5000, 5000) {
+                self.tell(&mut records, clock);
+            }
+        }
+        self.flush(&mut records);
+        write(&records)
+    }
+
+    fn tell(&mut self, records: &mut Vec<Record>, clock: CityClock) {
+        self.flush(records);
+        for lane in (0..SHARD_LANES).map(Lane) {
+            let record = clock::write(lane, self.lanes, [(&self.city, clock)]);
+            self.push(records, lane, record);
+        }
+    }
+
+    fn flush(&mut self, records: &mut Vec<Record>) {
+        for lane in (0..SHARD_LANES).map(Lane) {
+            let (bytes, packed) = &mut self.packs[usize::from(lane.0)];
+            *packed = 0;
+            let bytes = std::mem::take(bytes);
+            if !bytes.is_empty() {
+                self.push(records, lane, bytes);
+            }
+        }
+    }
+
+    fn push(&mut self, records: &mut Vec<Record>, lane: Lane, data: Vec<u8>) {
+        self.sequence += 1;
+        let sequence = self.sequence.into();
+        records.push(Record {
+            sequence,
+            partition_key: lane.to_string().into(),
+            data,
+            arrival_ms: START_MS * 2,
+        });
+    }
+}
+
+fn write(records: &[Record]) -> Vec<u8> {
+    let stream = Stream {
+        arn: "arn:aws:kinesis:us-east-1:123456789012:stream/events".into(),
+        region: "us-east-1".into(),
+        role_arn: "arn:aws:iam::123456789012:role/equilibrium-count".into(),
+    };
+    let mut payload = Vec::new();
+    Envelope::new(&stream, ShardId::numbered(0)).write(records, &mut payload);
+    payload
+}
+
+/// What counting a fleet costs.
+struct Cost {
+    /// Nanoseconds an event, at the median batch.
+    event_ns: f64,
+    /// Bytes appended for an entity that is known.
+    known_bytes: f64,
+    /// Bytes appended for one that is not.
+    new_bytes: f64,
+    /// Bytes held for one.
+    held_bytes: f64,
+}
+
+fn measure(drivers: usize, pack: usize, batches: usize) -> Cost {
+    let mut fleet = Fleet::new(drivers);
+    let settings = CountSettings { lanes: fleet.lanes, groups: 16 };
+    let book = PolicyBook::open(Bounds { most_entities: 1 << 24, ..Bounds::default() });
+    let scales = Scales::default();
+    let counter = Counter::new(settings, scales.clone(), Sent);
+    // A payload of at most 6 MB, as Lambda delivers them.
+    let events = if pack == 1 { 9_000 } else { 24_000 };
+    let handle = |payload: &[u8]| {
+        let handled = run(equilibrium_count::handle(&counter, payload, &book, 0));
+        handled.expect("a payload is a payload").1
+    };
+    let before = alloc::held();
+    let mut fed = 0;
+    while fed < drivers {
+        let payload = fleet.payload(events.min(drivers - fed), pack);
+        fed += events.min(drivers - fed);
+        handle(&payload);
+    }
+    let new_bytes = scales.0.swap(0, Ordering::Relaxed) as f64 / drivers as f64;
+    // One more round, so that every sighting has met its tick and memory is as it stays.
+    for _ in 0..(2 * drivers).div_ceil(events) {
+        handle(&fleet.payload(events, pack));
+    }
+    let held_bytes = (alloc::held() - before) as f64 / counter.entities() as f64;
+    scales.0.store(0, Ordering::Relaxed);
+    let mut counted = 0;
+    let times = (0..batches).map(|_| {
+        let payload = fleet.payload(events, pack);
+        let start = Instant::now();
+        let tally = handle(&payload);
+        let time = start.elapsed().as_secs_f64();
+        assert_eq!(tally.absorbed, events as u64, "an event was lost");
+        counted += events;
+        time * 1e9 / events as f64
+    });
+    let event_ns = median(times.collect());
+    let known_bytes = scales.0.load(Ordering::Relaxed) as f64 / counted as f64;
+    Cost { event_ns, known_bytes, new_bytes, held_bytes }
+}
+
+pub fn figures() {
+    let small = measure(10_000, 100, 60);
+    figure("`count`, 100 events a record", &format!("{:.2} M events/s", 1e3 / small.event_ns));
+    let single = measure(10_000, 1, 100);
+    figure("`count`, one event a record", &format!("{:.2} M events/s", 1e3 / single.event_ns));
+    let large = measure(1_000_000, 100, 120);
+    figure(
+        "cost per event, 1 000 000 drivers against 10 000",
+        &format!(
+            "{:.2}× ({:.0} ns, {:.0} ns)",
+            large.event_ns / small.event_ns,
+            large.event_ns,
+            small.event_ns
+        ),
+    );
+    figure(
+        "bytes appended per known entity (a new one), 10 000 drivers",
+        &format!("{:.1} ({:.1})", small.known_bytes, small.new_bytes),
+    );
+    figure("the same, 1 000 000 drivers", &format!("{:.1} ({:.1})", large.known_bytes, large.new_bytes));
+    figure("bytes held per entity, 1 000 000 drivers", &format!("{:.1}", large.held_bytes));
+}

@@ -1,0 +1,108 @@
+//! The `surge` handler: what 64 lanes counted at a tick in, the map, its chunks and changes out.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use equilibrium_app::book::{Bounds, PolicyBook};
+use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, Nowhere};
+use equilibrium_app::pricing::{Outlets, Pricer};
+use equilibrium_domain::id::{CityId, LaneCount, ProductId};
+use equilibrium_domain::report::{self, Reports, Section};
+use equilibrium_domain::sightings::{Count, Place};
+use equilibrium_runner::payload::{Envelope, Stream};
+use equilibrium_runner::record::{Record, ShardId};
+use h3o::{CellIndex, LatLng, Resolution};
+
+use crate::{Dice, figure, median, run};
+
+const TICK_MS: i64 = 5000;
+
+/// Somebody who is counted in a cell.
+struct Soul {
+    lane: usize,
+    cell: CellIndex,
+    rider: bool,
+}
+
+pub fn figures() {
+    let lanes = LaneCount::new(64).expect("a power of two");
+    let centre = LatLng::new(40.75, -73.98).expect("on Earth").to_cell(Resolution::Eight);
+    // 57 rings: 9 919 cells; with what is smoothed beyond their border, a little over 10 000 reported.
+    let cells: Vec<CellIndex> = centre.grid_disk(57);
+    let mut dice = Dice(3);
+    let mut souls: Vec<Soul> = (0..13_000)
+        .map(|number| Soul {
+            lane: number % 64,
+            cell: cells[dice.below(cells.len() as u64) as usize],
+            rider: number % 13 > 9,
+        })
+        .collect();
+    let book = PolicyBook::open(Bounds::default());
+    let outlets = Outlets {
+        checkpoints: MemoryCheckpoints::default(),
+        maps: MemoryMaps::default(),
+        cache: MemoryMaps::default(),
+        changes: Nowhere,
+        ticks: equilibrium_app::memory::Outbox::default(),
+    };
+    let pricer = Pricer::new(lanes, outlets);
+    let mut sequence = 0;
+    let mut times = Vec::new();
+    let mut rows = 0;
+    for tick in 1..=80 {
+        for soul in &mut souls {
+            // About every second one is somewhere else than a tick ago.
+            if dice.below(2) == 0 {
+                let around: Vec<CellIndex> = soul.cell.grid_disk(1);
+                soul.cell = around[dice.below(around.len() as u64) as usize];
+            }
+        }
+        let payload = payload(&souls, lanes, tick * TICK_MS, &mut sequence);
+        let start = Instant::now();
+        let handled = run(equilibrium_surge::handle(&pricer, &payload, &book, 0));
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+        assert_eq!(handled.expect("a payload is a payload").1.ticks, 1);
+        rows = pricer.ticks().take()[0].1[0].rows.len();
+    }
+    let steady = times.split_off(20);
+    figure(
+        &format!("`surge`, a tick of {rows} reported cells from 64 lanes, every second entity moved"),
+        &format!("{:.2} ms", median(steady)),
+    );
+}
+
+fn payload(souls: &[Soul], lanes: LaneCount, at: i64, sequence: &mut u64) -> Vec<u8> {
+    let mut counts = vec![[BTreeMap::<Place, u32>::new(), BTreeMap::new()]; 64];
+    for soul in souls {
+        let place = Place { cell: soul.cell.into(), products: 1 };
+        *counts[soul.lane][usize::from(soul.rider)].entry(place).or_default() += 1;
+    }
+    let mut records = Vec::new();
+    for (lane, [supply, demand]) in lanes.iter().zip(counts) {
+        let mut reports = Reports::default();
+        let count = |(place, entities)| Count { place, entities };
+        reports.add_tick(at, TICK_MS, supply.into_iter().map(count), demand.into_iter().map(count));
+        let section = Section {
+            city: CityId::new("nyc").expect("well-formed"),
+            dictionary: vec![ProductId::new("standard").expect("well-formed")],
+            reports,
+        };
+        for data in report::records(lane, lanes, vec![section]) {
+            *sequence += 1;
+            records.push(Record {
+                sequence: (*sequence).into(),
+                partition_key: "0".into(),
+                data,
+                arrival_ms: at,
+            });
+        }
+    }
+    let stream = Stream {
+        arn: "arn:aws:kinesis:us-east-1:123456789012:stream/counts".into(),
+        region: "us-east-1".into(),
+        role_arn: "arn:aws:iam::123456789012:role/equilibrium-surge".into(),
+    };
+    let mut payload = Vec::new();
+    Envelope::new(&stream, ShardId::numbered(0)).write(&records, &mut payload);
+    payload
+}
