@@ -13,10 +13,16 @@ mod replay;
 mod surge;
 
 fn main() {
+    // `make bench ONLY=surge` prints a part.
+    let only = std::env::var("ONLY").unwrap_or_default();
     println!("| what | figure |\n|---|---|");
-    count::figures();
-    surge::figures();
-    replay::figures();
+    for (name, figures) in
+        [("count", count::figures as fn()), ("surge", surge::figures), ("replay", replay::figures)]
+    {
+        if only.is_empty() || only == name {
+            figures();
+        }
+    }
 }
 
 /// Prints one line of the table.

@@ -69,6 +69,8 @@ impl Curve {
     pub fn raw(&self, r: f64) -> f64 {
         let x = r / self.balanced_ratio;
         let multiplier = match self.formula {
+            // Below balance the power is below 1, and 1 is the least: no need to work it out.
+            Formula::Equilibrium if x <= 1.0 => 1.0,
             Formula::Equilibrium => libm::pow(x, 1.0 / (self.demand_elasticity + self.supply_elasticity)),
             Formula::Linear => 1.0 + self.slope * (x - 1.0),
             Formula::Exponential => libm::exp(self.k * (x - 1.0)),

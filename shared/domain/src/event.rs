@@ -226,7 +226,8 @@ pub fn read(line: &[u8]) -> Result<Event<'_>, Refusal> {
     }
     let text = simdutf8::compat::from_utf8(line)
         .map_err(|error| Refusal::MalformedJson { at: error.valid_up_to() })?;
-    let fields = Fields::read(text)?;
+    let mut fields = Fields([None; FIELDS]);
+    fields.fill(text)?;
     fields.event()
 }
 
@@ -295,19 +296,17 @@ impl Field {
 struct Fields<'a>([Option<Value<'a>>; FIELDS]);
 
 impl<'a> Fields<'a> {
-    fn read(text: &'a str) -> Result<Self, Refusal> {
-        let mut values = [None; FIELDS];
+    fn fill(&mut self, text: &'a str) -> Result<(), Refusal> {
         let read = json::members(text, |key, value| {
             let field = match key.plain() {
                 Some(key) => Field::named(key),
                 None => key.decode().and_then(|key| Field::named(&key)),
             };
             if let Some(field) = field {
-                values[field as usize] = Some(value);
+                self.0[field as usize] = Some(value);
             }
         });
-        read.map_err(|malformed| Refusal::MalformedJson { at: malformed.at })?;
-        Ok(Self(values))
+        read.map_err(|malformed| Refusal::MalformedJson { at: malformed.at })
     }
 
     fn event(&self) -> Result<Event<'a>, Refusal> {

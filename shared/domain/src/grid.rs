@@ -4,7 +4,7 @@
 //! when a count changes; so a tick costs the cells that are reported and the counts that changed, never
 //! the city's area.
 
-use h3o::{LatLng, Resolution};
+use h3o::{CellIndex, LatLng, Resolution};
 use hashbrown::HashMap;
 
 use crate::curve;
@@ -31,12 +31,20 @@ pub struct Grid {
     index: HashMap<u64, u32, IntHasher>,
     /// For each spot and product.
     states: Vec<State>,
+    /// For each state what [`flag`] names.
+    flags: Vec<u8>,
     /// For each state: demand on each ring, then supply.
     sums: Vec<u32>,
+    /// For each state what is still to be added to the sums around it: demand, and supply.
+    pending: Vec<[i32; 2]>,
+    /// The states for which there is something.
+    touched: Vec<u32>,
     /// For each product the spots whose state is alive, by cell.
     alive: Vec<Vec<u32>>,
     /// Those that came to life since.
     woken: Vec<Vec<u32>>,
+    /// For each row of the last tick its chunk.
+    row_chunks: Vec<u32>,
     chunks: Vec<Chunk>,
     chunk_index: HashMap<u64, u32, IntHasher>,
 }
@@ -57,8 +65,22 @@ struct Spot {
     cell: u64,
     limits: Limits,
     chunk: u32,
-    /// The spots around it and itself, each with its ring; looked up when somebody is first here.
-    disk: Box<[(u32, u32)]>,
+    /// The spots around it and itself, ring by ring; looked up when somebody is first here.
+    disk: Box<[u32]>,
+    /// Where each ring ends in the disk.
+    ends: [u8; RINGS],
+}
+
+/// A policy's most rings, the cell itself among them; the disk of so many has 127 cells.
+const RINGS: usize = 7;
+
+mod flag {
+    /// The sums have changed since they were last priced.
+    pub const CHANGED: u8 = 1;
+    /// The cell is reported, or will be looked at at the next tick.
+    pub const ALIVE: u8 = 2;
+    /// Something is still to be added around it.
+    pub const TOUCHED: u8 = 4;
 }
 
 /// One cell and product.
@@ -70,8 +92,6 @@ struct State {
     published: f64,
     /// What the curve says of the sums, as of when they last changed.
     raw: f64,
-    changed: bool,
-    alive: bool,
     shown: Shown,
 }
 
@@ -121,7 +141,11 @@ impl Grid {
             spots: Vec::new(),
             index: HashMap::default(),
             states: Vec::new(),
+            flags: Vec::new(),
             sums: Vec::new(),
+            pending: Vec::new(),
+            touched: Vec::new(),
+            row_chunks: Vec::new(),
             alive: vec![Vec::new(); products],
             woken: vec![Vec::new(); products],
             chunks: Vec::new(),
@@ -138,21 +162,19 @@ impl Grid {
     /// Whether no cell is reported and none will be before a count changes.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        self.alive.iter().chain(&self.woken).all(Vec::is_empty)
+        self.touched.is_empty() && self.alive.iter().chain(&self.woken).all(Vec::is_empty)
     }
 
-    /// The rows of a tick, chunk by chunk: the chunks that have any, by parent, each with its rows in
-    /// their order.
+    /// The rows of the last tick priced, chunk by chunk: the chunks that have any, by parent, each with
+    /// its rows in their order.
     #[must_use]
     pub fn chunked(&self, rows: &[Row]) -> Vec<(Chunk, Vec<Row>)> {
-        let mut chunks: HashMap<u32, Vec<Row>, IntHasher> = HashMap::default();
-        for row in rows {
-            if let Some(spot) = self.index.get(&row.cell.0) {
-                chunks.entry(self.spots[*spot as usize].chunk).or_default().push(*row);
-            }
+        let mut chunks: Vec<(Chunk, Vec<Row>)> =
+            self.chunks.iter().map(|chunk| (*chunk, Vec::new())).collect();
+        for (row, chunk) in rows.iter().zip(&self.row_chunks) {
+            chunks[*chunk as usize].1.push(*row);
         }
-        let mut chunks: Vec<_> =
-            chunks.into_iter().map(|(chunk, rows)| (self.chunks[chunk as usize], rows)).collect();
+        chunks.retain(|(_, rows)| !rows.is_empty());
         chunks.sort_unstable_by_key(|(chunk, _)| chunk.parent);
         chunks
     }
@@ -162,25 +184,50 @@ impl Grid {
     /// A number that is no cell of the policy's resolution counts nowhere.
     pub fn count(&mut self, cell: u64, products: u64, side: Side, change: i64) {
         let Some(spot) = self.spot(cell) else { return };
-        if self.spots[spot as usize].disk.is_empty() {
-            self.spots[spot as usize].disk = self.disk(cell);
+        let count = self.alive.len();
+        for product in (0..count).filter(|product| products >> product & 1 == 1) {
+            let at = spot as usize * count + product;
+            // No cell holds 2³¹ entities.
+            #[expect(clippy::cast_possible_truncation)]
+            let change = change as i32;
+            self.pending[at][side as usize] += change;
+            if self.flags[at] & flag::TOUCHED == 0 {
+                self.flags[at] |= flag::TOUCHED;
+                self.touched.push(u32::try_from(at).expect("fewer states than 2³²"));
+            }
         }
+    }
+
+    /// Adds what was counted to the sums of the cells around: once a cell, whatever lanes it came from.
+    fn spread(&mut self) {
         let count = self.alive.len();
         let rings = self.pricing.rings;
-        for product in (0..count).filter(|product| products >> product & 1 == 1) {
-            for (around, ring) in &self.spots[spot as usize].disk {
-                let at = *around as usize * count + product;
-                let sum = &mut self.sums[(at * 2 + side as usize) * rings + *ring as usize];
-                // A count never falls below zero: what is taken away was added before.
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-                let change = change as u32;
-                *sum = sum.wrapping_add(change);
-                let state = &mut self.states[at];
-                state.changed = true;
-                if !state.alive {
-                    state.alive = true;
-                    self.woken[product].push(*around);
+        for at in std::mem::take(&mut self.touched) {
+            self.flags[at as usize] &= !flag::TOUCHED;
+            let [demand, supply] = std::mem::take(&mut self.pending[at as usize]);
+            if demand == 0 && supply == 0 {
+                continue;
+            }
+            let (spot, product) = (at as usize / count, at as usize % count);
+            if self.spots[spot].disk.is_empty() {
+                self.look_around(spot);
+            }
+            let spot = &self.spots[spot];
+            let mut start = 0;
+            for (ring, end) in spot.ends[..rings].iter().enumerate() {
+                for around in &spot.disk[start..usize::from(*end)] {
+                    let at = *around as usize * count + product;
+                    let sums = &mut self.sums[at * 2 * rings..(at + 1) * 2 * rings];
+                    // A count never falls below zero: what is taken away was added before.
+                    sums[ring] = sums[ring].wrapping_add_signed(demand);
+                    sums[rings + ring] = sums[rings + ring].wrapping_add_signed(supply);
+                    let flags = &mut self.flags[at];
+                    if *flags & flag::ALIVE == 0 {
+                        self.woken[product].push(*around);
+                    }
+                    *flags |= flag::CHANGED | flag::ALIVE;
                 }
+                start = usize::from(*end);
             }
         }
     }
@@ -209,27 +256,40 @@ impl Grid {
             u32::try_from(chunks.len() - 1).expect("fewer chunks than cells")
         });
         let spot = u32::try_from(self.spots.len()).expect("fewer cells than 2³²");
-        self.spots.push(Spot { cell, limits, chunk, disk: Box::default() });
+        self.spots.push(Spot { cell, limits, chunk, disk: Box::default(), ends: [0; RINGS] });
         self.index.insert(cell, spot);
         let multiplier = limits.apply(UNSURGED).hundredths();
         let shown = Shown { demand: 0, supply: 0, multiplier };
-        let state = State { m: 1.0, published: UNSURGED, raw: 1.0, changed: true, alive: false, shown };
+        let state = State { m: 1.0, published: UNSURGED, raw: 1.0, shown };
         self.states.resize(self.states.len() + self.alive.len(), state);
+        self.flags.resize(self.states.len(), flag::CHANGED);
+        self.pending.resize(self.states.len(), [0; 2]);
         self.sums.resize(self.states.len() * 2 * self.pricing.rings, 0);
         Some(spot)
     }
 
-    fn disk(&mut self, cell: u64) -> Box<[(u32, u32)]> {
-        let Some(h3) = Cell(cell).h3() else { return Box::default() };
+    /// Looks up the cells around a spot.
+    fn look_around(&mut self, spot: usize) {
+        let Some(h3) = Cell(self.spots[spot].cell).h3() else { return };
         let reach = u32::try_from(self.pricing.rings - 1).expect("a policy has few rings");
-        let disk: Vec<_> = h3.grid_disk_distances::<Vec<_>>(reach);
-        disk.into_iter().filter_map(|(cell, ring)| Some((self.spot(cell.into())?, ring))).collect()
+        let mut disk: Vec<(CellIndex, u32)> = h3.grid_disk_distances(reach);
+        disk.sort_by_key(|(_, ring)| *ring);
+        let mut ends = [0; RINGS];
+        let mut spots = Vec::with_capacity(disk.len());
+        for (cell, ring) in disk {
+            spots.extend(self.spot(cell.into()));
+            ends[ring as usize] = u8::try_from(spots.len()).expect("a disk of 7 rings has 127 cells");
+        }
+        self.spots[spot].disk = spots.into();
+        self.spots[spot].ends = ends;
     }
 
     /// Prices every cell that is alive, as of a tick that makes the map's `version`: the rows reported,
     /// by product and cell, and the multipliers that changed.
     pub fn price(&mut self, version: u64, changes: &mut Vec<Change>) -> Vec<Row> {
+        self.spread();
         let mut rows = Vec::with_capacity(self.alive.iter().chain(&self.woken).map(Vec::len).sum());
+        self.row_chunks.clear();
         for at in 0..self.by_name.len() {
             let product = self.by_name[at];
             self.wake(product);
@@ -265,9 +325,9 @@ impl Grid {
         let (demand, supply) = self.sums[at * 2 * rings..(at + 1) * 2 * rings].split_at(rings);
         let state = &mut self.states[at];
         let (d, s) = (self.pricing.smooth(demand), self.pricing.smooth(supply));
-        if state.changed {
+        if self.flags[at] & flag::CHANGED != 0 {
             state.raw = self.pricing.raw(d, s);
-            state.changed = false;
+            self.flags[at] &= !flag::CHANGED;
         }
         state.m += self.pricing.alpha * (state.raw - state.m);
         state.published = self.pricing.publish(state.m, state.published);
@@ -292,8 +352,9 @@ impl Grid {
         }
         if reported {
             rows.push(row);
+            self.row_chunks.push(spot.chunk);
         } else {
-            state.alive = false;
+            self.flags[at] &= !flag::ALIVE;
             state.m = 1.0;
             state.published = UNSURGED;
         }
@@ -341,12 +402,12 @@ impl Grid {
                 let supply = input.small("a supply")?;
                 let multiplier = input.small("a reported multiplier")?;
                 let multiplier = u16::try_from(multiplier).map_err(|_| input.nonsense("a multiplier"))?;
-                let state = &mut self.states[at];
-                if state.alive {
+                if self.flags[at] & flag::ALIVE != 0 {
                     return Err(input.nonsense("a cell known already"));
                 }
                 let shown = Shown { demand, supply, multiplier };
-                *state = State { m, published, raw: 1.0, changed: true, alive: true, shown };
+                self.states[at] = State { m, published, raw: 1.0, shown };
+                self.flags[at] |= flag::ALIVE;
                 self.woken[product].push(spot);
             }
         }
@@ -371,9 +432,9 @@ impl Grid {
             for spot in old.alive[was].iter().chain(&old.woken[was]) {
                 let before = old.states[*spot as usize * old.alive.len() + was];
                 let Some(spot) = self.spot(old.spots[*spot as usize].cell) else { continue };
-                let state = &mut self.states[spot as usize * self.alive.len() + product];
-                let (m, published) = (before.m, before.published);
-                *state = State { m, published, shown: before.shown, raw: 1.0, changed: true, alive: true };
+                let at = spot as usize * self.alive.len() + product;
+                self.states[at] = State { raw: 1.0, ..before };
+                self.flags[at] |= flag::ALIVE;
                 self.woken[product].push(spot);
             }
         }

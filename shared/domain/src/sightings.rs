@@ -638,3 +638,6 @@ impl Places {
         self.sorted.sort_by_key(|number| all[*number as usize].0);
     }
 }
+
+#[cfg(test)]
+mod tests;
