@@ -1,13 +1,12 @@
 //! Small markets in which as much as possible goes wrong at once, the same for ever from the same seed.
 
-mod dice;
 mod line;
 mod town;
 mod wrong;
 
 use serde_json::Value;
 
-use dice::Dice;
+use crate::dice::Dice;
 use line::{Draft, degrees_json, quoted, time_json};
 use town::Town;
 

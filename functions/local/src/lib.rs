@@ -1,5 +1,6 @@
 //! Every function of Equilibrium in one process.
 
+pub mod city;
 pub mod feed;
 pub mod input;
 pub mod pipeline;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use equilibrium_domain::id::LaneCount;
+use equilibrium_local::city;
 use equilibrium_local::replay::{Replay, Summary};
 
 /// Prices that keep a marketplace's supply and demand in balance.
@@ -32,6 +33,18 @@ enum Command {
         #[arg(long, default_value = "1", value_parser = lanes)]
         lanes: LaneCount,
     },
+    /// Writes the events of the simulated city: the same for the same seed, on every machine.
+    City {
+        /// Decides what happens.
+        #[arg(long, default_value = "1")]
+        seed: u64,
+        /// How long, from noon on.
+        #[arg(long, default_value = "10", value_parser = clap::value_parser!(u32).range(1..=10_080))]
+        minutes: u32,
+        /// Where the events go, NDJSON: some 40 000 lines and 7 MB a minute.
+        #[arg(long)]
+        out: PathBuf,
+    },
 }
 
 fn lanes(text: &str) -> Result<LaneCount, String> {
@@ -41,15 +54,20 @@ fn lanes(text: &str) -> Result<LaneCount, String> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let Command::Replay { events, out, city, lanes } = Arguments::parse().command;
-    let replay = Replay { events, out, city, lanes };
     let mut stderr = io::BufWriter::new(io::stderr());
-    let outcome = replay.run(&mut stderr).await;
-    let (line, status) = match outcome {
-        Ok(Summary { events, refused, late, ticks }) => {
-            (format!("events={events} refused={refused} late={late} ticks={ticks}"), 0)
+    let (line, status) = match Arguments::parse().command {
+        Command::Replay { events, out, city, lanes } => {
+            match (Replay { events, out, city, lanes }).run(&mut stderr).await {
+                Ok(Summary { events, refused, late, ticks }) => {
+                    (format!("events={events} refused={refused} late={late} ticks={ticks}"), 0)
+                }
+                Err(error) => (format!("equilibrium: {error}"), error.status()),
+            }
         }
-        Err(error) => (format!("equilibrium: {error}"), error.status()),
+        Command::City { seed, minutes, out } => match city::write_city_file(seed, minutes, &out) {
+            Ok(events) => (format!("events={events}"), 0),
+            Err(error) => (format!("equilibrium: {error}"), error.status()),
+        },
     };
     // Whoever closed stderr does not want to know.
     drop(writeln!(stderr, "{line}").and_then(|()| stderr.flush()));

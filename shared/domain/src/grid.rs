@@ -98,6 +98,7 @@ struct State {
 /// What was last reported of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Shown {
+    reported: bool,
     demand: u32,
     supply: u32,
     /// Hundredths, limited.
@@ -259,7 +260,7 @@ impl Grid {
         self.spots.push(Spot { cell, limits, chunk, disk: Box::default(), ends: [0; RINGS] });
         self.index.insert(cell, spot);
         let multiplier = limits.apply(UNSURGED).hundredths();
-        let shown = Shown { demand: 0, supply: 0, multiplier };
+        let shown = Shown { reported: false, demand: 0, supply: 0, multiplier };
         let state = State { m: 1.0, published: UNSURGED, raw: 1.0, shown };
         self.states.resize(self.states.len() + self.alive.len(), state);
         self.flags.resize(self.states.len(), flag::CHANGED);
@@ -333,7 +334,8 @@ impl Grid {
         state.published = self.pricing.publish(state.m, state.published);
         let reported = d != 0.0 || s != 0.0 || state.published != UNSURGED;
         let multiplier = spot.limits.apply(state.published);
-        let shown = Shown { demand: demand[0], supply: supply[0], multiplier: multiplier.hundredths() };
+        let shown =
+            Shown { reported, demand: demand[0], supply: supply[0], multiplier: multiplier.hundredths() };
         // Places of products in a policy are below 64.
         #[expect(clippy::cast_possible_truncation)]
         let row = Row {
@@ -346,7 +348,7 @@ impl Grid {
         if shown.multiplier != state.shown.multiplier {
             changes.push(Change { row, before: state.shown.multiplier });
         }
-        if shown != state.shown || !reported {
+        if shown != state.shown {
             self.chunks[spot.chunk as usize].version = version;
             state.shown = shown;
         }
@@ -373,7 +375,7 @@ impl Grid {
                 put_word(out, state.published.to_bits());
                 put_number(out, u64::from(state.shown.demand));
                 put_number(out, u64::from(state.shown.supply));
-                put_number(out, u64::from(state.shown.multiplier));
+                put_number(out, u64::from(state.shown.multiplier) << 1 | u64::from(state.shown.reported));
             }
         }
         let mut filled = vec![false; self.chunks.len()];
@@ -401,11 +403,13 @@ impl Grid {
                 let demand = input.small("a demand")?;
                 let supply = input.small("a supply")?;
                 let multiplier = input.small("a reported multiplier")?;
-                let multiplier = u16::try_from(multiplier).map_err(|_| input.nonsense("a multiplier"))?;
+                let reported = multiplier & 1 == 1;
+                let multiplier =
+                    u16::try_from(multiplier >> 1).map_err(|_| input.nonsense("a multiplier"))?;
                 if self.flags[at] & flag::ALIVE != 0 {
                     return Err(input.nonsense("a cell known already"));
                 }
-                let shown = Shown { demand, supply, multiplier };
+                let shown = Shown { reported, demand, supply, multiplier };
                 self.states[at] = State { m, published, raw: 1.0, shown };
                 self.flags[at] |= flag::ALIVE;
                 self.woken[product].push(spot);

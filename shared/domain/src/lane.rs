@@ -479,21 +479,34 @@ impl City {
 
     fn close_ticks(&mut self) {
         let tick_ms = self.rules.tick_ms;
-        let Some(mut tick) = self.next_tick() else { return };
         let (drivers, riders) = (self.drivers_life(), self.riders_life());
-        while tick <= self.watermark {
-            if self.drivers.is_empty() && self.riders.is_empty() {
-                let last = tick_at_or_before(self.watermark, tick_ms);
+        while let Some(tick) = self.next_tick().filter(|tick| *tick <= self.watermark) {
+            if let Some(last) = self.last_empty(tick) {
                 self.reports.add_empty(tick, last, tick_ms);
                 self.closed = Some(last);
-                return;
+                continue;
             }
             self.drivers.close(tick, drivers);
             self.riders.close(tick, riders);
             self.reports.add_tick(tick, tick_ms, self.drivers.counts(), self.riders.counts());
             self.closed = Some(tick);
-            tick += tick_ms;
         }
+    }
+
+    /// Where nobody counts, and nobody is about to at `tick`: the last tick of which that is so.
+    fn last_empty(&mut self, tick: i64) -> Option<i64> {
+        let tick_ms = self.rules.tick_ms;
+        let drivers = self.drivers.next_change(self.drivers_life());
+        let riders = self.riders.next_change(self.riders_life());
+        let change = drivers.into_iter().chain(riders).min();
+        if change.is_some_and(|change| change <= tick) {
+            return None;
+        }
+        if self.drivers.counts().next().is_some() || self.riders.counts().next().is_some() {
+            return None;
+        }
+        let last = tick_at_or_before(self.watermark, tick_ms);
+        Some(change.map_or(last, |change| last.min(change - tick_ms)))
     }
 
     /// Moves the sightings' logs into the city's: what follows in it happened after them.
@@ -601,3 +614,6 @@ impl City {
         Ok(city)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -92,7 +92,8 @@ pub struct Sightings {
     places: Places,
     /// By own tick, ascending; seldom more than three.
     waiting: Vec<(i64, Vec<Waiting>)>,
-    /// Entities by the tick of a sighting not newer than their last, ascending, in linked lists.
+    /// Entities that count, or are nowhere, by the tick of a sighting not newer than their last,
+    /// ascending, in linked lists. Those not seen yet are held by what waits for them alone.
     ages: Vec<(i64, u32)>,
     /// What happened since [`Self::take_log`], to be repeated.
     log: Vec<u8>,
@@ -134,7 +135,7 @@ impl Sightings {
         let known = self.find(key.0);
         let (place, new_place) = self.places.intern(place);
         self.write_down(known, key, place, new_place, time);
-        let slot = known.unwrap_or_else(|| self.enter(key.0, time, life));
+        let slot = known.unwrap_or_else(|| self.enter(key.0, life));
         self.take_in(slot, place, time, closed, life);
     }
 
@@ -142,7 +143,7 @@ impl Sightings {
         if let Some(closed) = closed
             && time <= closed
         {
-            self.replace(Waiting { slot, time: low_half(time), place }, closed);
+            self.replace(Waiting { slot, time: low_half(time), place }, closed, life);
             return;
         }
         let waiting = Waiting { slot, time: low_half(time), place };
@@ -168,15 +169,27 @@ impl Sightings {
     /// Closes tick `tick`: what waited for it counts, and what has had its time goes.
     pub fn close(&mut self, tick: i64, life: Lifetime) {
         let due = self.waiting.partition_point(|(own, _)| *own <= tick);
+        let mut overdue = Vec::new();
         for (own, waiters) in self.waiting.drain(..due).collect::<Vec<_>>() {
             for waiting in waiters {
                 let time = own - i64::from(low_half(own).wrapping_sub(waiting.time));
                 if tick - time < life.ttl_ms {
-                    self.replace(waiting, tick);
+                    self.replace(waiting, tick, life);
+                } else {
+                    overdue.push(waiting.slot);
                 }
             }
         }
-        self.expire(tick, life);
+        self.expire(tick, life, overdue);
+    }
+
+    /// The first tick at which the counts may become others by what is held now; `None` where never.
+    #[must_use]
+    pub fn next_change(&self, life: Lifetime) -> Option<i64> {
+        let counts = self.waiting.first().map(|(tick, _)| *tick);
+        let goes = self.ages.first().map(|(age, _)| age - life.tick_ms + life.ttl_ms + 1);
+        let goes = goes.map(|time| tick_at_or_after(time, life.tick_ms));
+        counts.into_iter().chain(goes).min()
     }
 
     /// The places where entities count, by cell and products, ascending.
@@ -201,13 +214,11 @@ impl Sightings {
         self.index.find(spread(key), |slot| entities.get(*slot).key() == key).copied()
     }
 
-    fn enter(&mut self, key: u64, time: i64, life: Lifetime) -> u32 {
+    fn enter(&mut self, key: u64, life: Lifetime) -> u32 {
         if self.index.len() >= life.most as usize {
             self.evict(life);
         }
-        let slot = self.admit(key);
-        self.join(slot, tick_at_or_after(time, life.tick_ms));
-        slot
+        self.admit(key)
     }
 
     fn admit(&mut self, key: u64) -> u32 {
@@ -241,45 +252,54 @@ impl Sightings {
     }
 
     /// Makes `new` the entity's last sighting unless that is newer; both are of `closed` or before.
-    fn replace(&mut self, new: Waiting, closed: i64) {
-        let entity = self.entities.get_mut(new.slot);
+    fn replace(&mut self, new: Waiting, closed: i64, life: Lifetime) {
         let now = low_half(closed);
-        if entity.place != UNSEEN {
-            if now.wrapping_sub(new.time) > now.wrapping_sub(entity.time) {
-                return;
-            }
-            self.places.all[entity.place as usize].1 -= 1;
+        let age = now.wrapping_sub(new.time);
+        let entity = self.entities.get_mut(new.slot);
+        let before = entity.place;
+        if before != UNSEEN && age > now.wrapping_sub(entity.time) {
+            return;
         }
         entity.time = new.time;
         entity.place = new.place;
         self.places.all[new.place as usize].1 += 1;
+        if before == UNSEEN {
+            self.join(new.slot, tick_at_or_after(closed - i64::from(age), life.tick_ms));
+        } else {
+            self.places.all[before as usize].1 -= 1;
+        }
     }
 
-    fn expire(&mut self, tick: i64, life: Lifetime) {
+    /// Lets go who has not been seen for a lifetime, also of those whose sightings were `overdue` when
+    /// their tick closed.
+    fn expire(&mut self, tick: i64, life: Lifetime, overdue: Vec<u32>) {
         let horizon = tick - life.ttl_ms;
         let due = self.ages.partition_point(|(age, _)| *age - life.tick_ms < horizon);
-        let mut expected = None;
+        let mut unseen = overdue;
         for (_, head) in self.ages.drain(..due).collect::<Vec<_>>() {
             let mut next = head;
             while next != END {
                 let slot = next;
-                let entity = *self.entities.get(slot);
+                let entity = self.entities.get_mut(slot);
                 next = entity.link;
-                let age = i64::from(low_half(tick).wrapping_sub(entity.time));
-                if entity.place != UNSEEN && age < life.ttl_ms {
-                    self.join(slot, tick_at_or_after(tick - age, life.tick_ms));
+                let age = low_half(tick).wrapping_sub(entity.time);
+                if i64::from(age) < life.ttl_ms {
+                    self.join(slot, tick_at_or_after(tick - i64::from(age), life.tick_ms));
                     continue;
                 }
-                if entity.place != UNSEEN {
-                    self.places.all[entity.place as usize].1 -= 1;
-                }
-                let expected = expected.get_or_insert_with(|| self.slots_waited_for());
-                if expected.contains(slot) {
-                    self.entities.get_mut(slot).place = UNSEEN;
-                    self.join(slot, tick);
-                } else {
-                    self.remove(slot, entity.key());
-                }
+                self.places.all[entity.place as usize].1 -= 1;
+                entity.place = UNSEEN;
+                unseen.push(slot);
+            }
+        }
+        if unseen.is_empty() {
+            return;
+        }
+        let expected = self.slots_waited_for();
+        for slot in unseen {
+            let entity = *self.entities.get(slot);
+            if entity.place == UNSEEN && !expected.contains(slot) {
+                self.remove(slot, entity.key());
             }
         }
     }
@@ -342,8 +362,12 @@ impl Sightings {
             waiters.retain(|waiting| !gone.contains(waiting.slot));
         }
         self.ages.clear();
-        for (time, slot) in &by_age[leaving..] {
-            self.join(*slot, tick_at_or_after(*time, life.tick_ms));
+        for (_, slot) in &by_age[leaving..] {
+            let entity = *self.entities.get(*slot);
+            if entity.place != UNSEEN {
+                let time = base - i64::from(low_half(base).wrapping_sub(entity.time).cast_signed());
+                self.join(*slot, tick_at_or_after(time, life.tick_ms));
+            }
         }
     }
 
@@ -395,7 +419,7 @@ impl Sightings {
                 .ok_or(log.nonsense("a time"))?;
             let slot = match slot {
                 None if self.find(key).is_some() => return Err(log.nonsense("an entity known already")),
-                None => self.enter(key, time, life),
+                None => self.enter(key, life),
                 Some(slot) if self.entities.is_taken(slot) => slot,
                 Some(_) => return Err(log.nonsense("an entity's slot")),
             };
@@ -466,7 +490,6 @@ impl Sightings {
         }
         let places = held.places.all.len() as u64;
         held.evicted = input.number("evictions")?;
-        let mut unseen = Vec::new();
         for _ in 0..input.count("entities")? {
             let key = input.word("an entity's key")?;
             let place = input.number_to(places, "an entity's place")?;
@@ -475,14 +498,12 @@ impl Sightings {
             }
             let slot = held.admit(key);
             if place == 0 {
-                unseen.push(slot);
                 continue;
             }
             let closed = closed.ok_or(input.nonsense("a sighting before any tick"))?;
             let time = closed - i64::from(input.small("a sighting's age")?);
-            held.join(slot, tick_at_or_after(time, life.tick_ms));
             #[expect(clippy::cast_possible_truncation)]
-            held.replace(Waiting { slot, time: low_half(time), place: (place - 1) as u32 }, closed);
+            held.replace(Waiting { slot, time: low_half(time), place: (place - 1) as u32 }, closed, life);
         }
         for _ in 0..input.count("ticks waited for")? {
             let tick = input.instant("a tick")?;
@@ -501,11 +522,6 @@ impl Sightings {
                 waiters.push(Waiting { slot, time, place });
             }
             held.waiting.push((tick, waiters));
-        }
-        // The age of those not seen yet counts from the last tick that anybody waits for.
-        let newest = held.waiting.last().map(|(tick, _)| *tick).or(closed);
-        for slot in unseen {
-            held.join(slot, newest.ok_or(input.nonsense("an entity never seen"))?);
         }
         Ok(held)
     }

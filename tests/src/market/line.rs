@@ -1,6 +1,6 @@
 //! One event as text, in the many forms that mean the same.
 
-use super::dice::Dice;
+use crate::dice::Dice;
 use crate::oracle::time;
 
 /// An event's fields, each with its value as JSON text, in the order they are written.

@@ -3,7 +3,7 @@
 use h3o::{CellIndex, LatLng, Resolution};
 use serde_json::{Value, json};
 
-use super::dice::Dice;
+use crate::dice::Dice;
 
 /// A city of a market, and what its events are drawn from.
 pub(super) struct Town {

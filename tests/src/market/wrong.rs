@@ -1,7 +1,7 @@
 //! Lines to be refused, for every reason there is.
 
-use super::dice::Dice;
 use super::line::Draft;
+use crate::dice::Dice;
 
 /// Spoils a good event into a line that is refused, or that only just is not.
 pub(super) fn spoil(dice: &mut Dice, mut draft: Draft) -> Vec<u8> {

@@ -1,14 +1,18 @@
-//! The generator's chance: `SplitMix64`, so that a seed means the same market for ever.
+//! Chance: `SplitMix64`, so that a seed means the same market for ever.
 
 /// A stream of numbers that a seed decides.
-pub(super) struct Dice(u64);
+#[derive(Clone, Debug)]
+pub struct Dice(u64);
 
 impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
+    /// The stream of `seed`.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    fn roll(&mut self) -> u64 {
+    /// The next number.
+    pub fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -16,30 +20,33 @@ impl Dice {
     }
 
     /// A number from 0 and below `bound`.
-    pub(super) fn below(&mut self, bound: usize) -> usize {
+    pub fn below(&mut self, bound: usize) -> usize {
         let bound = u64::try_from(bound).expect("no platform has wider addresses");
         usize::try_from(self.roll() % bound).expect("it is below a `usize`")
     }
 
     /// A number from `least` to `most`, both included.
-    pub(super) fn between(&mut self, least: i64, most: i64) -> i64 {
+    pub fn between(&mut self, least: i64, most: i64) -> i64 {
         least + i64::try_from(self.roll() % (most - least + 1).unsigned_abs()).expect("it is below an `i64`")
     }
 
-    pub(super) fn percent(&mut self, chance: usize) -> bool {
+    /// True in so many of a hundred cases.
+    pub fn percent(&mut self, chance: usize) -> bool {
         self.below(100) < chance
     }
 
     /// A number from 0 and below 1, in millionths.
-    pub(super) fn part(&mut self) -> f64 {
+    pub fn part(&mut self) -> f64 {
         f64::from(u32::try_from(self.below(1_000_000)).expect("it is a million at most")) / 1e6
     }
 
-    pub(super) fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
+    /// One of these.
+    pub fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
         from[self.below(from.len())]
     }
 
-    pub(super) fn one_of<T: Copy>(&mut self, from: &[T]) -> T {
+    /// One of these.
+    pub fn one_of<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len())]
     }
 }

@@ -1,0 +1,34 @@
+//! The simulated city's policy: New York with the defaults of CONTRACT §7, its stadium and an airport.
+
+use equilibrium_domain::policy::Policy;
+
+/// The policy as a city file holds it.
+pub const JSON: &str = include_str!("nyc.json");
+
+/// The policy of the simulated city.
+///
+/// # Panics
+/// Never: what it reads is part of the program, and a test has read it.
+#[must_use]
+pub fn policy() -> Policy {
+    let document = serde_json::from_str(JSON).expect("the file next to this one is JSON");
+    Policy::from_json(&document).expect("the file next to this one is a policy")
+}
+
+#[cfg(test)]
+mod tests {
+    use equilibrium_domain::policy::Multiplier;
+
+    use super::super::demand::STADIUM;
+    use super::*;
+
+    #[test]
+    fn the_airport_is_capped_and_the_stadium_is_not() {
+        let policy = policy();
+        assert_eq!(policy.limits_at(-73.7822, 40.6446).cap, Multiplier::new(250).unwrap());
+        let (lat, lng) = STADIUM;
+        assert_eq!(policy.limits_at(lng, lat), policy.limits);
+        let stadium = policy.zones.iter().find(|zone| zone.polygon.contains(lng, lat)).unwrap();
+        assert_eq!(stadium.id, "stadium");
+    }
+}

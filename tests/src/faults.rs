@@ -1,0 +1,154 @@
+//! Ports that fail: before they act, after they acted, or by the death of the function.
+
+use std::future::{Future, pending};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use equilibrium_app::ports::{
+    AppendError, ChangeStream, CheckpointLog, CountsStream, LogName, MapStore, TickLog, Unavailable,
+};
+use equilibrium_domain::id::CityId;
+use equilibrium_domain::map::{ClosedTick, MapHead};
+
+use crate::dice::Dice;
+
+/// What happens at a call to a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The function dies before the call has an effect.
+    CrashBefore,
+    /// The function dies after the call had its effect.
+    CrashAfter,
+    /// The call fails without effect.
+    LostBefore,
+    /// The call has its effect, but its answer is lost.
+    LostAfter,
+}
+
+const FAULTS: [Fault; 4] = [Fault::CrashBefore, Fault::CrashAfter, Fault::LostBefore, Fault::LostAfter];
+
+/// When there are faults.
+#[derive(Debug)]
+pub enum Plan {
+    /// None.
+    Calm,
+    /// One call in so many, by a seed.
+    Random(Dice, usize),
+    /// This fault at the call of this number, counted from 0, and no other.
+    At(u64, Fault),
+}
+
+/// The plan, and the calls so far.
+#[derive(Clone, Debug)]
+pub struct Fate(Arc<Mutex<(Plan, u64)>>);
+
+impl Fate {
+    /// Lets `plan` happen.
+    #[must_use]
+    pub fn new(plan: Plan) -> Self {
+        Self(Arc::new(Mutex::new((plan, 0))))
+    }
+
+    /// Calls so far.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1
+    }
+
+    fn next(&self) -> Option<Fault> {
+        let (plan, calls) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *calls += 1;
+        match plan {
+            Plan::Calm => None,
+            Plan::Random(dice, of) => (dice.below(*of) == 0).then(|| dice.one_of(&FAULTS)),
+            Plan::At(number, fault) => (*calls == *number + 1).then_some(*fault),
+        }
+    }
+}
+
+/// A port among faults. A death shows as a call that never ends.
+#[derive(Clone, Debug)]
+pub struct Faulty<P> {
+    port: P,
+    fate: Fate,
+}
+
+impl<P> Faulty<P> {
+    /// `port`, suffering `fate`.
+    pub fn new(port: P, fate: &Fate) -> Self {
+        Self { port, fate: fate.clone() }
+    }
+
+    async fn call<T, E: From<Unavailable>>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        match self.fate.next() {
+            None => call.await,
+            Some(Fault::CrashBefore) => pending().await,
+            Some(Fault::CrashAfter) => {
+                drop(call.await);
+                pending().await
+            }
+            Some(Fault::LostBefore) => Err(Unavailable.into()),
+            Some(Fault::LostAfter) => {
+                drop(call.await);
+                Err(Unavailable.into())
+            }
+        }
+    }
+}
+
+impl<P: CheckpointLog> CheckpointLog for Faulty<P> {
+    async fn load(&self, log: &LogName) -> Result<Vec<Vec<u8>>, Unavailable> {
+        self.call(self.port.load(log)).await
+    }
+
+    async fn append(
+        &self,
+        log: &LogName,
+        number: u64,
+        entry: &[u8],
+        snapshot: bool,
+    ) -> Result<(), AppendError> {
+        self.call(self.port.append(log, number, entry, snapshot)).await
+    }
+}
+
+impl<P: CountsStream> CountsStream for Faulty<P> {
+    async fn send(&self, group: u32, record: Vec<u8>) -> Result<(), Unavailable> {
+        self.call(self.port.send(group, record)).await
+    }
+}
+
+impl<P: MapStore> MapStore for Faulty<P> {
+    async fn save_chunk(
+        &self,
+        city: &CityId,
+        parent: u64,
+        version: u64,
+        chunk: &[u8],
+    ) -> Result<(), Unavailable> {
+        self.call(self.port.save_chunk(city, parent, version, chunk)).await
+    }
+
+    async fn save_head(&self, head: &MapHead) -> Result<(), Unavailable> {
+        self.call(self.port.save_head(head)).await
+    }
+
+    async fn head(&self, city: &CityId) -> Result<Option<MapHead>, Unavailable> {
+        self.call(self.port.head(city)).await
+    }
+
+    async fn chunk(&self, city: &CityId, parent: u64, version: u64) -> Result<Option<Vec<u8>>, Unavailable> {
+        self.call(self.port.chunk(city, parent, version)).await
+    }
+}
+
+impl<P: ChangeStream> ChangeStream for Faulty<P> {
+    async fn send(&self, city: &CityId, record: Vec<u8>) -> Result<(), Unavailable> {
+        self.call(self.port.send(city, record)).await
+    }
+}
+
+impl<P: TickLog> TickLog for Faulty<P> {
+    async fn record(&self, map: &MapHead, ticks: &[ClosedTick]) -> Result<(), Unavailable> {
+        self.call(self.port.record(map, ticks)).await
+    }
+}
