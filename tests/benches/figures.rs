@@ -3,6 +3,13 @@
 //! `make bench` builds this with the flags of a deployed function. Each figure is the median of many
 //! batches; with a file of events named by `EQUILIBRIUM_EVENTS`, a replay of it is timed, too.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    reason = "figures are small"
+)]
+
 #[path = "figures/alloc.rs"]
 mod alloc;
 #[path = "figures/count.rs"]
@@ -42,7 +49,7 @@ fn run<F: Future>(future: F) -> F::Output {
     runtime.expect("a runtime without I/O starts").block_on(future)
 }
 
-/// SplitMix64 (G. Steele, D. Lea, C. Flood, "Fast Splittable Pseudorandom Number Generators").
+/// `SplitMix64` (G. Steele, D. Lea, C. Flood, "Fast Splittable Pseudorandom Number Generators").
 struct Dice(u64);
 
 impl Dice {

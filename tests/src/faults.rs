@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use equilibrium_app::ports::{
     AppendError, ChangeStream, CheckpointLog, CountsStream, LogName, MapStore, TickLog, Unavailable,
 };
-use equilibrium_domain::id::CityId;
+use equilibrium_domain::id::{CityId, LaneCount};
 use equilibrium_domain::map::{ClosedTick, MapHead};
 
 use crate::dice::Dice;
@@ -35,6 +35,14 @@ pub enum Plan {
     Random(Dice, usize),
     /// This fault at the call of this number, counted from 0, and no other.
     At(u64, Fault),
+}
+
+impl Plan {
+    /// Faults by chance, about one a batch: a batch calls the ports of each of its lanes.
+    #[must_use]
+    pub fn rough(seed: u64, lanes: LaneCount) -> Self {
+        Self::Random(Dice::new(seed), 25 * (lanes.get() as usize).div_ceil(4))
+    }
 }
 
 /// The plan, and the calls so far.

@@ -51,7 +51,7 @@ pub enum Weather {
 
 const GROUPS: u32 = 4;
 
-/// Runs `market` over `lanes`; `seed` decides about the weather, `fate` about the ports.
+/// Runs `market` over `lanes`, any city if its policies are null; `seed` decides about the weather, `fate` about the ports.
 ///
 /// # Panics
 /// Where the product contradicts itself: a tick told twice and differently, a map that is not readable.
@@ -156,10 +156,13 @@ impl CountsStream for CountsLog {
 
 /// Each city's ticks and their rows, and its map's products.
 #[derive(Clone, Default)]
-struct Ticks(Arc<Mutex<BTreeMap<(CityId, i64), Vec<u8>>>>);
+struct Ticks(Arc<Mutex<TickLines>>);
+
+/// The lines of each city and tick.
+type TickLines = BTreeMap<(CityId, i64), Vec<u8>>;
 
 impl Ticks {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(CityId, i64), Vec<u8>>> {
+    fn lock(&self) -> MutexGuard<'_, TickLines> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -196,13 +199,18 @@ type SimulatedPricer =
 
 impl World {
     fn new(market: &Market, lanes: LaneCount, fate: &Fate) -> Self {
-        let policies = Policy::list_from_json(&market.policies.to_string());
         let bounds = Bounds::default();
+        let book = if market.policies.is_null() {
+            PolicyBook::open(bounds)
+        } else {
+            let policies = Policy::list_from_json(&market.policies.to_string());
+            PolicyBook::of(policies.expect("a market's policies have no fault"), bounds)
+        };
         Self {
             lanes,
             fate: fate.clone(),
             now: AtomicI64::new(0),
-            book: Arc::new(PolicyBook::of(policies.expect("a market's policies have no fault"), bounds)),
+            book: Arc::new(book),
             counts: Arc::new(MemoryLog::new(2)),
             checkpoints: MemoryCheckpoints::default(),
             maps: MemoryMaps::default(),
@@ -314,13 +322,11 @@ impl<'a, I: Function> Instances<'a, I> {
         }
         let at = if rough { state.dice.below(state.alive.len()) } else { 0 };
         let handling = state.alive[at].handle(payload, &self.world.book, self.world.now());
-        match poll(handling) {
-            Some(answer) => Ok(answer),
-            None => {
-                state.alive.swap_remove(at);
-                Err(InvokeError::Failed)
-            }
+        if let Some(answer) = poll(handling) {
+            return Ok(answer);
         }
+        state.alive.swap_remove(at);
+        Err(InvokeError::Failed)
     }
 }
 

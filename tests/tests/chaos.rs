@@ -1,7 +1,8 @@
 //! The functions among faults: whatever dies, repeats or is lost, the rows are the oracle's.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use equilibrium_domain::id::LaneCount;
-use equilibrium_tests::dice::Dice;
 use equilibrium_tests::faults::{Fate, Fault, Plan};
 use equilibrium_tests::market::{Market, market};
 use equilibrium_tests::oracle::{self, Replayed};
@@ -33,18 +34,18 @@ fn agrees(outcome: &Outcome, expected: &Replayed, what: &str) {
 }
 
 fn rough(market: &Market, expected: &Replayed, lanes: u32, seed: u64) {
-    let fate = Fate::new(Plan::Random(Dice::new(seed), 25));
     let lanes = LaneCount::new(lanes).unwrap();
+    let fate = Fate::new(Plan::rough(seed, lanes));
     let outcome = simulate(market, lanes, Weather::Rough, seed, &fate);
     agrees(&outcome, expected, &format!("seed {seed}, {} lanes", lanes.get()));
 }
 
 #[test]
 fn nothing_is_lost_or_doubled_in_rough_weather() {
-    for seed in 0..40 {
+    for seed in 0..24 {
         let market = market(seed, 150);
         let expected = oracle::replay(&market.events, Some(&market.policies));
-        rough(&market, &expected, [1, 4, 64][seed as usize % 3], seed);
+        rough(&market, &expected, [1, 4, 64][usize::try_from(seed % 3).unwrap()], seed);
     }
 }
 
@@ -69,6 +70,6 @@ fn a_death_or_a_lost_answer_at_any_await_changes_nothing() {
 fn one_seed_is_one_history() {
     let market = market(9, 100);
     let lanes = LaneCount::new(4).unwrap();
-    let run = || simulate(&market, lanes, Weather::Rough, 9, &Fate::new(Plan::Random(Dice::new(9), 25)));
+    let run = || simulate(&market, lanes, Weather::Rough, 9, &Fate::new(Plan::rough(9, lanes)));
     assert_eq!(run(), run());
 }

@@ -1,5 +1,7 @@
 //! `equilibrium replay` against the oracle: nasty markets, every row, over one lane and many.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::fs;
 
 use equilibrium_domain::id::LaneCount;

@@ -99,7 +99,7 @@ pub fn append(lines: &mut Vec<u8>, map: &MapHead, tick: &ClosedTick) {
 
 fn hex(out: &mut Vec<u8>, number: u64) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let first = (63 - (number | 1).leading_zeros()) / 4;
+    let first = (number | 1).ilog2() / 4;
     for place in (0..=first).rev() {
         out.push(DIGITS[(number >> (4 * place) & 15) as usize]);
     }
@@ -123,7 +123,7 @@ mod tests {
             decimal(&mut out, number);
             assert_eq!(String::from_utf8(out).unwrap(), number.to_string());
         }
-        for number in [0, 1, 15, 16, 0x088_2a1_008_11f_ffff, u64::MAX] {
+        for number in [0, 1, 15, 16, 0x0882_a100_811f_ffff, u64::MAX] {
             let mut out = Vec::new();
             hex(&mut out, number);
             assert_eq!(String::from_utf8(out).unwrap(), format!("{number:x}"));

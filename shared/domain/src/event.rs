@@ -292,6 +292,9 @@ impl Field {
     }
 }
 
+/// Reads what an event of one type tells.
+type ReadWhat<'a> = fn(&Fields<'a>) -> Result<What<'a>, Refusal>;
+
 /// The values of the fields that mean something; of a key given twice the last.
 struct Fields<'a>([Option<Value<'a>>; FIELDS]);
 
@@ -315,7 +318,7 @@ impl<'a> Fields<'a> {
             Some(Value::String(text)) => Some(text.decode().unwrap_or_default()),
             _ => None,
         };
-        let (own, read): (&[Field], fn(&Self) -> Result<What<'a>, Refusal>) = match type_text.as_deref() {
+        let (own, read): (&[Field], ReadWhat<'a>) = match type_text.as_deref() {
             Some(b"driver_location") => {
                 (&[Field::DriverId, Field::Lat, Field::Lng, Field::Status], Self::driver)
             }

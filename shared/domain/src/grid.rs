@@ -418,13 +418,12 @@ impl Grid {
         for _ in 0..input.count("chunks")? {
             let parent = Cell(input.word("a chunk's parent")?);
             let version = input.number("a chunk's version")?;
-            match self.chunk_index.get(&parent.0) {
-                Some(chunk) => self.chunks[*chunk as usize].version = version,
-                None => {
-                    let chunk = u32::try_from(self.chunks.len()).map_err(|_| input.nonsense("a chunk"))?;
-                    self.chunk_index.insert(parent.0, chunk);
-                    self.chunks.push(Chunk { parent, version });
-                }
+            if let Some(chunk) = self.chunk_index.get(&parent.0) {
+                self.chunks[*chunk as usize].version = version;
+            } else {
+                let chunk = u32::try_from(self.chunks.len()).map_err(|_| input.nonsense("a chunk"))?;
+                self.chunk_index.insert(parent.0, chunk);
+                self.chunks.push(Chunk { parent, version });
             }
         }
         Ok(())
@@ -475,3 +474,6 @@ impl Pricing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

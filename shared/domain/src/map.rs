@@ -192,7 +192,9 @@ impl TickChanges {
 
 fn put_rows(out: &mut Vec<u8>, rows: &[Row]) {
     let mut last = 0;
-    rows.iter().for_each(|row| put_row(out, row, &mut last));
+    for row in rows {
+        put_row(out, row, &mut last);
+    }
 }
 
 fn put_row(out: &mut Vec<u8>, row: &Row, last: &mut u64) {
@@ -214,3 +216,6 @@ fn read_row(input: &mut wire::Reader<'_>, last: &mut u64) -> Result<Row, Corrupt
     let multiplier = multiplier.ok_or(input.nonsense("a multiplier"))?;
     Ok(Row { product, cell: Cell(*last), demand, supply, multiplier })
 }
+
+#[cfg(test)]
+mod tests;

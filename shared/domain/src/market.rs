@@ -720,3 +720,6 @@ fn read_counts(input: &mut Reader<'_>) -> Result<Vec<Count>, Corrupt> {
 }
 
 const _: () = assert!(PRODUCTS == u64::BITS as usize, "a place has one bit for each product");
+
+#[cfg(test)]
+mod tests;

@@ -270,7 +270,9 @@ pub fn read_dictionary(input: &mut Reader<'_>) -> Result<Vec<ProductId>, Corrupt
 /// Writes a list of products.
 pub fn write_dictionary(out: &mut Vec<u8>, dictionary: &[ProductId]) {
     put_number(out, dictionary.len() as u64);
-    dictionary.iter().for_each(|product| put_bytes(out, product.as_str().as_bytes()));
+    for product in dictionary {
+        put_bytes(out, product.as_str().as_bytes());
+    }
 }
 
 /// Reads a section's reports.
@@ -300,3 +302,6 @@ pub fn read_reports(reports: &[u8], dictionary: usize) -> Result<Vec<Report>, Co
     }
     Ok(read)
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,3 +103,6 @@ impl Rules {
         Ok(Self { resolution, tick_ms, window_ms, driver_ttl_ms, lateness_ms, products, most_entities })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -316,8 +316,8 @@ impl Sightings {
 
     fn slots_waited_for(&self) -> Slots {
         let mut slots = Slots::none(self.entities.len());
-        for (_, waiters) in &self.waiting {
-            waiters.iter().for_each(|waiting| slots.insert(waiting.slot));
+        for waiting in self.waiting.iter().flat_map(|(_, waiters)| waiters) {
+            slots.insert(waiting.slot);
         }
         slots
     }
@@ -452,10 +452,9 @@ impl Sightings {
         put_number(out, self.evicted);
         put_number(out, self.index.len() as u64);
         let mut slots = vec![0; self.entities.len()];
-        let mut next = 0_u64;
-        for (slot, entity) in self.entities.iter().filter(|(_, entity)| entity.place != FREE) {
+        let held = self.entities.iter().filter(|(_, entity)| entity.place != FREE);
+        for (next, (slot, entity)) in (0_u64..).zip(held) {
             slots[slot as usize] = next;
-            next += 1;
             put_word(out, entity.key());
             if entity.place == UNSEEN {
                 put_number(out, 0);
@@ -582,7 +581,7 @@ impl Arena {
 
     fn push(&mut self, entity: Entity) -> u32 {
         let slot = u32::try_from(self.len()).expect("at most `Lifetime::most` entities");
-        if slot as usize % Self::PIECE == 0 {
+        if (slot as usize).is_multiple_of(Self::PIECE) {
             // The first piece grows as it must: most cities of most lanes are small.
             let room = if self.pieces.is_empty() { 0 } else { Self::PIECE };
             self.pieces.push(Vec::with_capacity(room));

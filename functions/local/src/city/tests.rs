@@ -80,7 +80,7 @@ fn every_event_is_valid_has_its_own_id_and_comes_in_order() {
     let policy = policy();
     let text = text(&small(1), &policy, 30);
     let mut last_ms = START_MS;
-    for line in event::lines(&text).filter(|line| !line.is_empty()) {
+    for line in event::Lines::new(&text).filter(|line| !line.is_empty()) {
         let Ok(Event::Market(event)) = event::read(line) else {
             panic!("{}", String::from_utf8_lossy(line));
         };

@@ -95,7 +95,7 @@ impl Fed {
 
     fn end(&mut self, snapshot: Option<&[u8]>) -> Vec<u8> {
         self.sequence += 1;
-        self.lane.entry(snapshot, &Sequence::from(self.sequence))
+        self.lane.entry(snapshot, Sequence::from(self.sequence).borrowed())
     }
 }
 

@@ -35,7 +35,9 @@ fn log() -> [Vec<u8>; 3] {
 fn entry(lane: u64, of: u64, number: u64, reached: &str, rest: &[u8]) -> Vec<u8> {
     let mut entry = Vec::new();
     wire::begin(&mut entry, Kind::LaneEntry);
-    [lane, of, number].iter().for_each(|part| put_number(&mut entry, *part));
+    for part in [lane, of, number] {
+        put_number(&mut entry, part);
+    }
     put_bytes(&mut entry, reached.as_bytes());
     entry.extend_from_slice(rest);
     wire::seal(&mut entry);

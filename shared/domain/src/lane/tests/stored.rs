@@ -49,12 +49,12 @@ const DRIVERS: [&str; 4] =
 const REQUESTS: [&str; 4] = ["", r#","product":"standard""#, r#","product":"boat""#, r#","product":"xl""#];
 
 fn apply(lane: &mut Lane, step: &Step, clock: &mut i64) {
-    let cities = [city("nyc"), city("suva")];
-    let enter = |lane: &mut Lane, city: usize, rules: Option<usize>| match lane.find(cities[city].as_str()) {
+    let towns = [city("nyc"), city("suva")];
+    let enter = |lane: &mut Lane, at: usize, rules: Option<usize>| match lane.find(towns[at].as_str()) {
         Some(index) if rules.is_none() => index,
-        _ => lane.enter(&cities[city], &Arc::new(some_rules(rules.unwrap_or(0)))),
+        _ => lane.enter(&towns[at], &Arc::new(some_rules(rules.unwrap_or(0)))),
     };
-    let (index, line, after) = match step {
+    let (index, said, after) = match step {
         Step::Adopt { city, rules } => {
             enter(lane, *city, Some(*rules));
             return;
@@ -73,7 +73,7 @@ fn apply(lane: &mut Lane, step: &Step, clock: &mut i64) {
         }
         Step::Matched { city, after } => (enter(lane, *city, None), progress("ride_matched"), after),
     };
-    let Event::Market(event) = seen(&line) else { panic!("{line}") };
+    let Event::Market(event) = seen(&said) else { panic!("{said}") };
     // A product that the city does not have just now is refused, which changes nothing.
     let _ = lane.absorb(index, &event, *clock + after, &mut Locators::default());
 }
@@ -99,8 +99,10 @@ proptest! {
             for lane in [&mut lane, &mut loaded] {
                 clock = began;
                 let snapshot = lane.begin();
-                batch.iter().for_each(|step| apply(lane, step, &mut clock));
-                both.push((lane.entry(snapshot.as_deref(), &Sequence::from(number)), snapshot.is_some()));
+                for step in batch {
+                    apply(lane, step, &mut clock);
+                }
+                both.push((lane.entry(snapshot.as_deref(), Sequence::from(number).borrowed()), snapshot.is_some()));
             }
             let (entry, is_snapshot) = both.pop().unwrap();
             prop_assert_eq!(&both[0].0, &entry);
@@ -110,7 +112,7 @@ proptest! {
             entries.push(entry);
             loaded = load(&entries);
             prop_assert_eq!(loaded.next_entry(), number);
-            prop_assert!(loaded.holds(&Sequence::from(number)) && !loaded.holds(&Sequence::from(number + 1)));
+            prop_assert!(loaded.holds(Sequence::from(number).borrowed()) && !loaded.holds(Sequence::from(number + 1).borrowed()));
             prop_assert_eq!(loaded.late(), lane.late());
             prop_assert_eq!(loaded.evicted(), lane.evicted());
             prop_assert_eq!(loaded.entities(), lane.entities());
@@ -147,7 +149,10 @@ fn late_events_and_clocks_that_close_nothing_are_remembered() {
     // It has heard as much as the one in memory: neither has more to say of the same clock.
     let index = again.find("nyc").unwrap();
     again.hear(index, &CityClock { watermark: 21_000, first_tick: 5_000 });
-    assert_eq!(again.entry(None, &Sequence::from(9)), fed.lane.entry(None, &Sequence::from(9)));
+    assert_eq!(
+        again.entry(None, Sequence::from(9).borrowed()),
+        fed.lane.entry(None, Sequence::from(9).borrowed())
+    );
 }
 
 #[test]
@@ -158,7 +163,7 @@ fn a_lane_owes_its_last_entrys_reports_alone() {
     fed.hear(5_000, 30_000);
     let second = fed.entry();
     let reports = |entries: &[Vec<u8>]| told(&mut load(entries)).pop().map(|(_, _, reports)| reports);
-    assert_eq!(reports(&[first.clone()]), Some(vec![Report::Empty { from: 5_000, to: 20_000 }]));
+    assert_eq!(reports(std::slice::from_ref(&first)), Some(vec![Report::Empty { from: 5_000, to: 20_000 }]));
     assert_eq!(reports(&[first, second]), Some(vec![Report::Empty { from: 25_000, to: 30_000 }]));
 }
 
@@ -238,10 +243,12 @@ fn litter_of_drivers_or_of_riders_calls_for_a_snapshot() {
 #[test]
 fn a_lane_holds_what_its_entries_reached() {
     let mut fed = Fed::new(rules(&["standard"]));
-    assert!(!fed.lane.holds(&Sequence::from(0)));
+    assert!(!fed.lane.holds(Sequence::from(0).borrowed()));
     fed.sequence = 41;
     fed.entry();
-    assert!(fed.lane.holds(&Sequence::from(42)) && fed.lane.holds(&Sequence::from(9)));
-    assert!(!fed.lane.holds(&Sequence::from(43)) && !fed.lane.holds(&Sequence::from(100)));
+    assert!(fed.lane.holds(Sequence::from(42).borrowed()) && fed.lane.holds(Sequence::from(9).borrowed()));
+    assert!(
+        !fed.lane.holds(Sequence::from(43).borrowed()) && !fed.lane.holds(Sequence::from(100).borrowed())
+    );
     assert_eq!((fed.lane.number(), fed.lane.next_entry()), (LaneNumber(2), 1));
 }

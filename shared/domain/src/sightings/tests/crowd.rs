@@ -106,6 +106,35 @@ fn those_who_stay_still_expire_in_time() {
 }
 
 #[test]
+fn many_thousands_are_held_apart() {
+    let life = at_most(100_000);
+    let mut held = Sightings::default();
+    for who in 0..5_000 {
+        held.absorb(key(who), place(1 + who % 2), 1_000, None, life);
+    }
+    held.close(5_000, life);
+    let mut again = reread(&held, Some(5_000), life);
+    for held in [&mut held, &mut again] {
+        assert_eq!((held.len(), counted(held)), (5_000, vec![(place(1), 2_500), (place(2), 2_500)]));
+        for who in 0..4_000 {
+            held.absorb(key(who), place(3), 6_000, Some(5_000), life);
+        }
+        held.close(10_000, life);
+        assert_eq!(counted(held), [(place(1), 500), (place(2), 500), (place(3), 4_000)]);
+    }
+}
+
+#[test]
+fn a_sighting_that_waited_for_months_is_not_taken_for_a_new_one() {
+    let mut held = Sightings::default();
+    held.absorb(key(1), place(1), 1_000, None, LIFE);
+    // 2³² ms later the low half of the time reads the same.
+    held.close(4_294_970_000, LIFE);
+    assert_eq!(counted(&mut held), []);
+    assert!(held.is_empty());
+}
+
+#[test]
 fn a_chatty_driver_takes_no_more_room_than_a_few_thousand_sightings() {
     let mut held = Sightings::default();
     let mut newest = [(0, 0); 2];
@@ -147,8 +176,6 @@ fn places_nobody_stands_at_are_litter_once_they_outweigh_the_rest() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
     #[test]
     fn never_more_are_held_than_may_be_and_what_was_done_can_be_done_again(
         (life, steps, begin, most) in lives().prop_flat_map(|life| {

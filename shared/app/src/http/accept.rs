@@ -1,0 +1,155 @@
+//! What a client takes and what it has: `Accept`, `Accept-Encoding` and `If-None-Match` (RFC 9110).
+
+/// The one of `offers` (media types) that the client prefers, the first of those it likes alike; `None`
+/// where it takes none of them (§12.5.1).
+#[must_use]
+pub fn preferred(accept: &str, offers: &[&'static str]) -> Option<&'static str> {
+    let mut best = (0, None);
+    for offer in offers {
+        let quality = media_quality(accept, offer);
+        if quality > best.0 {
+            best = (quality, Some(*offer));
+        }
+    }
+    best.1
+}
+
+/// Whether the client takes gzip, and no less gladly than nothing at all (§12.5.3).
+#[must_use]
+pub fn allows_gzip(accept_encoding: &str) -> bool {
+    let quality = |coding: &str| {
+        let is_it = |name: &str| name.eq_ignore_ascii_case(coding);
+        elements(accept_encoding).find(|(name, _)| is_it(name)).map(|(_, quality)| quality)
+    };
+    let gzip = quality("gzip").or_else(|| quality("x-gzip")).or_else(|| quality("*")).unwrap_or(0);
+    gzip > 0 && gzip >= quality("identity").unwrap_or(0)
+}
+
+/// Whether `If-None-Match` names the entity tag `"opaque"`, weakly compared (§13.1.2), or any.
+#[must_use]
+pub fn is_tag_listed(if_none_match: &str, opaque: &str) -> bool {
+    let mut rest = if_none_match.trim();
+    if rest == "*" {
+        return true;
+    }
+    // Tags may hold commas, so they are read from quote to quote.
+    while let Some((_, tag)) = rest.split_once('"') {
+        let Some((tag, behind)) = tag.split_once('"') else { return false };
+        if tag == opaque {
+            return true;
+        }
+        rest = behind;
+    }
+    false
+}
+
+/// The quality of the most specific range that holds `offer`, in thousandths.
+fn media_quality(accept: &str, offer: &str) -> u16 {
+    let mut best = (0, 0);
+    for (range, quality) in elements(accept) {
+        let specificity = match range.split_once('/') {
+            Some(("*", "*")) => 1,
+            Some((kind, "*")) if offer.split_once('/').is_some_and(|(of, _)| of.eq_ignore_ascii_case(kind)) => 2,
+            Some(_) if range.eq_ignore_ascii_case(offer) => 3,
+            _ => continue,
+        };
+        if specificity > best.0 {
+            best = (specificity, quality);
+        }
+    }
+    best.1
+}
+
+/// The elements of a list, each without its parameters, and its quality in thousandths.
+fn elements(list: &str) -> impl Iterator<Item = (&str, u16)> {
+    list.split(',').map(|element| {
+        let mut parts = element.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default();
+        let weight = parts.find_map(|part| {
+            let (key, value) = part.split_once('=')?;
+            key.trim_end().eq_ignore_ascii_case("q").then(|| thousandths(value.trim_start()))
+        });
+        (name, weight.unwrap_or(1_000))
+    })
+}
+
+/// A weight: 0 to 1 with up to three decimals; anything else counts as not wanted.
+fn thousandths(weight: &str) -> u16 {
+    let (whole, decimals) = weight.split_once('.').unwrap_or((weight, ""));
+    if !matches!(whole, "0" | "1") || decimals.len() > 3 || !decimals.bytes().all(|b| b.is_ascii_digit()) {
+        return 0;
+    }
+    let digit = |place: usize| decimals.as_bytes().get(place).map_or(0, |byte| u16::from(byte - b'0'));
+    let fraction = digit(0) * 100 + digit(1) * 10 + digit(2);
+    (u16::from(whole == "1") * 1_000 + fraction).min(1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JSON: &str = "application/json";
+    const GEO: &str = "application/geo+json";
+
+    #[test]
+    fn the_most_specific_range_weighs_a_media_type() {
+        for (accept, expected) in [
+            ("*/*", Some(JSON)),
+            ("application/*", Some(JSON)),
+            (GEO, Some(GEO)),
+            ("APPLICATION/GEO+JSON", Some(GEO)),
+            ("application/geo+json, application/json", Some(JSON)),
+            ("application/json;q=0.8, application/geo+json", Some(GEO)),
+            ("application/geo+json;q=0.5, */*;q=0.1", Some(GEO)),
+            ("application/geo+json;q=0.1, */*;q=0.5", Some(JSON)),
+            ("application/json;q=0, */*", Some(GEO)),
+            ("application/geo+json ; charset=utf-8 ; Q = 0.9 , application/json;q=0.899", Some(GEO)),
+            ("application/geo+json;q=0", None),
+            ("application/geo+json;q=2", None),
+            ("application/geo+json;q=x, text/html", None),
+            ("text/html", None),
+            ("", None),
+        ] {
+            assert_eq!(preferred(accept, &[JSON, GEO]), expected, "{accept}");
+        }
+    }
+
+    #[test]
+    fn gzip_is_for_those_who_take_it() {
+        for (accept_encoding, allowed) in [
+            ("gzip", true),
+            ("GZip, deflate, br", true),
+            ("x-gzip", true),
+            ("*", true),
+            ("br;q=1.0, gzip;q=0.8, *;q=0.1", true),
+            ("identity;q=0.5, gzip;q=1.000", true),
+            ("gzip;q=0", false),
+            ("gzip;q=0, *", false),
+            ("gzip;q=0.5, identity", false),
+            ("identity", false),
+            ("br", false),
+            ("", false),
+        ] {
+            assert_eq!(allows_gzip(accept_encoding), allowed, "{accept_encoding}");
+        }
+    }
+
+    #[test]
+    fn a_tag_is_found_in_a_list_whether_weak_or_strong() {
+        for (if_none_match, listed) in [
+            (r#"W/"7.fresh""#, true),
+            (r#""7.fresh""#, true),
+            (r#""6.fresh", W/"7.fresh""#, true),
+            (r#""a,b","7.fresh""#, true),
+            (" * ", true),
+            (r#""7""#, false),
+            (r#""6.fresh""#, false),
+            ("7.fresh", false),
+            (r#""7.fresh"#, false),
+            (r#""*""#, false),
+            ("", false),
+        ] {
+            assert_eq!(is_tag_listed(if_none_match, "7.fresh"), listed, "{if_none_match}");
+        }
+    }
+}

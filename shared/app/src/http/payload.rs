@@ -1,0 +1,175 @@
+//! API Gateway's HTTP API payloads, version 2.0 (API Gateway developer guide, "Create AWS Lambda proxy
+//! integrations for HTTP APIs").
+//!
+//! Only what a function answers by is read: addresses, cookies and authorisers stay where they are.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::ser::{SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::{Header, Request, Response};
+
+/// A payload is not one of API Gateway's HTTP API, version 2.0.
+#[derive(Debug, Error)]
+pub enum PayloadError {
+    /// It is no JSON of that shape.
+    #[error("not an http api payload: {0}")]
+    Shape(#[from] serde_json::Error),
+    /// It is of another version.
+    #[error("not version 2.0 of an http api payload")]
+    Version,
+    /// Its body is not in base 64, as it says.
+    #[error("the payload's body is not base 64")]
+    Body,
+}
+
+/// A request as API Gateway hands it to a function.
+#[derive(Debug)]
+pub struct Payload<'a> {
+    wire: Wire<'a>,
+    decoded: Option<Vec<u8>>,
+}
+
+impl<'a> Payload<'a> {
+    /// Reads a payload.
+    ///
+    /// # Errors
+    /// [`PayloadError`].
+    pub fn read(payload: &'a [u8]) -> Result<Self, PayloadError> {
+        let wire: Wire<'a> = serde_json::from_slice(payload)?;
+        if wire.version.0 != "2.0" {
+            return Err(PayloadError::Version);
+        }
+        let encoded = wire.body.as_ref().filter(|_| wire.is_base64_encoded);
+        let decoded = encoded.map(|body| base64_simd::STANDARD.decode_to_vec(body.0.as_bytes()));
+        let decoded = decoded.transpose().map_err(|_| PayloadError::Body)?;
+        Ok(Self { wire, decoded })
+    }
+
+    /// The request in it.
+    #[must_use]
+    pub fn request(&self) -> Request<'_> {
+        let text = || self.wire.body.as_ref().map_or(&b""[..], |body| body.0.as_bytes());
+        Request {
+            method: &self.wire.request_context.http.method.0,
+            path: self.path(),
+            query: &self.wire.raw_query_string.0,
+            headers: &self.wire.headers.0,
+            body: self.decoded.as_deref().unwrap_or_else(text),
+        }
+    }
+
+    /// The path behind the stage, which API Gateway leaves in front of it unless it is the default one.
+    fn path(&self) -> &str {
+        let path: &str = &self.wire.raw_path.0;
+        let stage: &str = &self.wire.request_context.stage.0;
+        let behind = path.strip_prefix('/').and_then(|path| path.strip_prefix(stage));
+        behind.filter(|rest| !stage.is_empty() && rest.starts_with('/')).unwrap_or(path)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire<'a> {
+    #[serde(borrow)]
+    version: Text<'a>,
+    #[serde(borrow)]
+    raw_path: Text<'a>,
+    #[serde(borrow, default)]
+    raw_query_string: Text<'a>,
+    #[serde(borrow, default)]
+    headers: Headers<'a>,
+    #[serde(borrow)]
+    request_context: Context<'a>,
+    #[serde(borrow)]
+    body: Option<Text<'a>>,
+    #[serde(default)]
+    is_base64_encoded: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Context<'a> {
+    #[serde(borrow, default)]
+    stage: Text<'a>,
+    #[serde(borrow)]
+    http: Http<'a>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Http<'a> {
+    #[serde(borrow)]
+    method: Text<'a>,
+}
+
+/// Text that stays in the payload unless it is escaped there.
+#[derive(Debug, Default, Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[derive(Debug, Default)]
+struct Headers<'a>(Vec<Header<'a>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Headers<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Headers<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("headers by name")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut headers = Vec::with_capacity(16);
+                while let Some((name, value)) = map.next_entry::<Text<'de>, Text<'de>>()? {
+                    headers.push((name.0, value.0));
+                }
+                Ok(Headers(headers))
+            }
+        }
+
+        deserializer.deserialize_map(Reader)
+    }
+}
+
+impl Response {
+    /// The answer as API Gateway takes it from a function: a body that is no text in base 64.
+    #[must_use]
+    pub fn to_payload(&self) -> Vec<u8> {
+        let text = self.header("content-encoding").is_none().then(|| std::str::from_utf8(&self.body).ok());
+        let (body, is_base64_encoded) = match text.flatten() {
+            Some(text) => (Cow::Borrowed(text), false),
+            None => (base64_simd::STANDARD.encode_to_string(&self.body).into(), true),
+        };
+        let headers = HeaderMap(&self.headers);
+        let answer = Answer { status_code: self.status, headers, body: &body, is_base64_encoded };
+        let mut payload = Vec::with_capacity(body.len() + body.len() / 8 + 256);
+        serde_json::to_writer(&mut payload, &answer).expect("answers have string keys, and memory takes all");
+        payload
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer<'a> {
+    status_code: u16,
+    headers: HeaderMap<'a>,
+    body: &'a str,
+    is_base64_encoded: bool,
+}
+
+struct HeaderMap<'a>(&'a [(&'static str, Cow<'static, str>)]);
+
+impl Serialize for HeaderMap<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in self.0 {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}

@@ -1,0 +1,327 @@
+//! Prices of small maps worked out by hand, and the bits of a few numbers (CONTRACT §3).
+//!
+//! The bits were computed apart from this program, every sum and product rounded by itself and every power
+//! from 80 digits; with a fused multiply-add in the place the test names, the last ones would be others. One
+//! power is libm's own: it is one unit in the last place above the true one.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::policy::Multiplier;
+
+/// A cell in New York.
+const HERE: u64 = 0x0882_a100_d63f_ffff;
+
+/// The first cell at this distance from [`HERE`].
+fn at_ring(ring: u32) -> u64 {
+    let here = Cell(HERE).h3().unwrap();
+    let disk: Vec<(CellIndex, u32)> = here.grid_disk_distances(ring);
+    disk.into_iter().filter(|(_, at)| *at == ring).map(|(cell, _)| u64::from(cell)).min().unwrap()
+}
+
+fn policy(surge: &Value, changes: Value) -> Policy {
+    let mut document = json!({
+        "city": "nyc",
+        "currency": "USD",
+        "boundary": {"type": "Polygon", "coordinates": [[[-75, 40], [-73, 40], [-73, 42], [-75, 42], [-75, 40]]]},
+        "products": [{"id": "standard"}],
+        "surge": surge,
+    });
+    let Value::Object(changes) = changes else { panic!("an object of changes") };
+    document.as_object_mut().unwrap().extend(changes);
+    Policy::from_json(&document).unwrap()
+}
+
+fn defaults() -> Policy {
+    policy(&json!({}), json!({}))
+}
+
+/// Every cell looked at has this raw multiplier, and `m` is there at once.
+fn flat(multiplier: f64, step: f64) -> Policy {
+    let table = json!([[1.0, multiplier]]);
+    policy(&json!({"curve": "table", "table": table, "half_life_ms": 1, "step": step}), json!({}))
+}
+
+fn row(grid: &mut Grid, version: u64, cell: u64) -> Option<(u32, u32, u16)> {
+    let rows = grid.price(version, &mut Vec::new());
+    let row = rows.iter().find(|row| row.cell.0 == cell)?;
+    Some((row.demand, row.supply, row.multiplier.hundredths()))
+}
+
+/// The smoothed multiplier of the one product in a cell, as it is stored.
+fn m(grid: &mut Grid, cell: u64) -> u64 {
+    let mut bytes = Vec::new();
+    grid.write(&mut bytes);
+    let mut input = Reader::new(&bytes);
+    for _ in 0..input.number("cells").unwrap() {
+        let (at, m, _) = (input.word("a").unwrap(), input.word("b").unwrap(), input.word("c").unwrap());
+        for _ in 0..3 {
+            input.number("d").unwrap();
+        }
+        if at == cell {
+            return m;
+        }
+    }
+    panic!("{cell:x} is not remembered")
+}
+
+/// The bits of `m` in [`HERE`] after each of three ticks, of counts on the rings around it.
+fn bits(demand: [i64; 3], supply: [i64; 3]) -> [u64; 3] {
+    let mut grid = Grid::new(&defaults());
+    for (ring, cell) in [HERE, at_ring(1), at_ring(2)].into_iter().enumerate() {
+        grid.count(cell, 1, Side::Demand, demand[ring]);
+        grid.count(cell, 1, Side::Supply, supply[ring]);
+    }
+    [1, 2, 3].map(|version| {
+        grid.price(version, &mut Vec::new());
+        m(&mut grid, HERE)
+    })
+}
+
+#[test]
+fn sums_are_added_in_ring_order_unfused() {
+    // D = 1 + 0.35·1 + 0.12·30 = 4.949999999999999, S = 0.35·3 + 0.12·4 = 1.5299999999999998.
+    // libm's power of their pressure is 0x3ff74fbdd320812c, where 0x3ff74fbdd320812b would be nearer.
+    let expected = [0x3ff0_cc35_9b0f_2303, 0x3ff1_8223_a858_cdde, 0x3ff2_2438_6bb6_0434];
+    assert_eq!(bits([1, 1, 30], [0, 3, 4]), expected);
+}
+
+#[test]
+fn smoothing_over_time_is_unfused() {
+    let expected = [0x3ff0_bf17_99e1_8db8, 0x3ff1_6956_02d1_6ba2, 0x3ff2_0101_862d_6838];
+    assert_eq!(bits([1, 2, 25], [0, 3, 4]), expected);
+}
+
+#[test]
+fn alpha_has_these_bits_on_every_machine() {
+    for (tick_ms, half_life_ms, bits) in [
+        (5_000, 30_000, 0x3fbb_ee0f_c589_f6b8_u64),
+        (1_000, 30_000, 0x3f97_6360_9275_4520),
+        (5_000, 7_000, 0x3fd8_fdd7_13ba_0ef4),
+        (3_600_000, 1_000, 0x3ff0_0000_0000_0000),
+    ] {
+        assert_eq!(curve::alpha(tick_ms, half_life_ms).to_bits(), bits, "{tick_ms} {half_life_ms}");
+    }
+}
+
+#[test]
+fn curves_have_these_bits_on_every_machine() {
+    let curve = |name: &str| policy(&json!({ "curve": name }), json!({})).surge.curve;
+    for (r, equilibrium, exponential, linear) in [
+        (1.5, 0x3ff4_0ad6_e625_ada8_u64, 0x3ff2_96df_80be_4122_u64, 0x3ff4_0000_0000_0000_u64),
+        (2.0, 0x3ff7_8408_50a2_07a0, 0x3ff5_9905_8c8c_1a96, 0x3ff8_0000_0000_0000),
+        (6.0, 0x4005_a59c_f529_735f, 0x4011_ed3f_e64f_c541, 0x400c_0000_0000_0000),
+        (7.3, 0x4008_2381_8e17_ac3b, 0x401a_7a3b_c894_fc97, 0x4010_9999_9999_999a),
+    ] {
+        assert_eq!(curve("equilibrium").raw(r).to_bits(), equilibrium, "{r}");
+        assert_eq!(curve("exponential").raw(r).to_bits(), exponential, "{r}");
+        assert_eq!(curve("linear").raw(r).to_bits(), linear, "{r}");
+    }
+}
+
+#[test]
+fn a_cell_feels_its_two_rings_and_no_more() {
+    let mut grid = Grid::new(&defaults());
+    grid.count(HERE, 1, Side::Demand, 3);
+    grid.count(at_ring(1), 1, Side::Supply, 2);
+    let rows = grid.price(1, &mut Vec::new());
+    // Both disks of 19 cells, one step apart, have 24 cells together.
+    assert_eq!(rows.len(), 24);
+    assert!(rows.iter().all(|row| row.cell.0 != at_ring(3) || row.demand + row.supply == 0));
+    let of = |cell| rows.iter().find(|row| row.cell.0 == cell).map(|row| (row.demand, row.supply));
+    assert_eq!(of(HERE), Some((3, 0)));
+    assert_eq!(of(at_ring(1)), Some((0, 2)));
+    assert_eq!(of(at_ring(2)), Some((0, 0)));
+}
+
+#[test]
+fn published_moves_in_whole_steps_from_three_quarters_of_one() {
+    for (raw, step, published) in [
+        (1.0749, 0.1, 100),
+        (1.075, 0.1, 110),
+        (1.1499, 0.1, 110),
+        (1.2499, 0.1, 120),
+        (1.25, 0.1, 130),
+        (1.1874, 0.25, 100),
+        (1.1875, 0.25, 125),
+        (1.5, 0.25, 150),
+        (1.0075, 0.01, 101),
+        (1.74, 1.0, 100),
+        (1.76, 1.0, 200),
+    ] {
+        let mut grid = Grid::new(&flat(raw, step));
+        grid.count(HERE, 1, Side::Demand, 1);
+        assert_eq!(row(&mut grid, 1, HERE), Some((1, 0, published)), "{raw} {step}");
+    }
+}
+
+#[test]
+fn published_comes_down_as_it_goes_up() {
+    let mut old = Grid::new(&flat(2.0, 0.1));
+    old.count(HERE, 1, Side::Demand, 1);
+    assert_eq!(row(&mut old, 1, HERE), Some((1, 0, 200)));
+    for (raw, published) in [(1.93, 200), (1.925, 190), (1.92, 190), (2.07, 200), (2.08, 210)] {
+        let mut grid = Grid::new(&flat(raw, 0.1));
+        grid.inherit(&old);
+        grid.count(HERE, 1, Side::Demand, 1);
+        assert_eq!(row(&mut grid, 2, HERE), Some((1, 0, published)), "{raw}");
+    }
+}
+
+#[test]
+fn limits_bound_what_is_reported_and_feed_nothing_back() {
+    let limited = |min: f64, max: f64| {
+        let surge = json!({"curve": "table", "table": [[1.0, 3.0]], "half_life_ms": 1});
+        policy(&surge, json!({"limits": {"min_multiplier": min, "max_multiplier": max}}))
+    };
+    for (min, max, before, reported) in
+        [(1.0, 5.0, 100, 300), (1.0, 2.55, 100, 255), (3.5, 5.0, 350, 350), (2.0, 1.5, 150, 150)]
+    {
+        let mut grid = Grid::new(&limited(min, max));
+        grid.count(HERE, 1, Side::Demand, 1);
+        let mut changes = Vec::new();
+        grid.price(1, &mut changes);
+        assert_eq!(m(&mut grid, HERE), 3.0_f64.to_bits());
+        let change =
+            changes.iter().find(|change| change.row.cell.0 == HERE).map(|change| change.row.multiplier);
+        assert_eq!(
+            change.map(Multiplier::hundredths),
+            Some(reported).filter(|now| *now != before),
+            "{min} {max}"
+        );
+        assert_eq!(row(&mut grid, 2, HERE), Some((1, 0, reported)));
+    }
+}
+
+#[test]
+fn a_zone_limits_the_cells_whose_centres_it_holds() {
+    let around = |side: f64| {
+        let centre = LatLng::from(Cell(HERE).h3().unwrap());
+        let (west, south) = (centre.lng() - side, centre.lat() - side);
+        let (east, north) = (centre.lng() + side, centre.lat() + side);
+        json!({"type": "Polygon", "coordinates": [[[west, south], [east, south], [east, north], [west, north], [west, south]]]})
+    };
+    let zones = json!([{"id": "a", "polygon": around(0.0001), "limits": {"max_multiplier": 1.5}}]);
+    let surge = json!({"curve": "table", "table": [[1.0, 3.0]], "half_life_ms": 1});
+    let mut grid = Grid::new(&policy(&surge, json!({ "zones": zones })));
+    grid.count(HERE, 1, Side::Demand, 1);
+    let rows = grid.price(1, &mut Vec::new());
+    let capped: Vec<u64> =
+        rows.iter().filter(|row| row.multiplier.hundredths() == 150).map(|row| row.cell.0).collect();
+    assert_eq!(capped, [HERE]);
+    assert_eq!(rows.len(), 19);
+}
+
+#[test]
+fn a_cell_with_nothing_left_is_reported_until_it_comes_down_and_then_begins_anew() {
+    let mut grid = Grid::new(&policy(&json!({"half_life_ms": 5_000}), json!({})));
+    // r = 6, so the raw multiplier is 2.706: m = 1.85, then, with nobody left, 1.43, 1.21, 1.11, 1.05, 1.03, 1.01.
+    grid.count(HERE, 1, Side::Demand, 10);
+    assert!(!grid.is_quiet());
+    assert_eq!(row(&mut grid, 1, HERE), Some((10, 0, 190)));
+    grid.count(HERE, 1, Side::Demand, -10);
+    for (version, reported) in [(2, 140), (3, 120), (4, 110), (5, 110), (6, 110)] {
+        assert_eq!(row(&mut grid, version, HERE), Some((0, 0, reported)), "{version}");
+        assert!(!grid.is_quiet());
+    }
+    let mut changes = Vec::new();
+    assert_eq!(grid.price(7, &mut changes), []);
+    assert!(grid.is_quiet());
+    let here = changes.iter().find(|change| change.row.cell.0 == HERE).unwrap();
+    assert_eq!((here.before, here.row.multiplier, here.row.demand), (110, Multiplier::ONE, 0));
+    grid.count(HERE, 1, Side::Demand, 10);
+    assert_eq!(row(&mut grid, 8, HERE), Some((10, 0, 190)), "as at first");
+}
+
+#[test]
+fn rows_come_by_product_name_and_cell_and_products_apart() {
+    let products = json!({"products": [{"id": "xl"}, {"id": "boat"}]});
+    let mut grid = Grid::new(&policy(&json!({}), products));
+    grid.count(HERE, 0b11, Side::Supply, 2);
+    grid.count(at_ring(2), 0b01, Side::Demand, 1);
+    grid.count(at_ring(1), 0b10, Side::Demand, 4);
+    let rows = grid.price(1, &mut Vec::new());
+    assert!(rows.is_sorted_by_key(|row| (1 - row.product, row.cell)));
+    let of = |product, cell| {
+        let row = rows.iter().find(|row| row.product == product && row.cell.0 == cell);
+        row.map(|row| (row.demand, row.supply))
+    };
+    assert_eq!((of(0, HERE), of(1, HERE)), (Some((0, 2)), Some((0, 2))));
+    assert_eq!((of(0, at_ring(2)), of(1, at_ring(2))), (Some((1, 0)), Some((0, 0))));
+    assert_eq!((of(0, at_ring(1)), of(1, at_ring(1))), (Some((0, 0)), Some((4, 0))));
+    // A second cell wakes among those that are alive already.
+    grid.count(at_ring(3), 0b01, Side::Demand, 1);
+    let rows = grid.price(2, &mut Vec::new());
+    assert!(rows.is_sorted_by_key(|row| (1 - row.product, row.cell)));
+}
+
+#[test]
+fn what_is_no_cell_of_the_resolution_counts_nowhere() {
+    let mut grid = Grid::new(&defaults());
+    let parent = Cell(HERE).h3().unwrap().parent(Resolution::Seven).unwrap();
+    for cell in [0, u64::MAX, u64::from(parent)] {
+        grid.count(cell, 1, Side::Demand, 1);
+    }
+    grid.count(HERE, 0, Side::Demand, 1);
+    grid.count(HERE, 0b10, Side::Demand, 1);
+    assert!(grid.is_quiet());
+    assert_eq!(grid.price(1, &mut Vec::new()), []);
+}
+
+#[test]
+fn what_comes_and_goes_between_two_ticks_was_never_there() {
+    let mut grid = Grid::new(&defaults());
+    grid.count(HERE, 1, Side::Demand, 5);
+    grid.count(HERE, 1, Side::Demand, -5);
+    assert_eq!(grid.price(1, &mut Vec::new()), []);
+    grid.count(HERE, 1, Side::Demand, 5);
+    grid.count(HERE, 1, Side::Supply, 2);
+    grid.count(HERE, 1, Side::Demand, -1);
+    assert_eq!(row(&mut grid, 2, HERE).map(|(demand, supply, _)| (demand, supply)), Some((4, 2)));
+}
+
+#[test]
+fn a_chunk_is_three_levels_up_and_changes_with_its_rows() {
+    let mut grid = Grid::new(&flat(2.0, 0.1));
+    let parent = |cell: u64| Cell(u64::from(Cell(cell).h3().unwrap().parent(Resolution::Five).unwrap()));
+    grid.count(HERE, 1, Side::Demand, 1);
+    let rows = grid.price(1, &mut Vec::new());
+    let chunks = grid.chunked(&rows);
+    assert!(chunks.is_sorted_by_key(|(chunk, _)| chunk.parent));
+    assert!(chunks.iter().all(|(chunk, rows)| rows.iter().all(|row| parent(row.cell.0) == chunk.parent)));
+    assert_eq!(chunks.iter().map(|(_, rows)| rows.len()).sum::<usize>(), rows.len());
+    assert!(chunks.iter().all(|(chunk, _)| chunk.version == 1));
+    let rows = grid.price(2, &mut Vec::new());
+    assert!(grid.chunked(&rows).iter().all(|(chunk, _)| chunk.version == 1), "nothing changed");
+    grid.count(HERE, 1, Side::Supply, 1);
+    let rows = grid.price(3, &mut Vec::new());
+    for (chunk, _) in grid.chunked(&rows) {
+        // Only the cell itself shows another count.
+        assert_eq!(chunk.version, if chunk.parent == parent(HERE) { 3 } else { 1 });
+    }
+}
+
+#[test]
+fn a_map_of_the_coarsest_cells_has_chunks_of_the_coarsest() {
+    for (resolution, level) in [(0, 0), (2, 0), (3, 0), (4, 1)] {
+        let place = LatLng::new(40.75, -73.97).unwrap();
+        let cell = place.to_cell(Resolution::try_from(resolution).unwrap());
+        let mut grid = Grid::new(&policy(&json!({}), json!({ "resolution": resolution })));
+        grid.count(cell.into(), 1, Side::Demand, 1);
+        let rows = grid.price(1, &mut Vec::new());
+        let chunks = grid.chunked(&rows);
+        let parent = cell.parent(Resolution::try_from(level).unwrap()).unwrap();
+        assert!(chunks.iter().any(|(chunk, _)| chunk.parent.0 == u64::from(parent)), "{resolution}");
+    }
+}
+
+#[test]
+fn a_map_of_the_cell_alone_has_no_rings() {
+    let mut grid = Grid::new(&policy(&json!({"ring_weights": [1.0]}), json!({})));
+    grid.count(HERE, 1, Side::Demand, 1);
+    assert_eq!(grid.price(1, &mut Vec::new()).len(), 1);
+    let seven = json!([1.0, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05]);
+    let mut grid = Grid::new(&policy(&json!({ "ring_weights": seven }), json!({})));
+    grid.count(HERE, 1, Side::Demand, 1);
+    assert_eq!(grid.price(1, &mut Vec::new()).len(), 127);
+}

@@ -1,0 +1,114 @@
+//! A map and its changes are read as they were written, and nothing else is taken for them.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn names(products: &[&str]) -> Vec<ProductId> {
+    products.iter().map(|product| ProductId::new(product).unwrap()).collect()
+}
+
+fn head() -> MapHead {
+    MapHead {
+        city: CityId::new("nyc").unwrap(),
+        version: 1 << 40,
+        as_of: 1_772_000_005_000,
+        heard: 63,
+        lanes: 64,
+        resolution: 8,
+        products: names(&["standard", "xl"]),
+        chunks: vec![(Cell(0x0852_a100_ffff_ffff), 7), (Cell(0x0852_a103_ffff_ffff), 1 << 40)],
+    }
+}
+
+fn complaint<T: std::fmt::Debug>(read: Result<T, Corrupt>) -> &'static str {
+    match read.unwrap_err() {
+        Corrupt::Nonsense { what, .. } => what,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn sealed(kind: Kind, content: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    wire::begin(&mut frame, kind);
+    frame.extend_from_slice(content);
+    wire::seal(&mut frame);
+    frame
+}
+
+prop_compose! {
+    fn row()(product in any::<u8>(), cell in any::<u64>(), demand in any::<u32>(), supply in any::<u32>(), multiplier in 1..=10_000_u16) -> Row {
+        Row { product, cell: Cell(cell), demand, supply, multiplier: Multiplier::new(multiplier).unwrap() }
+    }
+}
+
+#[test]
+fn a_head_reads_back() {
+    assert_eq!(MapHead::decode(&head().encode()), Ok(head()));
+    let bare = MapHead { products: vec![], chunks: vec![], as_of: -5_000, ..head() };
+    assert_eq!(MapHead::decode(&bare.encode()), Ok(bare));
+}
+
+#[test]
+fn frames_are_not_taken_for_each_other() {
+    let (head, chunk) = (head().encode(), encode_chunk(&[]));
+    assert_eq!(decode_chunk(&chunk), Ok(vec![]));
+    assert_eq!(MapHead::decode(&chunk), Err(Corrupt::NotThis { kind: Kind::MapHead }));
+    assert_eq!(decode_chunk(&head), Err(Corrupt::NotThis { kind: Kind::MapChunk }));
+    assert_eq!(TickChanges::decode(&head), Err(Corrupt::NotThis { kind: Kind::Changes }));
+    for cut in 0..head.len() {
+        assert!(MapHead::decode(&head[..cut]).is_err());
+    }
+}
+
+#[test]
+fn what_is_sealed_but_means_nothing_is_refused() {
+    assert_eq!(complaint(MapHead::decode(&sealed(Kind::MapHead, b"\x03NYC"))), "a city");
+    assert_eq!(complaint(TickChanges::decode(&sealed(Kind::Changes, b"\x03NYC"))), "a city");
+    let row = |multiplier: u64| {
+        let mut content = vec![0, 2, 1, 1];
+        put_number(&mut content, multiplier);
+        decode_chunk(&sealed(Kind::MapChunk, &content))
+    };
+    assert_eq!(row(10_000).unwrap().len(), 1);
+    for multiplier in [0, 10_001, 65_536, 1 << 40] {
+        assert_eq!(complaint(row(multiplier)), "a multiplier", "{multiplier}");
+    }
+    let change = |before: u64| {
+        let mut content = b"\x03nyc\x00\x01\x00\x00\x02\x01\x01\x64".to_vec();
+        put_number(&mut content, before);
+        TickChanges::decode(&sealed(Kind::Changes, &content))
+    };
+    assert_eq!(change(65_535).unwrap().changes[0].before, 65_535);
+    assert_eq!(complaint(change(65_536)), "a multiplier");
+}
+
+#[test]
+fn neighbours_rows_take_few_bytes() {
+    let cell = |number: u64| Cell(0x0882_a100_001f_ffff + (number << 21));
+    let multiplier = Multiplier::ONE;
+    let row = |number| Row { product: 0, cell: cell(number), demand: 3, supply: 4, multiplier };
+    let bytes = |rows: u64| encode_chunk(&(0..rows).map(row).collect::<Vec<_>>()).len();
+    assert_eq!(bytes(101) - bytes(1), 100 * 8);
+}
+
+proptest! {
+    #[test]
+    fn a_chunk_reads_back(rows in prop::collection::vec(row(), 0..40)) {
+        prop_assert_eq!(decode_chunk(&encode_chunk(&rows)), Ok(rows));
+    }
+
+    #[test]
+    fn changes_read_back(rows in prop::collection::vec((row(), any::<u16>()), 0..40), at in -1_000_000_000_000..2_000_000_000_000_i64, version in any::<u64>()) {
+        let changes = rows.into_iter().map(|(row, before)| Change { row, before }).collect();
+        let changes = TickChanges { city: head().city, at, version, products: head().products, changes };
+        prop_assert_eq!(TickChanges::decode(&changes.encode()), Ok(changes));
+    }
+
+    #[test]
+    fn any_content_is_read_or_refused(content in any::<Vec<u8>>()) {
+        let _ = MapHead::decode(&sealed(Kind::MapHead, &content));
+        let _ = decode_chunk(&sealed(Kind::MapChunk, &content));
+        let _ = TickChanges::decode(&sealed(Kind::Changes, &content));
+    }
+}
