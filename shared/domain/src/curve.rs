@@ -308,11 +308,7 @@ mod tests {
         }
         assert_eq!(
             Table::new(vec![[1.0, 1.0], [2.0, -1.0], [1.5, 1.0]]),
-            Err(vec![
-                TableError::OutOfRange { index: 1 },
-                TableError::NotRising { index: 1 },
-                TableError::NotRising { index: 2 }
-            ])
+            Err(vec![TableError::OutOfRange { index: 1 }, TableError::NotRising { index: 2 }])
         );
         assert_eq!(
             TableError::OutOfRange { index: 0 }.to_string(),

@@ -436,7 +436,9 @@ impl Grid {
                 let before = old.states[*spot as usize * old.alive.len() + was];
                 let Some(spot) = self.spot(old.spots[*spot as usize].cell) else { continue };
                 let at = spot as usize * self.alive.len() + product;
-                self.states[at] = State { raw: 1.0, ..before };
+                // No chunk of these terms holds the cell yet.
+                let shown = Shown { reported: false, ..before.shown };
+                self.states[at] = State { raw: 1.0, shown, ..before };
                 self.flags[at] |= flag::ALIVE;
                 self.woken[product].push(spot);
             }

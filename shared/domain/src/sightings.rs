@@ -7,11 +7,14 @@
 //!
 //! Every change is also written down, in as few bytes as it takes to repeat it: see [`Sightings::repeat`].
 
+mod store;
+
 use std::cmp::Reverse;
 
-use hashbrown::{HashMap, HashTable};
+use hashbrown::HashTable;
+use store::{Arena, END, Entity, FREE, NOWHERE, Places, Slots, UNSEEN};
 
-use crate::hash::{IntHasher, spread};
+use crate::hash::spread;
 use crate::id::EntityKey;
 use crate::time::tick_at_or_after;
 use crate::wire::{Corrupt, Reader, put_number, put_signed, put_word, zigzag};
@@ -50,38 +53,12 @@ pub struct Count {
     pub entities: u32,
 }
 
-/// An entity at rest. Its time is the low half of the milliseconds since the epoch: whatever counts is
-/// younger than a lifetime, and that is far below 2³² ms.
-#[derive(Clone, Copy, Debug)]
-struct Entity {
-    key: [u32; 2],
-    time: u32,
-    place: u32,
-    /// The next entity of the same age, or the next free slot.
-    link: u32,
-}
-
-impl Entity {
-    fn key(&self) -> u64 {
-        u64::from(self.key[0]) | u64::from(self.key[1]) << 32
-    }
-}
-
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
     slot: u32,
     time: u32,
     place: u32,
 }
-
-/// In `Entity::place`: no sighting has counted yet, or none does any more.
-const UNSEEN: u32 = u32::MAX;
-/// In `Entity::place`: the slot is free.
-const FREE: u32 = u32::MAX - 1;
-/// In `Entity::link`: the end of a list.
-const END: u32 = u32::MAX;
-/// In `Places`: [`Place::NOWHERE`].
-const NOWHERE: u32 = 0;
 
 /// Entities of one role: drivers, or riders.
 #[derive(Debug, Default)]
@@ -207,6 +184,27 @@ impl Sightings {
         out.append(&mut self.log);
         self.logged_time = 0;
         self.logged_cell = 0;
+    }
+
+    /// Goes over to other ticks: what waits, waits for the first of these.
+    pub fn wait_for_other_ticks(&mut self, closed: Option<i64>, life: Lifetime) {
+        for (own, waiters) in std::mem::take(&mut self.waiting) {
+            for Waiting { slot, time, place } in waiters {
+                let time = own - i64::from(low_half(own).wrapping_sub(time));
+                self.take_in(slot, place, time, None, life);
+            }
+        }
+        let Some(closed) = closed else { return };
+        for (_, head) in std::mem::take(&mut self.ages) {
+            let mut next = head;
+            while next != END {
+                let slot = next;
+                let entity = self.entities.get(slot);
+                next = entity.link;
+                let time = closed - i64::from(low_half(closed).wrapping_sub(entity.time));
+                self.join(slot, tick_at_or_after(time, life.tick_ms));
+            }
+        }
     }
 
     fn find(&self, key: u64) -> Option<u32> {
@@ -522,6 +520,10 @@ impl Sightings {
             }
             held.waiting.push((tick, waiters));
         }
+        let expected = held.slots_waited_for();
+        if held.entities.iter().any(|(slot, entity)| entity.place == UNSEEN && !expected.contains(slot)) {
+            return Err(input.nonsense("an entity never seen and not waited for"));
+        }
         Ok(held)
     }
 }
@@ -538,7 +540,8 @@ fn put_cell(out: &mut Vec<u8>, cell: u64, last: u64) {
 fn read_cell(input: &mut Reader<'_>, last: u64) -> Result<u64, Corrupt> {
     let zeros = input.number_to(63, "a step's zeros")?;
     let step = input.number("a step to a cell")? << zeros;
-    Ok(last.wrapping_add((step >> 1) ^ (step & 1).wrapping_neg()))
+    let cell = last.wrapping_add((step >> 1) ^ (step & 1).wrapping_neg());
+    if cell >> 63 == 0 { Ok(cell) } else { Err(input.nonsense("a cell")) }
 }
 
 /// Keeps of each entity's sightings the one that will count: the newest, of equals the last.
@@ -552,106 +555,6 @@ fn thin(waiters: &mut Vec<Waiting>) {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn low_half(time: i64) -> u32 {
     time as u32
-}
-
-/// Entities by slot, in pieces, so that growing neither copies nor leaves room unused.
-#[derive(Debug, Default)]
-struct Arena {
-    pieces: Vec<Vec<Entity>>,
-}
-
-impl Arena {
-    const PIECE: usize = 1024;
-
-    fn len(&self) -> usize {
-        self.pieces.last().map_or(0, |last| (self.pieces.len() - 1) * Self::PIECE + last.len())
-    }
-
-    fn get(&self, slot: u32) -> &Entity {
-        &self.pieces[slot as usize / Self::PIECE][slot as usize % Self::PIECE]
-    }
-
-    fn get_mut(&mut self, slot: u32) -> &mut Entity {
-        &mut self.pieces[slot as usize / Self::PIECE][slot as usize % Self::PIECE]
-    }
-
-    fn is_taken(&self, slot: u32) -> bool {
-        (slot as usize) < self.len() && self.get(slot).place != FREE
-    }
-
-    fn push(&mut self, entity: Entity) -> u32 {
-        let slot = u32::try_from(self.len()).expect("at most `Lifetime::most` entities");
-        if (slot as usize).is_multiple_of(Self::PIECE) {
-            // The first piece grows as it must: most cities of most lanes are small.
-            let room = if self.pieces.is_empty() { 0 } else { Self::PIECE };
-            self.pieces.push(Vec::with_capacity(room));
-        }
-        self.pieces.last_mut().expect("a piece was pushed").push(entity);
-        slot
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (u32, &Entity)> {
-        (0..).zip(self.pieces.iter().flatten())
-    }
-}
-
-/// A set of slots, a bit each.
-struct Slots(Vec<u64>);
-
-impl Slots {
-    fn none(slots: usize) -> Self {
-        Self(vec![0; slots.div_ceil(64)])
-    }
-
-    fn insert(&mut self, slot: u32) {
-        self.0[slot as usize / 64] |= 1 << (slot % 64);
-    }
-
-    fn contains(&self, slot: u32) -> bool {
-        self.0[slot as usize / 64] >> (slot % 64) & 1 == 1
-    }
-}
-
-/// The places met so far, numbered, each with how many entities count there.
-#[derive(Debug)]
-struct Places {
-    all: Vec<(Place, u32)>,
-    numbers: HashMap<Place, u32, IntHasher>,
-    /// All but nowhere, by cell and products, as far as they were there when last sorted.
-    sorted: Vec<u32>,
-}
-
-impl Default for Places {
-    fn default() -> Self {
-        Self { all: vec![(Place::NOWHERE, 0)], numbers: HashMap::default(), sorted: Vec::new() }
-    }
-}
-
-impl Places {
-    /// The place's number, and whether it is new.
-    fn intern(&mut self, place: Place) -> (u32, bool) {
-        if place == Place::NOWHERE {
-            return (NOWHERE, false);
-        }
-        if let Some(number) = self.numbers.get(&place) {
-            return (*number, false);
-        }
-        let number = u32::try_from(self.all.len()).expect("fewer places than sightings since a snapshot");
-        self.all.push((place, 0));
-        self.numbers.insert(place, number);
-        (number, true)
-    }
-
-    fn sort(&mut self) {
-        let known = self.sorted.len();
-        if known + 1 == self.all.len() {
-            return;
-        }
-        let new = u32::try_from(known + 1).expect("numbers of places are 32 bits");
-        self.sorted.extend((new..).take(self.all.len() - known - 1));
-        let all = &self.all;
-        self.sorted.sort_by_key(|number| all[*number as usize].0);
-    }
 }
 
 #[cfg(test)]

@@ -6,9 +6,12 @@ mod stored;
 
 use super::*;
 use crate::event::{self, Event};
+use crate::id::ProductId;
 use crate::locate::Cell;
+use crate::report::write_dictionary;
 use crate::report::{self, Report};
 use crate::sightings::Count;
+use crate::sightings::{Place, Sightings};
 
 fn lanes() -> LaneCount {
     LaneCount::new(4).unwrap()
@@ -213,6 +216,14 @@ fn a_jump_of_years_over_empty_ticks_is_one_report() {
     fed.hear(5_000, 60_000 + 4_000 * year + 4_999);
     let next = 65_000 + 3_000 * year;
     assert_eq!(fed.reports(), [Report::Empty { from: next, to: 60_000 + 4_000 * year }]);
+}
+
+#[test]
+fn ticks_before_1970_close_like_any_other() {
+    let mut fed = Fed::new(rules(&["standard"]));
+    fed.absorb(&driver("d", 0, ""), -20_000);
+    fed.hear(-20_000, -20_000);
+    assert_eq!(fed.reports(), [tick(-20_000, vec![at(0, 1, 1)], vec![])]);
 }
 
 #[test]

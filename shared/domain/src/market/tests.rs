@@ -12,6 +12,7 @@ use super::*;
 use crate::locate::Cell;
 use crate::map::{Row, decode_chunk};
 use crate::report::{Reports, Section, open, records};
+use crate::sightings::Place;
 
 /// A cell in New York, and one of its neighbours.
 const HERE: u64 = 0x0882_a100_d63f_ffff;
