@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use equilibrium_app::book::{Bounds, PolicyBook};
 use equilibrium_app::counting::{CountSettings, Counter};
+use equilibrium_app::ingesting::Records;
 use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, Nowhere};
 use equilibrium_app::ports::{CheckpointLog, CountsStream, LogName, MapStore, TickLog, Unavailable};
 use equilibrium_app::pricing::{Outlets, Pricer};
@@ -17,7 +18,7 @@ use equilibrium_domain::id::{CityId, Lane as LaneNumber, LaneCount};
 use equilibrium_domain::lane::Lane;
 use equilibrium_domain::map::{ClosedTick, MapHead, decode_chunk};
 use equilibrium_domain::policy::Policy;
-use equilibrium_local::feed::{self, Feed};
+use equilibrium_local::feed;
 use equilibrium_local::rows;
 use equilibrium_runner::driver::{InvokeError, OnFailure, Runner, Target};
 use equilibrium_runner::memory::MemoryLog;
@@ -70,7 +71,8 @@ pub fn simulate(market: &Market, lanes: LaneCount, weather: Weather, seed: u64, 
     let mut count = runner(settings, &events, Instances::new(&world, weather, dice.roll(), World::counter));
     let mut surge =
         runner(settings, &world.counts, Instances::new(&world, weather, dice.roll(), World::pricer));
-    let mut feed = Feed::new(EventLog { log: Arc::clone(&events), lanes }, lanes, Arc::clone(&world.book));
+    let log = EventLog { log: Arc::clone(&events), lanes };
+    let mut feed = feed::replayed(log, lanes, Arc::clone(&world.book));
     let lines: Vec<&[u8]> = market.events.split(|byte| *byte == b'\n').collect();
     for chunk in lines.chunks(lines.len().div_ceil(4).max(1)) {
         for line in chunk.iter().map(|line| line.strip_suffix(b"\r").unwrap_or(line)) {
@@ -137,8 +139,8 @@ struct EventLog {
     lanes: LaneCount,
 }
 
-impl feed::Log for EventLog {
-    fn put(&self, lane: LaneNumber, record: Vec<u8>) {
+impl Records for EventLog {
+    fn put(&mut self, lane: LaneNumber, record: Vec<u8>) {
         let put = self.log.put(lane.hash_key(self.lanes), lane.to_string(), record, feed::arrival());
         put.expect("the log is open while it is fed");
     }

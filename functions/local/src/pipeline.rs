@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use equilibrium_app::book::PolicyBook;
 use equilibrium_app::counting::{CountSettings, Counter};
+use equilibrium_app::ingesting::Records;
 use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, Nowhere};
 use equilibrium_app::ports::{CountsStream, TickLog, Unavailable};
 use equilibrium_app::pricing::{Outlets, Pricer};
@@ -15,7 +16,7 @@ use equilibrium_runner::payload::Stream;
 use equilibrium_runner::record::{Discarded, Position, ShardId};
 use equilibrium_runner::settings::{MAX_BATCH_SIZE, Settings, SettingsError};
 
-use crate::feed::{self, Log};
+use crate::feed;
 
 /// Groups of cities in the log of counts.
 const GROUPS: u32 = 16;
@@ -75,8 +76,8 @@ pub struct EventLog {
     lanes: LaneCount,
 }
 
-impl Log for EventLog {
-    fn put(&self, lane: Lane, record: Vec<u8>) {
+impl Records for EventLog {
+    fn put(&mut self, lane: Lane, record: Vec<u8>) {
         let put = self.log.put(lane.hash_key(self.lanes), lane.to_string(), record, feed::arrival());
         put.expect("a log in memory is open until it is dropped");
     }

@@ -12,7 +12,7 @@ use equilibrium_domain::policy::{Fault, Policy};
 use indicatif::{ProgressBar, ProgressStyle};
 use thiserror::Error;
 
-use crate::feed::Feed;
+use crate::feed;
 use crate::input::{Blocks, Lines};
 use crate::pipeline::Pipeline;
 use crate::rows::RowWriter;
@@ -118,7 +118,7 @@ impl Replay {
         let rows = RowWriter::new(File::create(&self.out).map_err(unusable(&self.out))?);
         let mut pipeline =
             Pipeline::new(self.lanes, &book, rows).expect("the settings are within their bounds");
-        let mut feed = Feed::new(pipeline.event_log(), self.lanes, book);
+        let mut feed = feed::replayed(pipeline.event_log(), self.lanes, book);
         let mut summary = Summary { events: 0, refused: 0, late: 0, ticks: 0 };
         let mut lines = Lines::default();
         let mut number = 0_u64;

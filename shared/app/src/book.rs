@@ -39,6 +39,8 @@ pub struct CityBook {
 pub struct PolicyBook {
     bounds: Bounds,
     cities: HashMap<CityId, CityBook>,
+    /// By id.
+    in_order: Vec<CityId>,
     /// Cities that nobody defined, where any is taken.
     open: Option<Mutex<HashMap<CityId, CityBook>>>,
 }
@@ -48,13 +50,23 @@ impl PolicyBook {
     #[must_use]
     pub fn of(policies: Vec<Policy>, bounds: Bounds) -> Self {
         let cities = policies.into_iter().map(|policy| (policy.city.clone(), city_book(policy, bounds)));
-        Self { bounds, cities: cities.collect(), open: None }
+        let cities: HashMap<CityId, CityBook> = cities.collect();
+        let mut in_order: Vec<CityId> = cities.keys().cloned().collect();
+        in_order.sort_unstable();
+        Self { bounds, cities, in_order, open: None }
     }
 
     /// Any city, with the defaults of CONTRACT §3.
     #[must_use]
     pub fn open(bounds: Bounds) -> Self {
-        Self { bounds, cities: HashMap::new(), open: Some(Mutex::default()) }
+        Self { bounds, cities: HashMap::new(), in_order: Vec::new(), open: Some(Mutex::default()) }
+    }
+
+    /// The cities that somebody defined, by id, from the first behind `after` on.
+    pub fn cities(&self, after: Option<&str>) -> impl Iterator<Item = &CityBook> {
+        let passed = |city: &CityId| after.is_some_and(|after| city.as_str() <= after);
+        let first = self.in_order.partition_point(passed);
+        self.in_order[first..].iter().filter_map(|city| self.cities.get(city))
     }
 
     /// What holds in `city`; `None` where nobody defines it.

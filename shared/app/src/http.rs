@@ -19,6 +19,9 @@ const COMPRESSED_BYTES: usize = 1_024;
 /// A header's name and value; of a name given several times the values, joined by commas.
 pub type Header<'a> = (Cow<'a, str>, Cow<'a, str>);
 
+/// A path's segments, decoded, and how many there are.
+pub type Segments<'a, const N: usize> = ([Cow<'a, str>; N], usize);
+
 /// A request.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
@@ -46,7 +49,7 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     /// 400 where one cannot be decoded.
-    pub fn segments<const N: usize>(&self) -> Result<Option<([Cow<'a, str>; N], usize)>, Problem> {
+    pub fn segments<const N: usize>(&self) -> Result<Option<Segments<'a, N>>, Problem> {
         let mut segments = [const { Cow::Borrowed("") }; N];
         let mut count = 0;
         for segment in self.path.strip_prefix('/').unwrap_or(self.path).split('/') {
@@ -76,7 +79,8 @@ impl<'a> Request<'a> {
             let Some(at) = names.iter().position(|known| *known == name) else { continue };
             let value = decoded(value, true).ok_or_else(unreadable)?;
             if values[at].replace(value).is_some() {
-                let problem = Problem::new(400, "repeated_parameter", "the parameter is there more than once");
+                let problem =
+                    Problem::new(400, "repeated_parameter", "the parameter is there more than once");
                 return Err(problem.about(names[at]));
             }
         }
@@ -103,10 +107,13 @@ impl Response {
     }
 
     /// An answer of this media type.
+    ///
+    /// # Panics
+    /// Where `content` has keys that are no text.
     #[must_use]
     pub fn of(status: u16, media_type: &'static str, content: &impl Serialize) -> Self {
         let mut body = Vec::with_capacity(256);
-        serde_json::to_writer(&mut body, content).expect("answers have string keys, and memory takes all");
+        serde_json::to_writer(&mut body, content).expect("keys are text, and memory takes all");
         Self { body, ..Self::empty(status).with("content-type", media_type) }
     }
 
@@ -132,8 +139,8 @@ impl Response {
         }
         let shorter = Vec::with_capacity(self.body.len() / 4);
         let mut gzip = GzEncoder::new(shorter, Compression::fast());
-        let written = gzip.write_all(&self.body).and_then(|()| gzip.finish());
-        self.body = written.expect("memory takes all");
+        let Ok(shorter) = gzip.write_all(&self.body).and_then(|()| gzip.finish()) else { return self };
+        self.body = shorter;
         self.with("content-encoding", "gzip")
     }
 }

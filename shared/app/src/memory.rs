@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use equilibrium_domain::id::CityId;
+use equilibrium_domain::id::{CityId, Lane};
 use equilibrium_domain::map::{ClosedTick, MapHead};
 
 use crate::ports::{
-    AppendError, ChangeStream, CheckpointLog, CountsStream, LogName, MapStore, TickLog, Unavailable,
+    AppendError, ChangeStream, CheckpointLog, CountsStream, EventLog, LogName, MapStore, TickLog, Unavailable,
 };
 
 /// What several share; a panic of one does not spoil it, for nothing is left half done under the lock.
@@ -145,6 +145,13 @@ impl<T> Outbox<T> {
 
     fn push(&self, item: T) {
         self.0.lock().push(item);
+    }
+}
+
+impl EventLog for Outbox<(Lane, Vec<u8>)> {
+    async fn put(&self, lane: Lane, record: Vec<u8>) -> Result<(), Unavailable> {
+        self.push((lane, record));
+        Ok(())
     }
 }
 

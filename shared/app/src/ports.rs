@@ -66,6 +66,16 @@ pub trait CheckpointLog: Send + Sync {
     ) -> impl Future<Output = Result<(), AppendError>> + Send;
 }
 
+/// The log of market events, in which each lane keeps its order.
+pub trait EventLog: Send + Sync {
+    /// Puts a record behind all others of `lane`, and keeps it. Within its deadline, which is the
+    /// adapter's own, it may try more than once: the same record may then come twice.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: the record may or may not be in the log.
+    fn put(&self, lane: Lane, record: Vec<u8>) -> impl Future<Output = Result<(), Unavailable>> + Send;
+}
+
 /// Where lanes send what they counted.
 pub trait CountsStream: Send + Sync {
     /// Sends a record to all that price the cities of `group`; of one lane, in the order of the calls.

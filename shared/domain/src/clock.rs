@@ -66,8 +66,8 @@ pub struct Watermarks {
 struct Fed {
     greatest: i64,
     first_tick: i64,
-    /// The newest tick that lanes were told of.
-    told: Option<i64>,
+    /// The greatest time from which on lanes must be told, because the watermark has reached a tick.
+    due: i64,
 }
 
 impl Watermarks {
@@ -78,25 +78,21 @@ impl Watermarks {
     pub fn observe(&mut self, city: &CityId, time: i64, tick_ms: i64, lateness_ms: i64) -> Option<CityClock> {
         let Some(fed) = self.cities.get_mut(city) else {
             let first_tick = tick_at_or_after(time, tick_ms);
-            self.cities.insert(city.clone(), Fed { greatest: time, first_tick, told: None });
-            return self.due(city, tick_ms, lateness_ms);
+            let mut fed = Fed { greatest: time, first_tick, due: first_tick + lateness_ms };
+            let told = fed.tell(tick_ms, lateness_ms);
+            self.cities.insert(city.clone(), fed);
+            return told;
         };
-        if time <= fed.greatest {
-            return None;
-        }
-        fed.greatest = time;
-        self.due(city, tick_ms, lateness_ms)
+        fed.greatest = fed.greatest.max(time);
+        fed.tell(tick_ms, lateness_ms)
     }
 
-    fn due(&mut self, city: &CityId, tick_ms: i64, lateness_ms: i64) -> Option<CityClock> {
-        let fed = self.cities.get_mut(city)?;
-        let watermark = fed.greatest - lateness_ms;
-        let reached = tick_at_or_before(watermark, tick_ms);
-        if reached < fed.first_tick || fed.told.is_some_and(|told| reached <= told) {
-            return None;
+    /// Has `city`'s clock told anew behind its next event, whatever its time: nobody can say whether every
+    /// lane heard it.
+    pub fn tell_again(&mut self, city: &CityId) {
+        if let Some(fed) = self.cities.get_mut(city) {
+            fed.due = i64::MIN;
         }
-        fed.told = Some(reached);
-        Some(CityClock { watermark, first_tick: fed.first_tick })
     }
 
     /// Every city's clock at the end of all events: its watermark is its greatest time.
@@ -104,6 +100,17 @@ impl Watermarks {
         self.cities
             .iter()
             .map(|(city, fed)| (city, CityClock { watermark: fed.greatest, first_tick: fed.first_tick }))
+    }
+}
+
+impl Fed {
+    fn tell(&mut self, tick_ms: i64, lateness_ms: i64) -> Option<CityClock> {
+        if self.greatest < self.due {
+            return None;
+        }
+        let watermark = self.greatest - lateness_ms;
+        self.due = tick_at_or_before(watermark, tick_ms) + tick_ms + lateness_ms;
+        Some(CityClock { watermark, first_tick: self.first_tick })
     }
 }
 
@@ -148,6 +155,18 @@ mod tests {
         let mut clocks = Watermarks::default();
         let clock = clocks.observe(&nyc(), 35_000, 5000, 0).unwrap();
         assert_eq!(clock, CityClock { watermark: 35_000, first_tick: 35_000 });
+    }
+
+    #[test]
+    fn a_clock_that_may_not_have_been_heard_is_told_behind_the_next_event() {
+        let mut clocks = Watermarks::default();
+        clocks.observe(&nyc(), 35_000, 5000, 5000);
+        let told = clocks.observe(&nyc(), 41_000, 5000, 5000);
+        assert_eq!(told, Some(CityClock { watermark: 36_000, first_tick: 35_000 }));
+        clocks.tell_again(&nyc());
+        assert_eq!(clocks.observe(&nyc(), 20_000, 5000, 5000), told);
+        assert_eq!(clocks.observe(&nyc(), 44_999, 5000, 5000), None);
+        assert!(clocks.observe(&nyc(), 45_000, 5000, 5000).is_some());
     }
 
     #[test]

@@ -266,6 +266,16 @@ impl<'a> Scan<'a> {
         }
     }
 
+    /// Passes any value, and gives it as it stands in the text.
+    ///
+    /// # Errors
+    /// [`Malformed`] if none stands here.
+    pub fn raw(&mut self) -> Result<&'a str, Malformed> {
+        let start = self.at;
+        self.value()?;
+        Ok(&self.text[start..self.at])
+    }
+
     fn word(&mut self, word: &[u8]) -> Result<(), Malformed> {
         if !self.bytes[self.at..].starts_with(word) {
             return self.fault();
@@ -526,6 +536,19 @@ mod tests {
         assert_eq!(seen[2], ("c".into(), format!("{:?}", Value::Object("{\"d\":\"}\"}"))));
         assert_eq!(seen[3], ("e".into(), format!("{:?}", Value::Number(b"-1.5e+3"))));
         assert_eq!(read("{}"), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_value_is_given_as_it_stands() {
+        let mut seen = Vec::new();
+        let mut scan = Scan::new(" [ null,\"a,\" , -1.5 ,{ \"x\" : [1] } ]");
+        scan.array(|scan| {
+            seen.push(scan.raw()?);
+            Ok::<(), Malformed>(())
+        })
+        .unwrap();
+        assert_eq!(seen, ["null", "\"a,\"", "-1.5", "{ \"x\" : [1] }"]);
+        assert_eq!(scan.end(), Ok(()));
     }
 
     #[test]

@@ -49,7 +49,11 @@ fn media_quality(accept: &str, offer: &str) -> u16 {
     for (range, quality) in elements(accept) {
         let specificity = match range.split_once('/') {
             Some(("*", "*")) => 1,
-            Some((kind, "*")) if offer.split_once('/').is_some_and(|(of, _)| of.eq_ignore_ascii_case(kind)) => 2,
+            Some((kind, "*"))
+                if offer.split_once('/').is_some_and(|(of, _)| of.eq_ignore_ascii_case(kind)) =>
+            {
+                2
+            }
             Some(_) if range.eq_ignore_ascii_case(offer) => 3,
             _ => continue,
         };

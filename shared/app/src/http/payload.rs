@@ -148,7 +148,7 @@ impl Response {
         let headers = HeaderMap(&self.headers);
         let answer = Answer { status_code: self.status, headers, body: &body, is_base64_encoded };
         let mut payload = Vec::with_capacity(body.len() + body.len() / 8 + 256);
-        serde_json::to_writer(&mut payload, &answer).expect("answers have string keys, and memory takes all");
+        answer.write(&mut payload);
         payload
     }
 }
@@ -160,6 +160,12 @@ struct Answer<'a> {
     headers: HeaderMap<'a>,
     body: &'a str,
     is_base64_encoded: bool,
+}
+
+impl Answer<'_> {
+    fn write(&self, payload: &mut Vec<u8>) {
+        serde_json::to_writer(payload, self).expect("keys are text, and memory takes all");
+    }
 }
 
 struct HeaderMap<'a>(&'a [(&'static str, Cow<'static, str>)]);

@@ -94,7 +94,9 @@ fn a_problem_tells_programs_and_people() {
 }
 
 fn payload(rest: &str) -> String {
-    format!(r#"{{"version":"2.0","rawPath":"/v1/events","requestContext":{{"http":{{"method":"POST"}}}}{rest}}}"#)
+    format!(
+        r#"{{"version":"2.0","rawPath":"/v1/events","requestContext":{{"http":{{"method":"POST"}}}}{rest}}}"#
+    )
 }
 
 #[test]

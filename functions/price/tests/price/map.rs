@@ -1,0 +1,195 @@
+//! A city's map, as JSON and as hexagons.
+
+use serde_json::{Value, json};
+
+use crate::world::*;
+
+const MAP: &str = "/v1/cities/nyc/surge";
+const STANDARD: &str = "/v1/cities/nyc/surge?product=standard";
+
+fn in_manhattan() -> String {
+    format!("{:x}", cell(MANHATTAN.0, MANHATTAN.1, 8).0)
+}
+
+fn in_the_bronx() -> String {
+    format!("{:x}", cell(40.9, -73.86, 8).0)
+}
+
+#[tokio::test]
+async fn a_products_map_lists_its_cells() {
+    let town = Town::priced().await;
+    let response = town.get(STANDARD, TICK + 2_000).await;
+    let mut map = priced(&response);
+    map["cells"].as_array_mut().unwrap().sort_by_key(|cell| cell["supply"].as_u64());
+    assert_eq!(
+        map,
+        json!({"city": "nyc", "product": "standard", "as_of": "2026-02-25T06:13:20.000Z", "version": 7,
+            "age_ms": 2000, "mode": "fresh", "completeness": 0.75,
+            "cells": [
+                {"cell": in_manhattan(), "multiplier": 1.37, "demand": 12, "supply": 3},
+                {"cell": in_the_bronx(), "multiplier": 1.2, "demand": 0, "supply": 5}]})
+    );
+    assert_eq!(response.header("content-type"), Some("application/json"));
+    assert_eq!(response.header("vary"), Some("accept, accept-encoding"));
+}
+
+#[tokio::test]
+async fn without_a_product_each_cell_names_its_own() {
+    let town = Town::priced().await;
+    let map = priced(&town.get(MAP, TICK).await);
+    assert_eq!(map.get("product"), None);
+    let cells = map["cells"].as_array().unwrap();
+    assert_eq!(cells.len(), 3);
+    assert_eq!(
+        cells[2],
+        json!({"cell": in_manhattan(), "product": "XL", "multiplier": 1.2, "demand": 2, "supply": 1})
+    );
+    assert!(cells[..2].iter().all(|cell| cell["product"] == "standard"));
+}
+
+#[tokio::test]
+async fn before_the_first_tick_the_map_is_empty() {
+    let town = Town::new();
+    assert_eq!(
+        priced(&town.get(MAP, TICK).await),
+        json!({"city": "nyc", "as_of": null, "version": 0, "age_ms": null, "mode": "degraded",
+            "completeness": 0.0, "cells": []})
+    );
+}
+
+#[tokio::test]
+async fn cells_of_an_outlived_map_have_the_ladders_multiplier() {
+    let town = Town::priced().await;
+    let map = priced(&town.get(STANDARD, TICK + 300_001).await);
+    assert_eq!((&map["mode"], &map["version"]), (&json!("degraded"), &json!(7)));
+    let cells = map["cells"].as_array().unwrap();
+    assert_eq!(cells.len(), 2);
+    assert!(cells.iter().all(|cell| cell["multiplier"] == 1.2));
+}
+
+async fn tag(town: &Town, url: &str, accept: &str, now: i64) -> String {
+    let response = town.ask("GET", url, &[("accept", accept)], now).await;
+    response.header("etag").unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_tag_covers_version_mode_product_and_media_type_but_not_the_age() {
+    let town = Town::priced().await;
+    let first = tag(&town, STANDARD, "*/*", TICK).await;
+    assert_eq!(first, r#"W/"7.fresh.standard.json""#);
+    assert_eq!(tag(&town, STANDARD, "*/*", TICK + 30_000).await, first);
+    assert_ne!(tag(&town, STANDARD, "*/*", TICK + 30_001).await, first);
+    assert_ne!(tag(&town, MAP, "*/*", TICK).await, first);
+    assert_ne!(tag(&town, STANDARD, "application/geo+json", TICK).await, first);
+    town.publish(&new_york(8, TICK + 5_000)).await;
+    assert_ne!(tag(&town, STANDARD, "*/*", TICK + 10_000).await, first);
+}
+
+#[tokio::test]
+async fn a_tag_of_the_static_table_covers_the_hour() {
+    let town = Town::new();
+    let auckland = "/v1/cities/auckland/surge";
+    let first = tag(&town, auckland, "*/*", TICK).await;
+    assert_eq!(tag(&town, auckland, "*/*", TICK + 60_000).await, first);
+    assert_ne!(tag(&town, auckland, "*/*", TICK + 3_600_000).await, first);
+}
+
+#[tokio::test]
+async fn who_has_the_map_is_not_sent_it_again() {
+    let town = Town::priced().await;
+    let tag = tag(&town, STANDARD, "*/*", TICK).await;
+    let strong = tag.trim_start_matches("W/");
+    for known in [tag.clone(), strong.to_owned(), format!("\"x\", {tag}"), "*".to_owned()] {
+        let response = town.ask("GET", STANDARD, &[("If-None-Match", &known)], TICK + 1).await;
+        assert_eq!((response.status, response.body.len()), (304, 0), "{known}");
+        assert_eq!(response.header("etag"), Some(tag.as_str()));
+        assert_eq!(response.header("vary"), Some("accept, accept-encoding"));
+        assert_eq!(response.header("content-type"), None);
+    }
+    let response = town.ask("GET", STANDARD, &[("if-none-match", "\"6.fresh.standard.json\"")], TICK).await;
+    assert_eq!(response.status, 200);
+    let response = town.ask("GET", MAP, &[("if-none-match", &tag)], TICK).await;
+    assert_eq!(response.status, 200, "a tag of another product");
+}
+
+#[tokio::test]
+async fn what_nobody_can_take_is_sent_as_json() {
+    let town = Town::priced().await;
+    for accept in ["text/html", "", "application/json", "application/geo+json;q=0.1, application/json"] {
+        let response = town.ask("GET", MAP, &[("accept", accept)], TICK).await;
+        assert_eq!(response.header("content-type"), Some("application/json"), "{accept}");
+    }
+}
+
+#[tokio::test]
+async fn a_long_map_is_compressed() {
+    let town = Town::new();
+    let rows: Vec<_> =
+        (0..40).map(|step| row(0, cell(40.5 + f64::from(step) / 100.0, -73.9, 8), 1, 1, 120)).collect();
+    town.publish(&Map::new("nyc", 1, TICK, 8, &rows)).await;
+    let plain = town.get(MAP, TICK).await;
+    let gzip = town.ask("GET", MAP, &[("accept-encoding", "br, gzip")], TICK).await;
+    assert_eq!(gzip.header("content-encoding"), Some("gzip"));
+    assert!(gzip.body.len() * 2 < plain.body.len());
+    assert_eq!(body(&gzip), body(&plain));
+    assert_eq!(gzip.header("etag"), plain.header("etag"));
+}
+
+async fn features(town: &Town, city: &str, now: i64) -> Value {
+    let url = format!("/v1/cities/{city}/surge");
+    let response = town.ask("GET", &url, &[("accept", "application/geo+json")], now).await;
+    assert_eq!(response.header("content-type"), Some("application/geo+json"));
+    priced(&response)
+}
+
+/// A ring of GeoJSON: closed and anticlockwise, on the globe, no edge around it.
+fn assert_ring(ring: &Value) {
+    let ring: Vec<[f64; 2]> = serde_json::from_value(ring.clone()).unwrap();
+    assert!(ring.len() >= 4);
+    assert_eq!(ring.first(), ring.last());
+    assert!(ring.iter().all(|[lng, lat]| lng.abs() <= 180.0 && lat.abs() <= 90.0));
+    let [x, y] = ring[0];
+    let turns = ring.windows(2).map(|edge| {
+        let [a, b] = [[edge[0][0] - x, edge[0][1] - y], [edge[1][0] - x, edge[1][1] - y]];
+        assert!((a[0] - b[0]).abs() < 180.0);
+        a[0] * b[1] - b[0] * a[1]
+    });
+    assert!(turns.sum::<f64>() > 0.0, "clockwise");
+}
+
+#[tokio::test]
+async fn hexagons_are_polygons_with_what_is_known_of_them() {
+    let town = Town::priced().await;
+    let map = features(&town, "nyc", TICK).await;
+    assert_eq!(
+        (&map["type"], &map["version"], &map["mode"]),
+        (&json!("FeatureCollection"), &json!(7), &json!("fresh"))
+    );
+    let features = map["features"].as_array().unwrap();
+    assert_eq!(features.len(), 3);
+    for feature in features {
+        assert_eq!((&feature["type"], &feature["geometry"]["type"]), (&json!("Feature"), &json!("Polygon")));
+        let rings = feature["geometry"]["coordinates"].as_array().unwrap();
+        assert_eq!((rings.len(), rings[0].as_array().unwrap().len()), (1, 7));
+        assert_ring(&rings[0]);
+    }
+    assert_eq!(
+        features[2]["properties"],
+        json!({"cell": in_manhattan(), "product": "XL", "multiplier": 1.2, "demand": 2, "supply": 1})
+    );
+}
+
+#[tokio::test]
+async fn a_hexagon_over_the_antimeridian_is_two_polygons() {
+    let town = Town::new();
+    let over = row(0, cell(-17.5, 179.9999, 5), 1, 0, 150);
+    town.publish(&Map::new("suva", 1, TICK, 5, &[over])).await;
+    let map = features(&town, "suva", TICK).await;
+    let geometry = &map["features"][0]["geometry"];
+    assert_eq!(geometry["type"], "MultiPolygon");
+    let polygons = geometry["coordinates"].as_array().unwrap();
+    assert_eq!(polygons.len(), 2);
+    for polygon in polygons {
+        assert_ring(&polygon[0]);
+    }
+}

@@ -1,0 +1,256 @@
+//! Feeds events to the log: checked, packed by lane, with the cities' clocks among them (HOUSE, "Clock
+//! records").
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use equilibrium_domain::clock::{self, CityClock, Watermarks};
+use equilibrium_domain::event::{self, Event, FUTURE_MS, Refusal};
+use equilibrium_domain::id::{CityId, Lane, LaneCount};
+use equilibrium_domain::rules::Rules;
+use equilibrium_domain::time::Timestamp;
+use futures_util::future::join_all;
+use hashbrown::HashMap;
+
+use crate::book::PolicyBook;
+use crate::ports::{EventLog, Unavailable};
+
+/// Most bytes of one record: Kinesis bills a put by payload units of 25 KB, so that a record this large
+/// wastes nothing, and a lane's share of a request is rarely larger.
+pub const RECORD_BYTES: usize = 25 * 1024;
+
+/// Where a feeder's records go; those of one lane in the order of the calls.
+pub trait Records {
+    /// Takes a record of `lane`, behind all others of it.
+    fn put(&mut self, lane: Lane, record: Vec<u8>);
+}
+
+/// The time at which an event counts (CONTRACT §1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeRule {
+    /// Its own.
+    Replay,
+    /// Its own or that of its arrival, whichever is earlier.
+    Live {
+        /// The receiver's clock, in milliseconds since the epoch.
+        now_ms: i64,
+    },
+}
+
+impl TimeRule {
+    fn counted_ms(self, time: Timestamp) -> Result<i64, Refusal> {
+        let Self::Live { now_ms } = self else { return Ok(time.ms()) };
+        let ahead_ms = time.ms() - now_ms;
+        if ahead_ms > FUTURE_MS {
+            return Err(Refusal::TooFarInFuture { ahead_ms });
+        }
+        Ok(time.ms().min(now_ms))
+    }
+}
+
+/// Packs events by lane, and the clock of a city into every lane right behind the event by which its
+/// watermark reaches a tick.
+#[derive(Debug)]
+pub struct Feeder<R> {
+    records: R,
+    lanes: LaneCount,
+    book: Arc<PolicyBook>,
+    clocks: Arc<Mutex<Watermarks>>,
+    rule: TimeRule,
+    packs: Vec<Vec<u8>>,
+    cities: Vec<FedCity>,
+    by_name: HashMap<CityId, usize>,
+    /// The city of the last event: the next is most likely of the same.
+    last: usize,
+}
+
+#[derive(Debug)]
+struct FedCity {
+    id: CityId,
+    rules: Arc<Rules>,
+    /// Whether this feeder has put its clock.
+    told: bool,
+}
+
+impl<R: Records> Feeder<R> {
+    /// A feeder that has fed nothing yet. Feeders of one log share their `clocks`, so that of two only one
+    /// tells of a tick.
+    #[must_use]
+    pub fn new(
+        records: R,
+        lanes: LaneCount,
+        book: Arc<PolicyBook>,
+        clocks: Arc<Mutex<Watermarks>>,
+        rule: TimeRule,
+    ) -> Self {
+        let packs = lanes.iter().map(|_| Vec::new()).collect();
+        let (cities, by_name) = (Vec::new(), HashMap::new());
+        Self { records, lanes, book, clocks, rule, packs, cities, by_name, last: 0 }
+    }
+
+    /// Feeds one line, which is not blank and holds no line feed. An event of an unknown type goes to the
+    /// lane of its line's hash.
+    ///
+    /// # Errors
+    /// The line's [`Refusal`]; nothing was fed then.
+    pub fn line(&mut self, line: &[u8]) -> Result<(), Refusal> {
+        let Event::Market(event) = event::read(line)? else {
+            self.pack(self.lanes.lane_of(line), line);
+            return Ok(());
+        };
+        let at = self.enter(&event.city)?;
+        let FedCity { id, rules, .. } = &self.cities[at];
+        rules.check(&event.what)?;
+        let time = self.rule.counted_ms(event.time)?;
+        let due = lock(&self.clocks).observe(id, time, rules.tick_ms, rules.lateness_ms);
+        self.pack(self.lanes.lane_of(event.what.entity()), line);
+        if let Some(clock) = due {
+            self.cities[at].told = true;
+            let city = self.cities[at].id.clone();
+            self.tell(&[(city, clock)]);
+        }
+        Ok(())
+    }
+
+    /// Ends a replay: every tick up to each city's greatest time is to close.
+    pub fn end(&mut self) {
+        let ends = lock(&self.clocks).at_end().map(|(city, clock)| (city.clone(), clock)).collect::<Vec<_>>();
+        self.tell(&ends);
+    }
+
+    /// The place of the city called `name` among those fed.
+    fn enter(&mut self, name: &[u8]) -> Result<usize, Refusal> {
+        if self.cities.get(self.last).is_some_and(|city| city.id.as_str().as_bytes() == name) {
+            return Ok(self.last);
+        }
+        let text = String::from_utf8_lossy(name);
+        if let Some(at) = self.by_name.get(&*text) {
+            self.last = *at;
+            return Ok(*at);
+        }
+        let known = CityId::new(&text).zip(self.book.city(&text));
+        let (id, book) = known.ok_or_else(|| Refusal::UnknownCity { city: text.into() })?;
+        self.last = self.cities.len();
+        self.by_name.insert(id.clone(), self.last);
+        self.cities.push(FedCity { id, rules: book.rules, told: false });
+        Ok(self.last)
+    }
+
+    fn pack(&mut self, lane: Lane, event: &[u8]) {
+        let pack = &mut self.packs[usize::from(lane.0)];
+        if !pack.is_empty() && pack.len() + event.len() >= RECORD_BYTES {
+            self.records.put(lane, std::mem::take(pack));
+        }
+        pack.extend_from_slice(event);
+        pack.push(b'\n');
+    }
+
+    /// Puts what is packed into every lane, and behind it the cities' clocks.
+    fn tell(&mut self, cities: &[(CityId, CityClock)]) {
+        self.flush();
+        for lane in self.lanes.iter() {
+            let cities = cities.iter().map(|(city, clock)| (city, *clock));
+            self.records.put(lane, clock::write(lane, self.lanes, cities));
+        }
+    }
+
+    fn flush(&mut self) {
+        for lane in self.lanes.iter() {
+            let pack = &mut self.packs[usize::from(lane.0)];
+            if !pack.is_empty() {
+                self.records.put(lane, std::mem::take(pack));
+            }
+        }
+    }
+}
+
+/// The live feeder: what it is handed is in the log once [`Self::put`] says so.
+///
+/// Who is told [`Unavailable`] sends the same again. What was in the log already is then there twice, and
+/// counts once: a second sighting of the same entity at the same time and place changes nothing (CONTRACT
+/// §3).
+#[derive(Debug)]
+pub struct Ingester<L> {
+    log: L,
+    lanes: LaneCount,
+    clocks: Arc<Mutex<Watermarks>>,
+}
+
+impl<L: EventLog> Ingester<L> {
+    /// A feeder of `log` that has heard of no city yet.
+    pub fn new(log: L, lanes: LaneCount) -> Self {
+        Self { log, lanes, clocks: Arc::default() }
+    }
+
+    /// Where one request's events are taken in.
+    #[must_use]
+    pub fn intake(&self, book: &Arc<PolicyBook>, now_ms: i64) -> Intake {
+        let queues = Queues(self.lanes.iter().map(|_| Vec::new()).collect());
+        let (book, clocks) = (Arc::clone(book), Arc::clone(&self.clocks));
+        Intake(Feeder::new(queues, self.lanes, book, clocks, TimeRule::Live { now_ms }))
+    }
+
+    /// Puts what was taken in into the log, all lanes at once, the records of a lane one after the other.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if a lane failed: of that lane nothing behind the failure was put, of the others
+    /// everything that could be.
+    pub async fn put(&self, mut intake: Intake) -> Result<(), Unavailable> {
+        intake.0.flush();
+        let queues = std::mem::take(&mut intake.0.records.0);
+        let puts = self.lanes.iter().zip(queues).map(|(lane, records)| self.put_lane(lane, records));
+        for put in join_all(puts).await {
+            put?;
+        }
+        for city in &mut intake.0.cities {
+            city.told = false;
+        }
+        Ok(())
+    }
+
+    async fn put_lane(&self, lane: Lane, records: Vec<Vec<u8>>) -> Result<(), Unavailable> {
+        for record in records {
+            self.log.put(lane, record).await?;
+        }
+        Ok(())
+    }
+}
+
+/// One request's events, checked and packed, not yet in the log.
+///
+/// Dropped before all of it was put, as when the log fails or the client hangs up, it has the clocks that
+/// it held told again behind the next event.
+#[derive(Debug)]
+pub struct Intake(Feeder<Queues>);
+
+impl Intake {
+    /// Takes in one line, as [`Feeder::line`] does.
+    ///
+    /// # Errors
+    /// The line's [`Refusal`]; nothing was taken in then.
+    pub fn line(&mut self, line: &[u8]) -> Result<(), Refusal> {
+        self.0.line(line)
+    }
+}
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        for city in self.0.cities.iter().filter(|city| city.told) {
+            lock(&self.0.clocks).tell_again(&city.id);
+        }
+    }
+}
+
+/// Each lane's records, in order.
+#[derive(Debug)]
+struct Queues(Vec<Vec<Vec<u8>>>);
+
+impl Records for Queues {
+    fn put(&mut self, lane: Lane, record: Vec<u8>) {
+        self.0[usize::from(lane.0)].push(record);
+    }
+}
+
+/// No event leaves the watermarks half changed, so that a panic elsewhere does not spoil them.
+fn lock(clocks: &Mutex<Watermarks>) -> MutexGuard<'_, Watermarks> {
+    clocks.lock().unwrap_or_else(PoisonError::into_inner)
+}

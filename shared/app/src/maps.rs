@@ -1,0 +1,338 @@
+//! The cities' maps in memory, as those who answer riders read them (HOUSE, "Why it is fast and cheap").
+//!
+//! Nothing runs between requests: a look at the head is a future that whoever needs it drives on, so that
+//! one look serves all who wait, and one that outlasts their patience is finished by those who come next.
+
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use equilibrium_domain::id::CityId;
+use equilibrium_domain::locate::Cell;
+use equilibrium_domain::map::{MapHead, Row, decode_chunk};
+use equilibrium_domain::policy::Clock;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Either, Shared, join_all, select};
+use hashbrown::HashMap;
+
+use crate::ports::{MapStore, Unavailable};
+
+/// A look at the head begins at most this often, in milliseconds (HOUSE).
+pub const LOOK_EVERY_MS: i64 = 20;
+
+/// How long a request waits for a look: a tenth of what a person notices.
+pub const PATIENCE: Duration = Duration::from_millis(20);
+
+/// How long the cache may take before the store is asked: half of a request's patience.
+pub const CACHE_PATIENCE: Duration = Duration::from_millis(10);
+
+/// A look that takes longer is given up, in milliseconds: its connection is likely dead.
+pub const GIVEN_UP_MS: i64 = 1_000;
+
+/// How time is waited for.
+pub trait Timer: Send + Sync {
+    /// Ends after `time`.
+    fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send;
+}
+
+/// A city's map at one version, complete.
+#[derive(Debug)]
+pub struct CityMap {
+    head: MapHead,
+    /// By parent.
+    chunks: Vec<Chunk>,
+}
+
+#[derive(Clone, Debug)]
+struct Chunk {
+    parent: Cell,
+    version: u64,
+    /// By product and cell.
+    rows: Arc<[Row]>,
+}
+
+impl CityMap {
+    /// What it is a map of.
+    #[must_use]
+    pub fn head(&self) -> &MapHead {
+        &self.head
+    }
+
+    /// The share of lanes that had reported when its tick closed.
+    #[must_use]
+    pub fn completeness(&self) -> f64 {
+        f64::from(self.head.heard) / f64::from(self.head.lanes.max(1))
+    }
+
+    /// What a row's `product` is for the product of this id.
+    #[must_use]
+    pub fn product(&self, id: &str) -> Option<u8> {
+        u8::try_from(self.head.products.iter().position(|product| product.as_str() == id)?).ok()
+    }
+
+    /// The row of a product and cell, if it is reported.
+    #[must_use]
+    pub fn row(&self, product: u8, cell: Cell) -> Option<&Row> {
+        let level = self.chunks.first()?.parent.h3()?.resolution();
+        let parent = Cell(cell.h3()?.parent(level)?.into());
+        let chunk = self.chunks.binary_search_by_key(&parent, |chunk| chunk.parent).ok()?;
+        let rows = &self.chunks[chunk].rows;
+        let at = rows.binary_search_by_key(&(product, cell), |row| (row.product, row.cell)).ok()?;
+        Some(&rows[at])
+    }
+
+    /// The rows of a product, by cell.
+    pub fn rows(&self, product: u8) -> impl Iterator<Item = &Row> {
+        self.chunks.iter().flat_map(move |chunk| {
+            let first = chunk.rows.partition_point(|row| row.product < product);
+            let end = chunk.rows.partition_point(|row| row.product <= product);
+            &chunk.rows[first..end]
+        })
+    }
+
+    fn chunk(&self, parent: Cell, version: u64) -> Option<&Chunk> {
+        let at = self.chunks.binary_search_by_key(&parent, |chunk| chunk.parent).ok()?;
+        Some(&self.chunks[at]).filter(|chunk| chunk.version == version)
+    }
+}
+
+/// What looking came to, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Looks begun.
+    pub looks: u64,
+    /// Requests that were answered before their look was done.
+    pub impatient: u64,
+    /// Reads of the cache that failed or took too long.
+    pub cache_faults: u64,
+    /// Reads of the store that failed.
+    pub store_faults: u64,
+    /// Chunks that nobody can read.
+    pub corrupt: u64,
+}
+
+/// The maps of all cities, each at its newest version that this instance has seen.
+#[derive(Debug)]
+pub struct MapReader<M, K, T> {
+    sources: Arc<Sources<M, K, T>>,
+    watches: RwLock<HashMap<CityId, Arc<Mutex<Watch>>>>,
+}
+
+#[derive(Debug)]
+struct Sources<M, K, T> {
+    store: M,
+    cache: K,
+    timer: T,
+    tally: Mutex<Tally>,
+}
+
+/// One city, as this instance knows it.
+#[derive(Debug, Default)]
+struct Watch {
+    map: Option<Arc<CityMap>>,
+    look: Option<Look>,
+    looked_at: Option<i64>,
+    /// When a cache that had nothing new was last doubted.
+    doubted_at: Option<i64>,
+}
+
+type Found = Option<Arc<CityMap>>;
+
+#[derive(Clone, Debug)]
+struct Look {
+    began: i64,
+    found: Shared<BoxFuture<'static, Found>>,
+}
+
+impl<M, K, T> MapReader<M, K, T>
+where
+    M: MapStore + 'static,
+    K: MapStore + 'static,
+    T: Timer + 'static,
+{
+    /// A reader that has seen nothing yet.
+    pub fn new(store: M, cache: K, timer: T) -> Self {
+        let sources = Sources { store, cache, timer, tally: Mutex::default() };
+        Self { sources: Arc::new(sources), watches: RwLock::default() }
+    }
+
+    /// The city's map at `now`, in milliseconds since the epoch: from memory until its next tick is due,
+    /// and the newest that can be had within [`PATIENCE`] from then on. `None` before the first.
+    pub async fn map(&self, city: &CityId, clock: Clock, now: i64) -> Option<Arc<CityMap>> {
+        let watch = self.watch(city);
+        let look = {
+            let mut watch = lock(&watch);
+            match self.look_due(&mut watch, city, clock, now) {
+                Some(look) => look,
+                None => return watch.map.clone(),
+            }
+        };
+        let found = self.wait_for(&look, now).await;
+        let mut watch = lock(&watch);
+        if let Some(found) = found {
+            watch.settle(&look, found);
+        }
+        watch.map.clone()
+    }
+
+    /// What looking came to since the last call.
+    pub fn take_tally(&self) -> Tally {
+        std::mem::take(&mut *lock(&self.sources.tally))
+    }
+
+    fn watch(&self, city: &CityId) -> Arc<Mutex<Watch>> {
+        if let Some(watch) = self.watches.read().unwrap_or_else(PoisonError::into_inner).get(city) {
+            return Arc::clone(watch);
+        }
+        let mut watches = self.watches.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(watches.entry(city.clone()).or_default())
+    }
+
+    /// The look to wait for, if there is one: what has begun, or a new one where it is due.
+    fn look_due(&self, watch: &mut Watch, city: &CityId, clock: Clock, now: i64) -> Option<Look> {
+        watch.look.take_if(|look| !(0..=GIVEN_UP_MS).contains(&(now - look.began)));
+        if watch.look.is_some() {
+            return watch.look.clone();
+        }
+        let next_tick = |map: &Arc<CityMap>| map.head.as_of + clock.tick_ms + clock.lateness_ms;
+        let due = watch.map.as_ref().map(next_tick);
+        let rests = is_within(watch.looked_at, LOOK_EVERY_MS, now);
+        if rests || due.is_some_and(|due| now < due) {
+            return None;
+        }
+        // Nothing new for a whole tick more: the copy, rather than the market, may stand still.
+        let overdue = due.is_some_and(|due| now >= due + clock.tick_ms);
+        let doubts = overdue && !is_within(watch.doubted_at, clock.tick_ms, now);
+        if doubts {
+            watch.doubted_at = Some(now);
+        }
+        watch.looked_at = Some(now);
+        self.sources.count(|tally| tally.looks += 1);
+        let found = look(Arc::clone(&self.sources), city.clone(), watch.map.clone(), doubts);
+        watch.look = Some(Look { began: now, found: found.boxed().shared() });
+        watch.look.clone()
+    }
+
+    /// What the look finds; `None` where that takes longer than a request waits.
+    async fn wait_for(&self, look: &Look, now: i64) -> Option<Found> {
+        let waited = Duration::from_millis((now - look.began).unsigned_abs());
+        let found = match PATIENCE.saturating_sub(waited) {
+            Duration::ZERO => look.found.clone().now_or_never(),
+            patience => within(&self.sources.timer, patience, look.found.clone()).await,
+        };
+        if found.is_none() {
+            self.sources.count(|tally| tally.impatient += 1);
+        }
+        found
+    }
+}
+
+impl Watch {
+    /// Takes what a look found; one that another has settled or given up brings a map all the same.
+    fn settle(&mut self, look: &Look, found: Found) {
+        self.look.take_if(|current| current.found.ptr_eq(&look.found));
+        if let Some(found) = found
+            && self.map.as_ref().is_none_or(|map| map.head.version < found.head.version)
+        {
+            self.map = Some(found);
+        }
+    }
+}
+
+/// Looks for a map newer than `known`: the head in the cache, then in the store, then its chunks.
+async fn look<M: MapStore, K: MapStore, T: Timer>(
+    sources: Arc<Sources<M, K, T>>,
+    city: CityId,
+    known: Option<Arc<CityMap>>,
+    doubts: bool,
+) -> Found {
+    let version = known.as_ref().map(|map| map.head.version);
+    let is_new = |head: &MapHead| version.is_none_or(|version| head.version > version);
+    let cached = sources.cached(sources.cache.head(&city)).await;
+    let answers = cached.is_ok();
+    let mut head = cached.ok().flatten();
+    if head.is_none() || doubts && !head.as_ref().is_some_and(is_new) {
+        let stored = sources.stored(sources.store.head(&city)).await.ok().flatten();
+        head =
+            stored.filter(|stored| head.as_ref().is_none_or(|head| stored.version > head.version)).or(head);
+    }
+    let head = head.filter(is_new)?;
+    let chunks = head.chunks.iter().map(|(parent, version)| {
+        let kept = known.as_ref().and_then(|known| known.chunk(*parent, *version)).cloned();
+        sources.chunk(&head, *parent, *version, kept, answers)
+    });
+    let chunks: Option<Vec<Chunk>> = join_all(chunks).await.into_iter().collect();
+    let mut chunks = chunks?;
+    chunks.sort_unstable_by_key(|chunk| chunk.parent);
+    Some(Arc::new(CityMap { head, chunks }))
+}
+
+impl<M: MapStore, K: MapStore, T: Timer> Sources<M, K, T> {
+    /// A chunk that the head names: kept from the map before, or from the cache if it answers, or from the
+    /// store.
+    async fn chunk(
+        &self,
+        head: &MapHead,
+        parent: Cell,
+        version: u64,
+        kept: Option<Chunk>,
+        cache_answers: bool,
+    ) -> Option<Chunk> {
+        if kept.is_some() {
+            return kept;
+        }
+        if cache_answers {
+            let copy = self.cached(self.cache.chunk(&head.city, parent.0, version)).await;
+            if let Some(rows) = copy.ok().flatten().and_then(|bytes| self.read(head, &bytes)) {
+                return Some(Chunk { parent, version, rows });
+            }
+        }
+        let truth = self.stored(self.store.chunk(&head.city, parent.0, version)).await;
+        let rows = self.read(head, &truth.ok().flatten()?)?;
+        Some(Chunk { parent, version, rows })
+    }
+
+    fn read(&self, head: &MapHead, bytes: &[u8]) -> Option<Arc<[Row]>> {
+        let rows = decode_chunk(bytes).ok();
+        let rows = rows.filter(|rows| rows.iter().all(|row| usize::from(row.product) < head.products.len()));
+        let Some(mut rows) = rows else {
+            self.count(|tally| tally.corrupt += 1);
+            return None;
+        };
+        rows.sort_unstable_by_key(|row| (row.product, row.cell));
+        Some(rows.into())
+    }
+
+    async fn cached<R>(&self, read: impl Future<Output = Result<R, Unavailable>>) -> Result<R, Unavailable> {
+        let read = within(&self.timer, CACHE_PATIENCE, read).await.unwrap_or(Err(Unavailable));
+        read.inspect_err(|Unavailable| self.count(|tally| tally.cache_faults += 1))
+    }
+
+    async fn stored<R>(&self, read: impl Future<Output = Result<R, Unavailable>>) -> Result<R, Unavailable> {
+        read.await.inspect_err(|Unavailable| self.count(|tally| tally.store_faults += 1))
+    }
+}
+
+impl<M, K, T> Sources<M, K, T> {
+    fn count(&self, what: impl FnOnce(&mut Tally)) {
+        what(&mut lock(&self.tally));
+    }
+}
+
+/// What the future gives, if it does within `time`.
+async fn within<F: Future>(timer: &impl Timer, time: Duration, future: F) -> Option<F::Output> {
+    match select(pin!(future), pin!(timer.sleep(time))).await {
+        Either::Left((output, _)) => Some(output),
+        Either::Right(_) => None,
+    }
+}
+
+/// Whether `now` is within `span_ms` of a moment; of one still to come it is not, for a clock was set back.
+fn is_within(since: Option<i64>, span_ms: i64, now: i64) -> bool {
+    since.is_some_and(|since| (0..span_ms).contains(&(now - since)))
+}
+
+/// A panic of another does not spoil it, for nothing is left half done under the lock.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
