@@ -1,0 +1,194 @@
+//! `count` and `surge` as Lambda calls them: a payload in, an answer out, and what they leave behind.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::sync::Arc;
+
+use equilibrium_app::book::{Bounds, PolicyBook};
+use equilibrium_app::counting::{self, CountSettings, Counter};
+use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, Nowhere, Outbox};
+use equilibrium_app::ports::{CheckpointLog, LogName, MapStore};
+use equilibrium_app::pricing::{self, Outlets, Pricer};
+use equilibrium_domain::clock::{self, CityClock};
+use equilibrium_domain::event::Refusal;
+use equilibrium_domain::id::{CityId, Lane, LaneCount};
+use equilibrium_runner::payload::{Envelope, Stream};
+use equilibrium_runner::record::{Record, ShardId};
+
+type Sent = Outbox<(u32, Vec<u8>)>;
+
+/// The two functions over one lane, and what stands behind them.
+struct Functions {
+    book: Arc<PolicyBook>,
+    checkpoints: MemoryCheckpoints,
+    counts: Sent,
+    maps: MemoryMaps,
+    counter: Counter<MemoryCheckpoints, Sent>,
+    pricer: Pricer<MemoryCheckpoints, MemoryMaps, MemoryMaps, Nowhere, Nowhere>,
+    sequence: u64,
+}
+
+const NONE_FAILED: &str = r#"{"batchItemFailures":[]}"#;
+
+impl Functions {
+    fn new(bounds: Bounds) -> Self {
+        let (checkpoints, counts, maps) =
+            (MemoryCheckpoints::default(), Sent::default(), MemoryMaps::default());
+        let settings = CountSettings { lanes: LaneCount::ONE, groups: 1 };
+        let outlets = Outlets {
+            checkpoints: checkpoints.clone(),
+            maps: maps.clone(),
+            cache: MemoryMaps::default(),
+            changes: Nowhere,
+            ticks: Nowhere,
+        };
+        Self {
+            book: Arc::new(PolicyBook::open(bounds)),
+            counter: Counter::new(settings, checkpoints.clone(), counts.clone()),
+            pricer: Pricer::new(LaneCount::ONE, outlets),
+            checkpoints,
+            counts,
+            maps,
+            sequence: 0,
+        }
+    }
+
+    /// The next records of a shard, as Lambda delivers them.
+    fn payload(&mut self, records: &[&[u8]]) -> Vec<u8> {
+        let records: Vec<Record> = records
+            .iter()
+            .map(|data| {
+                self.sequence += 1;
+                let sequence = self.sequence.into();
+                Record {
+                    sequence,
+                    partition_key: "0".into(),
+                    data: data.to_vec(),
+                    arrival_ms: 1_800_000_000_000,
+                }
+            })
+            .collect();
+        let stream = Stream { arn: "a".into(), region: "r".into(), role_arn: "i".into() };
+        let mut payload = Vec::new();
+        Envelope::new(&stream, ShardId::numbered(0)).write(&records, &mut payload);
+        payload
+    }
+
+    async fn count(&self, payload: &[u8]) -> (String, counting::Tally) {
+        let (answer, tally) = equilibrium_count::handle(&self.counter, payload, &self.book, 0).await.unwrap();
+        (String::from_utf8(answer).unwrap(), tally)
+    }
+
+    async fn surge(&self, payload: &[u8]) -> (String, pricing::Tally) {
+        let (answer, tally) = equilibrium_surge::handle(&self.pricer, payload, &self.book, 0).await.unwrap();
+        (String::from_utf8(answer).unwrap(), tally)
+    }
+}
+
+fn ping(driver: u32, second: u32) -> Vec<u8> {
+    let (minute, second) = (second / 60, second % 60);
+    format!(
+        r#"{{"type":"driver_location","id":"e","time":"2026-03-06T17:{minute:02}:{second:02}Z","city":"nyc","driver_id":"d{driver}","lat":40.75,"lng":-73.98,"status":"available"}}"#
+    )
+    .into_bytes()
+}
+
+/// The clock of `nyc` at a second after 17:00, whose first tick is at 17:00:05.
+fn clock_at(second: i64) -> Vec<u8> {
+    let start = 1_772_816_400_000;
+    let clock = CityClock { watermark: start + second * 1000, first_tick: start + 5000 };
+    clock::write(Lane(0), LaneCount::ONE, [(&CityId::new("nyc").unwrap(), clock)])
+}
+
+#[tokio::test]
+async fn what_is_wrong_in_a_batch_costs_no_neighbour_and_is_counted_by_code() {
+    let mut functions = Functions::new(Bounds::default());
+    let packed =
+        [&ping(1, 1)[..], b"\n{half a line", b"\n\r\n", &ping(2, 2), b"\n{\"type\":\"weather\"}\n"].concat();
+    let huge = [&b"{\"a\":\""[..], &vec![b'x'; 10 << 20], b"\"}"].concat();
+    let mut clock = clock_at(5);
+    let payload = functions.payload(&[b"\xff\xfe", b"", &huge, &packed, b"{}", &clock]);
+    let (answer, tally) = functions.count(&payload).await;
+    assert_eq!(answer, NONE_FAILED);
+    assert_eq!((tally.absorbed, tally.unknown, tally.without_lane), (2, 1, 4));
+    let code = |code| tally.refused[Refusal::CODES.iter().position(|known| *known == code).unwrap()];
+    assert_eq!((code("malformed_json"), code("too_large"), code("missing_field")), (2, 1, 1));
+    assert_eq!(functions.counts.take().len(), 1, "the tick was counted");
+    clock[8] ^= 1;
+    let payload = functions.payload(&[&clock]);
+    let (answer, tally) = functions.count(&payload).await;
+    assert_eq!((answer.as_str(), tally.refused[1]), (NONE_FAILED, 1), "a clock that cannot be read");
+}
+
+#[tokio::test]
+async fn a_batch_that_comes_again_leaves_nothing_behind() {
+    let mut functions = Functions::new(Bounds::default());
+    let payload = functions.payload(&[&ping(1, 1), &clock_at(5)]);
+    functions.count(&payload).await;
+    let counted = functions.counts.take();
+    let counts = functions.payload(&counted.iter().map(|(_, record)| &record[..]).collect::<Vec<_>>());
+    let (_, tally) = functions.surge(&counts).await;
+    assert_eq!(tally.ticks, 1);
+    let bytes = functions.checkpoints.bytes();
+
+    let (answer, tally) = functions.count(&payload).await;
+    assert_eq!((answer.as_str(), tally.skipped, tally.absorbed), (NONE_FAILED, 2, 0));
+    let (answer, tally) = functions.surge(&counts).await;
+    assert_eq!((answer.as_str(), tally.skipped, tally.ticks), (NONE_FAILED, 1, 0));
+    assert!(functions.counts.take().is_empty());
+    assert_eq!(functions.checkpoints.bytes(), bytes, "entries were written for nothing");
+}
+
+#[tokio::test]
+async fn a_corrupt_entry_is_named_and_the_batch_comes_again() {
+    let mut functions = Functions::new(Bounds::default());
+    let payload = functions.payload(&[&ping(1, 1)]);
+    functions.count(&payload).await;
+    functions.checkpoints.corrupt(&LogName::Lane(Lane(0)), |entry| entry[20] ^= 1);
+    let settings = CountSettings { lanes: LaneCount::ONE, groups: 1 };
+    let fresh = Counter::new(settings, functions.checkpoints.clone(), Sent::default());
+    let payload = functions.payload(&[&ping(1, 2), &ping(2, 3)]);
+    let (answer, tally) = equilibrium_count::handle(&fresh, &payload, &functions.book, 0).await.unwrap();
+    assert_eq!(String::from_utf8(answer).unwrap(), r#"{"batchItemFailures":[{"itemIdentifier":"2"}]}"#);
+    let (lane, corrupt) = &tally.corrupt[0];
+    assert_eq!((lane.0, corrupt.to_string().as_str()), (0, "a LaneEntry frame with a wrong checksum"));
+}
+
+#[tokio::test]
+async fn a_spike_of_strangers_is_bounded_and_counted() {
+    let mut functions = Functions::new(Bounds { most_entities: 100, ..Bounds::default() });
+    let crowd: Vec<u8> = (0..1000).flat_map(|driver| [ping(driver, 1), b"\n".to_vec()].concat()).collect();
+    let payload = functions.payload(&[&crowd, &clock_at(5)]);
+    let (answer, tally) = functions.count(&payload).await;
+    assert_eq!((answer.as_str(), tally.absorbed), (NONE_FAILED, 1000));
+    assert!(functions.counter.entities() <= 100, "{}", functions.counter.entities());
+    assert_eq!(tally.evicted as usize + functions.counter.entities(), 1000);
+}
+
+#[tokio::test]
+async fn an_event_of_another_lane_is_counted_as_a_stray_and_not_twice() {
+    let lanes = LaneCount::new(2).unwrap();
+    let counter =
+        Counter::new(CountSettings { lanes, groups: 1 }, MemoryCheckpoints::default(), Sent::default());
+    let mut functions = Functions::new(Bounds::default());
+    let one = (0..).find(|driver| lanes.lane_of(format!("d{driver}").as_bytes()) == Lane(0)).unwrap();
+    let other = (0..).find(|driver| lanes.lane_of(format!("d{driver}").as_bytes()) == Lane(1)).unwrap();
+    let payload = functions.payload(&[&[&ping(one, 1)[..], b"\n", &ping(other, 1)].concat()]);
+    let (_, tally) = equilibrium_count::handle(&counter, &payload, &functions.book, 0).await.unwrap();
+    assert_eq!((tally.absorbed, tally.stray), (1, 1));
+}
+
+#[tokio::test]
+async fn the_map_says_what_was_priced() {
+    let mut functions = Functions::new(Bounds::default());
+    let payload = functions.payload(&[&ping(1, 1), &ping(2, 2), &clock_at(10)]);
+    functions.count(&payload).await;
+    let records = functions.counts.take();
+    let counts = functions.payload(&records.iter().map(|(_, record)| &record[..]).collect::<Vec<_>>());
+    functions.surge(&counts).await;
+    let city = CityId::new("nyc").unwrap();
+    let head = functions.maps.head(&city).await.unwrap().unwrap();
+    assert_eq!((head.version, head.heard, head.lanes), (2, 1, 1));
+    let entries = functions.checkpoints.load(&LogName::City(city)).await.unwrap();
+    assert_eq!(entries.len(), 1);
+}
