@@ -181,7 +181,8 @@ impl Sightings {
 
     /// Moves what happened since the last call to `out`, for [`Self::repeat`].
     pub fn take_log(&mut self, out: &mut Vec<u8>) {
-        out.append(&mut self.log);
+        // Its room goes, too: at rest nobody needs it.
+        out.append(&mut std::mem::take(&mut self.log));
         self.logged_time = 0;
         self.logged_cell = 0;
     }

@@ -270,8 +270,7 @@ impl City {
         }
         put_bytes(entry, self.name.as_str().as_bytes());
         put_number(entry, self.late - self.logged_late);
-        put_bytes(entry, &self.log);
-        self.log.clear();
+        put_bytes(entry, &std::mem::take(&mut self.log));
         self.logged_late = self.late;
     }
 
