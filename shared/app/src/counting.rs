@@ -9,13 +9,12 @@ use equilibrium_domain::id::{CityId, Lane as LaneNumber, LaneCount};
 use equilibrium_domain::lane::{CityIndex, Lane};
 use equilibrium_domain::locate::Locators;
 use equilibrium_domain::report;
-use equilibrium_domain::sequence::Sequence;
 use equilibrium_domain::wire;
 use futures_util::future::join_all;
 
 use crate::batch::{Batch, Record};
 use crate::book::PolicyBook;
-use crate::delivery::{Held, Memory, group_of};
+use crate::delivery::{Held, Memory, Outcome, group_of};
 use crate::ports::{AppendError, CheckpointLog, CountsStream, LogName, Unavailable};
 
 /// What counting needs to know of its stream.
@@ -63,15 +62,6 @@ pub struct Tally {
     pub corrupt: Vec<(LaneNumber, wire::Corrupt)>,
 }
 
-/// What a batch came to.
-#[derive(Clone, Debug, Default)]
-pub struct Outcome {
-    /// The first record of each lane that failed: from there on the batch must come again.
-    pub failed: Vec<Sequence>,
-    /// What was counted.
-    pub tally: Tally,
-}
-
 /// A record, read as far as its lane shows.
 struct Part<'a> {
     record: Record<'a>,
@@ -95,7 +85,7 @@ impl<C: CheckpointLog, S: CountsStream> Counter<C, S> {
     }
 
     /// Takes in a batch of one shard. Lanes fail alone: what others counted is kept.
-    pub async fn count(&self, batch: &Batch<'_>, book: &PolicyBook, now: i64) -> Outcome {
+    pub async fn count(&self, batch: &Batch<'_>, book: &PolicyBook, now: i64) -> Outcome<Tally> {
         let mut tally = Tally::default();
         let lanes = self.sort_by_lane(batch, &mut tally);
         let runs = lanes.into_iter().map(|(lane, parts)| async move {

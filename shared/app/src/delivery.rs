@@ -4,6 +4,7 @@ use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 
 use equilibrium_domain::id::CityId;
+use equilibrium_domain::sequence::Sequence;
 use hashbrown::HashMap;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -74,6 +75,15 @@ impl<K: Eq + Hash, T> Memory<K, T> {
     pub fn sum(&self, of: impl Fn(&T) -> usize) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).values().map(|held| of(&held.state)).sum()
     }
+}
+
+/// What a batch came to.
+#[derive(Clone, Debug)]
+pub struct Outcome<T> {
+    /// The first record of each lane or city that failed: from there on the batch must come again.
+    pub failed: Vec<Sequence>,
+    /// What was done, for metrics.
+    pub tally: T,
 }
 
 /// The group of cities whose counts travel together.

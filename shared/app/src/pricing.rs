@@ -6,13 +6,12 @@ use equilibrium_domain::id::{CityId, Lane, LaneCount};
 use equilibrium_domain::map::{ClosedTick, MapHead, TickChanges};
 use equilibrium_domain::market::{Market, Output};
 use equilibrium_domain::report::{self, CitySection};
-use equilibrium_domain::sequence::Sequence;
 use equilibrium_domain::wire::Corrupt;
 use futures_util::future::join_all;
 
 use crate::batch::{Batch, Record};
 use crate::book::PolicyBook;
-use crate::delivery::{Held, Memory};
+use crate::delivery::{Held, Memory, Outcome};
 use crate::ports::{AppendError, ChangeStream, CheckpointLog, LogName, MapStore, TickLog, Unavailable};
 
 /// Where a pricer keeps and sends what it makes.
@@ -61,15 +60,6 @@ pub struct Tally {
     pub corrupt: Vec<(CityId, Corrupt)>,
 }
 
-/// What a batch came to.
-#[derive(Clone, Debug, Default)]
-pub struct Outcome {
-    /// The first record of each city that failed: from there on the batch must come again.
-    pub failed: Vec<Sequence>,
-    /// What was done.
-    pub tally: Tally,
-}
-
 /// One city's part of a record.
 struct Part<'a> {
     record: Record<'a>,
@@ -96,7 +86,7 @@ where
     }
 
     /// Takes in a batch of one shard. Cities fail alone: what others were priced at is kept.
-    pub async fn price(&self, batch: &Batch<'_>, book: &PolicyBook, now: i64) -> Outcome {
+    pub async fn price(&self, batch: &Batch<'_>, book: &PolicyBook, now: i64) -> Outcome<Tally> {
         let mut tally = Tally::default();
         let mut cities: BTreeMap<CityId, Vec<Part<'_>>> = BTreeMap::new();
         for record in batch.iter() {
