@@ -275,3 +275,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_snapshot_makes_no_chunk_new() {
+    let mut town = Town::new(1, terms(json!({})));
+    for tick in [5_000, 10_000] {
+        town.tell(0, 1, tick, &[], &[(HERE, 1)]);
+        town.end();
+    }
+    town.market.ask_for_snapshot();
+    let snapshot = town.market.begin();
+    assert!(snapshot.is_some());
+    town.tell(0, 1, 15_000, &[], &[(HERE, 1)]);
+    let _ = town.market.entry(snapshot.as_deref(), Sequence::from(3).borrowed());
+    let output = town.market.take_output().unwrap();
+    assert_eq!(output.ticks[0].rows.len(), 19);
+    assert!(output.chunks.is_empty(), "nothing has changed since the last tick");
+}

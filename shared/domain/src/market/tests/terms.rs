@@ -127,3 +127,28 @@ fn another_hold_is_waited_from_then_on() {
     town.tell(0, 1, 10_000, &[(HERE, 1)], &[]);
     assert_eq!(town.closed(), [(5_000, 1, 1)]);
 }
+
+#[test]
+fn terms_that_price_alike_change_no_price_of_any_cell_and_product() {
+    let two = json!([{"id": "standard"}, {"id": "xl"}]);
+    let before = terms(json!({"products": two}));
+    let after = terms(json!({"products": two, "quote": {"ttl_ms": 60_000}}));
+    let rows = |adopts: bool| {
+        let mut town = Town::new(1, Arc::clone(&before));
+        let mut seen = Vec::new();
+        for tick in 1..=12 {
+            if adopts && tick == 7 {
+                town.market.adopt(&after);
+            }
+            let mut reports = Reports::default();
+            let demand = [count(HERE, 1, 2), count(THERE, 2, 9)];
+            reports.add_tick(tick * 5_000, 5_000, [count(HERE, 3, 1)].into_iter(), demand.into_iter());
+            town.tell_of(&["standard", "xl"], 0, 1, reports);
+            seen.push(town.end().1.pop().unwrap().rows);
+        }
+        seen
+    };
+    let calm = rows(false);
+    assert!(calm[11].iter().any(|row| row.multiplier.hundredths() > 100));
+    assert_eq!(rows(true), calm);
+}
