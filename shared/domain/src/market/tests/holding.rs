@@ -104,3 +104,22 @@ fn the_first_tick_is_the_earliest_that_a_lane_speaks_of() {
     // A lane's first report stands, empty, for earlier ticks.
     assert_eq!(town.closed(), [(10_000, 1, 2), (15_000, 2, 2)]);
 }
+
+#[test]
+fn a_cell_comes_down_tick_by_tick_when_everybody_has_left() {
+    let mut town = Town::new(1, terms(json!({})));
+    for tick in 1..=12 {
+        town.tell(0, 1, tick * 5_000, &[(HERE, 9)], &[]);
+    }
+    let peak = town.end().1.pop().unwrap().rows[0].multiplier;
+    town.tell_empty(0, 1, 65_000, 600_000);
+    let ticks = town.end().1;
+    let shown: Vec<u16> = ticks
+        .iter()
+        .filter_map(|tick| tick.rows.iter().find(|row| row.cell == Cell(HERE)))
+        .map(|row| row.multiplier.hundredths())
+        .collect();
+    assert!(peak.hundredths() > 100 && shown.len() > 5, "{peak:?}, then {shown:?}");
+    assert!(shown.is_sorted_by(|now, next| now >= next), "{shown:?}");
+    assert_eq!(ticks.last().map(|tick| (tick.at, tick.version, tick.rows.len())), Some((600_000, 120, 0)));
+}
