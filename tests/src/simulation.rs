@@ -266,13 +266,11 @@ impl World {
         let ticks = self.ticks.lock();
         let mut maps = BTreeMap::new();
         for (city, _) in ticks.keys() {
-            for store in [&self.maps, &self.cache] {
-                let map = map(store, city).unwrap_or_default();
-                if let Some(truth) = maps.insert(city.clone(), text(&map)) {
-                    // The copy may lag behind where it failed last, but is never ahead.
-                    maps.insert(city.clone(), truth);
-                }
-            }
+            let version = |store: &MemoryMaps| {
+                ready(store.head(city)).expect("memory answers").map_or(0, |head| head.version)
+            };
+            assert!(version(&self.cache) <= version(&self.maps), "the copy of {city} is ahead of the truth");
+            maps.insert(city.clone(), text(&map(&self.maps, city).unwrap_or_default()));
         }
         Outcome { rows: ticks.values().flat_map(|lines| text(lines)).collect(), late: late.sum(), maps }
     }

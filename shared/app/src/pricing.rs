@@ -201,7 +201,7 @@ where
     }
 
     /// Saves and sends what the newest entry owes: the truth before its copy, the head behind its
-    /// chunks. A copy that fails is counted and made good by the next.
+    /// chunks. A copy that fails is counted; readers take from the truth what it lacks.
     async fn deliver(&self, held: &mut Held<Market>, tally: &mut Tally) -> Result<(), Unavailable> {
         if let Some(output) = held.state.take_output() {
             save(&self.outlets.maps, &output).await?;

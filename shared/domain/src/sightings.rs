@@ -124,23 +124,29 @@ impl Sightings {
             return;
         }
         let waiting = Waiting { slot, time: low_half(time), place };
-        let last = self.waiting.last_mut();
-        if let Some((tick, waiters)) = last
+        let at = self.place_in_line(time, life);
+        let waiters = &mut self.waiting[at].1;
+        if waiters.len() == waiters.capacity() && waiters.len() > 4 * self.index.len() + 4096 {
+            thin(waiters);
+        }
+        waiters.push(waiting);
+    }
+
+    /// Where sightings of `time` wait for their tick.
+    fn place_in_line(&mut self, time: i64, life: Lifetime) -> usize {
+        // Nearly always with those that came just before.
+        if let Some((tick, _)) = self.waiting.last()
             && time <= *tick
             && *tick - life.tick_ms < time
         {
-            if waiters.len() == waiters.capacity() && waiters.len() > 4 * self.index.len() + 4096 {
-                thin(waiters);
-            }
-            waiters.push(waiting);
-            return;
+            return self.waiting.len() - 1;
         }
         let tick = tick_at_or_after(time, life.tick_ms);
         let at = self.waiting.partition_point(|(other, _)| *other < tick);
         if self.waiting.get(at).is_none_or(|(other, _)| *other != tick) {
             self.waiting.insert(at, (tick, Vec::new()));
         }
-        self.waiting[at].1.push(waiting);
+        at
     }
 
     /// Closes tick `tick`: what waited for it counts, and what has had its time goes.

@@ -156,6 +156,20 @@ fn a_chatty_driver_takes_no_more_room_than_a_few_thousand_sightings() {
 }
 
 #[test]
+fn a_chatty_driver_takes_no_more_room_while_others_wait_for_a_later_tick() {
+    let mut held = Sightings::default();
+    held.absorb(key(1), place(1), 9_000, None, LIFE);
+    for number in 0..40_000_i64 {
+        held.absorb(key(0), place(2), 1 + number % 5_000, None, LIFE);
+    }
+    let mut snapshot = Vec::new();
+    held.write(&mut snapshot, None);
+    assert!(snapshot.len() < 50_000, "{}", snapshot.len());
+    held.close(5_000, LIFE);
+    assert_eq!(counted(&mut held), [(place(2), 1)]);
+}
+
+#[test]
 fn places_nobody_stands_at_are_litter_once_they_outweigh_the_rest() {
     let mut held = Sightings::default();
     let place = |number: i64| Place { cell: number.unsigned_abs(), products: 1 };
