@@ -172,6 +172,11 @@ mod tests {
     }
 
     #[test]
+    fn a_lane_is_written_as_its_number() {
+        assert_eq!(Lane(65_535).to_string(), "65535");
+    }
+
+    #[test]
     fn a_lane_is_the_low_bits_of_xxh3() {
         // XXH3 of the empty string with seed 0 is 2d06800538d394c2 (xxHash specification).
         assert_eq!(LaneCount::new(64).unwrap().lane_of(b""), Lane(0x02));

@@ -317,6 +317,106 @@ mod tests {
         }
     }
 
+    /// Positions spread evenly over the globe.
+    fn spread(many: u32) -> impl Iterator<Item = Position> {
+        (0..many).map(move |i| {
+            let height = 1.0 - (2.0 * f64::from(i) + 1.0) / f64::from(many);
+            let turns = f64::from(i) * 0.618_033_988_749_894_9;
+            Position { lat: height.asin().to_degrees(), lng: turns.fract() * 360.0 - 180.0 }
+        })
+    }
+
+    fn vector(lat: f64, lng: f64) -> [f64; 3] {
+        let (lat, lng) = (lat.to_radians(), lng.to_radians());
+        [lng.cos() * lat.cos(), lng.sin() * lat.cos(), lat.sin()]
+    }
+
+    /// The position that lies `share` of the way from one vector to the other.
+    fn between(from: &[f64; 3], to: &[f64; 3], share: f64) -> Position {
+        let [x, y, z] = std::array::from_fn(|i| from[i] + share * (to[i] - from[i]));
+        Position { lat: z.atan2(x.hypot(y)).to_degrees(), lng: y.atan2(x).to_degrees() }
+    }
+
+    /// The centre of a cell, and the middle of each of its edges.
+    fn centre_and_edges(cell: Cell) -> ([f64; 3], Vec<[f64; 3]>) {
+        let cell = cell.h3().unwrap();
+        let centre = LatLng::from(cell);
+        let corners: Vec<_> =
+            cell.boundary().iter().map(|corner| vector(corner.lat(), corner.lng())).collect();
+        let next = corners.iter().cycle().skip(1);
+        let middles =
+            corners.iter().zip(next).map(|(a, b)| std::array::from_fn(|i| f64::midpoint(a[i], b[i])));
+        (vector(centre.lat(), centre.lng()), middles.collect())
+    }
+
+    #[test]
+    fn on_every_face_a_cell_reaches_as_far_as_h3os() {
+        for resolution in [0, 1, 2, 3, 6, 9, 12, 15] {
+            let resolution = Resolution::try_from(resolution).unwrap();
+            let mut locator = Locator::new(resolution);
+            for place in spread(300) {
+                let (centre, edges) = centre_and_edges(cell_at(place, resolution));
+                for edge in edges {
+                    for share in [0.0, 0.97, 1.03] {
+                        let Position { lat, lng } = between(&centre, &edge, share);
+                        agree(&mut locator, lat, lng);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Locates positions `step` of a cell's width apart, right where `h3o` goes over from the cell at
+    /// `place` to its neighbours.
+    fn agree_along_the_edges(locator: &mut Locator, place: Position, step: f64) {
+        let resolution = locator.resolution;
+        let cell = cell_at(place, resolution);
+        let (centre, edges) = centre_and_edges(cell);
+        for edge in edges {
+            let (mut inside, mut outside) = (0.9, 1.1);
+            for share in [inside, outside] {
+                let Position { lat, lng } = between(&centre, &edge, share);
+                agree(locator, lat, lng);
+            }
+            for _ in 0..50 {
+                let share = f64::midpoint(inside, outside);
+                let within = cell_at(between(&centre, &edge, share), resolution) == cell;
+                *(if within { &mut inside } else { &mut outside }) = share;
+            }
+            for away in -10..=10 {
+                let Position { lat, lng } = between(&centre, &edge, inside + f64::from(away) * step);
+                agree(locator, lat, lng);
+            }
+        }
+    }
+
+    #[test]
+    fn where_rounding_decides_on_an_edge_it_is_h3os() {
+        let mut locator = Locator::new(Resolution::Fifteen);
+        for place in spread(60) {
+            agree_along_the_edges(&mut locator, place, 1e-9);
+        }
+    }
+
+    #[test]
+    fn where_a_faces_centre_blinds_h3o_the_answer_is_as_blind() {
+        let mut locator = Locator::new(Resolution::Fifteen);
+        for centre in FACE_CENTRES {
+            let place = between(&centre, &centre, 0.0);
+            for away in [1e-5, 1e-4] {
+                let place = Position { lat: place.lat + away, lng: place.lng - away };
+                agree_along_the_edges(&mut locator, place, 1e-4);
+            }
+        }
+    }
+
+    #[test]
+    fn nearly_every_position_anywhere_takes_the_short_way() {
+        let mut locator = Locator::new(Resolution::Eight);
+        let certain = spread(10_000).filter(|place| locator.grid_cell(*place).is_some()).count();
+        assert!(certain > 9_990, "{certain}");
+    }
+
     #[test]
     fn nearly_every_position_of_a_city_takes_the_short_way() {
         let mut locator = Locator::new(Resolution::Eight);
@@ -332,10 +432,12 @@ mod tests {
     #[test]
     fn what_is_remembered_is_bounded() {
         let mut locator = Locator::new(Resolution::Fifteen);
+        let mut most = 0;
         for i in 0..70_000 {
             locator.locate(Position { lat: 40.0 + f64::from(i) * 1e-5, lng: -74.0 });
-            assert!(locator.cells.len() <= REMEMBERED);
+            most = most.max(locator.cells.len());
         }
+        assert_eq!(most, 1 << 16);
         assert!(locator.cells.len() < 5_000);
     }
 }

@@ -160,6 +160,12 @@ mod tests {
     }
 
     #[test]
+    fn a_mode_is_written_as_the_contract_names_it() {
+        let modes = [Mode::Fresh, Mode::Cached, Mode::Static, Mode::Degraded];
+        assert_eq!(modes.map(|mode| mode.to_string()), ["fresh", "cached", "static", "degraded"]);
+    }
+
+    #[test]
     fn the_last_good_value_holds_for_five_minutes() {
         let policy = policy(&[]);
         let place = cell(40.5, -75.0);

@@ -127,6 +127,35 @@ mod tests {
     }
 
     #[test]
+    fn a_hexagon_far_east_or_west_has_no_more_corners() {
+        for lng in [139.7, -157.8] {
+            assert_eq!(rings_around(35.0, lng, Resolution::Eight)[0].len(), 7, "{lng}");
+        }
+    }
+
+    #[test]
+    fn an_area_is_positive_anticlockwise() {
+        let square = [[1.0, 1.0], [3.0, 1.0], [3.0, 3.0], [1.0, 3.0]];
+        let clockwise = [square[0], square[3], square[2], square[1]];
+        assert!((area(&square) - 4.0).abs() < 1e-12);
+        assert!((area(&clockwise) + 4.0).abs() < 1e-12);
+        assert!(area(&closed(clockwise.to_vec())) > 0.0);
+    }
+
+    #[test]
+    fn what_the_antimeridian_cuts_apart_is_the_cell() {
+        for (lat, level) in [(-18.1, 5), (66.0, 3), (66.1, 7), (0.3, 4)] {
+            let cell = cell_at(event::Position { lat, lng: 180.0 }, Resolution::try_from(level).unwrap());
+            let whole = cell.h3().unwrap().boundary();
+            let whole = unrolled(whole.iter().map(|corner| [corner.lng(), corner.lat()]));
+            let rings = outline(cell);
+            assert_eq!(rings.len(), 2);
+            let parts: f64 = rings.iter().map(|ring| area(ring)).sum();
+            assert!((parts / area(&whole) - 1.0).abs() < 1e-4, "{parts} of {whole:?}");
+        }
+    }
+
+    #[test]
     fn a_cell_over_the_antimeridian_is_cut_there() {
         let rings = rings_around(-18.1, 180.0, Resolution::Five);
         assert_valid(&rings);

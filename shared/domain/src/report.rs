@@ -169,11 +169,16 @@ pub struct Section {
 }
 
 impl Section {
-    fn begin(&self, out: &mut Vec<u8>) {
-        put_bytes(out, self.city.as_str().as_bytes());
-        write_dictionary(out, &self.dictionary);
+    fn head(&self) -> Vec<u8> {
+        let mut head = Vec::new();
+        put_bytes(&mut head, self.city.as_str().as_bytes());
+        write_dictionary(&mut head, &self.dictionary);
+        head
     }
 }
+
+/// What a record takes beside heads and reports: three bytes for the length of a section's, and the seal.
+const REST_BYTES: usize = 11;
 
 /// Writes the sections into as few records as hold them.
 #[must_use]
@@ -190,20 +195,21 @@ pub fn records(lane: Lane, lanes: LaneCount, sections: Vec<Section>) -> Vec<Vec<
     let bare = record.len();
     for mut section in sections {
         section.reports.end_run();
+        let head = section.head();
         let Reports { bytes, ends, .. } = &section.reports;
         let mut start = 0;
         let mut next = 0;
         while next < ends.len() {
             // As many reports as the record still takes, but at least one of a new record.
-            let head = record.len() + 64 * PRODUCTS;
-            let fits = ends[next..].partition_point(|end| head + end - start <= RECORD_BYTES);
+            let taken = record.len() + head.len() + REST_BYTES;
+            let fits = ends[next..].partition_point(|end| taken + end - start <= RECORD_BYTES);
             if fits == 0 && record.len() > bare {
                 wire::seal(&mut record);
                 records.push(std::mem::replace(&mut record, begin()));
                 continue;
             }
             next += fits.max(1);
-            section.begin(&mut record);
+            record.extend_from_slice(&head);
             put_bytes(&mut record, &bytes[start..ends[next - 1]]);
             start = ends[next - 1];
         }

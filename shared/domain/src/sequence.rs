@@ -118,6 +118,14 @@ mod tests {
     }
 
     #[test]
+    fn a_sequence_is_its_digits() {
+        let digits = "49590338271490256608559692538361571095921575989136588898";
+        let sequence = Sequence::new(digits).unwrap();
+        assert_eq!(sequence.as_str(), digits);
+        assert_eq!((sequence.to_string(), format!("{sequence:?}")), (digits.to_owned(), digits.to_owned()));
+    }
+
+    #[test]
     fn only_plain_decimals_are_sequences() {
         for bad in ["", "01", "-1", "1a", "1.0", &"9".repeat(129)] {
             assert_eq!(Sequence::new(bad), None, "{bad}");

@@ -256,6 +256,29 @@ fn rows_come_by_product_name_and_cell_and_products_apart() {
 }
 
 #[test]
+fn what_is_remembered_of_each_product_can_be_read_back() {
+    let two = policy(&json!({}), json!({"products": [{"id": "standard"}, {"id": "xl"}]}));
+    let count = |grid: &mut Grid| {
+        grid.count(HERE, 0b01, Side::Demand, 9);
+        grid.count(at_ring(2), 0b10, Side::Demand, 4);
+    };
+    let written = |grid: &mut Grid| {
+        let mut bytes = Vec::new();
+        grid.write(&mut bytes);
+        bytes
+    };
+    let (mut grid, mut again) = (Grid::new(&two), Grid::new(&two));
+    count(&mut grid);
+    for version in 1..=5 {
+        grid.price(version, &mut Vec::new());
+    }
+    again.read(&mut Reader::new(&written(&mut grid))).unwrap();
+    count(&mut again);
+    assert_eq!(again.price(6, &mut Vec::new()), grid.price(6, &mut Vec::new()));
+    assert_eq!(written(&mut again), written(&mut grid));
+}
+
+#[test]
 fn what_is_no_cell_of_the_resolution_counts_nowhere() {
     let mut grid = Grid::new(&defaults());
     let parent = Cell(HERE).h3().unwrap().parent(Resolution::Seven).unwrap();

@@ -48,6 +48,50 @@ fn a_value_is_given_as_it_stands() {
 }
 
 #[test]
+fn every_kind_of_value_is_told_from_the_others() {
+    let kinds = |text: &str| {
+        let mut seen = Vec::new();
+        items(text, |value| seen.push(format!("{value:?}"))).unwrap();
+        seen
+    };
+    let of = |values: &[Value<'_>]| values.iter().map(|value| format!("{value:?}")).collect::<Vec<_>>();
+    let text = Value::String(Text { raw: b"a", escaped: false });
+    assert_eq!(
+        kinds(r#"[null, true, false, 0, "a", [ ], {}]"#),
+        of(&[
+            Value::Null,
+            Value::Bool,
+            Value::Bool,
+            Value::Number(b"0"),
+            text,
+            Value::Array("[ ]"),
+            Value::Object("{}")
+        ])
+    );
+    assert_eq!(kinds(" [ ] "), of(&[]));
+    for (text, is_object, is_array) in
+        [(" {}", true, false), ("\n[]", false, true), ("\"{[\"", false, false), ("", false, false)]
+    {
+        let scan = Scan::new(text);
+        assert_eq!((scan.is_object(), scan.is_array()), (is_object, is_array), "{text}");
+    }
+}
+
+#[test]
+fn a_string_is_plain_where_no_escape_stands_in_it() {
+    for (literal, plain) in [(r#""a b""#, Some(&b"a b"[..])), (r#""a\u0020b""#, None), (r#""""#, Some(b""))] {
+        let (wrapped, mut seen) = (format!("[{literal}]"), None);
+        items(&wrapped, |value| {
+            if let Value::String(text) = value {
+                seen = Some(text.plain());
+            }
+        })
+        .unwrap();
+        assert_eq!(seen, Some(plain), "{literal}");
+    }
+}
+
+#[test]
 fn escapes_are_resolved() {
     assert_eq!(decoded(r#""d\u0031""#).unwrap(), b"d1");
     assert_eq!(decoded(r#""\"\\\/\b\f\n\r\t""#).unwrap(), b"\"\\/\x08\x0c\n\r\t");
@@ -111,11 +155,23 @@ fn numbers_are_correctly_rounded() {
         "9999999999999999",
         "1e-5",
         "12345678.12345678",
+        "123456789012345678901234567890",
     ] {
         let expected: f64 = digits.parse().unwrap();
         assert_eq!(number(digits.as_bytes()).to_bits(), expected.to_bits(), "{digits}");
     }
     assert!(number(b"1e400").is_infinite());
+}
+
+#[test]
+fn a_coordinate_takes_the_short_way() {
+    assert_eq!(short_decimal(b"40.756707"), Some(40.756_707));
+    assert_eq!(short_decimal(b"-73.976588"), Some(-73.976_588));
+    assert_eq!(short_decimal(b"-12345678901234.5"), Some(-12_345_678_901_234.5));
+    assert_eq!(short_decimal(b"9007199254740991"), Some(9_007_199_254_740_991.0));
+    for long in ["9007199254740992", "123456789012345.6", "1e2"] {
+        assert_eq!(short_decimal(long.as_bytes()), None, "{long}");
+    }
 }
 
 proptest! {

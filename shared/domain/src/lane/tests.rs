@@ -143,6 +143,17 @@ fn no_tick_closes_before_a_clock_names_the_first() {
 }
 
 #[test]
+fn a_driver_who_counts_nowhere_is_forgotten_a_lifetime_later() {
+    let mut fed = Fed::new(rules(&["standard"]));
+    fed.absorb(&driver("d", 0, "").replace("available", "on_trip"), 101_000);
+    fed.hear(5_000, 155_000);
+    assert_eq!(fed.lane.entities(), 1);
+    fed.hear(5_000, 165_000);
+    assert_eq!(fed.lane.entities(), 0);
+    assert_eq!(fed.reports(), [Report::Empty { from: 5_000, to: 165_000 }]);
+}
+
+#[test]
 fn a_clock_closes_what_its_watermark_reaches_and_no_more() {
     let mut fed = Fed::new(rules(&["standard"]));
     fed.absorb(&driver("d", 0, ""), 35_000);

@@ -9,7 +9,8 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::locate::Cell;
+use crate::event::Position;
+use crate::locate::{Cell, cell_at};
 use crate::map::{Row, decode_chunk};
 use crate::report::{Reports, Section, open, records};
 use crate::sightings::Place;
@@ -215,6 +216,17 @@ fn a_report_that_was_heard_before_changes_nothing() {
 }
 
 #[test]
+fn a_run_that_begins_before_what_was_heard_takes_nothing_of_it_back() {
+    let mut town = Town::new(2, terms(json!({})));
+    town.tell(0, 0, 5_000, &[(HERE, 4)], &[]);
+    town.tell_empty(0, 0, 5_000, 10_000);
+    town.tell_empty(1, 0, 5_000, 10_000);
+    let demand: Vec<_> =
+        town.end().1.iter().map(|tick| (tick.at, at(tick, HERE).map(|(demand, ..)| demand))).collect();
+    assert_eq!(demand, [(5_000, Some(4)), (10_000, Some(0))]);
+}
+
+#[test]
 fn a_report_in_parts_counts_when_its_last_part_is_there() {
     let mut town = Town::new(1, terms(json!({})));
     let parent = Cell(HERE).h3().unwrap().parent(h3o::Resolution::Two).unwrap();
@@ -245,6 +257,29 @@ fn quiet_ticks_are_passed_in_one_go_and_counted_each() {
     // Somebody is reported until the one rider is gone.
     town.tell_empty(1, 0, 4_000_010_000, 5_000_000_000);
     assert_eq!(town.closed(), [(4_000_010_000, 800_002, 2), (5_000_000_000, 1_000_000, 2)]);
+}
+
+/// A policy may go over to another resolution before the lanes do.
+#[test]
+fn who_counts_in_cells_of_another_size_leaves_before_ticks_are_quiet() {
+    let place = Position { lat: 40.75, lng: -73.97 };
+    let smaller = [(cell_at(place, h3o::Resolution::Nine).0, 1)];
+    for (demand, supply) in [(&smaller[..], &[][..]), (&[], &smaller)] {
+        let mut town = Town::new(1, terms(json!({})));
+        town.tell(0, 0, 5_000, demand, supply);
+        town.tell_empty(0, 0, 10_000, 100_000);
+        assert_eq!(town.closed(), [(5_000, 1, 1), (10_000, 2, 1), (100_000, 20, 1)]);
+    }
+}
+
+#[test]
+fn quiet_ticks_leave_no_report_waiting_but_those_of_ticks_to_come() {
+    let mut town = Town::new(2, terms(json!({})));
+    town.tell_empty(0, 0, 5_000, 50_000);
+    town.tell_empty(1, 0, 5_000, 20_000);
+    assert_eq!(town.closed(), [(20_000, 4, 2)]);
+    let waiting: Vec<_> = town.market.lanes.iter().map(|lane| lane.queue.len()).collect();
+    assert_eq!(waiting, [1, 0]);
 }
 
 #[test]

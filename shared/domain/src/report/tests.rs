@@ -142,6 +142,31 @@ fn records_are_as_few_as_hold_the_sections_and_never_too_large() {
 }
 
 #[test]
+fn the_longest_names_leave_room_for_fewer_reports() {
+    let longest: Vec<String> = (0..PRODUCTS).map(|number| format!("{number:064}")).collect();
+    let longest: Vec<&str> = longest.iter().map(String::as_str).collect();
+    for dictionary in [names(&["x"]), names(&longest)] {
+        let mut reports = Reports::default();
+        for tick in 1..=100_000 {
+            reports.add_tick(tick * 5_000, 5_000, [count(cell(1), 1, 2)].into_iter(), std::iter::empty());
+        }
+        let longest = reports.ends.windows(2).map(|ends| ends[1] - ends[0]).max().unwrap();
+        let city = CityId::new(&"c".repeat(32)).unwrap();
+        let many = records(Lane(1), lanes(), vec![Section { city, dictionary, reports }]);
+        let (_, full) = many.split_last().unwrap();
+        assert!(!full.is_empty());
+        for record in full {
+            assert!(
+                record.len() <= RECORD_BYTES && record.len() + longest > RECORD_BYTES,
+                "{}",
+                record.len()
+            );
+        }
+        assert!(many.iter().all(|record| open(record, lanes()).is_ok()));
+    }
+}
+
+#[test]
 fn sections_share_a_record_while_they_fit() {
     let mut one = Reports::default();
     one.add_empty(5_000, 5_000, 5_000);

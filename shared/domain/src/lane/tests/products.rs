@@ -83,6 +83,33 @@ fn ticks_go_on_where_another_length_puts_the_next() {
     );
 }
 
+#[test]
+fn what_waits_for_its_tick_counts_at_the_first_of_other_ticks() {
+    let mut fed = Fed::new(rules(&["standard"]));
+    fed.absorb(&driver("a", 0, ""), 3_000);
+    fed.absorb(&request("a", 0, ""), 3_000);
+    fed.lane.enter(&city("nyc"), &Arc::new(Rules { tick_ms: 2_000, ..rules(&["standard"]) }));
+    fed.hear(2_000, 4_000);
+    let both = tick(4_000, vec![at(0, 1, 1)], vec![at(0, 1, 1)]);
+    assert_eq!(fed.reports(), [Report::Empty { from: 2_000, to: 2_000 }, both]);
+}
+
+#[test]
+fn what_counts_goes_when_its_time_is_over_whatever_the_ticks() {
+    let mut fed = Fed::new(rules(&["standard"]));
+    fed.absorb(&driver("a", 0, ""), 1_000);
+    fed.absorb(&driver("b", 0, ""), 1_000);
+    fed.hear(5_000, 5_000);
+    fed.lane.enter(&city("nyc"), &Arc::new(Rules { tick_ms: 2_000, ..rules(&["standard"]) }));
+    fed.hear(5_000, 62_000);
+    let reports = fed.reports();
+    let [first, .., last, gone] = &reports[..] else { panic!("{reports:?}") };
+    assert_eq!(first, &tick(5_000, vec![at(0, 1, 2)], vec![]));
+    assert_eq!(last, &tick(60_000, vec![at(0, 1, 2)], vec![]));
+    assert_eq!(gone, &Report::Empty { from: 62_000, to: 62_000 });
+    assert_eq!(fed.lane.entities(), 0);
+}
+
 /// Found by doing batches again: the lane that was loaded had closed a tick that the other had not.
 #[test]
 fn a_tick_that_shorter_ticks_put_behind_the_watermark_closes_at_once() {

@@ -223,6 +223,41 @@ fn an_asked_for_snapshot_comes_with_the_next_entry_but_never_with_the_first() {
 }
 
 #[test]
+fn a_snapshot_knows_which_tick_closed_last_or_that_none_has() {
+    let mut town = Town::new(2, terms(json!({})));
+    town.end();
+    town.market.ask_for_snapshot();
+    assert!(town.market.begin().is_some());
+    town.tell_empty(0, 0, 50_000, 50_000);
+    town.tell_empty(1, 0, 50_000, 50_000);
+    assert_eq!(town.closed(), [(50_000, 1, 2)]);
+    town.tell_empty(0, 0, 55_000, 55_000);
+    town.tell_empty(0, 10_000, 60_000, 60_000);
+    assert_eq!(town.closed(), [(55_000, 2, 1)]);
+    town.market.ask_for_snapshot();
+    assert!(town.market.begin().is_some());
+    town.tell_empty(1, 10_000, 55_000, 60_000);
+    assert_eq!(town.closed(), [(60_000, 3, 2)]);
+}
+
+#[test]
+fn a_snapshot_knows_what_each_lane_counts_and_has_reported() {
+    let mut town = Town::new(2, terms(json!({})));
+    town.tell(0, 0, 5_000, &[(HERE, 1), (THERE, 2)], &[]);
+    town.tell_empty(1, 0, 5_000, 5_000);
+    town.end();
+    town.market.ask_for_snapshot();
+    assert!(town.market.begin().is_some());
+    town.tell(0, 0, 5_000, &[(HERE, 9)], &[]);
+    town.tell_empty(1, 0, 10_000, 10_000);
+    town.tell_empty(1, 10_000, 15_000, 15_000);
+    let (_, ticks) = town.end();
+    assert_eq!(ticks.iter().map(|tick| (tick.at, tick.heard)).collect::<Vec<_>>(), [(10_000, 1)]);
+    let demand = |cell| at(&ticks[0], cell).map(|(demand, ..)| demand);
+    assert_eq!((demand(HERE), demand(THERE)), (Some(1), Some(2)));
+}
+
+#[test]
 fn a_snapshot_is_due_when_the_entries_outweigh_the_last_one_and_a_mebibyte() {
     // The other lane says nothing, so no tick closes.
     let mut town = Town::new(2, terms(json!({})));

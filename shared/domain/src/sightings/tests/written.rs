@@ -50,6 +50,18 @@ fn town() -> (Sightings, i64) {
 }
 
 #[test]
+fn a_cell_near_the_last_takes_few_bytes() {
+    let mut held = Sightings::default();
+    let near = |number: u64| Place { cell: 0x0882_a100_d63f_ffff + (number << 21), products: 1 };
+    held.absorb(key(1), near(0), 1_000, None, LIFE);
+    held.absorb(key(1), near(0), 1_000, None, LIFE);
+    let before = held.log.len();
+    held.absorb(key(1), near(1), 1_000, None, LIFE);
+    // That it is new, how many zeros its step ends with, the step, the products, who and when.
+    assert_eq!(held.log.len() - before, 6);
+}
+
+#[test]
 fn an_event_of_a_known_entity_takes_few_bytes() {
     let mut held = Sightings::default();
     held.absorb(key(1), place(2), 1_772_000_000_000, None, LIFE);
