@@ -18,6 +18,7 @@ use equilibrium_domain::id::{CityId, Lane as LaneNumber, LaneCount};
 use equilibrium_domain::lane::Lane;
 use equilibrium_domain::map::{ClosedTick, MapHead, decode_chunk};
 use equilibrium_domain::policy::Policy;
+use equilibrium_local::clock::Clock;
 use equilibrium_local::feed;
 use equilibrium_local::rows;
 use equilibrium_runner::driver::{InvokeError, OnFailure, Runner, Target};
@@ -141,7 +142,8 @@ struct EventLog {
 
 impl Records for EventLog {
     fn put(&mut self, lane: LaneNumber, record: Vec<u8>) {
-        let put = self.log.put(lane.hash_key(self.lanes), lane.to_string(), record, feed::arrival());
+        let put =
+            self.log.put(lane.hash_key(self.lanes), lane.to_string(), record, Clock::Replay.arrival_ms());
         put.expect("the log is open while it is fed");
     }
 }
@@ -152,7 +154,10 @@ struct CountsLog(Arc<MemoryLog>);
 impl CountsStream for CountsLog {
     async fn send(&self, group: u32, record: Vec<u8>) -> Result<(), Unavailable> {
         let hash_key = u128::MAX / u128::from(GROUPS) * u128::from(group);
-        self.0.put(hash_key, group.to_string(), record, feed::arrival()).map(drop).map_err(|_| Unavailable)
+        self.0
+            .put(hash_key, group.to_string(), record, Clock::Replay.arrival_ms())
+            .map(drop)
+            .map_err(|_| Unavailable)
     }
 }
 
@@ -195,7 +200,7 @@ struct World {
     ticks: Ticks,
 }
 
-type SimulatedCounter = Counter<Faulty<MemoryCheckpoints>, Faulty<CountsLog>>;
+type SimulatedCounter = Counter<Faulty<MemoryCheckpoints>, Faulty<CountsLog>, Nowhere>;
 type SimulatedPricer =
     Pricer<Faulty<MemoryCheckpoints>, Faulty<MemoryMaps>, Faulty<MemoryMaps>, Faulty<Nowhere>, Faulty<Ticks>>;
 
@@ -228,7 +233,7 @@ impl World {
     fn counter(&self) -> SimulatedCounter {
         let settings = CountSettings { lanes: self.lanes, groups: GROUPS };
         let counts = Faulty::new(CountsLog(Arc::clone(&self.counts)), &self.fate);
-        Counter::new(settings, Faulty::new(self.checkpoints.clone(), &self.fate), counts)
+        Counter::new(settings, Faulty::new(self.checkpoints.clone(), &self.fate), counts, Nowhere)
     }
 
     fn pricer(&self) -> SimulatedPricer {

@@ -23,7 +23,7 @@ struct Functions {
     checkpoints: MemoryCheckpoints,
     counts: Sent,
     maps: MemoryMaps,
-    counter: Counter<MemoryCheckpoints, Sent>,
+    counter: Counter<MemoryCheckpoints, Sent, Nowhere>,
     pricer: Pricer<MemoryCheckpoints, MemoryMaps, MemoryMaps, Nowhere, Nowhere>,
     sequence: u64,
 }
@@ -44,7 +44,7 @@ impl Functions {
         };
         Self {
             book: Arc::new(PolicyBook::open(bounds)),
-            counter: Counter::new(settings, checkpoints.clone(), counts.clone()),
+            counter: Counter::new(settings, checkpoints.clone(), counts.clone(), Nowhere),
             pricer: Pricer::new(LaneCount::ONE, outlets),
             checkpoints,
             counts,
@@ -146,7 +146,7 @@ async fn a_corrupt_entry_is_named_and_the_batch_comes_again() {
     functions.count(&payload).await;
     functions.checkpoints.corrupt(&LogName::Lane(Lane(0)), |entry| entry[20] ^= 1);
     let settings = CountSettings { lanes: LaneCount::ONE, groups: 1 };
-    let fresh = Counter::new(settings, functions.checkpoints.clone(), Sent::default());
+    let fresh = Counter::new(settings, functions.checkpoints.clone(), Sent::default(), Nowhere);
     let payload = functions.payload(&[&ping(1, 2), &ping(2, 3)]);
     let (answer, tally) = equilibrium_count::handle(&fresh, &payload, &functions.book, 0).await.unwrap();
     assert_eq!(String::from_utf8(answer).unwrap(), r#"{"batchItemFailures":[{"itemIdentifier":"2"}]}"#);
@@ -168,8 +168,12 @@ async fn a_spike_of_strangers_is_bounded_and_counted() {
 #[tokio::test]
 async fn an_event_of_another_lane_is_counted_as_a_stray_and_not_twice() {
     let lanes = LaneCount::new(2).unwrap();
-    let counter =
-        Counter::new(CountSettings { lanes, groups: 1 }, MemoryCheckpoints::default(), Sent::default());
+    let counter = Counter::new(
+        CountSettings { lanes, groups: 1 },
+        MemoryCheckpoints::default(),
+        Sent::default(),
+        Nowhere,
+    );
     let mut functions = Functions::new(Bounds::default());
     let one = (0..100).find(|driver| lanes.lane_of(format!("d{driver}").as_bytes()) == Lane(0)).unwrap();
     let other = (0..100).find(|driver| lanes.lane_of(format!("d{driver}").as_bytes()) == Lane(1)).unwrap();

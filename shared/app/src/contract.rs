@@ -6,8 +6,17 @@
 use equilibrium_domain::id::{CityId, Lane};
 use equilibrium_domain::locate::Cell;
 use equilibrium_domain::map::MapHead;
+use equilibrium_domain::report;
+use futures_util::future::join_all;
 
-use crate::ports::{AppendError, CheckpointLog, LogName, MapStore};
+use crate::ingesting::RECORD_BYTES;
+use crate::ports::{
+    AppendError, CheckpointLog, CountsStream, EventLog, LogName, MapStore, PolicyStore, ReplaceError,
+    StoredPolicy, Unavailable,
+};
+
+/// How many lanes or groups a stream has at least, to be put to this test: as many are put to at once.
+pub const STREAM_PARTS: u16 = 16;
 
 /// The contract of [`CheckpointLog`].
 ///
@@ -77,4 +86,114 @@ pub async fn map_store(maps: &impl MapStore) {
         Ok(Some(b"three".to_vec())),
         "for who still reads the last head"
     );
+}
+
+/// The contract of [`PolicyStore`], which must be empty.
+///
+/// # Panics
+/// Where the adapter breaks it.
+pub async fn policy_store(policies: &impl PolicyStore) {
+    let [lima, oslo] = ["lima", "oslo"].map(|city| CityId::new(city).expect("well-formed"));
+    let all = async || {
+        let mut all = policies.all().await.expect("readable");
+        all.sort_unstable_by(|a, b| a.city.cmp(&b.city));
+        all
+    };
+    let stored = |city: &CityId, version, document: &str| StoredPolicy {
+        city: city.clone(),
+        version,
+        document: document.into(),
+    };
+    assert_eq!(all().await, []);
+
+    assert_eq!(policies.save(&lima, "{}", Some(1)).await, Err(ReplaceError::Outdated), "there is none");
+    assert_eq!(policies.save(&lima, "{}", None).await, Ok(1));
+    assert_eq!(policies.save(&oslo, "{\"name\":\"Østre Åker\"}", None).await, Ok(1));
+    assert_eq!(policies.save(&lima, "[]", None).await, Err(ReplaceError::Outdated), "there is one");
+    for after in [0, 2] {
+        assert_eq!(policies.save(&lima, "[]", Some(after)).await, Err(ReplaceError::Outdated));
+    }
+    assert_eq!(all().await, [stored(&lima, 1, "{}"), stored(&oslo, 1, "{\"name\":\"Østre Åker\"}")]);
+
+    assert_eq!(policies.save(&lima, "{\"a\":1}", Some(1)).await, Ok(2));
+    assert_eq!(policies.save(&lima, "{\"b\":1}", Some(1)).await, Err(ReplaceError::Outdated));
+    // As large as a policy with many zones may become.
+    let large = format!("{{\"name\":\"{}\"}}", "x".repeat(200_000));
+    assert_eq!(policies.save(&oslo, &large, Some(1)).await, Ok(2));
+    assert_eq!(all().await, [stored(&lima, 2, "{\"a\":1}"), stored(&oslo, 2, &large)]);
+}
+
+/// The contract of [`EventLog`]. `read` tells all records of a lane, in order; there are [`STREAM_PARTS`]
+/// lanes at least.
+///
+/// # Panics
+/// Where the adapter breaks it.
+pub async fn event_log(log: &impl EventLog, read: impl AsyncFn(Lane) -> Vec<Vec<u8>>) {
+    let put = async |part, record| log.put(Lane(part), record).await;
+    stream(put, async |part| read(Lane(part)).await, RECORD_BYTES).await;
+}
+
+/// The contract of [`CountsStream`]. `read` tells all records of a group, in order; there are
+/// [`STREAM_PARTS`] groups at least.
+///
+/// # Panics
+/// Where the adapter breaks it.
+pub async fn counts_stream(counts: &impl CountsStream, read: impl AsyncFn(u32) -> Vec<Vec<u8>>) {
+    let put = async |part: u16, record| counts.send(part.into(), record).await;
+    stream(put, async |part: u16| read(part.into()).await, report::RECORD_BYTES).await;
+}
+
+/// What a log's lanes and a stream's groups have in common.
+async fn stream(
+    put: impl AsyncFn(u16, Vec<u8>) -> Result<(), Unavailable>,
+    read: impl AsyncFn(u16) -> Vec<Vec<u8>>,
+    largest: usize,
+) {
+    let take = async |part, record: &[u8]| put(part, record.to_vec()).await.expect("a stream takes a record");
+    let mut parts = vec![Vec::new(); usize::from(STREAM_PARTS)];
+
+    take(3, b"\n").await;
+    parts[3].push(b"\n".to_vec());
+    assert_eq!(firsts(read(3).await), parts[3], "what was taken is there at once");
+
+    // The largest there are, every byte there is, and text.
+    let bytes: Vec<u8> = (0..=255).collect();
+    let full: Vec<u8> = bytes.iter().rev().copied().cycle().take(largest).collect();
+    for record in [&full[..], b"0", &bytes, "{\"place\":\"Zürich\"}\n".as_bytes(), b"\0", &full[1..]] {
+        take(5, record).await;
+        parts[5].push(record.to_vec());
+    }
+    check(&parts, &read).await;
+
+    join_all((0..STREAM_PARTS).map(async |part| {
+        for number in 0..9 {
+            take(part, format!("{part} {number}").as_bytes()).await;
+        }
+    }))
+    .await;
+    for (part, records) in (0..STREAM_PARTS).zip(&mut parts) {
+        records.extend((0..9).map(|number| format!("{part} {number}").into_bytes()));
+    }
+    check(&parts, &read).await;
+}
+
+/// Checks that each part holds its records, whole and in order, and no other's.
+async fn check(parts: &[Vec<Vec<u8>>], read: &impl AsyncFn(u16) -> Vec<Vec<u8>>) {
+    for (part, records) in (0..STREAM_PARTS).zip(parts) {
+        let found = firsts(read(part).await);
+        let same = found.iter().zip(records).take_while(|(found, put)| found == put).count();
+        assert_eq!(same, records.len(), "part {part}: a record was lost, changed or overtaken");
+        assert_eq!(found.len(), records.len(), "part {part}: a record of another");
+    }
+}
+
+/// The records without those that come again: an adapter may have tried more than once.
+fn firsts(records: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let mut firsts = Vec::with_capacity(records.len());
+    for record in records {
+        if !firsts.contains(&record) {
+            firsts.push(record);
+        }
+    }
+    firsts
 }

@@ -15,7 +15,8 @@ use futures_util::future::join_all;
 use crate::batch::{Batch, Record};
 use crate::book::PolicyBook;
 use crate::delivery::{Held, Memory, Outcome, group_of};
-use crate::ports::{AppendError, CheckpointLog, CountsStream, LogName, Unavailable};
+use crate::letters::Letters;
+use crate::ports::{AppendError, CheckpointLog, CountsStream, DeadLetters, LogName, Unavailable};
 
 /// What counting needs to know of its stream.
 #[derive(Clone, Copy, Debug)]
@@ -28,16 +29,17 @@ pub struct CountSettings {
 
 /// Counts the market of the lanes whose records it is handed.
 #[derive(Debug)]
-pub struct Counter<C, S> {
+pub struct Counter<C, S, D> {
     settings: CountSettings,
     checkpoints: C,
     counts: S,
+    letters: D,
     memory: Memory<LaneNumber, Lane>,
     locators: Mutex<Locators>,
 }
 
-/// What a batch came to, for metrics. Refused and unknown events are counted as often as their record is
-/// delivered; the rest is exact.
+/// What a batch came to, for metrics. Refused and unknown events of a record without a lane are counted as
+/// often as it is delivered; the rest is exact.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Events taken in.
@@ -50,6 +52,8 @@ pub struct Tally {
     pub without_lane: u64,
     /// Refused events, by [`Refusal::index`].
     pub refused: [u64; Refusal::CODES.len()],
+    /// Refused events that no letter tells of: there were too many, or nobody took the letters.
+    pub undelivered: u64,
     /// Late events.
     pub late: u64,
     /// Records held already.
@@ -70,13 +74,52 @@ struct Part<'a> {
 
 enum Content<'a> {
     Clocks(Vec<(CityId, CityClock)>),
-    Events { first: MarketEvent<'a>, rest: Lines<'a> },
+    Events { first: MarketEvent<'a>, line: Line<'a>, rest: Lines<'a> },
 }
 
-impl<C: CheckpointLog, S: CountsStream> Counter<C, S> {
+/// A line of a record, and its place among those that are not blank.
+#[derive(Clone, Copy)]
+struct Line<'a> {
+    index: usize,
+    bytes: &'a [u8],
+}
+
+/// What a batch, or a lane's part of it, comes to.
+#[derive(Default)]
+struct Notes {
+    tally: Tally,
+    letters: Letters,
+}
+
+impl Notes {
+    fn refuse(&mut self, record: &Record<'_>, line: Line<'_>, refusal: &Refusal) {
+        self.tally.refused[refusal.index()] += 1;
+        if !self.letters.keep(record, line.index, line.bytes, refusal) {
+            self.tally.undelivered += 1;
+        }
+    }
+
+    /// Takes note of the record's first lines, of which none is an event of a known type.
+    fn take_lead(&mut self, record: &Record<'_>, lines: usize) {
+        let lead = Lines::new(record.data).filter(|bytes| !event::is_blank(bytes)).take(lines);
+        for (index, bytes) in lead.enumerate() {
+            match event::read(bytes) {
+                Ok(_) => self.tally.unknown += 1,
+                Err(refusal) => self.refuse(record, Line { index, bytes }, &refusal),
+            }
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.tally.add(other.tally);
+        self.tally.undelivered += self.letters.append(other.letters) as u64;
+    }
+}
+
+impl<C: CheckpointLog, S: CountsStream, D: DeadLetters> Counter<C, S, D> {
     /// A counter that remembers nothing yet.
-    pub fn new(settings: CountSettings, checkpoints: C, counts: S) -> Self {
-        Self { settings, checkpoints, counts, memory: Memory::default(), locators: Mutex::default() }
+    pub fn new(settings: CountSettings, checkpoints: C, counts: S, letters: D) -> Self {
+        Self { settings, checkpoints, counts, letters, memory: Memory::default(), locators: Mutex::default() }
     }
 
     /// Entities in memory, over all lanes.
@@ -85,61 +128,75 @@ impl<C: CheckpointLog, S: CountsStream> Counter<C, S> {
     }
 
     /// Takes in a batch of one shard. Lanes fail alone: what others counted is kept.
+    ///
+    /// Refused lines become letters once what else their lane's records hold is written down, so that a store
+    /// that is away does not fill the queue; those of records without a lane whenever they come. An instance
+    /// that ends in between sends none, and whether anybody takes them is no reason to fail.
     pub async fn count(&self, batch: &Batch<'_>, book: &PolicyBook, now: i64) -> Outcome<Tally> {
-        let mut tally = Tally::default();
-        let lanes = self.sort_by_lane(batch, &mut tally);
+        let mut notes = Notes::default();
+        let lanes = self.sort_by_lane(batch, &mut notes);
         let runs = lanes.into_iter().map(|(lane, parts)| async move {
             let run = self.run_lane(lane, &parts, book, now).await;
             (parts[0].record.sequence, run)
         });
         let mut failed = Vec::new();
         for (first, (run, outcome)) in join_all(runs).await {
-            tally.add(run);
+            notes.add(run);
             if outcome.is_err() {
                 failed.push(first.to_owned());
             }
         }
-        Outcome { failed, tally }
+        Outcome { failed, tally: self.deliver(notes).await }
+    }
+
+    async fn deliver(&self, notes: Notes) -> Tally {
+        let Notes { mut tally, letters } = notes;
+        let letters = letters.into_inner();
+        let count = letters.len() as u64;
+        if count > 0 && self.letters.send(letters).await.is_err() {
+            tally.undelivered += count;
+        }
+        tally
     }
 
     /// The records of each lane. A record's events are all of one lane (CONTRACT §1), that of its first.
     fn sort_by_lane<'a>(
         &self,
         batch: &'a Batch<'_>,
-        tally: &mut Tally,
+        notes: &mut Notes,
     ) -> BTreeMap<LaneNumber, Vec<Part<'a>>> {
         let mut lanes: BTreeMap<LaneNumber, Vec<Part<'_>>> = BTreeMap::new();
         for record in batch.iter() {
-            match self.open(record, tally) {
+            match self.open(record, notes) {
                 Some((lane, part)) => lanes.entry(lane).or_default().push(part),
-                None => tally.without_lane += 1,
+                None => notes.tally.without_lane += 1,
             }
         }
         lanes
     }
 
     /// Reads a record as far as its lane shows; `None` where nothing in it has one.
-    fn open<'a>(&self, record: Record<'a>, tally: &mut Tally) -> Option<(LaneNumber, Part<'a>)> {
+    fn open<'a>(&self, record: Record<'a>, notes: &mut Notes) -> Option<(LaneNumber, Part<'a>)> {
         if wire::is_frame(record.data) {
-            let read = clock::read(record.data, self.settings.lanes);
-            let (lane, clocks) =
-                read.inspect_err(|_| tally.refuse(&Refusal::MalformedJson { at: 0 })).ok()?;
+            let whole = Line { index: 0, bytes: record.data };
+            let refuse = |_: &_| notes.refuse(&record, whole, &Refusal::MalformedJson { at: 0 });
+            let (lane, clocks) = clock::read(record.data, self.settings.lanes).inspect_err(refuse).ok()?;
             return Some((lane, Part { record, content: Content::Clocks(clocks) }));
         }
         let mut lines = Lines::new(record.data);
-        while let Some(line) = lines.next() {
-            if event::is_blank(line) {
+        let mut index = 0;
+        while let Some(bytes) = lines.next() {
+            if event::is_blank(bytes) {
                 continue;
             }
-            match event::read(line) {
-                Ok(Event::Market(first)) => {
-                    let lane = self.settings.lanes.lane_of(first.what.entity());
-                    return Some((lane, Part { record, content: Content::Events { first, rest: lines } }));
-                }
-                Ok(Event::Unknown) => tally.unknown += 1,
-                Err(refusal) => tally.refuse(&refusal),
+            if let Ok(Event::Market(first)) = event::read(bytes) {
+                let lane = self.settings.lanes.lane_of(first.what.entity());
+                let line = Line { index, bytes };
+                return Some((lane, Part { record, content: Content::Events { first, line, rest: lines } }));
             }
+            index += 1;
         }
+        notes.take_lead(&record, index);
         None
     }
 
@@ -149,30 +206,30 @@ impl<C: CheckpointLog, S: CountsStream> Counter<C, S> {
         parts: &[Part<'_>],
         book: &PolicyBook,
         now: i64,
-    ) -> (Tally, Result<(), Unavailable>) {
+    ) -> (Notes, Result<(), Unavailable>) {
         let mut races_lost = 0;
         loop {
-            let mut tally = Tally { races_lost, ..Tally::default() };
-            let mut held = match self.hold(number, now, &mut tally).await {
+            let mut notes = Notes { tally: Tally { races_lost, ..Tally::default() }, ..Notes::default() };
+            let mut held = match self.hold(number, now, &mut notes.tally).await {
                 Ok(held) => held,
-                Err(unavailable) => return (tally, Err(unavailable)),
+                Err(unavailable) => return (notes, Err(unavailable)),
             };
             if held.owes
                 && let Err(unavailable) = self.send(&mut held).await
             {
-                return (tally, Err(unavailable));
+                return (notes, Err(unavailable));
             }
             if held.is_snapshot_due(now) {
                 held.state.ask_for_snapshot();
             }
             let lane = &mut held.state;
             let (late, evicted) = (lane.late(), lane.evicted());
-            let Some((entry, snapshot)) = self.absorb(lane, parts, book, &mut tally) else {
+            let Some((entry, snapshot)) = self.absorb(lane, parts, book, &mut notes) else {
                 self.memory.keep(number, held);
-                return (tally, Ok(()));
+                return (notes, Ok(()));
             };
-            tally.late = lane.late() - late;
-            tally.evicted = lane.evicted() - evicted;
+            notes.tally.late = lane.late() - late;
+            notes.tally.evicted = lane.evicted() - evicted;
             let name = LogName::Lane(number);
             match self.checkpoints.append(&name, lane.next_entry() - 1, &entry, snapshot).await {
                 Ok(()) => {}
@@ -181,14 +238,18 @@ impl<C: CheckpointLog, S: CountsStream> Counter<C, S> {
                     races_lost += 1;
                     continue;
                 }
-                Err(AppendError::Unavailable(unavailable)) => return (tally, Err(unavailable)),
+                Err(AppendError::Unavailable(unavailable)) => {
+                    // Its records come again, and with them what is to be said of them.
+                    notes.letters = Letters::default();
+                    return (notes, Err(unavailable));
+                }
             }
             held.written(now, snapshot);
             if let Err(unavailable) = self.send(&mut held).await {
-                return (tally, Err(unavailable));
+                return (notes, Err(unavailable));
             }
             self.memory.keep(number, held);
-            return (tally, Ok(()));
+            return (notes, Ok(()));
         }
     }
 
@@ -214,7 +275,7 @@ impl<C: CheckpointLog, S: CountsStream> Counter<C, S> {
         lane: &mut Lane,
         parts: &[Part<'_>],
         book: &PolicyBook,
-        tally: &mut Tally,
+        notes: &mut Notes,
     ) -> Option<(Vec<u8>, bool)> {
         let mut new: Vec<&Part<'_>> = Vec::with_capacity(parts.len());
         for part in parts {
@@ -223,14 +284,14 @@ impl<C: CheckpointLog, S: CountsStream> Counter<C, S> {
                 new.push(part);
             }
         }
-        tally.skipped = (parts.len() - new.len()) as u64;
+        notes.tally.skipped = (parts.len() - new.len()) as u64;
         let reached = new.last()?.record.sequence;
         let snapshot = lane.begin();
         let mut locators = self.locators.lock().unwrap_or_else(PoisonError::into_inner);
         let mut absorber =
             Absorber { lane, lanes: self.settings.lanes, book, locators: &mut locators, city: None };
         for part in new {
-            absorber.take_in(part, tally);
+            absorber.take_in(part, notes);
         }
         drop(locators);
         Some((lane.entry(snapshot.as_deref(), reached), snapshot.is_some()))
@@ -263,16 +324,20 @@ struct Absorber<'a> {
 }
 
 impl Absorber<'_> {
-    fn take_in(&mut self, part: &Part<'_>, tally: &mut Tally) {
+    fn take_in(&mut self, part: &Part<'_>, notes: &mut Notes) {
+        let record = &part.record;
         match &part.content {
             Content::Clocks(clocks) => self.hear(clocks),
-            Content::Events { first, rest } => {
-                self.count(first, part.record.arrival, tally);
-                for line in rest.clone().filter(|line| !event::is_blank(line)) {
-                    match event::read(line) {
-                        Ok(Event::Market(event)) => self.count(&event, part.record.arrival, tally),
-                        Ok(Event::Unknown) => tally.unknown += 1,
-                        Err(refusal) => tally.refuse(&refusal),
+            Content::Events { first, line, rest } => {
+                notes.take_lead(record, line.index);
+                self.count(first, record, *line, notes);
+                let rest = rest.clone().filter(|bytes| !event::is_blank(bytes));
+                for (index, bytes) in (line.index + 1..).zip(rest) {
+                    let line = Line { index, bytes };
+                    match event::read(bytes) {
+                        Ok(Event::Market(event)) => self.count(&event, record, line, notes),
+                        Ok(Event::Unknown) => notes.tally.unknown += 1,
+                        Err(refusal) => notes.refuse(record, line, &refusal),
                     }
                 }
             }
@@ -289,14 +354,14 @@ impl Absorber<'_> {
         }
     }
 
-    fn count(&mut self, event: &MarketEvent<'_>, arrival: i64, tally: &mut Tally) {
+    fn count(&mut self, event: &MarketEvent<'_>, record: &Record<'_>, line: Line<'_>, notes: &mut Notes) {
         if self.is_stray(event) {
-            tally.stray += 1;
+            notes.tally.stray += 1;
             return;
         }
-        match self.market(event, arrival) {
-            Ok(()) => tally.absorbed += 1,
-            Err(refusal) => tally.refuse(&refusal),
+        match self.market(event, record.arrival) {
+            Ok(()) => notes.tally.absorbed += 1,
+            Err(refusal) => notes.refuse(record, line, &refusal),
         }
     }
 
@@ -333,6 +398,7 @@ impl Tally {
         self.unknown += other.unknown;
         self.stray += other.stray;
         self.without_lane += other.without_lane;
+        self.undelivered += other.undelivered;
         self.late += other.late;
         self.skipped += other.skipped;
         self.races_lost += other.races_lost;
@@ -341,9 +407,5 @@ impl Tally {
         for (mine, theirs) in self.refused.iter_mut().zip(other.refused) {
             *mine += theirs;
         }
-    }
-
-    fn refuse(&mut self, refusal: &Refusal) {
-        self.refused[refusal.index()] += 1;
     }
 }

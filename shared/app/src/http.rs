@@ -19,6 +19,9 @@ const COMPRESSED_BYTES: usize = 1_024;
 /// A header's name and value; of a name given several times the values, joined by commas.
 pub type Header<'a> = (Cow<'a, str>, Cow<'a, str>);
 
+/// A header of an answer.
+pub type ResponseHeader = (&'static str, Cow<'static, str>);
+
 /// A path's segments, decoded, and how many there are.
 pub type Segments<'a, const N: usize> = ([Cow<'a, str>; N], usize);
 
@@ -94,7 +97,7 @@ pub struct Response {
     /// The status.
     pub status: u16,
     /// The headers, by lower-case names, without the content's length.
-    pub headers: Vec<(&'static str, Cow<'static, str>)>,
+    pub headers: Vec<ResponseHeader>,
     /// The content, as sent.
     pub body: Vec<u8>,
 }
@@ -156,15 +159,15 @@ pub struct Problem {
     pub detail: Cow<'static, str>,
     /// The query parameter at fault.
     pub parameter: Option<&'static str>,
-    /// What the path can do, where the method is at fault.
-    pub allow: Option<&'static str>,
+    /// Headers that tell the client what to do instead, by lower-case names.
+    pub advice: Vec<ResponseHeader>,
 }
 
 impl Problem {
-    /// A problem of no parameter.
+    /// A problem of no parameter, without advice.
     #[must_use]
     pub fn new(status: u16, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, detail: detail.into(), parameter: None, allow: None }
+        Self { status, code, detail: detail.into(), parameter: None, advice: Vec::new() }
     }
 
     /// A problem of this query parameter.
@@ -172,6 +175,13 @@ impl Problem {
     pub fn about(self, parameter: &'static str) -> Self {
         let detail = format!("{parameter}: {}", self.detail).into();
         Self { detail, parameter: Some(parameter), ..self }
+    }
+
+    /// With one more header of advice.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        self.advice.push((name, value.into()));
+        self
     }
 
     /// Nothing is at the request's path.
@@ -183,8 +193,7 @@ impl Problem {
     /// The path cannot do what the request asks; it can do `allow`.
     #[must_use]
     pub fn method_not_allowed(allow: &'static str) -> Self {
-        let problem = Self::new(405, "method_not_allowed", "the path does not know this method");
-        Self { allow: Some(allow), ..problem }
+        Self::new(405, "method_not_allowed", "the path does not know this method").with("allow", allow)
     }
 }
 
@@ -201,16 +210,15 @@ struct ProblemDocument<'a> {
 
 impl From<Problem> for Response {
     fn from(problem: Problem) -> Self {
-        let Problem { status, code, ref detail, parameter, allow } = problem;
+        let Problem { status, code, detail, parameter, advice } = problem;
         // "about:blank": the status says what kind of problem it is, the code which (RFC 9457 §4.2.1).
         let r#type = "about:blank";
-        let document = ProblemDocument { r#type, title: phrase(status), status, detail, code, parameter };
+        let title = phrase(status);
+        let document = ProblemDocument { r#type, title, status, detail: &detail, code, parameter };
         let response = Self::of(status, "application/problem+json", &document);
-        let response = response.with("cache-control", "no-store");
-        match allow {
-            Some(allow) => response.with("allow", allow),
-            None => response,
-        }
+        let mut response = response.with("cache-control", "no-store");
+        response.headers.extend(advice);
+        response
     }
 }
 

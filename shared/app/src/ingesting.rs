@@ -140,6 +140,8 @@ impl<R: Records> Feeder<R> {
         if !pack.is_empty() && pack.len() + event.len() >= RECORD_BYTES {
             self.records.put(lane, std::mem::take(pack));
         }
+        // At once, for most packs of a request hold a single event.
+        pack.reserve(event.len() + 1);
         pack.extend_from_slice(event);
         pack.push(b'\n');
     }
@@ -197,7 +199,8 @@ impl<L: EventLog> Ingester<L> {
     pub async fn put(&self, mut intake: Intake) -> Result<(), Unavailable> {
         intake.0.flush();
         let queues = std::mem::take(&mut intake.0.records.0);
-        let puts = self.lanes.iter().zip(queues).map(|(lane, records)| self.put_lane(lane, records));
+        let queues = self.lanes.iter().zip(queues).filter(|(_, records)| !records.is_empty());
+        let puts = queues.map(|(lane, records)| self.put_lane(lane, records));
         for put in join_all(puts).await {
             put?;
         }

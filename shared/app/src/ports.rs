@@ -5,6 +5,7 @@ use std::future::Future;
 
 use equilibrium_domain::id::{CityId, Lane};
 use equilibrium_domain::map::{ClosedTick, MapHead};
+use equilibrium_domain::sequence::Sequence;
 use thiserror::Error;
 
 /// A checkpoint log: a lane's, or a city's.
@@ -143,4 +144,77 @@ pub trait TickLog: Send + Sync {
         map: &MapHead,
         ticks: &[ClosedTick],
     ) -> impl Future<Output = Result<(), Unavailable>> + Send;
+}
+
+/// A line of the log that was refused, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The line as it was, without its line end; of one longer than [`crate::letters::LINE_BYTES`] the
+    /// beginning.
+    pub line: Vec<u8>,
+    /// How many bytes the line has.
+    pub length: usize,
+    /// The refusal's code (CONTRACT §1).
+    pub code: &'static str,
+    /// The refusal in words.
+    pub message: String,
+    /// The record's place in its shard.
+    pub sequence: Sequence,
+    /// The line's place among the record's lines that are not blank, counted from 0.
+    pub index: usize,
+    /// When the log took the record, in milliseconds since the epoch.
+    pub arrival: i64,
+}
+
+/// Where refused lines of the log wait for somebody to look into them.
+pub trait DeadLetters: Send + Sync {
+    /// Sends letters, of which there is one at least. The same may come again, when their record does.
+    /// Within its deadline, which is the adapter's own, it may try more than once.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: some of them may not have been sent.
+    fn send(&self, letters: Vec<DeadLetter>) -> impl Future<Output = Result<(), Unavailable>> + Send;
+}
+
+/// A city's policy as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredPolicy {
+    /// The city.
+    pub city: CityId,
+    /// 1 for the first document, one more with each that replaced it.
+    pub version: u64,
+    /// JSON (CONTRACT §7).
+    pub document: String,
+}
+
+/// Why a policy was not saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum ReplaceError {
+    /// The one there is not the one to be replaced: read it and decide again.
+    #[error("the policy has been replaced by another")]
+    Outdated,
+    /// Nobody can say whether the policy was saved: read it to find out.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Where the cities' policies are kept.
+pub trait PolicyStore: Send + Sync {
+    /// The policy of every city that has one, in any order.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    fn all(&self) -> impl Future<Output = Result<Vec<StoredPolicy>, Unavailable>> + Send;
+
+    /// Saves the city's policy over the one of version `after`, or as its first where that is `None`; gives
+    /// the version it got.
+    ///
+    /// # Errors
+    /// [`ReplaceError`].
+    fn save(
+        &self,
+        city: &CityId,
+        document: &str,
+        after: Option<u64>,
+    ) -> impl Future<Output = Result<u64, ReplaceError>> + Send;
 }

@@ -25,6 +25,9 @@ pub enum LogError {
     /// The shard still takes records.
     #[error("the shard is open")]
     Open,
+    /// A record has a number that is not beyond all others.
+    #[error("the record's number is not beyond those of the log")]
+    OutOfOrder,
 }
 
 /// A stream's shards and their records. Sequence numbers grow over the whole log.
@@ -40,6 +43,8 @@ struct Inner {
     /// Open shards by the first hash key of their range; each reaches to the next.
     open: Vec<(u128, usize)>,
     last_number: u64,
+    /// Of all records kept.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -85,14 +90,31 @@ impl MemoryLog {
         data: Vec<u8>,
         arrival_ms: i64,
     ) -> Result<u64, LogError> {
-        let partition_key = partition_key.into();
         let mut inner = self.lock();
-        let at = inner.holder(hash_key).ok_or(LogError::Closed)?;
-        inner.last_number += 1;
-        let number = inner.last_number;
-        let index = inner.open[at].1;
-        inner.shards[index].records.push_back(Stored { number, partition_key, data, arrival_ms });
+        let number = inner.last_number + 1;
+        inner.put(number, hash_key, partition_key.into(), data, arrival_ms)?;
         Ok(number)
+    }
+
+    /// Puts a record as [`Self::put`] does, with a number that its keeper gave it.
+    ///
+    /// # Errors
+    /// [`LogError::Closed`] and [`LogError::OutOfOrder`].
+    pub fn put_numbered(
+        &self,
+        number: u64,
+        hash_key: u128,
+        partition_key: impl Into<Box<str>>,
+        data: Vec<u8>,
+        arrival_ms: i64,
+    ) -> Result<(), LogError> {
+        self.lock().put(number, hash_key, partition_key.into(), data, arrival_ms)
+    }
+
+    /// Leaves out the numbers up to `number`: an earlier process gave them to records long done.
+    pub fn number_behind(&self, number: u64) {
+        let mut inner = self.lock();
+        inner.last_number = inner.last_number.max(number);
     }
 
     /// Closes `shard` and divides its range; the second child begins at `at`.
@@ -141,11 +163,17 @@ impl MemoryLog {
         let mut inner = self.lock();
         let Some(&index) = inner.by_id.get(shard) else { return };
         let records = &mut inner.shards[index].records;
-        match position {
-            Position::Oldest => {}
-            Position::After(sequence) => drop(records.drain(..first_after(records, Some(sequence)))),
-            Position::End => *records = VecDeque::new(),
+        let done = match position {
+            Position::Oldest => 0,
+            Position::After(sequence) => first_after(records, Some(sequence)),
+            Position::End => records.len(),
+        };
+        let bytes: usize = records.drain(..done).map(|stored| stored.data.len()).sum();
+        if records.is_empty() {
+            // A crowd that has passed leaves no room behind.
+            *records = VecDeque::new();
         }
+        inner.bytes -= bytes;
     }
 
     /// Lets go of a closed shard altogether, as a stream does when its retention has passed.
@@ -160,7 +188,8 @@ impl MemoryLog {
             return Err(LogError::Open);
         }
         shard.expired = true;
-        shard.records = VecDeque::new();
+        let bytes: usize = std::mem::take(&mut shard.records).iter().map(|stored| stored.data.len()).sum();
+        inner.bytes -= bytes;
         Ok(())
     }
 
@@ -183,6 +212,12 @@ impl MemoryLog {
     #[must_use]
     pub fn len(&self) -> usize {
         self.lock().shards.iter().map(|shard| shard.records.len()).sum()
+    }
+
+    /// Bytes of the records that are kept.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.lock().bytes
     }
 
     /// Whether no record is kept.
@@ -236,6 +271,25 @@ impl Inner {
         let place = self.open.partition_point(|open| open.0 < start);
         self.open.insert(place, (start, index));
         id
+    }
+
+    fn put(
+        &mut self,
+        number: u64,
+        hash_key: u128,
+        partition_key: Box<str>,
+        data: Vec<u8>,
+        arrival_ms: i64,
+    ) -> Result<(), LogError> {
+        let at = self.holder(hash_key).ok_or(LogError::Closed)?;
+        if number <= self.last_number {
+            return Err(LogError::OutOfOrder);
+        }
+        self.last_number = number;
+        self.bytes += data.len();
+        let index = self.open[at].1;
+        self.shards[index].records.push_back(Stored { number, partition_key, data, arrival_ms });
+        Ok(())
     }
 
     /// Where among the open shards the one that holds `hash_key` is.

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use equilibrium_app::book::{Bounds, PolicyBook};
 use equilibrium_app::counting::{CountSettings, Counter};
+use equilibrium_app::memory::Nowhere;
 use equilibrium_app::ports::{AppendError, CheckpointLog, CountsStream, LogName, Unavailable};
 use equilibrium_domain::clock::{self, CityClock, Watermarks};
 use equilibrium_domain::id::{CityId, Lane, LaneCount};
@@ -204,7 +205,7 @@ fn measure(drivers: usize, pack: usize, batches: usize) -> Cost {
     let settings = CountSettings { lanes: fleet.lanes, groups: 16 };
     let book = PolicyBook::open(Bounds { most_entities: 1 << 24, ..Bounds::default() });
     let scales = Scales::default();
-    let counter = Counter::new(settings, scales.clone(), Sent);
+    let counter = Counter::new(settings, scales.clone(), Sent, Nowhere);
     // A payload of at most 6 MB, as Lambda delivers them.
     let events = if pack == 1 { 9_000 } else { 24_000 };
     let handle = |payload: &[u8]| {

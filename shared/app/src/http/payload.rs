@@ -11,7 +11,7 @@ use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{Header, Request, Response};
+use super::{Header, Request, Response, ResponseHeader};
 
 /// A payload is not one of API Gateway's HTTP API, version 2.0.
 #[derive(Debug, Error)]
@@ -168,7 +168,7 @@ impl Answer<'_> {
     }
 }
 
-struct HeaderMap<'a>(&'a [(&'static str, Cow<'static, str>)]);
+struct HeaderMap<'a>(&'a [ResponseHeader]);
 
 impl Serialize for HeaderMap<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -90,7 +90,14 @@ fn a_problem_tells_programs_and_people() {
         String::from_utf8(response.body).unwrap(),
         r#"{"type":"about:blank","title":"Unprocessable Content","status":422,"detail":"limit: must be 1 to 2","code":"out_of_range","parameter":"limit"}"#
     );
-    assert_eq!(Response::from(Problem::method_not_allowed("GET")).header("allow"), Some("GET"));
+}
+
+#[test]
+fn a_problem_says_what_to_do_instead() {
+    let refused = Response::from(Problem::method_not_allowed("GET"));
+    assert_eq!((refused.header("allow"), refused.header("cache-control")), (Some("GET"), Some("no-store")));
+    let wait = Problem::new(429, "too_many", "wait").with("retry-after", format!("{}", 7)).about("limit");
+    assert_eq!(Response::from(wait).header("retry-after"), Some("7"));
 }
 
 fn payload(rest: &str) -> String {

@@ -93,3 +93,18 @@ fn only_closed_shards_expire() {
     assert_eq!(listed(&log), []);
     assert_eq!(poll_once(log.read(&shard, None, 9)).unwrap(), Err(SourceError::Gone));
 }
+
+#[test]
+fn bytes_are_those_of_the_records_kept() {
+    let log = MemoryLog::new(2);
+    let numbers = [0, u128::MAX, 0].map(|key| log.put(key, "key", vec![7; 100], 5).unwrap());
+    assert_eq!(log.bytes(), 300);
+    log.trim(&ShardId::numbered(0), &Position::After(numbers[0].into()));
+    assert_eq!(log.bytes(), 200);
+    log.trim(&ShardId::numbered(0), &Position::Oldest);
+    log.trim(&ShardId::numbered(1), &Position::End);
+    assert_eq!(log.bytes(), 100);
+    log.close();
+    log.expire(&ShardId::numbered(0)).unwrap();
+    assert_eq!(log.bytes(), 0);
+}

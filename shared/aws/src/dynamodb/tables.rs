@@ -1,0 +1,106 @@
+//! The tables: their names and keys. In production the infrastructure creates them to this shape.
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::DisplayErrorContext;
+use aws_sdk_dynamodb::operation::create_table::CreateTableError;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus,
+    TimeToLiveSpecification, TimeToLiveStatus,
+};
+
+use super::Connection;
+use super::item::EXPIRES;
+use crate::provision::{ProvisionError, wait_until};
+
+/// The names of the tables of one deployment.
+///
+/// | table | key | attributes |
+/// |---|---|---|
+/// | checkpoints | `log` S, `n` N | `entry` B or `parts` N, `snapshot` BOOL, `writer` S, `expires` N |
+/// | maps | `city` S, `part` S | `version` N, `bytes` B, `expires` N |
+/// | policies | `city` S | `version` N, `document` S, `writer` S |
+///
+/// `expires` is the attribute of the table's time to live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tables {
+    /// Of the lanes' and the cities' checkpoint logs.
+    pub checkpoints: String,
+    /// Of the cities' maps.
+    pub maps: String,
+    /// Of the cities' policies.
+    pub policies: String,
+}
+
+/// What a table is keyed and let go by.
+struct Shape {
+    keys: &'static [(&'static str, ScalarAttributeType)],
+    expiring: bool,
+}
+
+const CHECKPOINTS: Shape =
+    Shape { keys: &[("log", ScalarAttributeType::S), ("n", ScalarAttributeType::N)], expiring: true };
+const MAPS: Shape =
+    Shape { keys: &[("city", ScalarAttributeType::S), ("part", ScalarAttributeType::S)], expiring: true };
+const POLICIES: Shape = Shape { keys: &[("city", ScalarAttributeType::S)], expiring: false };
+
+impl Tables {
+    /// The tables of the deployment called `prefix`: `{prefix}-checkpoints` and so on.
+    #[must_use]
+    pub fn named(prefix: &str) -> Self {
+        let name = |table: &str| format!("{prefix}-{table}");
+        Self { checkpoints: name("checkpoints"), maps: name("maps"), policies: name("policies") }
+    }
+
+    /// Creates those that do not exist, with expiry, billed on demand; done when all can be used.
+    ///
+    /// # Errors
+    /// [`ProvisionError`] for the first that is not there within a minute.
+    pub async fn create(&self, connection: &Connection) -> Result<(), ProvisionError> {
+        for (table, shape) in
+            [(&self.checkpoints, CHECKPOINTS), (&self.maps, MAPS), (&self.policies, POLICIES)]
+        {
+            create(&connection.client, table, &shape).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn create(client: &Client, table: &str, shape: &Shape) -> Result<(), ProvisionError> {
+    let mut request = client.create_table().table_name(table).billing_mode(BillingMode::PayPerRequest);
+    for ((name, kind), role) in shape.keys.iter().zip([KeyType::Hash, KeyType::Range]) {
+        let defined = AttributeDefinition::builder().attribute_name(*name).attribute_type(kind.clone());
+        let key = KeySchemaElement::builder().attribute_name(*name).key_type(role);
+        let broken = |error| ProvisionError::new(table, error);
+        request = request
+            .attribute_definitions(defined.build().map_err(broken)?)
+            .key_schema(key.build().map_err(broken)?);
+    }
+    if let Err(error) = request.send().await
+        && !error.as_service_error().is_some_and(CreateTableError::is_resource_in_use_exception)
+    {
+        return Err(ProvisionError::new(table, DisplayErrorContext(&error)));
+    }
+    wait_until(table, async || {
+        let described = client.describe_table().table_name(table).send().await;
+        let described = described.map_err(|error| ProvisionError::new(table, DisplayErrorContext(&error)))?;
+        Ok(described.table().and_then(|table| table.table_status()) == Some(&TableStatus::Active))
+    })
+    .await?;
+    if shape.expiring { expire(client, table).await } else { Ok(()) }
+}
+
+/// Has the table let items go at the time that [`EXPIRES`] names.
+async fn expire(client: &Client, table: &str) -> Result<(), ProvisionError> {
+    let described = client.describe_time_to_live().table_name(table).send().await;
+    let described = described.map_err(|error| ProvisionError::new(table, DisplayErrorContext(&error)))?;
+    let expiry =
+        described.time_to_live_description().and_then(|description| description.time_to_live_status());
+    if matches!(expiry, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)) {
+        return Ok(());
+    }
+    let expiry = TimeToLiveSpecification::builder().attribute_name(EXPIRES).enabled(true).build();
+    let expiry = expiry.map_err(|error| ProvisionError::new(table, error))?;
+    let update = client.update_time_to_live().table_name(table).time_to_live_specification(expiry);
+    update.send().await.map_err(|error| ProvisionError::new(table, DisplayErrorContext(&error)))?;
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! The cache against a real `redis-server`: what it keeps, what it survives, and how it is reached.
+#![allow(clippy::unwrap_used)]
+
+mod cluster;
+mod keeping;
+mod loss;
+mod secure;
+mod server;
+
+use std::time::Duration;
+
+use equilibrium_aws::cache::{Cache, CacheSettings, Layout};
+use equilibrium_domain::id::CityId;
+use equilibrium_domain::locate::Cell;
+use equilibrium_domain::map::MapHead;
+
+/// Far longer than a server on this machine takes, so that only a dead one meets it.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+fn settings(url: String) -> CacheSettings {
+    CacheSettings {
+        endpoints: vec![url],
+        layout: Layout::Single,
+        credentials: None,
+        roots: None,
+        deadline: DEADLINE,
+    }
+}
+
+fn cache(url: String) -> Cache {
+    Cache::new(&settings(url)).unwrap()
+}
+
+fn nyc() -> CityId {
+    CityId::new("nyc").unwrap()
+}
+
+fn head(version: u64, chunks: &[(u64, u64)]) -> MapHead {
+    MapHead {
+        city: nyc(),
+        version,
+        as_of: 5000,
+        heard: 1,
+        lanes: 1,
+        resolution: 8,
+        products: Vec::new(),
+        chunks: chunks.iter().map(|(parent, version)| (Cell(*parent), *version)).collect(),
+    }
+}

@@ -1,0 +1,121 @@
+//! Streams whose shards are split and merged.
+
+use std::time::Duration;
+
+use aws_sdk_kinesis::Client;
+use equilibrium_app::contract::{self, STREAM_PARTS};
+use equilibrium_app::ports::EventLog;
+use equilibrium_aws::kinesis::{Connection, Events, Stream, Streams};
+use equilibrium_aws::patience::Patience;
+use equilibrium_domain::id::{Lane, LaneCount};
+use equilibrium_runner::driver::Source;
+use equilibrium_runner::record::{Listed, ShardId};
+use tokio::time::sleep;
+
+use crate::emulator::{config, fresh, resharding_emulator};
+use crate::streams::of_key;
+
+/// This emulator takes half a second for some calls.
+const PATIENCE: Patience =
+    Patience { call: Duration::from_secs(20), attempt: Duration::from_secs(10), attempts: 2 };
+
+struct World {
+    streams: Streams,
+    connection: Connection,
+    client: Client,
+}
+
+impl World {
+    async fn new(test: &str, shards: i32) -> Self {
+        let config = config(&resharding_emulator().endpoint);
+        let streams = Streams::named(&fresh(test));
+        let connection = Connection::new(&config, PATIENCE);
+        streams.create(&connection, shards).await.unwrap();
+        Self { streams, connection, client: Client::new(&config) }
+    }
+
+    fn events(&self) -> Events {
+        Events::new(&self.connection, &self.streams, LaneCount::new(STREAM_PARTS.into()).unwrap())
+    }
+
+    fn stream(&self) -> Stream {
+        Stream::new(&self.connection, &self.streams.events)
+    }
+
+    /// The shards, once there are so many.
+    async fn listed(&self, shards: usize) -> Vec<Listed> {
+        loop {
+            let mut listed = self.stream().shards().await.unwrap();
+            if listed.len() == shards {
+                // All of them are active again.
+                self.streams.create(&self.connection, 1).await.unwrap();
+                listed.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+                return listed;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+fn ids(numbers: &[usize]) -> Vec<ShardId> {
+    numbers.iter().map(|number| ShardId::numbered(*number)).collect()
+}
+
+#[tokio::test]
+async fn events_keep_the_contract_here_too() {
+    let world = World::new("events", 4).await;
+    let read = async |lane: Lane| of_key(&world.connection, &world.streams.events, &lane.to_string()).await;
+    contract::event_log(&world.events(), read).await;
+}
+
+#[tokio::test]
+async fn a_split_shard_is_read_to_its_end_and_then_its_children() {
+    let world = World::new("split", 1).await;
+    let events = world.events();
+    let put = async |lane, record| events.put(Lane(lane), vec![record]).await.unwrap();
+    put(0, 0).await;
+    put(15, 1).await;
+    let split =
+        world.client.split_shard().stream_name(&world.streams.events).shard_to_split("shardId-000000000000");
+    split.new_starting_hash_key((1_u128 << 127).to_string()).send().await.unwrap();
+    let listed = world.listed(3).await;
+    assert_eq!(
+        listed.iter().map(|shard| &shard.parents[..]).collect::<Vec<_>>(),
+        [&[][..], &ids(&[0]), &ids(&[0])]
+    );
+    put(0, 2).await;
+    put(15, 3).await;
+
+    let stream = world.stream();
+    let [parent, left, right] = <[ShardId; 3]>::try_from(ids(&[0, 1, 2])).unwrap();
+    let first = stream.read(&parent, None, 1).await.unwrap();
+    assert_eq!((first.records[0].data[0], first.ended), (0, false));
+    let mut page = stream.read(&parent, Some(&first.records[0].sequence), 9).await.unwrap();
+    assert_eq!(page.records[0].data, [1]);
+    if !page.ended {
+        let last = page.records[0].sequence.clone();
+        page = stream.read(&parent, Some(&last), 9).await.unwrap();
+        assert!(page.records.is_empty());
+    }
+    assert!(page.ended, "a closed shard is read to its end");
+    for (shard, record) in [(left, 2), (right, 3)] {
+        let page = stream.read(&shard, None, 9).await.unwrap();
+        assert_eq!(page.records.iter().map(|record| record.data[0]).collect::<Vec<_>>(), [record]);
+        assert!(!page.ended);
+    }
+}
+
+#[tokio::test]
+async fn a_merged_shard_has_both_its_parents() {
+    let world = World::new("merge", 2).await;
+    let merge = world.client.merge_shards().stream_name(&world.streams.events);
+    let merge = merge.shard_to_merge("shardId-000000000000").adjacent_shard_to_merge("shardId-000000000001");
+    merge.send().await.unwrap();
+    let listed = world.listed(3).await;
+    let mut parents = listed[2].parents.clone();
+    parents.sort_unstable();
+    assert_eq!(parents, ids(&[0, 1]));
+    world.events().put(Lane(0), b"later".to_vec()).await.unwrap();
+    let page = world.stream().read(&ShardId::numbered(2), None, 9).await.unwrap();
+    assert_eq!(page.records[0].data, b"later");
+}

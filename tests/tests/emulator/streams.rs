@@ -1,0 +1,224 @@
+//! Streams in Kinesis: what is put is read, in order, from where one left off.
+
+use std::future::poll_fn;
+use std::num::NonZeroU32;
+use std::pin::Pin;
+use std::task::Poll;
+
+use equilibrium_app::contract::{self, STREAM_PARTS};
+use equilibrium_app::ports::{ChangeStream, CountsStream, EventLog, Unavailable};
+use equilibrium_aws::kinesis::{Changes, Connection, Counts, Events, Stream, Streams};
+use equilibrium_aws::patience::Patience;
+use equilibrium_domain::id::{CityId, Lane, LaneCount};
+use equilibrium_domain::sequence::Sequence;
+use equilibrium_runner::driver::{Source, SourceError};
+use equilibrium_runner::record::{Record, ShardId};
+use futures_util::future::join_all;
+
+use crate::emulator::{config, emulator, fresh};
+
+const GROUPS: NonZeroU32 = NonZeroU32::new(STREAM_PARTS as u32).unwrap();
+
+fn lanes() -> LaneCount {
+    LaneCount::new(STREAM_PARTS.into()).unwrap()
+}
+
+/// The streams of one test, of four shards each.
+pub struct World {
+    pub streams: Streams,
+    pub connection: Connection,
+}
+
+impl World {
+    pub async fn new(test: &str) -> Self {
+        let streams = Streams::named(&fresh(test));
+        let connection = Connection::new(&config(&emulator().endpoint), Patience::default());
+        streams.create(&connection, 4).await.unwrap();
+        Self { streams, connection }
+    }
+
+    fn events(&self) -> Events {
+        Events::new(&self.connection, &self.streams, lanes())
+    }
+}
+
+/// All that a stream holds, shard by shard.
+pub async fn all(connection: &Connection, stream: &str) -> Vec<(ShardId, Vec<Record>)> {
+    let stream = Stream::new(connection, stream);
+    let mut all = Vec::new();
+    for shard in stream.shards().await.unwrap() {
+        let mut records: Vec<Record> = Vec::new();
+        loop {
+            let after = records.last().map(|record| record.sequence.clone());
+            let page = stream.read(&shard.id, after.as_ref(), 1000).await.unwrap();
+            if page.records.is_empty() {
+                break;
+            }
+            records.extend(page.records);
+        }
+        all.push((shard.id, records));
+    }
+    all
+}
+
+/// What a stream holds under one key.
+pub async fn of_key(connection: &Connection, stream: &str, key: &str) -> Vec<Vec<u8>> {
+    let all = all(connection, stream).await.into_iter().flat_map(|(_, records)| records);
+    all.filter(|record| &*record.partition_key == key).map(|record| record.data).collect()
+}
+
+/// Runs what does not end at once up to where it waits.
+async fn begin(mut call: Pin<&mut impl Future>) {
+    poll_fn(|context| {
+        assert!(call.as_mut().poll(context).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn events_keep_the_contract() {
+    let world = World::new("events").await;
+    let read = async |lane: Lane| of_key(&world.connection, &world.streams.events, &lane.to_string()).await;
+    contract::event_log(&world.events(), read).await;
+}
+
+#[tokio::test]
+async fn counts_keep_the_contract() {
+    let world = World::new("counts").await;
+    let counts = Counts::new(&world.connection, &world.streams, GROUPS);
+    let read = async |group: u32| of_key(&world.connection, &world.streams.counts, &group.to_string()).await;
+    contract::counts_stream(&counts, read).await;
+}
+
+#[tokio::test]
+async fn a_citys_changes_lie_in_one_shard_in_order() {
+    let world = World::new("changes").await;
+    let changes = Changes::new(&world.connection, &world.streams);
+    let cities = ["nyc", "oslo", "lima", "suva"].map(|city| CityId::new(city).unwrap());
+    for number in 0..5 {
+        join_all(cities.iter().map(async |city| changes.send(city, vec![number]).await.unwrap())).await;
+    }
+    for (shard, records) in all(&world.connection, &world.streams.changes).await {
+        for city in &cities {
+            let sent: Vec<u8> = records
+                .iter()
+                .filter(|record| *record.partition_key == *city.as_str())
+                .map(|record| record.data[0])
+                .collect();
+            assert!(sent.is_empty() || sent == [0, 1, 2, 3, 4], "{city} in {shard}: {sent:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn lanes_and_groups_are_spread_evenly_over_the_shards() {
+    let world = World::new("spread").await;
+    let (events, counts) = (world.events(), Counts::new(&world.connection, &world.streams, GROUPS));
+    join_all(lanes().iter().map(async |lane| events.put(lane, vec![b'e']).await.unwrap())).await;
+    join_all((0..GROUPS.get()).map(async |group| counts.send(group, vec![b'c']).await.unwrap())).await;
+    for stream in [&world.streams.events, &world.streams.counts] {
+        for (shard, records) in all(&world.connection, stream).await {
+            assert_eq!(records.len(), 4, "{shard} of {stream}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_lane_keeps_its_order_among_many_who_put() {
+    let world = World::new("order").await;
+    let events = world.events();
+    // Nobody waits for the one before: the order is that of the calls.
+    let puts = (0..20_u8).flat_map(|number| lanes().iter().map(move |lane| (lane, number)));
+    let puts = puts.map(async |(lane, number)| events.put(lane, vec![number]).await.unwrap());
+    join_all(puts).await;
+    for lane in lanes().iter() {
+        let put = of_key(&world.connection, &world.streams.events, &lane.to_string()).await;
+        assert_eq!(put, (0..20).map(|number| vec![number]).collect::<Vec<_>>(), "lane {lane}");
+    }
+}
+
+#[tokio::test]
+async fn who_gives_up_a_put_holds_up_nobody() {
+    let world = World::new("given-up").await;
+    let events = world.events();
+    // Given up before it was sent, as the first of those that gather.
+    let mut first = Box::pin(events.put(Lane(1), b"given up".to_vec()));
+    begin(first.as_mut()).await;
+    let mut second = Box::pin(events.put(Lane(2), b"two".to_vec()));
+    begin(second.as_mut()).await;
+    drop(first);
+    second.await.unwrap();
+    events.put(Lane(1), b"one".to_vec()).await.unwrap();
+    assert_eq!(of_key(&world.connection, &world.streams.events, "1").await, [b"one".to_vec()]);
+    assert_eq!(of_key(&world.connection, &world.streams.events, "2").await, [b"two".to_vec()]);
+}
+
+#[tokio::test]
+async fn a_record_too_large_for_a_stream_does_not_harm_its_neighbours() {
+    let world = World::new("large").await;
+    let events = world.events();
+    let (large, small) =
+        tokio::join!(events.put(Lane(1), vec![0; 1 << 20]), events.put(Lane(2), vec![0; 1000]));
+    assert_eq!((large, small), (Err(Unavailable), Ok(())));
+    // More than one request may carry.
+    let puts = lanes().iter().map(async |lane| events.put(lane, vec![1; 1_000_000]).await);
+    assert!(join_all(puts).await.iter().all(Result::is_ok));
+}
+
+#[tokio::test]
+async fn reading_goes_on_behind_any_record() {
+    let world = World::new("reading").await;
+    let events = world.events();
+    for number in 0..10 {
+        events.put(Lane(0), vec![number]).await.unwrap();
+    }
+    let stream = Stream::new(&world.connection, &world.streams.events);
+    let shard = ShardId::numbered(0);
+    let read = async |after: Option<&Sequence>, limit| {
+        let page = stream.read(&shard, after, limit).await.unwrap();
+        assert!(!page.ended);
+        let numbers: Vec<u8> = page.records.iter().map(|record| record.data[0]).collect();
+        (numbers, page.records.into_iter().map(|record| record.sequence).collect::<Vec<_>>())
+    };
+    let (numbers, first) = read(None, 4).await;
+    assert_eq!(numbers, [0, 1, 2, 3]);
+    assert_eq!(read(Some(&first[3]), 4).await.0, [4, 5, 6, 7], "where the last read ended");
+    assert_eq!(read(Some(&first[3]), 4).await.0, [4, 5, 6, 7], "the same again");
+    assert_eq!(read(Some(&first[1]), 100).await.0, [2, 3, 4, 5, 6, 7, 8, 9]);
+    let (numbers, all) = read(None, usize::MAX).await;
+    assert_eq!(numbers.len(), 10);
+    assert_eq!(read(Some(&all[9]), 10).await.0, [0; 0]);
+    events.put(Lane(0), vec![10]).await.unwrap();
+    assert_eq!(read(Some(&all[9]), 10).await.0, [10]);
+    assert_eq!(stream.behind_ms(), [(shard.clone(), 0)]);
+
+    let oldest = stream.oldest_retained(&shard).await.unwrap().unwrap();
+    assert_eq!(oldest.sequence, all[0]);
+    assert!(oldest.arrival_ms > 1_600_000_000_000);
+    assert_eq!(stream.oldest_retained(&ShardId::numbered(3)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_shard_that_is_not_there_is_gone() {
+    let world = World::new("gone").await;
+    let stream = Stream::new(&world.connection, &world.streams.events);
+    assert_eq!(stream.read(&ShardId::numbered(9), None, 1).await, Err(SourceError::Gone));
+    assert_eq!(
+        Stream::new(&world.connection, "no-such-stream").shards().await,
+        Err(SourceError::Unavailable)
+    );
+}
+
+#[tokio::test]
+async fn streams_are_created_and_deleted_once() {
+    let world = World::new("created").await;
+    world.events().put(Lane(0), b"kept".to_vec()).await.unwrap();
+    world.streams.create(&world.connection, 4).await.unwrap();
+    assert_eq!(of_key(&world.connection, &world.streams.events, "0").await.len(), 1);
+    for _ in 0..2 {
+        world.streams.delete(&world.connection).await.unwrap();
+    }
+    let stream = Stream::new(&world.connection, &world.streams.events);
+    assert_eq!(stream.shards().await, Err(SourceError::Unavailable));
+}

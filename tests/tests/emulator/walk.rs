@@ -1,0 +1,184 @@
+//! The whole walk on AWS: requests in, prices out, through functions that are processes of their own.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use equilibrium_app::ports::PolicyStore;
+use equilibrium_aws::dynamodb::{self, Policies, Tables};
+use equilibrium_aws::kinesis::{self, Stream as KinesisStream, Streams};
+use equilibrium_aws::patience::Patience;
+use equilibrium_domain::id::{CityId, LaneCount};
+use equilibrium_local::city::{City, Settings as CitySettings, policy};
+use equilibrium_local::hosted::{Function, Hosted};
+use equilibrium_local::replay::Replay;
+use equilibrium_runner::driver::{OnFailure, Runner, Target};
+use equilibrium_runner::payload::Stream;
+use equilibrium_runner::record::Discarded;
+use equilibrium_runner::settings::{MAX_BATCH_SIZE, Settings};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::emulator::{config, emulator, fresh};
+use crate::redis::Server;
+
+const PAST_MS: i64 = 120_000;
+const DRIVERS: NonZeroU32 = NonZeroU32::new(300).unwrap();
+const SHARDS: i32 = 2;
+const LANES: &str = "8";
+const BODY_EVENTS: usize = 500;
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// What a map or a replay says of a cell: demand, supply and multiplier.
+type Cells = BTreeMap<String, (u64, u64, f64)>;
+
+/// Nothing may be given up.
+struct Nothing;
+
+impl OnFailure for Nothing {
+    async fn report(&self, discarded: Discarded) {
+        panic!("given up: {discarded:?}");
+    }
+}
+
+/// The function's program, built beside this test.
+fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let program = test.parent().and_then(|deps| deps.parent()).unwrap().join(name);
+    assert!(program.exists(), "{} is built with --all-features", program.display());
+    program
+}
+
+fn function(name: &str, environment: &[(&str, &str)]) -> Hosted {
+    let environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    Hosted::new(Function {
+        name: name.into(),
+        program: program(name),
+        environment,
+        timeout: Duration::from_mins(1),
+    })
+}
+
+fn mapping(name: &str, connection: &kinesis::Connection, stream: &str, function: Hosted) -> Mapped {
+    let settings = Settings {
+        batch_size: MAX_BATCH_SIZE,
+        report_batch_item_failures: true,
+        poll_ms: 50,
+        ..Settings::default()
+    };
+    let names = Stream {
+        arn: format!("arn:aws:kinesis:us-east-1:000000000000:stream/{name}").into(),
+        region: "us-east-1".into(),
+        role_arn: "arn:aws:iam::000000000000:role/equilibrium".into(),
+    };
+    Runner::new(settings, names, KinesisStream::new(connection, stream), function, Nothing).unwrap()
+}
+
+type Mapped = Runner<KinesisStream, Hosted, Nothing>;
+
+/// Invokes with a request as API Gateway hands it over; the answer's status and body.
+async fn ask(function: &Hosted, method: &str, path: &str, body: &str) -> (u64, Value) {
+    let payload = json!({
+        "version": "2.0", "rawPath": path, "rawQueryString": "", "isBase64Encoded": false,
+        "headers": {"content-type": "application/x-ndjson"},
+        "requestContext": {"http": {"method": method}, "stage": "$default"},
+        "body": body,
+    });
+    let answer = function.invoke(payload.to_string().as_bytes()).await.unwrap();
+    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    let body = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    (answer["statusCode"].as_u64().unwrap(), body)
+}
+
+fn cell(row: &Value) -> (String, (u64, u64, f64)) {
+    let facts = (
+        row["demand"].as_u64().unwrap(),
+        row["supply"].as_u64().unwrap(),
+        row["multiplier"].as_f64().unwrap(),
+    );
+    (row["cell"].as_str().unwrap().to_owned(), facts)
+}
+
+/// The rows of a replay, by tick.
+async fn replayed(events: &str) -> BTreeMap<String, Cells> {
+    let folder = TempDir::new().unwrap();
+    let [file, city, out] = ["events", "city", "ticks"].map(|name| folder.path().join(name));
+    fs::write(&file, events).unwrap();
+    fs::write(&city, policy::JSON).unwrap();
+    let replay = Replay { events: file, out: out.clone(), city: Some(city), lanes: LaneCount::ONE };
+    assert_eq!(replay.run(&mut Vec::new()).await.unwrap().refused, 0);
+    let mut ticks: BTreeMap<String, Cells> = BTreeMap::new();
+    for line in fs::read_to_string(&out).unwrap().lines() {
+        let row: Value = serde_json::from_str(line).unwrap();
+        ticks.entry(row["at"].as_str().unwrap().to_owned()).or_default().extend([cell(&row)]);
+    }
+    ticks
+}
+
+fn now_ms() -> i64 {
+    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_map_is_the_replays_when_every_function_is_a_process() {
+    let (emulator, redis) = (emulator(), Server::start(&[]));
+    let sdk = config(&emulator.endpoint);
+    let deployment = fresh("walk");
+    let (tables, streams) = (Tables::named(&deployment), Streams::named(&deployment));
+    let dynamodb = dynamodb::Connection::new(&sdk, Patience::default());
+    let kinesis = kinesis::Connection::new(&sdk, Patience::default());
+    tables.create(&dynamodb).await.unwrap();
+    streams.create(&kinesis, SHARDS).await.unwrap();
+    let nyc = CityId::new("nyc").unwrap();
+    Policies::new(&dynamodb, &tables).save(&nyc, policy::JSON, None).await.unwrap();
+
+    let (cache, letters) = (redis.url(), format!("{}/000000000000/letters", emulator.endpoint));
+    let environment = [
+        ("AWS_ENDPOINT_URL", emulator.endpoint.as_str()),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("EQUILIBRIUM_DEPLOYMENT", &deployment),
+        ("EQUILIBRIUM_LANES", LANES),
+        ("EQUILIBRIUM_MAX_HOLD_MS", "4000000000"),
+        ("EQUILIBRIUM_CACHE_URLS", &cache),
+        ("EQUILIBRIUM_DEAD_LETTERS_URL", &letters),
+    ];
+    let [ingest, count, surge, price] =
+        ["ingest", "count", "surge", "price"].map(|name| function(name, &environment));
+
+    let (mut events, now_ms) = (Vec::new(), now_ms());
+    let settings = CitySettings { drivers: DRIVERS, crowd: 60, ..CitySettings::new(3, now_ms - PAST_MS) };
+    City::new(&settings, &policy::policy()).advance(now_ms, &mut events);
+    let events = String::from_utf8(events).unwrap();
+    let ticks = replayed(&events).await;
+
+    let (status, before) = ask(&price, "GET", "/v1/cities/nyc/surge", "").await;
+    assert_eq!((status, &before["as_of"]), (200, &Value::Null));
+    for body in events.split_inclusive('\n').collect::<Vec<_>>().chunks(BODY_EVENTS) {
+        let (status, receipt) = ask(&ingest, "POST", "/v1/events", &body.concat()).await;
+        assert_eq!((status, receipt), (202, json!({"accepted": body.len(), "refused": []})));
+    }
+
+    // A served tick is five seconds older than a replay's last.
+    let last = *ticks.keys().nth_back(1).as_ref().unwrap();
+    let mut count = mapping("events", &kinesis, &streams.events, count);
+    let mut surge = mapping("counts", &kinesis, &streams.counts, surge);
+    let began = Instant::now();
+    let map = loop {
+        count.turn(self::now_ms()).await;
+        surge.turn(self::now_ms()).await;
+        let (status, map) = ask(&price, "GET", "/v1/cities/nyc/surge", "").await;
+        assert_eq!(status, 200);
+        if map["as_of"].as_str().is_some_and(|as_of| as_of >= last.as_str()) {
+            break map;
+        }
+        assert!(began.elapsed() < PATIENCE, "the map stands still as of {}", map["as_of"]);
+    };
+    let as_of = map["as_of"].as_str().unwrap();
+    let cells: Cells = map["cells"].as_array().unwrap().iter().map(cell).collect();
+    assert_eq!(map["completeness"], 1.0);
+    assert!(cells == ticks[as_of], "the map as of {as_of} is not the replay's");
+    assert!(redis.say(&["KEYS", "*"]).contains("nyc"), "the cache holds a copy");
+}
