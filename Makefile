@@ -1,23 +1,32 @@
 # What is done with this repository; `make` alone lists it.
 
 CARGO ?= cargo
+# Debian's packages, as root or through sudo.
+APT = $(if $(filter 0,$(shell id -u)),,sudo) apt-get install --yes --no-install-recommends
 # cargo-lambda builds functions for these processors, so this is what is measured.
 BENCH_FLAGS = -C target-cpu=x86-64-v3
 
-.PHONY: help test lint bench conform
+.PHONY: help test lint tools bench load conform
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-test: lint ## Check formatting and lints, and run every test.
-	$(CARGO) test --workspace --locked
+test: lint tools ## Check formatting and lints, and run every test.
+	$(CARGO) test --workspace --all-features --locked
 
 lint:
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
+	$(CARGO) clippy --workspace --all-targets --all-features --locked -- --deny warnings
+
+tools: ## Install what tests start: a Redis server (Debian) and Python's venv, for the AWS emulator.
+	command -v redis-server || $(APT) redis-server
+	python3 -c 'import ensurepip' || $(APT) python3-venv
 
 bench: ## Print the README's figures; EQUILIBRIUM_EVENTS names a file to replay, ONLY a part.
 	RUSTFLAGS="$(BENCH_FLAGS)" $(CARGO) bench --package equilibrium-tests --bench figures --locked --target-dir target/bench
+
+load: ## Print the README's figures of the served process (by wrk); ONLY names one, MINUTES the soak.
+	RUSTFLAGS="$(BENCH_FLAGS)" $(CARGO) bench --package equilibrium-local --bench serve --locked --target-dir target/bench
 
 conform: ## Replay every *.ndjson of DATA, calmly and among faults; compare with its *.ticks.ndjson.gz.
 	$(CARGO) build --release --locked --package equilibrium-local --package equilibrium-tests --bins

@@ -1,18 +1,21 @@
-//! A request's body: decoded, inflated, within its limit, and cut into events.
+//! A request's body: inflated, within its limit, and cut into events.
 
 use std::borrow::Cow;
 use std::io::Read;
 
+use equilibrium_app::http::{Problem, Request};
 use equilibrium_domain::event::{self, Lines};
 use equilibrium_domain::json::{Malformed, Scan};
 use flate2::bufread::MultiGzDecoder;
-use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-
-use crate::problem::Problem;
 
 /// Largest body taken, in bytes, inflated (CONTRACT §5).
 pub const BODY_BYTES: usize = 1 << 20;
+
+/// How many times its size events usually inflate to, to begin with enough room.
+const USUAL_RATIO: usize = 8;
+
+/// The usual length of an event, to begin with enough room.
+const USUAL_EVENT_BYTES: usize = 128;
 
 /// How events stand in the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +28,8 @@ pub(crate) enum Format {
 
 impl Format {
     /// The format of the media type, whatever its parameters: JSON is UTF-8 (RFC 8259).
-    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
-        let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    pub(crate) fn of(request: &Request<'_>) -> Result<Self, Problem> {
+        let media_type = request.header("content-type").unwrap_or_default();
         let essence = media_type.split(';').next().unwrap_or_default().trim();
         if essence.eq_ignore_ascii_case("application/x-ndjson") {
             return Ok(Self::Lines);
@@ -34,7 +37,7 @@ impl Format {
         if essence.eq_ignore_ascii_case("application/json") {
             return Ok(Self::Array);
         }
-        Err(Problem::UnsupportedMediaType)
+        Err(unsupported_media_type())
     }
 }
 
@@ -47,36 +50,29 @@ pub(crate) enum Coding {
 
 impl Coding {
     /// At most one gzip (RFC 9110, section 8.4, which has `x-gzip` mean the same).
-    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+    pub(crate) fn of(request: &Request<'_>) -> Result<Self, Problem> {
         let mut coding = Self::Identity;
-        for value in headers.get_all(CONTENT_ENCODING) {
-            for name in value.to_str().map_err(|_| Problem::UnsupportedEncoding)?.split(',').map(str::trim) {
-                let gzip = name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip");
-                if gzip && coding == Self::Identity {
-                    coding = Self::Gzip;
-                } else if !name.is_empty() && !name.eq_ignore_ascii_case("identity") {
-                    return Err(Problem::UnsupportedEncoding);
-                }
+        let names = request.header("content-encoding").unwrap_or_default();
+        for name in names.split(',').map(str::trim) {
+            let gzip = name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip");
+            if gzip && coding == Self::Identity {
+                coding = Self::Gzip;
+            } else if !name.is_empty() && !name.eq_ignore_ascii_case("identity") {
+                return Err(unsupported_encoding());
             }
         }
         Ok(coding)
     }
 }
 
-/// The body as it was before API Gateway and the client encoded it.
-pub(crate) fn read(text: &str, base64: bool, coding: Coding) -> Result<Cow<'_, [u8]>, Problem> {
-    let sent = if base64 {
-        let decoded = base64_simd::STANDARD.decode_to_vec(text);
-        Cow::Owned(decoded.map_err(|_| Problem::MalformedBase64)?)
-    } else {
-        Cow::Borrowed(text.as_bytes())
-    };
+/// The body as it was before the client encoded it.
+pub(crate) fn read(sent: &[u8], coding: Coding) -> Result<Cow<'_, [u8]>, Problem> {
     let body = match coding {
-        Coding::Identity => sent,
-        Coding::Gzip => Cow::Owned(inflate(&sent)?),
+        Coding::Identity => Cow::Borrowed(sent),
+        Coding::Gzip => Cow::Owned(inflate(sent)?),
     };
     if body.len() > BODY_BYTES {
-        return Err(Problem::BodyTooLarge);
+        return Err(body_too_large());
     }
     Ok(body)
 }
@@ -85,8 +81,9 @@ pub(crate) fn read(text: &str, base64: bool, coding: Coding) -> Result<Cow<'_, [
 fn inflate(packed: &[u8]) -> Result<Vec<u8>, Problem> {
     let mut body = Vec::new();
     if !packed.is_empty() {
+        body.reserve(BODY_BYTES.min(packed.len() * USUAL_RATIO));
         let read = MultiGzDecoder::new(packed).take(BODY_BYTES as u64 + 1).read_to_end(&mut body);
-        read.map_err(|_| Problem::MalformedGzip)?;
+        read.map_err(|_| malformed_gzip())?;
     }
     Ok(body)
 }
@@ -110,15 +107,14 @@ pub(crate) fn each_event(body: &[u8], format: Format, mut event: impl FnMut(&[u8
 }
 
 fn elements(body: &[u8]) -> Result<Vec<&str>, Problem> {
-    let text = simdutf8::compat::from_utf8(body)
-        .map_err(|error| Problem::MalformedJson { at: error.valid_up_to() })?;
-    let mut elements = Vec::new();
+    let text = simdutf8::compat::from_utf8(body).map_err(|error| malformed_json(error.valid_up_to()))?;
+    let mut elements = Vec::with_capacity(body.len() / USUAL_EVENT_BYTES);
     let mut scan = Scan::new(text);
     let read = scan.array(|scan| {
         elements.push(scan.raw()?);
         Ok::<(), Malformed>(())
     });
-    read.and_then(|()| scan.end()).map_err(|malformed| Problem::MalformedJson { at: malformed.at })?;
+    read.and_then(|()| scan.end()).map_err(|malformed| malformed_json(malformed.at))?;
     Ok(elements)
 }
 
@@ -131,4 +127,31 @@ fn on_one_line<'a>(raw: &'a [u8], line: &'a mut Vec<u8>) -> &'a [u8] {
     line.clear();
     line.extend(raw.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
     line
+}
+
+fn malformed_json(at: usize) -> Problem {
+    let detail = format!("the array cannot be read on from byte {at}; nothing was accepted");
+    Problem::new(400, "malformed_json", detail)
+}
+
+fn malformed_gzip() -> Problem {
+    Problem::new(400, "malformed_gzip", "the body is no whole gzip stream; nothing was accepted")
+}
+
+fn body_too_large() -> Problem {
+    let detail = format!("the body is larger than {BODY_BYTES} bytes, inflated");
+    Problem::new(413, "body_too_large", detail)
+}
+
+/// A client may send another type instead (W3C, "Linked Data Platform 1.0", section 7.1).
+fn unsupported_media_type() -> Problem {
+    let detail = "the body is neither application/x-ndjson nor application/json";
+    let taken = "application/x-ndjson, application/json";
+    Problem::new(415, "unsupported_media_type", detail).with("accept-post", taken)
+}
+
+/// A client may use another encoding instead (RFC 9110, section 12.5.3).
+fn unsupported_encoding() -> Problem {
+    let detail = "the body may be encoded by one gzip and nothing else";
+    Problem::new(415, "unsupported_encoding", detail).with("accept-encoding", "gzip")
 }

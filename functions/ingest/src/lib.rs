@@ -4,64 +4,98 @@
 //! same body sent again is then the way on: an event that is in the log twice is the same sighting twice
 //! and counts once (CONTRACT §3).
 
-mod answer;
 mod body;
-mod problem;
+mod receipt;
 
 use std::sync::Arc;
 
-use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use equilibrium_app::book::PolicyBook;
+use equilibrium_app::http::{Payload, PayloadError, Problem, Request, Response};
 use equilibrium_app::ingesting::Ingester;
 use equilibrium_app::ports::EventLog;
-use equilibrium_domain::event::Refusal;
-use http::Method;
 
-pub use crate::answer::{LISTED_BYTES, Tally};
 pub use crate::body::BODY_BYTES;
+pub use crate::receipt::{LISTED_BYTES, Tally};
 
-use crate::answer::Answer;
 use crate::body::{Coding, Format};
-use crate::problem::Problem;
+use crate::receipt::Receipt;
 
 const PATH: &str = "/v1/events";
 
-/// Handles one request at `now_ms`, the receiver's clock in milliseconds since the epoch: an API Gateway
-/// HTTP API payload, version 2.0, in; its answer and what to measure out.
+/// Handles one invocation at `now_ms`, the receiver's clock in milliseconds since the epoch: a request as
+/// API Gateway hands it over in; the answer for it, and what to measure, out.
+///
+/// # Errors
+/// [`PayloadError`] where the payload is no request. A body that is not in base 64, as it says, is the
+/// request's own fault and answered by 400.
 pub async fn handle<L: EventLog>(
     ingester: &Ingester<L>,
-    request: &ApiGatewayV2httpRequest,
+    payload: &[u8],
     book: &Arc<PolicyBook>,
     now_ms: i64,
-) -> (ApiGatewayV2httpResponse, Tally) {
-    match take(ingester, request, book, now_ms).await {
-        Ok(answer) => answer.into_response(),
-        Err(problem) => (problem.into_response(), Tally::default()),
+) -> Result<(Vec<u8>, Tally), PayloadError> {
+    let (response, tally) = match Payload::read(payload) {
+        Ok(payload) => answer(ingester, &payload.request(), book, now_ms).await,
+        Err(PayloadError::Body) => (malformed_base64().into(), Tally::default()),
+        Err(error) => return Err(error),
+    };
+    Ok((response.to_payload(), tally))
+}
+
+/// Answers one request at `now_ms`, the receiver's clock in milliseconds since the epoch; says what to
+/// measure, too.
+pub async fn answer<L: EventLog>(
+    ingester: &Ingester<L>,
+    request: &Request<'_>,
+    book: &Arc<PolicyBook>,
+    now_ms: i64,
+) -> (Response, Tally) {
+    let (mut response, tally) = match take(ingester, request, book, now_ms).await {
+        Ok(receipt) => receipt.into_response(),
+        Err(problem) => (problem.into(), Tally::default()),
+    };
+    if request.method == "HEAD" {
+        response.body.clear();
     }
+    (response, tally)
 }
 
 async fn take<L: EventLog>(
     ingester: &Ingester<L>,
-    request: &ApiGatewayV2httpRequest,
+    request: &Request<'_>,
     book: &Arc<PolicyBook>,
     now_ms: i64,
-) -> Result<Answer, Problem> {
-    if request.raw_path.as_deref() != Some(PATH) {
-        return Err(Problem::NotFound);
+) -> Result<Receipt, Problem> {
+    if request.path != PATH {
+        return Err(not_found());
     }
-    if request.request_context.http.method != Method::POST {
-        return Err(Problem::MethodNotAllowed);
+    if request.method != "POST" {
+        return Err(method_not_allowed());
     }
-    let format = Format::of(&request.headers)?;
-    let coding = Coding::of(&request.headers)?;
-    let body = body::read(request.body.as_deref().unwrap_or_default(), request.is_base64_encoded, coding)?;
+    let format = Format::of(request)?;
+    let coding = Coding::of(request)?;
+    let body = body::read(request.body, coding)?;
 
     let mut intake = ingester.intake(book, now_ms);
-    let mut answer = Answer::default();
-    body::each_event(&body, format, |line: &[u8]| {
-        let taken: Result<(), Refusal> = intake.line(line);
-        answer.note(taken);
-    })?;
-    ingester.put(intake).await.map_err(|_| Problem::Unavailable)?;
-    Ok(answer)
+    let mut receipt = Receipt::default();
+    body::each_event(&body, format, |line| receipt.note(intake.line(line)))?;
+    ingester.put(intake).await.map_err(|_| unavailable())?;
+    Ok(receipt)
+}
+
+fn malformed_base64() -> Problem {
+    Problem::new(400, "malformed_base64", "the body is no Base64; nothing was accepted")
+}
+
+fn not_found() -> Problem {
+    Problem::new(404, "not_found", "there is nothing here; events are posted to /v1/events")
+}
+
+fn method_not_allowed() -> Problem {
+    Problem { detail: "events are posted".into(), ..Problem::method_not_allowed("POST") }
+}
+
+fn unavailable() -> Problem {
+    let detail = "the log did not take every event; send the same again: what it has counts once";
+    Problem::new(503, "unavailable", detail).with("retry-after", "1")
 }

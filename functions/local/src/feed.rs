@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use equilibrium_app::book::PolicyBook;
 use equilibrium_app::ingesting::{Feeder, Records, TimeRule};
-use equilibrium_domain::id::LaneCount;
-use equilibrium_domain::time::Timestamp;
+use equilibrium_domain::id::{Lane, LaneCount};
+
+use crate::store::Store;
 
 /// A feeder of replayed events that has fed nothing yet.
 pub fn replayed<R: Records>(log: R, lanes: LaneCount, book: Arc<PolicyBook>) -> Feeder<R> {
     Feeder::new(log, lanes, book, Arc::default(), TimeRule::Replay)
 }
 
-/// When a replayed record arrives: so late that nothing is ever held back by it.
-#[must_use]
-pub fn arrival() -> i64 {
-    Timestamp::END_OF_TIME.ms()
+impl Records for Store {
+    fn put(&mut self, lane: Lane, record: Vec<u8>) {
+        self.put_at_once(lane, record);
+    }
 }

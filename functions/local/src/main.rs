@@ -1,24 +1,31 @@
 //! `equilibrium`: the command line (CONTRACT §4).
 
 use std::io::{self, Write};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::builder::{PathBufValueParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use equilibrium_domain::id::LaneCount;
 use equilibrium_local::city;
 use equilibrium_local::replay::{Replay, Summary};
+use equilibrium_local::serve::{FeedChoice, Serve};
 
 /// Prices that keep a marketplace's supply and demand in balance.
 #[derive(Parser)]
-#[command(name = "equilibrium", version, arg_required_else_help = true)]
+#[command(name = "equilibrium", version, args_conflicts_with_subcommands = true)]
 struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArguments,
 }
 
 #[derive(Subcommand)]
 enum Command {
+    /// Serves the API, every function in one process; the same as no command.
+    Serve(ServeArguments),
     /// Prices a file of market events, tick by tick, as fast as it goes.
     Replay {
         /// Market events: NDJSON, plain or gzip.
@@ -47,29 +54,100 @@ enum Command {
     },
 }
 
+#[derive(Args)]
+struct ServeArguments {
+    /// The port on 127.0.0.1; 0 takes a free one.
+    #[arg(long, default_value = "8080")]
+    port: u16,
+    /// Where events come from beside the port: `city` (simulated), `none`, or a file that begins now.
+    #[arg(long, default_value = "city", value_name = "city|none|FILE", value_parser = PathBufValueParser::new().map(feed))]
+    feed: FeedChoice,
+    /// How much faster than the world's the process's clock runs, 1 to 1000.
+    #[arg(long, default_value = "1", value_parser = speed)]
+    speed: NonZeroU32,
+    /// City file: one policy, or an array of them. Without it New York.
+    #[arg(long, value_name = "FILE")]
+    city: Option<PathBuf>,
+    /// Keeps everything in this folder: events before they are acknowledged, and state across restarts.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Decides what happens in the simulated city.
+    #[arg(long, default_value = "1")]
+    seed: u64,
+    /// Lanes of the log, a power of two.
+    #[arg(long, default_value = "64", value_parser = lanes)]
+    lanes: LaneCount,
+    /// How long a tick waits for its last lane, in milliseconds.
+    #[arg(long, default_value = "10000", value_name = "MS", value_parser = clap::value_parser!(i64).range(0..))]
+    max_hold_ms: i64,
+    /// Whether requests need a token; off, for nobody but this machine can ask.
+    #[arg(long, default_value = "off")]
+    auth: Auth,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Auth {
+    On,
+    Off,
+}
+
 fn lanes(text: &str) -> Result<LaneCount, String> {
     let lanes = text.parse().ok().and_then(LaneCount::new);
     lanes.ok_or_else(|| "not a power of two from 1 to 65536".into())
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let mut stderr = io::BufWriter::new(io::stderr());
-    let (line, status) = match Arguments::parse().command {
-        Command::Replay { events, out, city, lanes } => {
-            match (Replay { events, out, city, lanes }).run(&mut stderr).await {
-                Ok(Summary { events, refused, late, ticks }) => {
-                    (format!("events={events} refused={refused} late={late} ticks={ticks}"), 0)
-                }
-                Err(error) => (format!("equilibrium: {error}"), error.status()),
-            }
-        }
+fn speed(text: &str) -> Result<NonZeroU32, String> {
+    let speed = text.parse().ok().filter(|speed: &NonZeroU32| speed.get() <= 1_000);
+    speed.ok_or_else(|| "not a whole number from 1 to 1000".into())
+}
+
+fn feed(path: PathBuf) -> FeedChoice {
+    match path.to_str() {
+        Some("city") => FeedChoice::City,
+        Some("none") => FeedChoice::None,
+        _ => FeedChoice::File(path),
+    }
+}
+
+fn main() -> ExitCode {
+    let Arguments { command, serve } = Arguments::parse();
+    let (line, status) = match command.unwrap_or(Command::Serve(serve)) {
+        Command::Serve(arguments) => served(arguments),
+        Command::Replay { events, out, city, lanes } => replayed(&Replay { events, out, city, lanes }),
         Command::City { seed, minutes, out } => match city::write_city_file(seed, minutes, &out) {
-            Ok(events) => (format!("events={events}"), 0),
-            Err(error) => (format!("equilibrium: {error}"), error.status()),
+            Ok(events) => (format!("events={events}\n"), 0),
+            Err(error) => (format!("equilibrium: {error}\n"), error.status()),
         },
     };
     // Whoever closed stderr does not want to know.
-    drop(writeln!(stderr, "{line}").and_then(|()| stderr.flush()));
+    drop(io::stderr().write_all(line.as_bytes()));
     ExitCode::from(status)
+}
+
+fn served(arguments: ServeArguments) -> (String, u8) {
+    let ServeArguments { port, feed, speed, city, data, seed, lanes, max_hold_ms, auth } = arguments;
+    if auth == Auth::On {
+        return ("equilibrium: --auth on: this version knows no tokens to ask for\n".into(), 2);
+    }
+    match (Serve { port, feed, speed, city, data, seed, lanes, max_hold_ms }).run() {
+        Ok(()) => (String::new(), 0),
+        Err(error) => (format!("equilibrium: {error}\n"), error.status()),
+    }
+}
+
+fn replayed(replay: &Replay) -> (String, u8) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return (format!("equilibrium: {error}\n"), 1),
+    };
+    let mut refusals = io::BufWriter::new(io::stderr());
+    let replayed = runtime.block_on(replay.run(&mut refusals));
+    // The refused come before the summary.
+    drop(refusals.flush());
+    match replayed {
+        Ok(Summary { events, refused, late, ticks }) => {
+            (format!("events={events} refused={refused} late={late} ticks={ticks}\n"), 0)
+        }
+        Err(error) => (format!("equilibrium: {error}\n"), error.status()),
+    }
 }

@@ -4,82 +4,54 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use equilibrium_app::book::PolicyBook;
 use equilibrium_app::counting::{CountSettings, Counter};
-use equilibrium_app::ingesting::Records;
-use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, Nowhere};
-use equilibrium_app::ports::{CountsStream, TickLog, Unavailable};
+use equilibrium_app::memory::Nowhere;
+use equilibrium_app::ports::TickLog;
 use equilibrium_app::pricing::{Outlets, Pricer};
 use equilibrium_app::{counting, pricing};
-use equilibrium_domain::id::{Lane, LaneCount};
 use equilibrium_runner::driver::{InvokeError, OnFailure, Runner, Target};
 use equilibrium_runner::memory::MemoryLog;
 use equilibrium_runner::payload::Stream;
-use equilibrium_runner::record::{Discarded, Position, ShardId};
+use equilibrium_runner::record::Discarded;
 use equilibrium_runner::settings::{MAX_BATCH_SIZE, Settings, SettingsError};
 
-use crate::feed;
-
-/// Groups of cities in the log of counts.
-const GROUPS: u32 = 16;
+use crate::clock::Clock;
+use crate::store::{GROUPS, Store};
 
 /// `count` as a target of the event log.
 #[derive(Debug)]
 struct CountFunction {
-    counter: Counter<MemoryCheckpoints, CountsLog>,
+    counter: Counter<Store, Store, Nowhere>,
     book: Arc<PolicyBook>,
+    clock: Clock,
     tally: Mutex<counting::Tally>,
 }
 
 impl Target for CountFunction {
     async fn invoke(&self, payload: &[u8]) -> Result<Vec<u8>, InvokeError> {
-        let handled = equilibrium_count::handle(&self.counter, payload, &self.book, NOW).await;
+        let now = self.clock.now_ms();
+        let handled = equilibrium_count::handle(&self.counter, payload, &self.book, now).await;
         let (answer, tally) = handled.map_err(|_| InvokeError::Failed)?;
         self.tally.lock().unwrap_or_else(PoisonError::into_inner).add(tally);
         Ok(answer)
     }
 }
 
-/// `surge` as a target of the log of counts.
+/// `surge` as a target of the log of counts. The maps' readers are in the same process and need no cache.
 #[derive(Debug)]
 struct SurgeFunction<T> {
-    pricer: Pricer<MemoryCheckpoints, MemoryMaps, MemoryMaps, Nowhere, T>,
+    pricer: Pricer<Store, Store, Nowhere, Nowhere, T>,
     book: Arc<PolicyBook>,
+    clock: Clock,
     tally: Mutex<pricing::Tally>,
 }
 
 impl<T: TickLog> Target for SurgeFunction<T> {
     async fn invoke(&self, payload: &[u8]) -> Result<Vec<u8>, InvokeError> {
-        let handled = equilibrium_surge::handle(&self.pricer, payload, &self.book, NOW).await;
+        let now = self.clock.now_ms();
+        let handled = equilibrium_surge::handle(&self.pricer, payload, &self.book, now).await;
         let (answer, tally) = handled.map_err(|_| InvokeError::Failed)?;
         self.tally.lock().unwrap_or_else(PoisonError::into_inner).add(tally);
         Ok(answer)
-    }
-}
-
-/// A replay has no clock of its own: memory never ages, and nothing is waited for.
-const NOW: i64 = 0;
-
-/// The log of counts, as `count` sends to it.
-#[derive(Clone, Debug)]
-struct CountsLog(Arc<MemoryLog>);
-
-impl CountsStream for CountsLog {
-    async fn send(&self, group: u32, record: Vec<u8>) -> Result<(), Unavailable> {
-        let hash_key = u128::MAX / u128::from(GROUPS) * u128::from(group);
-        self.0.put(hash_key, group.to_string(), record, feed::arrival()).map(drop).map_err(|_| Unavailable)
-    }
-}
-
-/// The event log, as a feeder puts to it.
-#[derive(Clone, Debug)]
-pub struct EventLog {
-    log: Arc<MemoryLog>,
-    lanes: LaneCount,
-}
-
-impl Records for EventLog {
-    fn put(&mut self, lane: Lane, record: Vec<u8>) {
-        let put = self.log.put(lane.hash_key(self.lanes), lane.to_string(), record, feed::arrival());
-        put.expect("a log in memory is open until it is dropped");
     }
 }
 
@@ -96,63 +68,75 @@ type Mapped<T> = Runner<Arc<MemoryLog>, T, NeverDiscarded>;
 /// The functions and the logs between them.
 #[derive(Debug)]
 pub struct Pipeline<T: TickLog> {
-    lanes: LaneCount,
-    events: Arc<MemoryLog>,
-    counts: Arc<MemoryLog>,
+    store: Store,
     count: Mapped<CountFunction>,
     surge: Mapped<SurgeFunction<T>>,
 }
 
+/// What a turn found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Something to do.
+    Busy,
+    /// Nothing, and nothing is left.
+    Idle,
+    /// Nothing, but what failed is to be tried again.
+    Stuck,
+}
+
 impl<T: TickLog> Pipeline<T> {
-    /// A pipeline in which nothing has happened yet; closed ticks go to `ticks`.
+    /// A pipeline that goes on with what is in the store; closed ticks go to `ticks`.
     ///
     /// # Errors
     /// [`SettingsError`], never with the settings used here.
-    pub fn new(lanes: LaneCount, book: &Arc<PolicyBook>, ticks: T) -> Result<Self, SettingsError> {
-        let events = Arc::new(MemoryLog::new(1));
-        let counts = Arc::new(MemoryLog::new(1));
+    pub fn new(store: Store, book: &Arc<PolicyBook>, ticks: T) -> Result<Self, SettingsError> {
+        let (lanes, clock) = (store.lanes(), store.clock());
         let settings = CountSettings { lanes, groups: GROUPS };
-        let counter = Counter::new(settings, MemoryCheckpoints::default(), CountsLog(Arc::clone(&counts)));
+        let counter = Counter::new(settings, store.clone(), store.clone(), Nowhere);
         let outlets = Outlets {
-            checkpoints: MemoryCheckpoints::default(),
-            maps: MemoryMaps::default(),
-            cache: MemoryMaps::default(),
+            checkpoints: store.clone(),
+            maps: store.clone(),
+            cache: Nowhere,
             changes: Nowhere,
             ticks,
         };
-        let count = CountFunction { counter, book: Arc::clone(book), tally: Mutex::default() };
+        let count = CountFunction { counter, book: Arc::clone(book), clock, tally: Mutex::default() };
         let pricer = Pricer::new(lanes, outlets);
-        let surge = SurgeFunction { pricer, book: Arc::clone(book), tally: Mutex::default() };
+        let surge = SurgeFunction { pricer, book: Arc::clone(book), clock, tally: Mutex::default() };
         Ok(Self {
-            lanes,
-            count: mapped("events", &events, count)?,
-            surge: mapped("counts", &counts, surge)?,
-            events,
-            counts,
+            count: mapped("events", store.events(), count)?,
+            surge: mapped("counts", store.counts(), surge)?,
+            store,
         })
     }
 
-    /// Where events are fed.
-    pub fn event_log(&self) -> EventLog {
-        EventLog { log: Arc::clone(&self.events), lanes: self.lanes }
+    /// Counts and prices what is there, and lets it go.
+    pub async fn turn(&mut self) -> Turn {
+        let now = self.store.clock().now_ms();
+        let counted = self.count.turn(now).await;
+        let priced = self.surge.turn(now).await;
+        self.store.trim_events(self.count.positions());
+        self.store.trim_counts(self.surge.positions());
+        match (counted.is_idle() && priced.is_idle(), self.count.backlog() + self.surge.backlog()) {
+            (false, _) => Turn::Busy,
+            (true, 0) => Turn::Idle,
+            (true, _) => Turn::Stuck,
+        }
     }
 
-    /// Works until there is nothing left to do, and lets go what was done.
+    /// Works until there is nothing left to do.
     pub async fn run(&mut self) {
-        loop {
-            let counted = self.count.turn(NOW).await;
-            let priced = self.surge.turn(NOW).await;
-            trim(&self.events, self.count.positions());
-            trim(&self.counts, self.surge.positions());
-            if counted.is_idle() && priced.is_idle() {
-                return;
-            }
-        }
+        while self.turn().await == Turn::Busy {}
     }
 
     /// What counting came to so far.
     pub fn counted(&self) -> counting::Tally {
         self.count.target().tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What pricing came to so far.
+    pub fn priced(&self) -> pricing::Tally {
+        self.surge.target().tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Where closed ticks go.
@@ -175,10 +159,4 @@ fn mapped<F: Target>(name: &str, log: &Arc<MemoryLog>, function: F) -> Result<Ma
         role_arn: "arn:aws:iam::000000000000:role/equilibrium".into(),
     };
     Runner::new(settings, stream, Arc::clone(log), function, NeverDiscarded)
-}
-
-fn trim<'a>(log: &MemoryLog, positions: impl Iterator<Item = (&'a ShardId, &'a Position)>) {
-    for (shard, position) in positions {
-        log.trim(shard, position);
-    }
 }

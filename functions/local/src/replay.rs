@@ -12,10 +12,12 @@ use equilibrium_domain::policy::{Fault, Policy};
 use indicatif::{ProgressBar, ProgressStyle};
 use thiserror::Error;
 
+use crate::clock::Clock;
 use crate::feed;
 use crate::input::{Blocks, Lines};
 use crate::pipeline::Pipeline;
 use crate::rows::RowWriter;
+use crate::store::Store;
 
 /// What to replay, and where to.
 #[derive(Debug)]
@@ -116,9 +118,10 @@ impl Replay {
         };
         let blocks = Blocks::open(&self.events).map_err(unusable(&self.events))?;
         let rows = RowWriter::new(File::create(&self.out).map_err(unusable(&self.out))?);
+        let store = Store::in_memory(self.lanes, Clock::Replay);
         let mut pipeline =
-            Pipeline::new(self.lanes, &book, rows).expect("the settings are within their bounds");
-        let mut feed = feed::replayed(pipeline.event_log(), self.lanes, book);
+            Pipeline::new(store.clone(), &book, rows).expect("the settings are within their bounds");
+        let mut feed = feed::replayed(store, self.lanes, book);
         let mut summary = Summary { events: 0, refused: 0, late: 0, ticks: 0 };
         let mut lines = Lines::default();
         let mut number = 0_u64;

@@ -4,11 +4,11 @@ use equilibrium_domain::event::{self, Event};
 use equilibrium_domain::id::Lane;
 use equilibrium_domain::wire;
 
-use crate::world::{NOW, World, gzip, lane_of, lanes, packed, ping, post, sample, with_bytes};
+use crate::world::{NOW, World, gzip, lane_of, lanes, ping, post, sample};
 
 /// The lines of a sample's body.
 fn lines_of(name: &str) -> Vec<String> {
-    sample(name).body.unwrap().lines().map(str::to_owned).collect()
+    sample(name).text().lines().map(str::to_owned).collect()
 }
 
 /// Every event's line in the log, by lane.
@@ -28,7 +28,7 @@ fn logged(world: &World) -> Vec<(Lane, String)> {
 async fn what_is_acknowledged_is_in_the_log_in_its_entitys_lane() {
     let world = World::new();
     let reply = world.send(&sample("ndjson")).await;
-    assert_eq!((reply.status(), reply.header("content-type")), (202, "application/json"));
+    assert_eq!((reply.status, reply.header("content-type")), (202, "application/json"));
     assert_eq!(reply.json(), serde_json::json!({"accepted": 6, "refused": []}));
     assert_eq!(reply.tally.accepted, 6);
     let lines = lines_of("ndjson");
@@ -52,7 +52,7 @@ async fn an_array_gives_the_records_that_its_lines_would() {
 #[tokio::test]
 async fn a_printed_array_is_written_one_event_a_line() {
     let (array, ndjson) = (World::new(), World::new());
-    assert!(sample("array").body.unwrap().contains("\r\n    \"type\""));
+    assert!(sample("array").text().contains("\r\n    \"type\""));
     assert_eq!(array.send(&sample("array")).await.json()["accepted"], 6);
     ndjson.send(&sample("ndjson")).await;
     let read = |world: &World| {
@@ -79,20 +79,16 @@ async fn a_printed_array_is_written_one_event_a_line() {
 async fn a_packed_or_encoded_body_is_the_same() {
     let plain = World::new();
     plain.send(&sample("ndjson")).await;
-    let text = sample("ndjson").body.unwrap();
-    let mut identity = sample("ndjson");
-    identity.headers.insert("content-encoding", "identity".parse().unwrap());
-    let mut shouted = packed(sample("ndjson"));
-    shouted.headers.insert("content-encoding", "X-GZIP".parse().unwrap());
-    for request in [
+    let lines = sample("ndjson");
+    for call in [
         sample("gzip"),
-        with_bytes(sample("ndjson"), text.as_bytes()),
-        post("Application/X-NDJSON ; charset=\"UTF-8\"", &text),
-        identity,
-        shouted,
+        lines.clone().with_bytes(lines.text().as_bytes()),
+        post("Application/X-NDJSON ; charset=\"UTF-8\"", lines.text()),
+        lines.clone().with_header("content-encoding", "identity"),
+        lines.packed().with_header("content-encoding", "X-GZIP"),
     ] {
         let world = World::new();
-        assert_eq!(world.send(&request).await.status(), 202);
+        assert_eq!(world.send(&call).await.status, 202);
         assert_eq!(world.log.lanes(), plain.log.lanes());
     }
 }
@@ -101,28 +97,23 @@ async fn a_packed_or_encoded_body_is_the_same() {
 async fn two_packed_bodies_one_after_the_other_are_one_body() {
     let world = World::new();
     let half = |driver| gzip(format!("{}\n", ping(driver, NOW)).as_bytes());
-    let mut request = with_bytes(sample("ndjson"), &[half("d1"), half("d2")].concat());
-    request.headers.insert("content-encoding", "gzip".parse().unwrap());
-    assert_eq!(world.send(&request).await.json()["accepted"], 2);
+    let call = sample("gzip").with_bytes(&[half("d1"), half("d2")].concat());
+    assert_eq!(world.send(&call).await.json()["accepted"], 2);
 }
 
 #[tokio::test]
 async fn nothing_is_accepted_of_an_empty_body() {
     let world = World::new();
-    let mut none = sample("ndjson");
-    none.body = None;
-    let mut packed_nothing = sample("gzip");
-    packed_nothing.body = Some(String::new());
-    for request in [
-        none,
+    for call in [
+        sample("ndjson").without_body(),
         post("application/x-ndjson", "\r\n \n"),
         post("application/json", ""),
         post("application/json", " []"),
-        packed(post("application/json", "\n")),
-        packed_nothing,
+        post("application/json", "\n").packed(),
+        sample("gzip").with_text(""),
     ] {
-        let reply = world.send(&request).await;
-        assert_eq!((reply.status(), reply.json()["accepted"].as_u64()), (202, Some(0)));
+        let reply = world.send(&call).await;
+        assert_eq!((reply.status, reply.json()["accepted"].as_u64()), (202, Some(0)));
     }
     assert!(world.log.lanes().is_empty());
 }

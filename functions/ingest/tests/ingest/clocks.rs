@@ -76,7 +76,7 @@ async fn what_is_refused_moves_no_watermark() {
     assert_eq!(accepted(&world.send_lines(&lines).await), 1);
     assert_eq!(clocks(&world), 0);
     let half = post("application/json", &format!("[{}", ping("b", TICK)));
-    assert_eq!(world.send(&half).await.status(), 400);
+    assert_eq!(world.send(&half).await.status, 400);
     world.send_lines(&[ping("a", TICK - 19_000)]).await;
     assert_eq!(clocks(&world), 0);
 }
@@ -108,7 +108,7 @@ async fn a_clock_that_not_every_lane_heard_is_told_again() {
     let lines = [ping("a", TICK - 20_000), ping("a", TICK - 12_000)];
     let missed = Lane((lane_of("a").0 + 1) % 4);
     world.log.held().fails = Some((missed, 0));
-    assert_eq!(world.send_lines(&lines).await.status(), 503);
+    assert_eq!(world.send_lines(&lines).await.status, 503);
     assert_eq!(clocks(&world), LANES - 1);
     world.log.held().fails = None;
     world.send_lines(&lines).await;
@@ -121,8 +121,8 @@ async fn a_clock_is_told_again_when_its_client_hung_up() {
     let world = World::new();
     let lines = [ping("a", TICK - 20_000), ping("a", TICK - 12_000)];
     {
-        let request = post("application/x-ndjson", &lines.join("\n"));
-        let mut handled = pin!(handle(&world.ingester, &request, &world.book, NOW));
+        let payload = post("application/x-ndjson", &lines.join("\n")).payload();
+        let mut handled = pin!(handle(&world.ingester, &payload, &world.book, NOW));
         assert!(handled.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     }
     assert_eq!(clocks(&world), 0);

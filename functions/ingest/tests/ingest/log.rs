@@ -1,9 +1,10 @@
 //! How records go into the log: packed, in lane order, and 503 where they do not.
 
+use equilibrium_app::contract;
 use equilibrium_app::ingesting::RECORD_BYTES;
 use equilibrium_domain::id::Lane;
 
-use crate::world::{NOW, World, lane_of, padded, ping, sample};
+use crate::world::{NOW, SlowLog, World, lane_of, padded, ping, sample};
 
 /// Many events of many drivers, larger together than one record a lane.
 fn crowd() -> Vec<String> {
@@ -21,6 +22,13 @@ fn share(lane: Lane, lines: &[String]) -> String {
         }
     }
     share
+}
+
+#[tokio::test]
+async fn the_log_in_memory_keeps_the_contract() {
+    let log = SlowLog::default();
+    contract::event_log(&log, async |lane| log.lanes().remove(&lane).unwrap_or_default()).await;
+    assert_eq!(log.held().most_at_once, usize::from(contract::STREAM_PARTS));
 }
 
 #[tokio::test]
@@ -55,7 +63,7 @@ async fn a_log_that_fails_is_a_problem_and_what_was_put_is_in_lane_order() {
     let (world, lines) = (World::new(), crowd());
     world.log.held().fails = Some((Lane(1), 2));
     let reply = world.send_lines(&lines).await;
-    assert_eq!((reply.status(), reply.header("retry-after")), (503, "1"));
+    assert_eq!((reply.status, reply.header("retry-after")), (503, "1"));
     assert_eq!(reply.header("content-type"), "application/problem+json");
     assert_eq!(reply.json()["code"], "unavailable");
     assert_eq!(reply.tally, equilibrium_ingest::Tally::default());
@@ -75,7 +83,7 @@ async fn a_log_that_fails_is_a_problem_and_what_was_put_is_in_lane_order() {
 async fn the_same_body_sent_again_after_a_failure_is_in_the_log_whole() {
     let (world, lines) = (World::new(), crowd());
     world.log.held().fails = Some((Lane(2), 0));
-    assert_eq!(world.send_lines(&lines).await.status(), 503);
+    assert_eq!(world.send_lines(&lines).await.status, 503);
     world.log.held().fails = None;
     world.log.held().records.clear();
     assert_eq!(world.send_lines(&lines).await.json()["accepted"], 1500);
@@ -89,8 +97,7 @@ async fn a_handler_runs_on_any_thread() {
     fn is_send<T: Send>(future: T) -> T {
         future
     }
-    let (world, request) = (World::new(), sample("ndjson"));
-    let (response, _) =
-        is_send(equilibrium_ingest::handle(&world.ingester, &request, &world.book, NOW)).await;
-    assert_eq!(response.status_code, 202);
+    let (world, payload) = (World::new(), sample("ndjson").payload());
+    let handled = is_send(equilibrium_ingest::handle(&world.ingester, &payload, &world.book, NOW)).await;
+    assert_eq!(handled.unwrap().1.accepted, 6);
 }

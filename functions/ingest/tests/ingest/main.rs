@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod accept;
+mod answer;
 mod clocks;
 mod limits;
 mod log;

@@ -5,17 +5,18 @@ use std::fs;
 use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use equilibrium_app::book::{Bounds, PolicyBook};
+use equilibrium_app::contract;
+use equilibrium_app::http::{Header, Request};
 use equilibrium_app::ingesting::Ingester;
 use equilibrium_app::ports::{EventLog, Unavailable};
 use equilibrium_domain::id::{Lane, LaneCount};
 use equilibrium_domain::policy::Policy;
 use equilibrium_domain::time::Timestamp;
-use equilibrium_ingest::{Tally, handle};
+use equilibrium_ingest::{Tally, answer, handle};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// 2026-03-06T17:00:10Z, when the samples are received.
 pub const NOW: i64 = 1_772_816_410_000;
@@ -66,7 +67,7 @@ impl EventLog for SlowLog {
             held.most_at_once = held.most_at_once.max(held.in_flight.len());
         }
         // The higher the lane the faster, so that lanes overtake each other.
-        for _ in lane.0..8 {
+        for _ in lane.0..contract::STREAM_PARTS {
             tokio::task::yield_now().await;
         }
         let mut held = self.held();
@@ -102,9 +103,33 @@ impl World {
         Self { log, ingester, book: Arc::new(PolicyBook::of(policies, Bounds::default())) }
     }
 
-    pub async fn send(&self, request: &ApiGatewayV2httpRequest) -> Reply {
-        let (response, tally) = handle(&self.ingester, request, &self.book, NOW).await;
-        Reply { response, tally }
+    /// Has the function handle a payload.
+    pub async fn send(&self, call: &Call) -> Reply {
+        let (answer, tally) = handle(&self.ingester, &call.payload(), &self.book, NOW).await.unwrap();
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        assert_eq!(answer["isBase64Encoded"], false);
+        let headers = answer["headers"].as_object().unwrap().iter();
+        Reply {
+            status: answer["statusCode"].as_u64().unwrap(),
+            headers: headers.map(|(name, value)| (name.clone(), value.as_str().unwrap().into())).collect(),
+            body: answer["body"].as_str().unwrap().into(),
+            tally,
+        }
+    }
+
+    /// Has the function answer a request without the envelope.
+    pub async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+        let headers: Vec<Header> =
+            headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let request = Request { method, path, query: "", headers: &headers, body };
+        let (response, tally) = answer(&self.ingester, &request, &self.book, NOW).await;
+        let headers = response.headers.into_iter();
+        Reply {
+            status: response.status.into(),
+            headers: headers.map(|(name, value)| (name.into(), value.into())).collect(),
+            body: String::from_utf8(response.body).unwrap(),
+            tally,
+        }
     }
 
     pub async fn send_lines(&self, lines: &[String]) -> Reply {
@@ -113,22 +138,21 @@ impl World {
 }
 
 /// What came back.
+#[derive(Debug, PartialEq, Eq)]
 pub struct Reply {
-    pub response: ApiGatewayV2httpResponse,
+    pub status: u64,
+    headers: BTreeMap<String, String>,
+    pub body: String,
     pub tally: Tally,
 }
 
 impl Reply {
-    pub fn status(&self) -> i64 {
-        self.response.status_code
-    }
-
     pub fn header(&self, name: &str) -> &str {
-        self.response.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
+        self.headers.get(name).map_or("", String::as_str)
     }
 
     pub fn json(&self) -> Value {
-        serde_json::from_slice(self.response.body.as_deref().unwrap()).unwrap()
+        serde_json::from_str(&self.body).unwrap()
     }
 
     /// The index and code of each refusal.
@@ -148,32 +172,76 @@ pub fn lane_of(driver: &str) -> Lane {
     lanes().lane_of(driver.as_bytes())
 }
 
+/// A payload to be.
+#[derive(Clone, Debug)]
+pub struct Call(Value);
+
+impl Call {
+    pub fn payload(&self) -> Vec<u8> {
+        self.0.to_string().into_bytes()
+    }
+
+    /// The body's text, as it stands in the payload.
+    pub fn text(&self) -> &str {
+        self.0["body"].as_str().unwrap()
+    }
+
+    pub fn with_path(mut self, path: &str) -> Self {
+        self.0["rawPath"] = path.into();
+        self
+    }
+
+    pub fn with_method(mut self, method: &str) -> Self {
+        self.0["requestContext"]["http"]["method"] = method.into();
+        self
+    }
+
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        self.0["headers"][name] = value.into();
+        self
+    }
+
+    pub fn without_header(mut self, name: &str) -> Self {
+        self.0["headers"].as_object_mut().unwrap().remove(name);
+        self
+    }
+
+    pub fn with_text(mut self, text: &str) -> Self {
+        self.0["body"] = text.into();
+        self
+    }
+
+    /// With a body that may be no text.
+    pub fn with_bytes(self, bytes: &[u8]) -> Self {
+        self.with_text(&base64_simd::STANDARD.encode_to_string(bytes)).said_to_be_base64()
+    }
+
+    pub fn said_to_be_base64(mut self) -> Self {
+        self.0["isBase64Encoded"] = json!(true);
+        self
+    }
+
+    pub fn without_body(mut self) -> Self {
+        self.0["body"] = Value::Null;
+        self
+    }
+
+    /// With its text packed.
+    pub fn packed(self) -> Self {
+        let bytes = gzip(self.text().as_bytes());
+        self.with_header("content-encoding", "gzip").with_bytes(&bytes)
+    }
+}
+
 /// A payload of `events/http`.
-pub fn sample(name: &str) -> ApiGatewayV2httpRequest {
+pub fn sample(name: &str) -> Call {
     let path = format!("{}/../../events/http/post-events-{name}.json", env!("CARGO_MANIFEST_DIR"));
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+    Call(serde_json::from_slice(&fs::read(path).unwrap()).unwrap())
 }
 
 /// The sample of lines with another body.
-pub fn post(content_type: &str, body: &str) -> ApiGatewayV2httpRequest {
-    let mut request = sample("ndjson");
-    request.headers.insert("content-type", content_type.parse().unwrap());
-    request.body = Some(body.into());
-    request
-}
-
-/// The same request with its body packed.
-pub fn packed(mut request: ApiGatewayV2httpRequest) -> ApiGatewayV2httpRequest {
-    let bytes = gzip(request.body.take().unwrap().as_bytes());
-    request.headers.insert("content-encoding", "gzip".parse().unwrap());
-    with_bytes(request, &bytes)
-}
-
-/// The same request with a body that is no text.
-pub fn with_bytes(mut request: ApiGatewayV2httpRequest, bytes: &[u8]) -> ApiGatewayV2httpRequest {
-    request.body = Some(base64_simd::STANDARD.encode_to_string(bytes));
-    request.is_base64_encoded = true;
-    request
+pub fn post(content_type: &str, body: &str) -> Call {
+    sample("ndjson").with_header("content-type", content_type).with_text(body)
 }
 
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {

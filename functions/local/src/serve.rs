@@ -1,0 +1,299 @@
+//! `equilibrium serve`: every function in one process, on a port of its own (CONTRACT §4).
+
+mod feeding;
+mod host;
+mod http;
+mod live;
+mod pipeline;
+mod welcome;
+
+use std::fmt;
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use equilibrium_app::book::{Bounds, PolicyBook};
+use equilibrium_app::ports::MapStore;
+use equilibrium_domain::id::LaneCount;
+use equilibrium_domain::policy::Policy;
+use thiserror::Error;
+use tokio::net::TcpSocket;
+use tokio::runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use self::feeding::{Ended, Feed, Feeding};
+use self::host::Host;
+use self::pipeline::Progress;
+use self::welcome::Welcome;
+use crate::city::{self, City};
+use crate::clock::Clock;
+use crate::replay::{ReplayError, read_policies};
+use crate::shifted::ShiftedFile;
+use crate::store::Store;
+use crate::store::disk::{Disk, OpenError};
+
+pub use self::http::{BODY_PATIENCE, CONNECTIONS, HEAD_PATIENCE};
+
+/// How long the simulated city has lived when the port opens, in milliseconds: its first prices are fresh.
+const PAST_MS: i64 = 120_000;
+
+/// When its stadium begins to empty, after that.
+const STADIUM_MS: i64 = 60_000;
+
+/// How long the port stays closed for the sake of that: a fast clock, or a disk without room, may have it
+/// take for ever.
+const CATCH_UP: Duration = Duration::from_secs(5);
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 4_096;
+
+/// What to serve, and how.
+#[derive(Clone, Debug)]
+pub struct Serve {
+    /// The port, on the loopback interface alone; 0 takes a free one.
+    pub port: u16,
+    /// Where events come from beside the port.
+    pub feed: FeedChoice,
+    /// How much faster than the world's the process's clock runs.
+    pub speed: NonZeroU32,
+    /// Policies; without, the simulated city's.
+    pub city: Option<PathBuf>,
+    /// Where everything is kept; without, in memory.
+    pub data: Option<PathBuf>,
+    /// Decides what happens in the simulated city.
+    pub seed: u64,
+    /// Lanes of the log.
+    pub lanes: LaneCount,
+    /// How long a tick waits for its last lane, in milliseconds.
+    pub max_hold_ms: i64,
+}
+
+/// Where events come from beside the port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FeedChoice {
+    /// The simulated city.
+    City,
+    /// Nowhere.
+    None,
+    /// A file, its first event now.
+    File(PathBuf),
+}
+
+/// Why nothing is served.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// The city file cannot be used.
+    #[error(transparent)]
+    City(ReplayError),
+    /// There is no policy in it.
+    #[error("{}: no city", .0.display())]
+    NoCity(PathBuf),
+    /// The folder cannot be used.
+    #[error(transparent)]
+    Data(#[from] OpenError),
+    /// The port cannot be had.
+    #[error("port {port}: {cause}")]
+    Port {
+        /// The port.
+        port: u16,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// The file of events cannot be opened.
+    #[error("{}: {cause}", path.display())]
+    Feed {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// The system gives no threads, or no signals.
+    #[error("the system gives what is needed to no one: {0}")]
+    System(#[from] io::Error),
+}
+
+impl ServeError {
+    /// The exit status of CONTRACT §4.
+    #[must_use]
+    pub fn status(&self) -> u8 {
+        match self {
+            Self::System(_) => 1,
+            Self::City(_) | Self::NoCity(_) | Self::Data(_) | Self::Port { .. } | Self::Feed { .. } => 2,
+        }
+    }
+}
+
+impl fmt::Display for FeedChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::City => f.write_str("a simulated city; its stadium empties one minute after the start"),
+            Self::None => f.write_str("nobody but the port"),
+            Self::File(path) => write!(f, "{}, as if it began now", path.display()),
+        }
+    }
+}
+
+impl Serve {
+    /// Serves until the process is told to stop.
+    ///
+    /// # Errors
+    /// [`ServeError`]; nothing was served then.
+    pub fn run(self) -> Result<(), ServeError> {
+        let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(self.serve())
+    }
+
+    async fn serve(self) -> Result<(), ServeError> {
+        let mut interrupts = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
+        let policies = self.policies()?;
+        let first = policies[0].clone();
+        let bounds = Bounds { max_hold_ms: self.max_hold_ms, ..Bounds::default() };
+        let book = Arc::new(PolicyBook::of(policies, bounds));
+
+        // A port that is taken is known before any work; it opens when the first price is there.
+        let port = |cause| ServeError::Port { port: self.port, cause };
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))).map_err(port)?;
+        let address = socket.local_addr()?;
+
+        let store = self.store()?;
+        let welcome = Welcome {
+            address,
+            lanes: self.lanes,
+            folder: self.data.as_deref(),
+            feed: &self.feed,
+            policy: &first,
+        };
+        let welcome = welcome.to_string();
+        let host = Arc::new(Host::new(&store, Arc::clone(&book), welcome.clone()));
+        let (stopping, stop) = watch::channel(false);
+        let (progress, seen) = watch::channel(Progress::default());
+        let work = pipeline::start(store.clone(), book, progress, stop.clone())?;
+
+        let begin = async {
+            let mut feeding = self.feeding(&store, &host, &first).await?;
+            if let Some(feeding) = &mut feeding {
+                let fed = tokio::time::timeout(CATCH_UP, feeding.catch_up()).await;
+                fed.unwrap_or(Ok(())).map_err(|cause| self.unreadable(cause))?;
+            }
+            caught_up(&store, seen.clone()).await;
+            Ok::<_, ServeError>(feeding)
+        };
+        let [interrupt, terminate] = &mut interrupts;
+        let begun = tokio::select! {
+            begun = begin => begun.map(Some),
+            _ = interrupt.recv() => Ok(None),
+            _ = terminate.recv() => Ok(None),
+        };
+        let served = match begun {
+            Err(error) => Err(error),
+            Ok(None) => Ok(()),
+            Ok(Some(feeding)) => match socket.listen(BACKLOG) {
+                Err(cause) => Err(port(cause)),
+                Ok(listener) => {
+                    say(&welcome);
+                    let fed = tokio::spawn(feed(feeding, stop.clone()));
+                    let shown =
+                        tokio::spawn(live::show(Arc::clone(&host), store.clone(), seen, stop.clone()));
+                    let serving = tokio::spawn(http::serve(listener, host, stop));
+                    tokio::select! {
+                        _ = interrupt.recv() => {}
+                        _ = terminate.recv() => {}
+                    }
+                    stopping.send_replace(true);
+                    // Tasks end by themselves; one that panicked has said so.
+                    drop(tokio::join!(serving, fed, shown));
+                    say("\nstopped\n");
+                    Ok(())
+                }
+            },
+        };
+        stopping.send_replace(true);
+        drop(work.join());
+        store.close();
+        served
+    }
+
+    fn policies(&self) -> Result<Vec<Policy>, ServeError> {
+        let Some(path) = &self.city else { return Ok(vec![city::policy::policy()]) };
+        let policies = read_policies(path).map_err(ServeError::City)?;
+        if policies.is_empty() {
+            return Err(ServeError::NoCity(path.clone()));
+        }
+        Ok(policies)
+    }
+
+    fn store(&self) -> Result<Store, OpenError> {
+        let Some(folder) = &self.data else {
+            return Ok(Store::in_memory(self.lanes, Clock::live(self.speed, 0)));
+        };
+        let (disk, contents) = Disk::open(folder, self.lanes)?;
+        // Time does not go back, though the process before may have run ahead.
+        let clock = Clock::live(self.speed, contents.marks.arrival_ms);
+        Ok(Store::on_disk(self.lanes, clock, disk, contents))
+    }
+
+    /// The feed, which the city's past belongs to.
+    async fn feeding(
+        &self,
+        store: &Store,
+        host: &Arc<Host>,
+        policy: &Policy,
+    ) -> Result<Option<Feeding>, ServeError> {
+        let (clock, now_ms) = (store.clock(), store.clock().now_ms());
+        let (feed, fed_until_ms) = match &self.feed {
+            FeedChoice::None => return Ok(None),
+            FeedChoice::File(path) => {
+                let file = ShiftedFile::open(path, now_ms).map_err(|cause| self.unreadable(cause))?;
+                (Feed::File(Box::new(file)), now_ms)
+            }
+            FeedChoice::City => {
+                let start_ms = now_ms - PAST_MS;
+                let stadium_ms = PAST_MS + STADIUM_MS;
+                let settings = city::Settings { stadium_ms, ..city::Settings::new(self.seed, start_ms) };
+                let city = City::new(&settings, policy);
+                // What the process before has counted does not happen again.
+                let head = store.head(&policy.city).await.ok().flatten();
+                let counted_ms = head.map_or(start_ms, |head| head.as_of + policy.clock.lateness_ms);
+                (Feed::City(Box::new(city)), start_ms.max(counted_ms))
+            }
+        };
+        let feeding = Feeding::new(feed, Arc::clone(host), clock, fed_until_ms);
+        feeding.map(Some).map_err(|cause| self.unreadable(cause))
+    }
+
+    fn unreadable(&self, cause: io::Error) -> ServeError {
+        let path = match &self.feed {
+            FeedChoice::File(path) => path.clone(),
+            FeedChoice::City | FeedChoice::None => PathBuf::new(),
+        };
+        ServeError::Feed { path, cause }
+    }
+}
+
+/// Ends once everything that was fed is in the map.
+async fn caught_up(store: &Store, mut progress: watch::Receiver<Progress>) {
+    let is_done = |progress: &Progress| progress.is_done && store.events().is_empty();
+    // Where the work has ended, there is nothing to wait for.
+    drop(progress.wait_for(is_done).await);
+}
+
+async fn feed(feeding: Option<Feeding>, stop: watch::Receiver<bool>) {
+    let Some(feeding) = feeding else { return };
+    match feeding.run(stop).await {
+        Ended::Finished => say("\nthe file has come to its end; prices age from now on\n"),
+        Ended::Failed(cause) => say(&format!("\nthe file cannot be read on: {cause}\n")),
+        Ended::Stopped => {}
+    }
+}
+
+fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    // Whoever closed the output does not want to know.
+    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+}

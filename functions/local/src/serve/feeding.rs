@@ -1,0 +1,161 @@
+//! Feeds the market through `POST /v1/events`, as its apps would.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use equilibrium_app::http::Request;
+use equilibrium_ingest::BODY_BYTES;
+use tokio::sync::watch;
+
+use super::host::Host;
+use crate::city::City;
+use crate::clock::Clock;
+use crate::shifted::ShiftedFile;
+
+/// How often what has happened is posted.
+const POST_EVERY: Duration = Duration::from_millis(50);
+
+/// How much of the market's time is made up at once, in milliseconds, however far behind it is.
+const STRIDE_MS: i64 = 1_000;
+
+/// How long a body waits that was not taken.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// Where events come from.
+#[derive(Debug)]
+pub enum Feed {
+    /// The simulated city.
+    City(Box<City>),
+    /// A file.
+    File(Box<ShiftedFile>),
+}
+
+impl Feed {
+    fn advance(&mut self, until_ms: i64, out: &mut Vec<u8>) -> io::Result<()> {
+        match self {
+            Self::City(city) => {
+                city.advance(until_ms, out);
+                Ok(())
+            }
+            Self::File(file) => file.advance(until_ms, out),
+        }
+    }
+
+    fn is_finished(&self) -> bool {
+        match self {
+            Self::City(_) => false,
+            Self::File(file) => file.is_finished(),
+        }
+    }
+}
+
+/// Feeds a host.
+#[derive(Debug)]
+pub struct Feeding {
+    feed: Feed,
+    host: Arc<Host>,
+    clock: Clock,
+    fed_until_ms: i64,
+    body: Vec<u8>,
+}
+
+/// How feeding ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// The file has come to its end.
+    Finished,
+    /// The file cannot be read on.
+    Failed(io::Error),
+    /// The process stops.
+    Stopped,
+}
+
+impl Feeding {
+    /// A feeding that has fed everything until `fed_until_ms`; what comes before is passed over.
+    ///
+    /// # Errors
+    /// What the system says of the file.
+    pub fn new(mut feed: Feed, host: Arc<Host>, clock: Clock, fed_until_ms: i64) -> io::Result<Self> {
+        let mut passed = Vec::new();
+        feed.advance(fed_until_ms, &mut passed)?;
+        passed.clear();
+        Ok(Self { feed, host, clock, fed_until_ms, body: passed })
+    }
+
+    /// Feeds until the process stops or there is nothing more.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Ended {
+        let run = async {
+            loop {
+                match self.catch_up().await {
+                    Ok(()) if self.feed.is_finished() => return Ended::Finished,
+                    Ok(()) => tokio::time::sleep(POST_EVERY).await,
+                    Err(error) => return Ended::Failed(error),
+                }
+            }
+        };
+        tokio::select! {
+            ended = run => ended,
+            _ = stop.wait_for(|stop| *stop) => Ended::Stopped,
+        }
+    }
+
+    /// Feeds what has happened until now. Where this is dropped midway, the next call feeds the rest.
+    ///
+    /// # Errors
+    /// What the system says of the file; everything before was fed.
+    pub async fn catch_up(&mut self) -> io::Result<()> {
+        let is_behind = |this: &Self| this.fed_until_ms < this.clock.now_ms() && !this.feed.is_finished();
+        while is_behind(self) || !self.body.is_empty() {
+            self.fed_until_ms = self.clock.now_ms().min(self.fed_until_ms + STRIDE_MS);
+            let read = self.feed.advance(self.fed_until_ms, &mut self.body);
+            for body in bodies(&self.body) {
+                post(&self.host, body).await;
+            }
+            self.body.clear();
+            read?;
+            // A log in memory is never waited for: whoever wants this to end is heard here.
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+}
+
+/// Posts a body until it is taken.
+async fn post(host: &Host, body: &[u8]) {
+    let headers = [("content-type".into(), "application/x-ndjson".into())];
+    let request = Request { method: "POST", path: "/v1/events", query: "", headers: &headers, body };
+    while host.answer(&request).await.status == 503 {
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// Cuts lines into bodies that are not too large.
+fn bodies(lines: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = lines;
+    std::iter::from_fn(move || {
+        let most = rest.len().min(BODY_BYTES);
+        // A line is much shorter than a body.
+        let end = memchr::memrchr(b'\n', &rest[..most]).map_or(most, |at| at + 1);
+        let (body, left) = rest.split_at(end);
+        rest = left;
+        (!body.is_empty()).then_some(body)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_are_whole_lines_and_all_of_them() {
+        let lines: Vec<u8> = (0..40_000)
+            .flat_map(|i| format!("{{\"line\":{i},\"at\":\"{}\"}}\n", i * 7).into_bytes())
+            .collect();
+        assert!(lines.len() > BODY_BYTES);
+        let cut: Vec<&[u8]> = bodies(&lines).collect();
+        assert!(cut.iter().all(|body| body.len() <= BODY_BYTES && body.ends_with(b"\n")));
+        assert_eq!(cut.concat(), lines);
+        assert_eq!(bodies(b"").count(), 0);
+    }
+}

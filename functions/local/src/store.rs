@@ -1,0 +1,382 @@
+//! What one process keeps: logs, checkpoints and maps, all in memory and, where it has a folder, on disk.
+//!
+//! What changes is written behind, group by group, each in one transaction: what is found again is what the
+//! process knew at one moment. Only events are waited for: they are in the log, and seen by `count`, once
+//! they are on disk. A group that cannot be written is tried again until it can; meanwhile no event is
+//! taken.
+
+pub mod disk;
+mod group;
+mod writer;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use equilibrium_app::memory::{Logs, Maps};
+use equilibrium_app::ports::{
+    AppendError, CheckpointLog, CountsStream, EventLog, LogName, MapStore, Unavailable,
+};
+use equilibrium_domain::id::{CityId, Lane, LaneCount};
+use equilibrium_domain::map::MapHead;
+use equilibrium_runner::memory::MemoryLog;
+use equilibrium_runner::record::{Position, ShardId};
+use tokio::sync::{Notify, oneshot};
+
+use self::disk::{Changes, Contents, Disk, Row};
+use self::group::Record;
+use crate::clock::Clock;
+
+/// Groups of cities in the log of counts.
+pub const GROUPS: u32 = 16;
+
+/// Most bytes of events that wait to be counted: some seconds' worth at the rate at which they are counted.
+pub const BACKLOG_BYTES: usize = 64 << 20;
+
+/// How long an event waits for room.
+const ROOM_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Everything kept; clones are the same store.
+#[derive(Clone, Debug)]
+pub struct Store(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    lanes: LaneCount,
+    clock: Clock,
+    events: Arc<MemoryLog>,
+    counts: Arc<MemoryLog>,
+    kept: Mutex<Kept>,
+    /// Something is to be written, or the end has come.
+    changed: Condvar,
+    /// Something is to be counted.
+    arrived: Notify,
+    /// Something was counted.
+    room: Notify,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    logs: Logs,
+    maps: Maps,
+    /// None where there is no disk.
+    ledger: Option<Ledger>,
+}
+
+/// What the disk does not know yet.
+#[derive(Debug, Default)]
+struct Ledger {
+    changes: Changes,
+    puts: Vec<Put>,
+    /// First and last number of each group of events that was not let go.
+    groups: VecDeque<(u64, u64)>,
+    /// The number of the first record of counts that was not let go.
+    counts_from: u64,
+    /// Why nothing can be written just now.
+    trouble: Option<Arc<str>>,
+    closing: bool,
+}
+
+/// A record on its way into the event log.
+#[derive(Debug)]
+struct Put {
+    record: Record,
+    kept: oneshot::Sender<()>,
+}
+
+impl Store {
+    /// A store in memory.
+    #[must_use]
+    pub fn in_memory(lanes: LaneCount, clock: Clock) -> Self {
+        Self::of(lanes, clock, Kept::default())
+    }
+
+    /// A store of `lanes` on `disk` that goes on from what was found there.
+    #[must_use]
+    pub fn on_disk(lanes: LaneCount, clock: Clock, disk: Disk, contents: Contents) -> Self {
+        let Contents { logs, maps, events, counts, marks } = contents;
+        let groups = events.iter().map(|(first, group)| (*first, first + group.len() as u64 - 1)).collect();
+        let counts_from = counts.first().map_or(marks.counts + 1, |(number, _)| *number);
+        let changes = Changes { marks, ..Changes::default() };
+        let ledger = Ledger { changes, groups, counts_from, ..Ledger::default() };
+        let store = Self::of(lanes, clock, Kept { logs, maps, ledger: Some(ledger) });
+        for (number, record) in numbered(events) {
+            store.0.enter(number, record);
+        }
+        for (number, Record { place, arrival_ms, data }) in numbered(counts) {
+            let put =
+                store.0.counts.put_numbered(number, hash_key(place), group_key(place), data, arrival_ms);
+            put.expect("rows come in the order of their numbers");
+        }
+        store.0.events.number_behind(marks.event);
+        store.0.counts.number_behind(marks.counts);
+        let shared = Arc::clone(&store.0);
+        *lock(&store.0.writer) = Some(std::thread::spawn(move || writer::write_behind(&shared, disk)));
+        store
+    }
+
+    fn of(lanes: LaneCount, clock: Clock, kept: Kept) -> Self {
+        Self(Arc::new(Shared {
+            lanes,
+            clock,
+            events: Arc::new(MemoryLog::new(1)),
+            counts: Arc::new(MemoryLog::new(1)),
+            kept: Mutex::new(kept),
+            changed: Condvar::new(),
+            arrived: Notify::new(),
+            room: Notify::new(),
+            writer: Mutex::default(),
+        }))
+    }
+
+    /// Its lanes.
+    #[must_use]
+    pub fn lanes(&self) -> LaneCount {
+        self.0.lanes
+    }
+
+    /// Its clock.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.0.clock
+    }
+
+    /// The log of events that are to be counted.
+    #[must_use]
+    pub fn events(&self) -> &Arc<MemoryLog> {
+        &self.0.events
+    }
+
+    /// The log of counts that are to be priced.
+    #[must_use]
+    pub fn counts(&self) -> &Arc<MemoryLog> {
+        &self.0.counts
+    }
+
+    /// Ends once events have arrived since the last call.
+    pub async fn arrived(&self) {
+        self.0.arrived.notified().await;
+    }
+
+    /// Puts a record into the event log of a store in memory, which needs no waiting.
+    pub fn put_at_once(&self, lane: Lane, data: Vec<u8>) {
+        let number =
+            self.0.events.put(lane.hash_key(self.0.lanes), lane.to_string(), data, self.0.clock.arrival_ms());
+        number.expect("a log in memory is open until it is dropped");
+        self.0.arrived.notify_one();
+    }
+
+    /// Lets go of events that were counted.
+    pub fn trim_events<'a>(&self, positions: impl Iterator<Item = (&'a ShardId, &'a Position)>) {
+        for (shard, position) in positions {
+            self.0.events.trim(shard, position);
+            self.0.room.notify_waiters();
+            let Some(done) = number(position) else { continue };
+            let mut kept = lock(&self.0.kept);
+            let Some(ledger) = &mut kept.ledger else { continue };
+            while let Some((first, _)) = ledger.groups.pop_front_if(|(_, last)| *last <= done) {
+                ledger.changes.rows.insert(Row::Events(first), None);
+                self.0.changed.notify_one();
+            }
+        }
+    }
+
+    /// Lets go of counts that were priced.
+    pub fn trim_counts<'a>(&self, positions: impl Iterator<Item = (&'a ShardId, &'a Position)>) {
+        for (shard, position) in positions {
+            self.0.counts.trim(shard, position);
+            let Some(done) = number(position) else { continue };
+            let mut kept = lock(&self.0.kept);
+            let Some(ledger) = &mut kept.ledger else { continue };
+            if ledger.counts_from <= done {
+                let rows = (ledger.counts_from..=done).map(|number| (Row::Counts(number), None));
+                ledger.changes.rows.extend(rows);
+                ledger.counts_from = done + 1;
+                self.0.changed.notify_one();
+            }
+        }
+    }
+
+    /// Waits until counting has kept up.
+    async fn room(&self) -> Result<(), Unavailable> {
+        let has_room = || self.0.events.bytes() < BACKLOG_BYTES;
+        if has_room() {
+            return Ok(());
+        }
+        let room = async {
+            loop {
+                let counted = self.0.room.notified();
+                if has_room() {
+                    return;
+                }
+                counted.await;
+            }
+        };
+        tokio::time::timeout(ROOM_PATIENCE, room).await.map_err(|_| Unavailable)
+    }
+
+    /// Why nothing can be written to disk just now, if so.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Arc<str>> {
+        lock(&self.0.kept).ledger.as_ref()?.trouble.clone()
+    }
+
+    /// Writes what is left and lets the disk go. Nothing is kept afterwards.
+    pub fn close(&self) {
+        if let Some(ledger) = &mut lock(&self.0.kept).ledger {
+            ledger.closing = true;
+        }
+        self.0.changed.notify_one();
+        if let Some(writer) = lock(&self.0.writer).take() {
+            // A writer that panicked has said so.
+            drop(writer.join());
+        }
+    }
+}
+
+impl Shared {
+    /// Enters a record that is kept into the log that `count` reads.
+    fn enter(&self, number: u64, record: Record) {
+        // A lane's number is below 2¹⁶ wherever it was written.
+        let lane = Lane(u16::try_from(record.place).unwrap_or(u16::MAX));
+        let (key, arrival_ms) = (lane.hash_key(self.lanes), record.arrival_ms);
+        let put = self.events.put_numbered(number, key, lane.to_string(), record.data, arrival_ms);
+        put.expect("numbers grow, and the log is open until it is dropped");
+    }
+}
+
+impl EventLog for Store {
+    async fn put(&self, lane: Lane, data: Vec<u8>) -> Result<(), Unavailable> {
+        self.room().await?;
+        let kept = {
+            let mut kept = lock(&self.0.kept);
+            let Some(ledger) = &mut kept.ledger else {
+                drop(kept);
+                self.put_at_once(lane, data);
+                return Ok(());
+            };
+            if ledger.trouble.is_some() || ledger.closing {
+                return Err(Unavailable);
+            }
+            let record = Record { place: u32::from(lane.0), arrival_ms: self.0.clock.arrival_ms(), data };
+            let (sender, kept) = oneshot::channel();
+            ledger.puts.push(Put { record, kept: sender });
+            self.0.changed.notify_one();
+            kept
+        };
+        kept.await.map_err(|_| Unavailable)
+    }
+}
+
+impl CountsStream for Store {
+    async fn send(&self, group: u32, data: Vec<u8>) -> Result<(), Unavailable> {
+        let mut kept = lock(&self.0.kept);
+        let arrival_ms = self.0.clock.arrival_ms();
+        let row = kept.ledger.is_some().then(|| {
+            let record = Record { place: group, arrival_ms, data: data.clone() };
+            group::encode(std::iter::once(&record))
+        });
+        let number = self.0.counts.put(hash_key(group), group_key(group), data, arrival_ms);
+        let number = number.map_err(|_| Unavailable)?;
+        if let Some((ledger, row)) = kept.ledger.as_mut().zip(row) {
+            ledger.changes.rows.insert(Row::Counts(number), Some(row));
+            ledger.changes.marks.counts = number;
+            self.0.changed.notify_one();
+        }
+        Ok(())
+    }
+}
+
+impl CheckpointLog for Store {
+    async fn load(&self, log: &LogName) -> Result<Vec<Vec<u8>>, Unavailable> {
+        Ok(lock(&self.0.kept).logs.entries(log).to_vec())
+    }
+
+    async fn append(
+        &self,
+        log: &LogName,
+        number: u64,
+        entry: &[u8],
+        snapshot: bool,
+    ) -> Result<(), AppendError> {
+        let mut kept = lock(&self.0.kept);
+        let let_go = kept.logs.append(log, number, entry.to_vec(), snapshot)?;
+        if let Some(ledger) = &mut kept.ledger {
+            let rows = let_go.map(|number| (Row::Entry(log.clone(), number), None));
+            ledger.changes.rows.extend(rows);
+            ledger.changes.rows.insert(Row::Entry(log.clone(), number), Some(entry.to_vec()));
+            self.0.changed.notify_one();
+        }
+        Ok(())
+    }
+}
+
+impl MapStore for Store {
+    async fn save_chunk(
+        &self,
+        city: &CityId,
+        parent: u64,
+        version: u64,
+        chunk: &[u8],
+    ) -> Result<(), Unavailable> {
+        let mut kept = lock(&self.0.kept);
+        kept.maps.save_chunk(city, (parent, version), chunk.to_vec());
+        if let Some(ledger) = &mut kept.ledger {
+            let row = Row::Chunk(city.clone(), (parent, version));
+            ledger.changes.rows.insert(row, Some(chunk.to_vec()));
+            self.0.changed.notify_one();
+        }
+        Ok(())
+    }
+
+    async fn save_head(&self, head: &MapHead) -> Result<(), Unavailable> {
+        let mut kept = lock(&self.0.kept);
+        let Some(let_go) = kept.maps.save_head(head) else { return Ok(()) };
+        if let Some(ledger) = &mut kept.ledger {
+            let rows = let_go.into_iter().map(|name| (Row::Chunk(head.city.clone(), name), None));
+            ledger.changes.rows.extend(rows);
+            ledger.changes.rows.insert(Row::Head(head.city.clone()), Some(head.encode()));
+            self.0.changed.notify_one();
+        }
+        Ok(())
+    }
+
+    async fn head(&self, city: &CityId) -> Result<Option<MapHead>, Unavailable> {
+        Ok(lock(&self.0.kept).maps.head(city).cloned())
+    }
+
+    async fn chunk(&self, city: &CityId, parent: u64, version: u64) -> Result<Option<Vec<u8>>, Unavailable> {
+        Ok(lock(&self.0.kept).maps.chunk(city, (parent, version)).map(<[u8]>::to_vec))
+    }
+}
+
+fn numbered(groups: Vec<(u64, Vec<Record>)>) -> impl Iterator<Item = (u64, Record)> {
+    groups.into_iter().flat_map(|(first, group)| (first..).zip(group))
+}
+
+/// Where a group of cities lies in the log of counts.
+fn hash_key(group: u32) -> u128 {
+    u128::MAX / u128::from(GROUPS) * u128::from(group)
+}
+
+fn group_key(group: u32) -> String {
+    group.to_string()
+}
+
+/// The last record that is done; none where nothing or, with the log, everything is.
+fn number(position: &Position) -> Option<u64> {
+    match position {
+        Position::After(sequence) => sequence.as_str().parse().ok(),
+        Position::Oldest | Position::End => None,
+    }
+}
+
+/// Nothing is left half done under a lock, so that a panic elsewhere does not spoil it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! The function as Lambda calls it, with the samples of `events/kinesis`: the counts of a stream of two
+//! lanes, and what each batch of them comes to.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::Path;
+
+use equilibrium_app::book::{Bounds, PolicyBook};
+use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, Outbox};
+use equilibrium_app::ports::MapStore;
+use equilibrium_app::pricing::{Outlets, Pricer, Tally};
+use equilibrium_domain::id::{CityId, LaneCount};
+use equilibrium_domain::map::{ClosedTick, MapHead, Row, TickChanges};
+
+/// 2026-03-06T17:00:05Z, the first tick of New York in the samples.
+const TICK: i64 = 1_772_816_405_000;
+
+/// A little after the samples' records arrived.
+const NOW: i64 = TICK + 7_000;
+
+const NONE_FAILED: &str = r#"{"batchItemFailures":[]}"#;
+
+type Changes = Outbox<(CityId, Vec<u8>)>;
+type Ticks = Outbox<(MapHead, Vec<ClosedTick>)>;
+
+fn sample(name: &str) -> Vec<u8> {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events/kinesis").join(name).with_extension("json");
+    fs::read(path).unwrap()
+}
+
+fn nyc() -> CityId {
+    CityId::new("nyc").unwrap()
+}
+
+/// An instance of the function, and what stands behind it.
+struct Function {
+    pricer: Pricer<MemoryCheckpoints, MemoryMaps, MemoryMaps, Changes, Ticks>,
+    maps: MemoryMaps,
+    changes: Changes,
+    ticks: Ticks,
+    book: PolicyBook,
+}
+
+impl Function {
+    fn new() -> Self {
+        let (maps, changes, ticks) = (MemoryMaps::default(), Changes::default(), Ticks::default());
+        let outlets = Outlets {
+            checkpoints: MemoryCheckpoints::default(),
+            maps: maps.clone(),
+            cache: MemoryMaps::default(),
+            changes: changes.clone(),
+            ticks: ticks.clone(),
+        };
+        let pricer = Pricer::new(LaneCount::new(2).unwrap(), outlets);
+        Self { pricer, maps, changes, ticks, book: PolicyBook::open(Bounds::default()) }
+    }
+
+    /// Handles a sample, of which no record may fail.
+    async fn call(&self, name: &str) -> Tally {
+        let handled = equilibrium_surge::handle(&self.pricer, &sample(name), &self.book, NOW).await;
+        let (answer, tally) = handled.unwrap();
+        assert_eq!(String::from_utf8(answer).unwrap(), NONE_FAILED, "{name}");
+        tally
+    }
+
+    /// The rows of the one tick that was closed since the last call, by both lanes' counts.
+    fn rows(&self) -> Vec<Row> {
+        let closed = self.ticks.take();
+        let [(map, ticks)] = &closed[..] else { panic!("{} records of ticks", closed.len()) };
+        let [tick] = &ticks[..] else { panic!("{} ticks", ticks.len()) };
+        assert_eq!((&map.city, map.as_of), (&nyc(), TICK));
+        assert_eq!((tick.at, tick.version, tick.heard), (TICK, 1, 2));
+        tick.rows.clone()
+    }
+}
+
+#[tokio::test]
+async fn the_counts_of_both_lanes_become_a_price_and_its_news() {
+    let function = Function::new();
+    let tally = function.call("surge").await;
+    let rows = function.rows();
+    let changes = function.changes.take();
+    let [(city, news)] = &changes[..] else { panic!("{} records of changes", changes.len()) };
+    let news = TickChanges::decode(news).unwrap();
+    assert_eq!((city, &news.city, news.at, news.version), (&nyc(), &nyc(), TICK, 1));
+    assert_eq!(tally, Tally { ticks: 1, changes: news.changes.len() as u64, ..Tally::default() });
+
+    let corner = rows.iter().max_by_key(|row| row.demand).unwrap();
+    // ((6 + 2) / 2)^(1 / 1.8) = 2.16, of which 0.109 of the way from 1 is 1.13 (CONTRACT §3).
+    assert_eq!((corner.demand, corner.supply, corner.multiplier.hundredths()), (6, 0, 110));
+    let pier = rows.iter().max_by_key(|row| row.supply).unwrap();
+    assert_eq!((pier.demand, pier.supply, pier.multiplier.hundredths()), (0, 1, 100));
+    let changed = news.changes.iter().find(|change| change.row.cell == corner.cell).unwrap();
+    assert_eq!((changed.before, changed.row.multiplier), (100, corner.multiplier));
+
+    let head = function.maps.head(&nyc()).await.unwrap().unwrap();
+    assert_eq!((head.version, head.as_of, head.heard, head.lanes), (1, TICK, 2, 2));
+}
+
+#[tokio::test]
+async fn a_malformed_record_costs_no_neighbour() {
+    let (function, whole) = (Function::new(), Function::new());
+    let tally = function.call("surge-malformed").await;
+    let expected = whole.call("surge").await;
+    assert_eq!(tally, Tally { malformed: 1, ..expected });
+    assert_eq!(function.rows(), whole.rows());
+    assert_eq!(function.changes.take(), whole.changes.take());
+    let heads = [&function, &whole].map(|function| function.maps.clone());
+    assert_eq!(heads[0].head(&nyc()).await, heads[1].head(&nyc()).await);
+}
+
+#[tokio::test]
+async fn a_batch_that_comes_again_is_skipped_and_sends_nothing() {
+    let function = Function::new();
+    function.call("surge").await;
+    function.rows();
+    assert!(!function.changes.take().is_empty());
+    assert_eq!(function.call("surge").await, Tally { skipped: 2, ..Tally::default() });
+    assert!(function.ticks.take().is_empty() && function.changes.take().is_empty());
+}
