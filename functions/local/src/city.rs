@@ -34,6 +34,9 @@ use self::riders::Riders;
 /// Drivers of a city that does not say: some 2 600 on the road at noon, 670 events a second.
 const DRIVERS: NonZeroU32 = NonZeroU32::new(3_000).expect("it is not zero");
 
+/// How long a living city has lived, in milliseconds.
+const PAST_MS: i64 = 120_000;
+
 /// What a city begins with.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -68,6 +71,14 @@ impl Settings {
             stadium_ms: 60_000,
             delay_ms: 0,
         }
+    }
+
+    /// A city that has lived for two minutes at `now_ms`, so that its first prices are fresh, and whose
+    /// stadium empties a minute later.
+    #[must_use]
+    pub fn living(seed: u64, now_ms: i64) -> Self {
+        let settings = Self::new(seed, now_ms - PAST_MS);
+        Self { stadium_ms: PAST_MS + settings.stadium_ms, ..settings }
     }
 }
 

@@ -9,8 +9,14 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use equilibrium_domain::id::LaneCount;
 use equilibrium_local::city;
+#[cfg(feature = "aws")]
+use equilibrium_local::feed_to::FeedTo;
+#[cfg(feature = "aws")]
+use equilibrium_local::policies;
 use equilibrium_local::replay::{Replay, Summary};
 use equilibrium_local::serve::{FeedChoice, Serve};
+#[cfg(feature = "aws")]
+use equilibrium_local::sources::{RunSources, Targets};
 
 /// Prices that keep a marketplace's supply and demand in balance.
 #[derive(Parser)]
@@ -51,6 +57,60 @@ enum Command {
         /// Where the events go, NDJSON: some 40 000 lines and 7 MB a minute.
         #[arg(long)]
         out: PathBuf,
+    },
+    #[cfg(feature = "aws")]
+    #[command(flatten)]
+    Deployed(Deployed),
+}
+
+#[cfg(feature = "aws")]
+#[derive(Subcommand)]
+enum Deployed {
+    /// Does between a deployment's streams and its functions what Lambda's event source mappings do.
+    ///
+    /// Region, credentials and endpoints come from the environment, as for every AWS client
+    /// (`AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_KINESIS`).
+    RunSources {
+        /// What the names of its streams, functions and queues begin with.
+        #[arg(long, default_value = "equilibrium", env = "EQUILIBRIUM_DEPLOYMENT")]
+        deployment: String,
+        /// What is invoked: the deployed functions (`lambda`), those of `cargo lambda watch` at a URL, or
+        /// the programs of a folder (FOLDER/count/bootstrap), run here as Lambda runs them.
+        #[arg(long, default_value = "lambda", value_name = "lambda|URL|FOLDER", value_parser = PathBufValueParser::new().map(targets))]
+        to: Targets,
+        /// Pause after a look that brought nothing, in milliseconds.
+        #[arg(long, default_value = "200", value_parser = clap::value_parser!(i64).range(0..=300_000))]
+        poll_ms: i64,
+        /// The port on 127.0.0.1 where mappings are listed, disabled and enabled, with the calls of Lambda's
+        /// API; 0 takes a free one.
+        #[arg(long)]
+        control_port: Option<u16>,
+        /// Keeps how far each shard is done in this folder.
+        #[arg(long, value_name = "DIR")]
+        positions: Option<PathBuf>,
+    },
+    /// Posts the simulated city, or a file, to a deployment's `POST /v1/events`.
+    Feed {
+        /// The URL, `/v1/events` included.
+        url: hyper::Uri,
+        /// Market events whose first is now; without, the simulated city.
+        #[arg(long)]
+        file: Option<PathBuf>,
+        /// Decides what happens in the simulated city.
+        #[arg(long, default_value = "1")]
+        seed: u64,
+        /// Its drivers.
+        #[arg(long)]
+        drivers: Option<NonZeroU32>,
+    },
+    /// Saves policies where a deployment's functions read them.
+    Policies {
+        /// What the names of its tables begin with.
+        #[arg(long, default_value = "equilibrium", env = "EQUILIBRIUM_DEPLOYMENT")]
+        deployment: String,
+        /// City file: one policy, or an array of them. Without it the simulated city's.
+        #[arg(long, value_name = "FILE")]
+        city: Option<PathBuf>,
     },
 }
 
@@ -101,6 +161,15 @@ fn speed(text: &str) -> Result<NonZeroU32, String> {
     speed.ok_or_else(|| "not a whole number from 1 to 1000".into())
 }
 
+#[cfg(feature = "aws")]
+fn targets(target: PathBuf) -> Targets {
+    match target.to_str() {
+        Some("lambda") => Targets::Lambda,
+        Some(url) if url.contains("://") => Targets::Watch(url.to_owned()),
+        _ => Targets::Programs(target),
+    }
+}
+
 fn feed(path: PathBuf) -> FeedChoice {
     match path.to_str() {
         Some("city") => FeedChoice::City,
@@ -118,6 +187,8 @@ fn main() -> ExitCode {
             Ok(events) => (format!("events={events}\n"), 0),
             Err(error) => (format!("equilibrium: {error}\n"), error.status()),
         },
+        #[cfg(feature = "aws")]
+        Command::Deployed(command) => deployed(command),
     };
     // Whoever closed stderr does not want to know.
     drop(io::stderr().write_all(line.as_bytes()));
@@ -132,6 +203,36 @@ fn served(arguments: ServeArguments) -> (String, u8) {
     match (Serve { port, feed, speed, city, data, seed, lanes, max_hold_ms }).run() {
         Ok(()) => (String::new(), 0),
         Err(error) => (format!("equilibrium: {error}\n"), error.status()),
+    }
+}
+
+#[cfg(feature = "aws")]
+fn deployed(command: Deployed) -> (String, u8) {
+    tracing_subscriber::fmt().with_writer(io::stderr).with_target(false).init();
+    let failed = |error: &dyn std::fmt::Display| (format!("equilibrium: {error}\n"), 1);
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    let say = |line: String| drop(writeln!(io::stdout(), "{line}"));
+    match command {
+        Deployed::RunSources { deployment, to: targets, poll_ms, control_port: control, positions } => {
+            let sources = RunSources { deployment, targets, poll_ms, control, positions };
+            runtime.block_on(sources.run(say)).map_or_else(|error| failed(&error), |()| (String::new(), 0))
+        }
+        Deployed::Feed { url, file, seed, drivers } => {
+            let feed = FeedTo { url, file, seed, drivers };
+            runtime.block_on(feed.run()).map_or_else(|error| failed(&error), |()| (String::new(), 0))
+        }
+        Deployed::Policies { deployment, city } => {
+            match runtime.block_on(policies::save(&deployment, city.as_deref())) {
+                Ok(saved) => {
+                    saved.iter().for_each(|(city, version)| say(format!("{city}: version {version}")));
+                    (String::new(), 0)
+                }
+                Err(error) => failed(&error),
+            }
+        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! `equilibrium serve`: every function in one process, on a port of its own (CONTRACT §4).
 
-mod feeding;
 mod host;
 mod http;
 mod live;
@@ -25,24 +24,18 @@ use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use self::feeding::{Ended, Feed, Feeding};
 use self::host::Host;
 use self::pipeline::Progress;
 use self::welcome::Welcome;
 use crate::city::{self, City};
 use crate::clock::Clock;
+use crate::feeding::{Ended, Feed, Feeding};
 use crate::replay::{ReplayError, read_policies};
 use crate::shifted::ShiftedFile;
 use crate::store::Store;
 use crate::store::disk::{Disk, OpenError};
 
 pub use self::http::{BODY_PATIENCE, CONNECTIONS, HEAD_PATIENCE};
-
-/// How long the simulated city has lived when the port opens, in milliseconds: its first prices are fresh.
-const PAST_MS: i64 = 120_000;
-
-/// When its stadium begins to empty, after that.
-const STADIUM_MS: i64 = 60_000;
 
 /// How long the port stays closed for the sake of that: a fast clock, or a disk without room, may have it
 /// take for ever.
@@ -244,7 +237,7 @@ impl Serve {
         store: &Store,
         host: &Arc<Host>,
         policy: &Policy,
-    ) -> Result<Option<Feeding>, ServeError> {
+    ) -> Result<Option<Feeding<Arc<Host>>>, ServeError> {
         let (clock, now_ms) = (store.clock(), store.clock().now_ms());
         let (feed, fed_until_ms) = match &self.feed {
             FeedChoice::None => return Ok(None),
@@ -253,9 +246,8 @@ impl Serve {
                 (Feed::File(Box::new(file)), now_ms)
             }
             FeedChoice::City => {
-                let start_ms = now_ms - PAST_MS;
-                let stadium_ms = PAST_MS + STADIUM_MS;
-                let settings = city::Settings { stadium_ms, ..city::Settings::new(self.seed, start_ms) };
+                let settings = city::Settings::living(self.seed, now_ms);
+                let start_ms = settings.start_ms;
                 let city = City::new(&settings, policy);
                 // What the process before has counted does not happen again.
                 let head = store.head(&policy.city).await.ok().flatten();
@@ -283,7 +275,7 @@ async fn caught_up(store: &Store, mut progress: watch::Receiver<Progress>) {
     drop(progress.wait_for(is_done).await);
 }
 
-async fn feed(feeding: Option<Feeding>, stop: watch::Receiver<bool>) {
+async fn feed(feeding: Option<Feeding<Arc<Host>>>, stop: watch::Receiver<bool>) {
     let Some(feeding) = feeding else { return };
     match feeding.run(stop).await {
         Ended::Finished => say("\nthe file has come to its end; prices age from now on\n"),

@@ -103,8 +103,11 @@ pub const STORE_READS_FAILED: Metric = fault("store_reads_failed");
 /// `price`: chunks that nobody can read.
 pub const CHUNKS_CORRUPTED: Metric = fault("chunks_corrupted");
 
+/// `count`, `surge`: how old what the function reads next is, told by whoever invokes it from the stream.
+pub const ITERATOR_AGE: Metric = Metric { name: "iterator_age_ms", unit: "Milliseconds", even_none: true };
+
 /// All metrics but those of [`EVENTS_REFUSED_BY_CODE`].
-pub const METRICS: [Metric; 23] = [
+pub const METRICS: [Metric; 24] = [
     EVENTS_ACCEPTED,
     EVENTS_ABSORBED,
     EVENTS_REFUSED,
@@ -128,6 +131,7 @@ pub const METRICS: [Metric; 23] = [
     CACHE_READS_FAILED,
     STORE_READS_FAILED,
     CHUNKS_CORRUPTED,
+    ITERATOR_AGE,
 ];
 
 /// What a line is about.

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context as TaskContext, Poll};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use bytes::Bytes;
@@ -15,6 +15,8 @@ use lambda_runtime::{Diagnostic, LambdaEvent, LambdaInvocation, Runtime, Service
 use serde_json::value::RawValue;
 use tracing::level_filters::LevelFilter;
 use tracing::{Instrument, error, info_span};
+
+use crate::clock::now_ms;
 
 /// Why a process ends: the runtime's own reason.
 pub type Ended = lambda_runtime::Error;
@@ -105,11 +107,6 @@ impl Timer for RuntimeTimer {
     fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send {
         tokio::time::sleep(time)
     }
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Takes the payload out before it is parsed: six megabytes are read once, by the handler.

@@ -9,13 +9,16 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 
 /// DynamoDB and Kinesis, and all else that this system asks of AWS.
 const MINISTACK: &str = "ministack==1.5.33";
+
+/// Without it `ministack` does not understand what the SDK asks `CloudWatch`, and does not say so.
+const CBOR: &str = "cbor2==6.3.0";
 
 /// Kinesis alone, slower, whose shards have the parents and children that they have on AWS.
 const KINESIS_LOCAL: &str = "kinesis-local@0.6.2";
@@ -81,6 +84,11 @@ pub fn config(endpoint: &str) -> SdkConfig {
         .build()
 }
 
+/// Milliseconds since the epoch.
+pub fn now_ms() -> i64 {
+    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
 /// A name that no other test of this binary has, for tables and streams.
 pub fn fresh(test: &str) -> String {
     static TAKEN: AtomicU32 = AtomicU32::new(0);
@@ -140,11 +148,11 @@ fn free_port() -> u16 {
 }
 
 fn install_ministack() -> PathBuf {
-    install("venv", "bin/ministack", |venv| {
+    install("ministack", "bin/ministack", |venv| {
         let mut create = Command::new("python3");
         create.args(["-m", "venv"]).arg(venv);
         let mut install = Command::new(venv.join("bin/pip"));
-        install.args(["install", "--quiet", "--disable-pip-version-check", MINISTACK]);
+        install.args(["install", "--quiet", "--disable-pip-version-check", MINISTACK, CBOR]);
         vec![create, install]
     })
 }

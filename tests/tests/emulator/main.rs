@@ -7,12 +7,15 @@
 mod checkpoints;
 mod emulator;
 mod faults;
+mod invoke;
 mod maps;
 mod policies;
 #[path = "../cache/server.rs"]
 #[expect(dead_code, reason = "what the cache's own tests do to it")]
 mod redis;
 mod reshard;
+mod resharded;
+mod services;
 mod streams;
 mod walk;
 mod wire;

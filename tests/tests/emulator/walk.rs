@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use equilibrium_app::ports::PolicyStore;
 use equilibrium_aws::dynamodb::{self, Policies, Tables};
@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 type Cells = BTreeMap<String, (u64, u64, f64)>;
 
 /// Nothing may be given up.
-struct Nothing;
+pub struct Nothing;
 
 impl OnFailure for Nothing {
     async fn report(&self, discarded: Discarded) {
@@ -61,6 +61,15 @@ fn function(name: &str, environment: &[(&str, &str)]) -> Hosted {
     })
 }
 
+/// What a mapping calls a stream.
+pub fn names(stream: &str) -> Stream {
+    Stream {
+        arn: format!("arn:aws:kinesis:us-east-1:000000000000:stream/{stream}").into(),
+        region: "us-east-1".into(),
+        role_arn: "arn:aws:iam::000000000000:role/equilibrium".into(),
+    }
+}
+
 fn mapping(name: &str, connection: &kinesis::Connection, stream: &str, function: Hosted) -> Mapped {
     let settings = Settings {
         batch_size: MAX_BATCH_SIZE,
@@ -68,12 +77,7 @@ fn mapping(name: &str, connection: &kinesis::Connection, stream: &str, function:
         poll_ms: 50,
         ..Settings::default()
     };
-    let names = Stream {
-        arn: format!("arn:aws:kinesis:us-east-1:000000000000:stream/{name}").into(),
-        region: "us-east-1".into(),
-        role_arn: "arn:aws:iam::000000000000:role/equilibrium".into(),
-    };
-    Runner::new(settings, names, KinesisStream::new(connection, stream), function, Nothing).unwrap()
+    Runner::new(settings, names(name), KinesisStream::new(connection, stream), function, Nothing).unwrap()
 }
 
 type Mapped = Runner<KinesisStream, Hosted, Nothing>;
@@ -117,10 +121,6 @@ async fn replayed(events: &str) -> BTreeMap<String, Cells> {
     ticks
 }
 
-fn now_ms() -> i64 {
-    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_map_is_the_replays_when_every_function_is_a_process() {
     let (emulator, redis) = (emulator(), Server::start(&[]));
@@ -148,7 +148,7 @@ async fn the_map_is_the_replays_when_every_function_is_a_process() {
     let [ingest, count, surge, price] =
         ["ingest", "count", "surge", "price"].map(|name| function(name, &environment));
 
-    let (mut events, now_ms) = (Vec::new(), now_ms());
+    let (mut events, now_ms) = (Vec::new(), crate::emulator::now_ms());
     let settings = CitySettings { drivers: DRIVERS, crowd: 60, ..CitySettings::new(3, now_ms - PAST_MS) };
     City::new(&settings, &policy::policy()).advance(now_ms, &mut events);
     let events = String::from_utf8(events).unwrap();
@@ -167,8 +167,8 @@ async fn the_map_is_the_replays_when_every_function_is_a_process() {
     let mut surge = mapping("counts", &kinesis, &streams.counts, surge);
     let began = Instant::now();
     let map = loop {
-        count.turn(self::now_ms()).await;
-        surge.turn(self::now_ms()).await;
+        count.turn(crate::emulator::now_ms()).await;
+        surge.turn(crate::emulator::now_ms()).await;
         let (status, map) = ask(&price, "GET", "/v1/cities/nyc/surge", "").await;
         assert_eq!(status, 200);
         if map["as_of"].as_str().is_some_and(|as_of| as_of >= last.as_str()) {

@@ -1,5 +1,6 @@
 //! The functions that answer requests, and what they share.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use equilibrium_app::maps::{MapReader, Timer};
 use equilibrium_app::memory::Nowhere;
 
 use crate::clock::Clock;
+use crate::feeding::Intake;
 use crate::store::Store;
 
 /// The runtime's time.
@@ -95,5 +97,13 @@ impl Host {
             _ => return Problem::method_not_allowed("GET, HEAD").into(),
         }
         response
+    }
+}
+
+impl Intake for Arc<Host> {
+    async fn post(&self, body: &[u8]) -> io::Result<bool> {
+        let headers = [("content-type".into(), "application/x-ndjson".into())];
+        let request = Request { method: "POST", path: "/v1/events", query: "", headers: &headers, body };
+        Ok(self.answer(&request).await.status != 503)
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
+
+use crate::clock::now_ms;
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
@@ -45,7 +46,7 @@ pub(super) fn take_bytes(item: &mut Item, name: &str) -> Option<Vec<u8>> {
 
 /// Seconds since the epoch.
 pub(super) fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    u64::try_from(now_ms() / 1000).unwrap_or(0)
 }
 
 /// Gives every call a token that no other call has, in this process or any other.

@@ -72,6 +72,21 @@ impl Stream {
         Self { connection: connection.clone(), name: name.into(), shards: Mutex::default() }
     }
 
+    /// The stream's ARN (`DescribeStreamSummary`).
+    ///
+    /// # Errors
+    /// [`SourceError`]: there is no such stream, or nobody says so.
+    pub async fn arn(&self) -> Result<String, SourceError> {
+        self.within(async {
+            let described = self.connection.client.describe_stream_summary().stream_name(&self.name).send();
+            let described =
+                described.await.map_err(|error| source_unavailable("DescribeStreamSummary", &error))?;
+            let summary = described.stream_description_summary.ok_or(SourceError::Unavailable)?;
+            Ok(summary.stream_arn)
+        })
+        .await
+    }
+
     /// How far the last read of each shard was behind the shard's newest record, in milliseconds.
     #[must_use]
     pub fn behind_ms(&self) -> Vec<(ShardId, i64)> {

@@ -1,14 +1,12 @@
 //! Feeds the market through `POST /v1/events`, as its apps would.
 
+use std::future::Future;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
-use equilibrium_app::http::Request;
 use equilibrium_ingest::BODY_BYTES;
 use tokio::sync::watch;
 
-use super::host::Host;
 use crate::city::City;
 use crate::clock::Clock;
 use crate::shifted::ShiftedFile;
@@ -50,11 +48,21 @@ impl Feed {
     }
 }
 
-/// Feeds a host.
+/// Who answers `POST /v1/events`.
+pub trait Intake: Send + Sync {
+    /// Posts a body of NDJSON; whether its events are in the log. Where they are not yet, the same body is
+    /// posted again.
+    ///
+    /// # Errors
+    /// The body will never be taken.
+    fn post(&self, body: &[u8]) -> impl Future<Output = io::Result<bool>> + Send;
+}
+
+/// Feeds an intake.
 #[derive(Debug)]
-pub struct Feeding {
+pub struct Feeding<I> {
     feed: Feed,
-    host: Arc<Host>,
+    intake: I,
     clock: Clock,
     fed_until_ms: i64,
     body: Vec<u8>,
@@ -65,22 +73,22 @@ pub struct Feeding {
 pub enum Ended {
     /// The file has come to its end.
     Finished,
-    /// The file cannot be read on.
+    /// The file cannot be read on, or a body will never be taken.
     Failed(io::Error),
     /// The process stops.
     Stopped,
 }
 
-impl Feeding {
+impl<I: Intake> Feeding<I> {
     /// A feeding that has fed everything until `fed_until_ms`; what comes before is passed over.
     ///
     /// # Errors
     /// What the system says of the file.
-    pub fn new(mut feed: Feed, host: Arc<Host>, clock: Clock, fed_until_ms: i64) -> io::Result<Self> {
+    pub fn new(mut feed: Feed, intake: I, clock: Clock, fed_until_ms: i64) -> io::Result<Self> {
         let mut passed = Vec::new();
         feed.advance(fed_until_ms, &mut passed)?;
         passed.clear();
-        Ok(Self { feed, host, clock, fed_until_ms, body: passed })
+        Ok(Self { feed, intake, clock, fed_until_ms, body: passed })
     }
 
     /// Feeds until the process stops or there is nothing more.
@@ -103,14 +111,16 @@ impl Feeding {
     /// Feeds what has happened until now. Where this is dropped midway, the next call feeds the rest.
     ///
     /// # Errors
-    /// What the system says of the file; everything before was fed.
+    /// What the system says of the file, where everything before was fed, or why a body is never taken.
     pub async fn catch_up(&mut self) -> io::Result<()> {
         let is_behind = |this: &Self| this.fed_until_ms < this.clock.now_ms() && !this.feed.is_finished();
         while is_behind(self) || !self.body.is_empty() {
             self.fed_until_ms = self.clock.now_ms().min(self.fed_until_ms + STRIDE_MS);
             let read = self.feed.advance(self.fed_until_ms, &mut self.body);
             for body in bodies(&self.body) {
-                post(&self.host, body).await;
+                while !self.intake.post(body).await? {
+                    tokio::time::sleep(RETRY).await;
+                }
             }
             self.body.clear();
             read?;
@@ -118,15 +128,6 @@ impl Feeding {
             tokio::task::yield_now().await;
         }
         Ok(())
-    }
-}
-
-/// Posts a body until it is taken.
-async fn post(host: &Host, body: &[u8]) {
-    let headers = [("content-type".into(), "application/x-ndjson".into())];
-    let request = Request { method: "POST", path: "/v1/events", query: "", headers: &headers, body };
-    while host.answer(&request).await.status == 503 {
-        tokio::time::sleep(RETRY).await;
     }
 }
 

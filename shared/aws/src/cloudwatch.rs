@@ -1,0 +1,102 @@
+//! Metrics put into `CloudWatch` and read from it, where no log carries them there.
+
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_sdk_cloudwatch::Client;
+use aws_sdk_cloudwatch::error::DisplayErrorContext;
+use aws_sdk_cloudwatch::primitives::DateTime;
+use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit, Statistic};
+use equilibrium_app::metrics::{FUNCTION, Metric, NAMESPACE};
+use equilibrium_app::ports::Unavailable;
+use tokio::time::timeout;
+
+/// The metrics of the functions, each with its function for dimension.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    client: Client,
+    deadline: Duration,
+}
+
+/// The greatest value of a period.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Greatest {
+    /// When the period began, in milliseconds since the epoch.
+    pub at_ms: i64,
+    /// The value, in the metric's unit.
+    pub value: f64,
+}
+
+impl Metrics {
+    /// Metrics of `config`'s account and region; each call ends within `deadline`.
+    #[must_use]
+    pub fn new(config: &SdkConfig, deadline: Duration) -> Self {
+        Self { client: Client::new(config), deadline }
+    }
+
+    /// Puts one value of a function's metric, of `at_ms` since the epoch (`PutMetricData`, Amazon
+    /// `CloudWatch` API reference).
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn put(
+        &self,
+        function: &str,
+        metric: Metric,
+        at_ms: i64,
+        value: f64,
+    ) -> Result<(), Unavailable> {
+        let datum = MetricDatum::builder()
+            .metric_name(metric.name)
+            .unit(StandardUnit::from(metric.unit))
+            .dimensions(dimension(function))
+            .timestamp(DateTime::from_millis(at_ms))
+            .value(value)
+            .build();
+        let call = self.client.put_metric_data().namespace(NAMESPACE).metric_data(datum).send();
+        let put = timeout(self.deadline, call).await.map_err(|_| Unavailable)?;
+        put.map(drop).map_err(|error| refused("PutMetricData", &error))
+    }
+
+    /// The greatest values of a function's metric in each `period` between two times, in milliseconds since
+    /// the epoch, the oldest first; periods without a value are left out (`GetMetricStatistics`).
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn greatest(
+        &self,
+        function: &str,
+        metric: Metric,
+        (from_ms, until_ms): (i64, i64),
+        period: Duration,
+    ) -> Result<Vec<Greatest>, Unavailable> {
+        let call = self
+            .client
+            .get_metric_statistics()
+            .namespace(NAMESPACE)
+            .metric_name(metric.name)
+            .dimensions(dimension(function))
+            .start_time(DateTime::from_millis(from_ms))
+            .end_time(DateTime::from_millis(until_ms))
+            .period(i32::try_from(period.as_secs()).unwrap_or(i32::MAX))
+            .statistics(Statistic::Maximum)
+            .send();
+        let read = timeout(self.deadline, call).await.map_err(|_| Unavailable)?;
+        let read = read.map_err(|error| refused("GetMetricStatistics", &error))?;
+        let greatest = |point: &aws_sdk_cloudwatch::types::Datapoint| {
+            Some(Greatest { at_ms: point.timestamp()?.to_millis().ok()?, value: point.maximum()? })
+        };
+        let mut points: Vec<Greatest> = read.datapoints().iter().filter_map(greatest).collect();
+        points.sort_by_key(|point| point.at_ms);
+        Ok(points)
+    }
+}
+
+fn dimension(function: &str) -> Dimension {
+    Dimension::builder().name(FUNCTION).value(function).build()
+}
+
+fn refused<E: std::error::Error + 'static>(request: &'static str, error: &E) -> Unavailable {
+    tracing::warn!(request, error = DisplayErrorContext(error).to_string(), "a request failed");
+    Unavailable
+}

@@ -1,0 +1,108 @@
+//! A warm `count`, batch after batch of one shard, each as large as an invocation can be.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use equilibrium_app::book::{Bounds, PolicyBook};
+use equilibrium_app::ingesting::{Feeder, Records, TimeRule};
+use equilibrium_domain::id::{Lane, LaneCount};
+use equilibrium_domain::sequence::Sequence;
+use equilibrium_local::city::{City, Settings, policy};
+use equilibrium_runner::driver::Target;
+use equilibrium_runner::payload::{Envelope, Stream};
+use equilibrium_runner::record::{Record, ShardId};
+use equilibrium_runner::settings::MAX_PAYLOAD_BYTES;
+
+use crate::{function, stub};
+
+/// A shard's share of 64 lanes on 16 shards.
+const LANES: u32 = 4;
+const START_MS: i64 = 1_772_816_400_000;
+const MINUTES: i64 = 15;
+
+/// The records of one shard, in order.
+#[derive(Default)]
+struct Shard(Vec<Record>);
+
+impl Records for &mut Shard {
+    fn put(&mut self, lane: Lane, data: Vec<u8>) {
+        let sequence = Sequence::new(&format!("49{:054}", self.0.len() + 1)).unwrap();
+        let arrival_ms = START_MS + MINUTES * 60_000;
+        self.0.push(Record { sequence, partition_key: lane.to_string().into(), data, arrival_ms });
+    }
+}
+
+pub async fn measure() {
+    let mut lines = Vec::new();
+    City::new(&Settings::new(3, START_MS), &policy::policy())
+        .advance(START_MS + MINUTES * 60_000, &mut lines);
+    let book = Arc::new(PolicyBook::of(vec![policy::policy()], Bounds::default()));
+    let mut shard = Shard::default();
+    let mut feeder =
+        Feeder::new(&mut shard, LaneCount::new(LANES).unwrap(), book, Arc::default(), TimeRule::Replay);
+    let mut events = 0;
+    for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        feeder.line(line).unwrap();
+        events += 1;
+    }
+    drop(feeder);
+    let payloads = payloads(&shard.0);
+
+    let endpoint = stub::serve(vec![("nyc".into(), policy::JSON.into())]).await;
+    let count = function(
+        "count",
+        &[
+            ("AWS_ENDPOINT_URL", endpoint.as_str()),
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+            ("EQUILIBRIUM_DEPLOYMENT", "stub"),
+            ("EQUILIBRIUM_LANES", &LANES.to_string()),
+            ("EQUILIBRIUM_DEAD_LETTERS_URL", &endpoint),
+            ("EQUILIBRIUM_LOG", "warn"),
+        ],
+    );
+    // The first batch starts the process.
+    let mut rates = Vec::new();
+    let per_payload = events / payloads.len();
+    for payload in &payloads {
+        let begun = Instant::now();
+        let answer = count.invoke(payload).await.unwrap();
+        assert_eq!(answer, br#"{"batchItemFailures":[]}"#);
+        rates.push(per_payload as f64 / begun.elapsed().as_secs_f64());
+    }
+    rates.remove(0);
+    // What is left is not full.
+    rates.pop();
+    rates.sort_by(f64::total_cmp);
+    println!(
+        "warm count through the Runtime API, 6 MB a batch  {:.2} M events a second ({} batches of {per_payload} events)",
+        rates[rates.len() / 2] / 1e6,
+        rates.len(),
+    );
+}
+
+fn payloads(records: &[Record]) -> Vec<Vec<u8>> {
+    let stream = Stream {
+        arn: "arn:aws:kinesis:us-east-1:000000000000:stream/stub-events".into(),
+        region: "us-east-1".into(),
+        role_arn: "arn:aws:iam::000000000000:role/equilibrium".into(),
+    };
+    let envelope = Envelope::new(&stream, ShardId::numbered(0));
+    let (mut payloads, mut batch, mut bytes) = (Vec::new(), Vec::new(), 100);
+    let mut end = |batch: &mut Vec<&Record>| {
+        let mut payload = Vec::new();
+        envelope.write(batch.drain(..), &mut payload);
+        payloads.push(payload);
+    };
+    for record in records {
+        let more = envelope.record_bytes(record) + 1;
+        if bytes + more > MAX_PAYLOAD_BYTES {
+            end(&mut batch);
+            bytes = 100;
+        }
+        bytes += more;
+        batch.push(record);
+    }
+    end(&mut batch);
+    payloads
+}

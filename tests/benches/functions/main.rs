@@ -1,0 +1,55 @@
+//! The README's figures of the functions as they are deployed: processes of their own, invoked through the
+//! Lambda Runtime API. `make deployed` builds them and runs this.
+#![allow(clippy::cast_precision_loss, clippy::unwrap_used, missing_docs, dead_code)]
+
+mod cold;
+mod count;
+#[path = "../../tests/emulator/emulator.rs"]
+mod emulator;
+mod price;
+#[path = "../../tests/cache/server.rs"]
+mod redis;
+mod size;
+mod stub;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use equilibrium_local::hosted::{Function, Hosted};
+
+const FUNCTIONS: [&str; 4] = ["ingest", "count", "surge", "price"];
+
+fn main() {
+    // `cargo test` passes options of its own.
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    size::measure();
+    runtime.block_on(async {
+        cold::measure().await;
+        price::measure().await;
+        count::measure().await;
+    });
+}
+
+/// The function's program as `cargo lambda build` leaves it.
+fn program(name: &str) -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let program = target.join("lambda").join(name).join("bootstrap");
+    assert!(program.exists(), "{} is not there: `make deployed` builds it", program.display());
+    program
+}
+
+fn function(name: &str, environment: &[(&str, &str)]) -> Hosted {
+    let environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    let timeout = Duration::from_mins(1);
+    Hosted::new(Function { name: name.into(), program: program(name), environment, timeout })
+}
+
+/// The value below which so many per thousand lie.
+fn percentile(times: &mut [Duration], per_thousand: usize) -> Duration {
+    times.sort_unstable();
+    times[(times.len() * per_thousand / 1_000).min(times.len() - 1)]
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}

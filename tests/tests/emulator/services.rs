@@ -1,0 +1,161 @@
+//! What has no port: the queues of refused events and of discarded records, metrics, the cache's own
+//! description of itself.
+
+use std::time::Duration;
+
+use aws_sdk_elasticache::Client as ElastiCache;
+use aws_sdk_sqs::Client as Sqs;
+use equilibrium_app::cache_status::CacheState;
+use equilibrium_app::metrics::{EVENTS_LATE, ITERATOR_AGE};
+use equilibrium_app::ports::{DeadLetter, DeadLetters, Unavailable};
+use equilibrium_aws::cloudwatch::{Greatest, Metrics};
+use equilibrium_aws::discards::DiscardQueue;
+use equilibrium_aws::elasticache::cache_status;
+use equilibrium_aws::letters::LetterQueue;
+use equilibrium_domain::sequence::Sequence;
+use equilibrium_runner::driver::OnFailure;
+use equilibrium_runner::record::{Discarded, Reason, ShardId};
+use serde_json::{Value, json};
+
+use crate::emulator::{config, emulator, fresh};
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A queue, its name and its URL.
+async fn queue() -> (Sqs, String, String) {
+    let (client, name) = (Sqs::new(&config(&emulator().endpoint)), fresh("queue"));
+    let created = client.create_queue().queue_name(&name).send().await.unwrap();
+    (client, name, created.queue_url.unwrap())
+}
+
+async fn messages(client: &Sqs, url: &str) -> Vec<Value> {
+    let mut bodies = Vec::new();
+    loop {
+        let received =
+            client.receive_message().queue_url(url).max_number_of_messages(10).send().await.unwrap();
+        if received.messages().is_empty() {
+            return bodies;
+        }
+        for message in received.messages() {
+            bodies.push(serde_json::from_str(message.body().unwrap()).unwrap());
+        }
+    }
+}
+
+#[tokio::test]
+async fn refused_events_wait_in_their_queue() {
+    let (client, _, url) = queue().await;
+    let letters = LetterQueue::at(&config(&emulator().endpoint), url.clone(), DEADLINE);
+    let letter = |index: usize| DeadLetter {
+        line: vec![0xff, b'{', b'"'],
+        length: 3,
+        code: "malformed_json",
+        message: "not UTF-8".into(),
+        sequence: Sequence::new("4967").unwrap(),
+        index,
+        arrival: 1_772_816_410_612,
+    };
+    letters.send((0..25).map(letter).collect()).await.unwrap();
+    let mut waiting = messages(&client, &url).await;
+    waiting.sort_by_key(|message| message["index"].as_u64());
+    assert_eq!(waiting.len(), 25);
+    assert_eq!(
+        waiting[7],
+        json!({"line": "/3si", "length": 3, "code": "malformed_json", "message": "not UTF-8",
+            "sequence": "4967", "index": 7, "arrival_ms": 1_772_816_410_612_i64})
+    );
+}
+
+#[tokio::test]
+async fn discarded_records_are_told_of_as_lambda_tells_of_them() {
+    let (client, name, url) = queue().await;
+    let arns = ["arn:aws:lambda:us-east-1:0:function:count", "arn:aws:kinesis:us-east-1:0:stream/events"];
+    let [function, stream] = arns.map(str::to_owned);
+    let config = config(&emulator().endpoint);
+    let queue = DiscardQueue::find(&config, &name, function, stream, DEADLINE).await.unwrap();
+    let sequence = |digits| Sequence::new(digits).unwrap();
+    queue
+        .report(Discarded {
+            shard: ShardId::numbered(3),
+            reason: Reason::TooOld,
+            first: sequence("100"),
+            last: sequence("117"),
+            count: 9,
+            first_arrival_ms: 1_772_816_410_612,
+            last_arrival_ms: 1_772_816_411_000,
+            attempts: 4,
+        })
+        .await;
+    let [told] = &messages(&client, &url).await[..] else { panic!("not one message") };
+    assert_eq!(
+        told["KinesisBatchInfo"],
+        json!({"shardId": "shardId-000000000003", "startSequenceNumber": "100", "endSequenceNumber": "117",
+            "approximateArrivalOfFirstRecord": "2026-03-06T17:00:10.612Z",
+            "approximateArrivalOfLastRecord": "2026-03-06T17:00:11.000Z",
+            "batchSize": 9, "streamArn": arns[1]})
+    );
+    assert_eq!(
+        told["requestContext"],
+        json!({"functionArn": arns[0], "condition": "RecordAgeExceeded", "approximateInvokeCount": 4})
+    );
+}
+
+#[tokio::test]
+async fn a_queue_that_is_not_there_is_named_before_any_record_needs_it() {
+    let config = config(&emulator().endpoint);
+    let found = DiscardQueue::find(&config, "nowhere", String::new(), String::new(), DEADLINE).await;
+    assert_eq!(found.map(drop), Err(Unavailable));
+}
+
+#[tokio::test]
+async fn metrics_are_read_as_they_were_put() {
+    let metrics = Metrics::new(&config(&emulator().endpoint), DEADLINE);
+    // A minute's beginning, lately.
+    let minute = (crate::emulator::now_ms() / 60_000 - 3) * 60_000;
+    for (at_ms, value) in [(minute, 250.0), (minute + 20_000, 900.0), (minute + 61_000, 40.0)] {
+        metrics.put("metrics-test", ITERATOR_AGE, at_ms, value).await.unwrap();
+    }
+    let period = Duration::from_mins(1);
+    let range = (minute, minute + 120_000);
+    let greatest = metrics.greatest("metrics-test", ITERATOR_AGE, range, period).await.unwrap();
+    assert_eq!(
+        greatest,
+        [Greatest { at_ms: minute, value: 900.0 }, Greatest { at_ms: minute + 60_000, value: 40.0 }]
+    );
+    assert_eq!(metrics.greatest("another", ITERATOR_AGE, range, period).await.unwrap(), []);
+    assert_eq!(metrics.greatest("metrics-test", EVENTS_LATE, range, period).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_cache_tells_of_itself() {
+    let (client, id) = (ElastiCache::new(&config(&emulator().endpoint)), fresh("cache"));
+    assert_eq!(cache_status(&client, &id, DEADLINE).await, Ok(None));
+    let group = client.create_replication_group().replication_group_id(&id);
+    group.replication_group_description("maps").num_cache_clusters(2).send().await.unwrap();
+    let status = cache_status(&client, &id, DEADLINE).await.unwrap().unwrap();
+    assert_eq!(status.state, CacheState::Available);
+    assert!(status.serves());
+    assert!(status.shards[0].primary.is_some());
+}
+
+#[tokio::test]
+async fn services_that_are_not_there_are_unavailable_in_time() {
+    // Nobody listens at port 1.
+    let nobody = config("http://127.0.0.1:1");
+    let deadline = Duration::from_secs(3);
+    let metrics = Metrics::new(&nobody, deadline);
+    let (put, read, status) = tokio::time::timeout(2 * deadline, async {
+        tokio::join!(
+            metrics.put("count", ITERATOR_AGE, 0, 1.0),
+            metrics.greatest("count", ITERATOR_AGE, (0, 60_000), Duration::from_mins(1)),
+            cache_status_of(&nobody, deadline),
+        )
+    })
+    .await
+    .unwrap();
+    assert_eq!((put, read, status), (Err(Unavailable), Err(Unavailable), Err(Unavailable)));
+}
+
+async fn cache_status_of(config: &aws_config::SdkConfig, deadline: Duration) -> Result<(), Unavailable> {
+    cache_status(&ElastiCache::new(config), "cache", deadline).await.map(drop)
+}
