@@ -1,8 +1,6 @@
 # What is done with this repository; `make` alone lists it.
 
 CARGO ?= cargo
-# Debian's packages, as root or through sudo.
-APT = $(if $(filter 0,$(shell id -u)),,sudo) apt-get install --yes --no-install-recommends
 # cargo-lambda builds functions for these processors, so this is what is measured.
 BENCH_FLAGS = -C target-cpu=x86-64-v3
 
@@ -25,9 +23,8 @@ lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --all-features --locked -- --deny warnings
 
-tools: ## Install what tests start: a Redis server (Debian) and Python's venv, for the AWS emulator.
-	command -v redis-server || $(APT) redis-server
-	python3 -c 'import ensurepip' || $(APT) python3-venv
+tools: ## Install what tests start: a Redis server, npm, curl and Python's venv (Debian).
+	infra/local/tools.sh
 
 up: ## Start an emulator of AWS, deploy everything to it, and feed it the simulated city.
 	infra/local/up.sh

@@ -18,7 +18,7 @@ passed=0
 end() {
     local status=$?
     if [ "$status" != 0 ]; then
-        tail -n 40 "$log" "$EQUILIBRIUM_STATE"/*.log 2> /dev/null || true
+        tail -n 20 "$log" "$EQUILIBRIUM_STATE"/{emulator,feed,runner}.log 2> /dev/null || true
         printf '%s passed, 1 failed\n' "$passed"
     fi
     make down > /dev/null 2>&1 || true
@@ -51,9 +51,9 @@ make up > "$log" 2>&1
 good "make up"
 
 # The lines as they are printed, up to the one that needs a mapping's name; curl says where it failed.
-sed -n 's/^  //p' "$log" | grep -v UUID > "$work/lines"
+sed -n '/^A living city/,$ s/^  //p' "$log" | grep -v UUID > "$work/lines"
 sed -i 's/^curl /curl --silent --show-error --fail /' "$work/lines"
-bash -euo pipefail "$work/lines" > "$work/said"
+bash -euo pipefail "$work/lines" > "$work/said" 2> "$work/errors" || { cat "$work/said" "$work/errors"; exit 1; }
 good "every line that it prints"
 grep --quiet '"mode":"fresh"' "$work/said"
 grep --quiet '"FeatureCollection"' "$work/said"

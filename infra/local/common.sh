@@ -30,15 +30,22 @@ debian() { # PROGRAM PACKAGE WHY
     say "installing $2 (Debian): $3"
     local sudo=()
     [ "$(id -u)" = 0 ] || sudo=(sudo)
-    "${sudo[@]}" apt-get install --yes --no-install-recommends "$2" > /dev/null ||
-        { "${sudo[@]}" apt-get update > /dev/null && "${sudo[@]}" apt-get install --yes --no-install-recommends "$2" > /dev/null; }
+    local get=("${sudo[@]}" apt-get --yes --no-install-recommends)
+    # A new machine has no list of packages, or an old one.
+    "${get[@]}" install "$2" > /dev/null || { "${get[@]}" update > /dev/null && "${get[@]}" install "$2" > /dev/null; }
+}
+
+# Debian's Python cannot make a folder of its own without this package.
+venv_module() {
+    python3 -c 'import ensurepip' 2> /dev/null ||
+        debian no-such-program python3-venv "makes the folder for Python's tools"
 }
 
 # Python's tools, in a folder of their own, for the versions in requirements.txt.
 python_tools() {
     local wanted=$root/infra/local/requirements.txt
     if ! cmp --silent "$wanted" "$tools/installed"; then
-        python3 -c 'import ensurepip' 2> /dev/null || debian no-such-program python3-venv "makes the folder for Python's tools"
+        venv_module
         say "installing cargo-lambda, zig, ministack and the AWS command line (PyPI) into $tools"
         rm -rf "$tools"
         python3 -m venv "$tools"

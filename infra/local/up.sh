@@ -17,7 +17,9 @@ for mapping in $(aws lambda list-event-source-mappings --query 'EventSourceMappi
     aws lambda update-event-source-mapping --uuid "$mapping" --no-enabled > /dev/null
 done
 
-equilibrium=$target/lambda/equilibrium/bootstrap
+# A copy: what runs could not be built again.
+equilibrium=$state/equilibrium
+install "$target/lambda/equilibrium/bootstrap" "$equilibrium"
 api=$endpoint/_aws/execute-api/$(output ApiId)/\$default
 "$equilibrium" policies --deployment "$deployment"
 stop feed
@@ -45,10 +47,10 @@ an event of your own:
 
 What is in the tables, the cache and the queues:
   export AWS_ENDPOINT_URL=$endpoint AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_DEFAULT_REGION=$AWS_REGION
-  $tools/bin/aws dynamodb scan --table-name $deployment-maps --projection-expression 'city, part, version'
-  $tools/bin/aws dynamodb query --table-name $deployment-checkpoints --key-condition-expression 'log = :log' \\
-    --expression-attribute-values '{":log": {"S": "city/nyc"}}' --projection-expression 'n, snapshot' --max-items 5
-  $tools/bin/aws sqs receive-message --queue-url $endpoint/000000000000/$deployment-dead-letters
+  $tools/bin/aws dynamodb scan --table-name $deployment-maps --projection-expression 'city, part, version' --max-items 5
+  $tools/bin/aws dynamodb query --table-name $deployment-checkpoints --key-condition-expression '#log = :log' \\
+    --expression-attribute-names '{"#log": "log", "#snapshot": "snapshot"}' --expression-attribute-values '{":log": {"S": "city/nyc"}}' --projection-expression 'n, #snapshot' --max-items 5
+  $tools/bin/aws sqs receive-message --endpoint-url $endpoint --queue-url $endpoint/000000000000/$deployment-dead-letters
   redis-cli -p $redis_port keys '*'
 
 The mappings of streams to functions, and one of them stopped and started again:

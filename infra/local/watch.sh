@@ -16,7 +16,7 @@ equilibrium=$target/debug/equilibrium
 
 export EQUILIBRIUM_DEPLOYMENT=$deployment EQUILIBRIUM_CACHE_URLS
 EQUILIBRIUM_CACHE_URLS=$(output CacheUrl)
-EQUILIBRIUM_DEAD_LETTERS_URL=$(aws sqs get-queue-url --queue-name "$deployment-dead-letters" --query QueueUrl --output text)
+EQUILIBRIUM_DEAD_LETTERS_URL=$(aws sqs get-queue-url --endpoint-url "$endpoint" --queue-name "$deployment-dead-letters" --query QueueUrl --output text)
 export EQUILIBRIUM_DEAD_LETTERS_URL
 stop feed
 stop runner
