@@ -10,8 +10,11 @@ mkdir -p "$state"
 start_emulator
 say "creating tables, streams and queues at $endpoint"
 deploy -c functions=no
-(cd "$root" && "$cargo" build --locked --package equilibrium-local --features aws)
-equilibrium=$target/debug/equilibrium
+say "building the functions (the first time takes minutes)"
+# As cargo lambda watch does: it finds them built.
+(cd "$root" && "$cargo" build --locked --all-features --bins)
+equilibrium=$state/equilibrium
+install "$target/debug/equilibrium" "$equilibrium"
 "$equilibrium" policies --deployment "$deployment"
 
 export EQUILIBRIUM_DEPLOYMENT=$deployment EQUILIBRIUM_CACHE_URLS
@@ -24,7 +27,6 @@ stop watch
 api=http://127.0.0.1:$watch_port
 cd "$root"
 start watch cargo lambda watch --invoke-address 127.0.0.1 --invoke-port "$watch_port" --all-features
-say "building the functions at their first request (the first time takes minutes); see $state/watch.log"
 until_it "the cities" watch curl --silent --fail "$api/v1/cities"
 until_it "events being taken" watch curl --silent --fail -H 'content-type: application/x-ndjson' --data-binary '' "$api/v1/events"
 start runner "$equilibrium" run-sources --deployment "$deployment" --to "$api" --positions "$state/positions" \

@@ -195,12 +195,9 @@ impl RunSources {
     fn target(&self, sdk: &SdkConfig, name: &str) -> Invocable {
         match &self.targets {
             Targets::Lambda => {
-                Invocable::Invoked(Invoked::new(sdk, format!("{}-{name}", self.deployment), TIMEOUT))
+                Invocable::Invoked(Invoked::new(sdk, None, format!("{}-{name}", self.deployment), TIMEOUT))
             }
-            Targets::Watch(url) => {
-                let there = sdk.to_builder().endpoint_url(url).build();
-                Invocable::Invoked(Invoked::new(&there, name.to_owned(), TIMEOUT))
-            }
+            Targets::Watch(url) => Invocable::Invoked(Invoked::new(sdk, Some(url), name.to_owned(), TIMEOUT)),
             Targets::Programs(folder) => Invocable::Hosted(Box::new(Hosted::new(Function {
                 name: format!("{}-{name}", self.deployment),
                 program: folder.join(name).join("bootstrap"),

@@ -24,16 +24,18 @@ pub struct Invoked {
 }
 
 impl Invoked {
-    /// The function called `name`, which has `timeout` to answer. An invocation is never repeated here:
-    /// whoever invokes decides about that.
+    /// The function called `name`, which has `timeout` to answer; at `endpoint`, or where `config` leads. An
+    /// invocation is never repeated here: whoever invokes decides about that.
     #[must_use]
-    pub fn new(config: &SdkConfig, name: String, timeout: Duration) -> Self {
+    pub fn new(config: &SdkConfig, endpoint: Option<&str>, name: String, timeout: Duration) -> Self {
         let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_WITHIN).operation_timeout(timeout);
-        let config = Builder::from(config)
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(timeouts.build())
-            .build();
-        Self { client: Client::from_conf(config), name }
+        let mut builder =
+            Builder::from(config).retry_config(RetryConfig::disabled()).timeout_config(timeouts.build());
+        if let Some(endpoint) = endpoint {
+            // Said here, for what the environment says stands over an endpoint of `config`.
+            builder.set_endpoint_url(Some(endpoint.to_owned()));
+        }
+        Self { client: Client::from_conf(builder.build()), name }
     }
 }
 

@@ -30,7 +30,7 @@ async fn api(answer: Option<&'static str>) -> String {
 }
 
 async fn invoked(endpoint: &str) -> Result<String, InvokeError> {
-    let function = Invoked::new(&config(endpoint), "equilibrium-count".into(), TIMEOUT);
+    let function = Invoked::new(&config(endpoint), None, "equilibrium-count".into(), TIMEOUT);
     let answer = function.invoke(b"{\"Records\":[]}").await?;
     Ok(String::from_utf8(answer).unwrap())
 }
@@ -39,6 +39,16 @@ async fn invoked(endpoint: &str) -> Result<String, InvokeError> {
 async fn an_answer_is_the_functions_own() {
     let answer = "HTTP/1.1 200 OK\r\nContent-Length: 24\r\n\r\n{\"batchItemFailures\":[]}";
     assert_eq!(invoked(&api(Some(answer)).await).await.as_deref(), Ok("{\"batchItemFailures\":[]}"));
+}
+
+#[tokio::test]
+async fn a_function_may_be_elsewhere_than_all_else() {
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+    let elsewhere = api(Some(answer)).await;
+    // Nobody listens at port 1.
+    let sdk = config("http://127.0.0.1:1");
+    let function = Invoked::new(&sdk, Some(&elsewhere), "equilibrium-count".into(), TIMEOUT);
+    assert_eq!(function.invoke(b"{\"Records\":[]}").await.as_deref(), Ok(&b"{}"[..]));
 }
 
 #[tokio::test]

@@ -57,7 +57,7 @@ impl<'a> Payload<'a> {
         Request {
             method: &self.wire.request_context.http.method.0,
             path: self.path(),
-            query: &self.wire.raw_query_string.0,
+            query: self.wire.raw_query_string.as_ref().map_or("", |query| &query.0),
             headers: &self.wire.headers.0,
             body: self.decoded.as_deref().unwrap_or_else(text),
         }
@@ -66,7 +66,7 @@ impl<'a> Payload<'a> {
     /// The path behind the stage, which API Gateway leaves in front of it unless it is the default one.
     fn path(&self) -> &str {
         let path: &str = &self.wire.raw_path.0;
-        let stage: &str = &self.wire.request_context.stage.0;
+        let stage = self.wire.request_context.stage.as_ref().map_or("", |stage| &stage.0);
         let behind = path.strip_prefix('/').and_then(|path| path.strip_prefix(stage));
         behind.filter(|rest| !stage.is_empty() && rest.starts_with('/')).unwrap_or(path)
     }
@@ -79,8 +79,9 @@ struct Wire<'a> {
     version: Text<'a>,
     #[serde(borrow)]
     raw_path: Text<'a>,
-    #[serde(borrow, default)]
-    raw_query_string: Text<'a>,
+    /// `null` where `cargo lambda watch` has none.
+    #[serde(borrow)]
+    raw_query_string: Option<Text<'a>>,
     #[serde(borrow, default)]
     headers: Headers<'a>,
     #[serde(borrow)]
@@ -93,8 +94,9 @@ struct Wire<'a> {
 
 #[derive(Debug, Deserialize)]
 struct Context<'a> {
-    #[serde(borrow, default)]
-    stage: Text<'a>,
+    /// `null` where `cargo lambda watch` stands in for API Gateway.
+    #[serde(borrow)]
+    stage: Option<Text<'a>>,
     #[serde(borrow)]
     http: Http<'a>,
 }
@@ -106,7 +108,7 @@ struct Http<'a> {
 }
 
 /// Text that stays in the payload unless it is escaped there.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[derive(Debug, Default)]
@@ -146,7 +148,8 @@ impl Response {
             None => (base64_simd::STANDARD.encode_to_string(&self.body).into(), true),
         };
         let headers = HeaderMap(&self.headers);
-        let answer = Answer { status_code: self.status, headers, body: &body, is_base64_encoded };
+        let answer =
+            Answer { status_code: self.status, headers, cookies: [], body: &body, is_base64_encoded };
         let mut payload = Vec::with_capacity(body.len() + body.len() / 8 + 256);
         answer.write(&mut payload);
         payload
@@ -158,6 +161,8 @@ impl Response {
 struct Answer<'a> {
     status_code: u16,
     headers: HeaderMap<'a>,
+    /// None, ever; `cargo lambda watch` takes no answer without them.
+    cookies: [&'a str; 0],
     body: &'a str,
     is_base64_encoded: bool,
 }

@@ -128,6 +128,15 @@ fn a_payload_is_read_whether_its_body_is_text_or_base_64() {
 }
 
 #[test]
+fn what_stands_in_for_api_gateway_may_have_no_stage_and_no_query() {
+    let payload = r#"{"version":"2.0","rawPath":"/v1/cities","rawQueryString":null,"body":null,
+        "requestContext":{"stage":null,"http":{"method":"GET"}}}"#;
+    let payload = Payload::read(payload.as_bytes()).unwrap();
+    let request = payload.request();
+    assert_eq!((request.path, request.query), ("/v1/cities", ""));
+}
+
+#[test]
 fn a_stage_is_no_part_of_the_path() {
     for (stage, path, expected) in [
         ("$default", "/v1/price", "/v1/price"),
@@ -159,7 +168,7 @@ fn an_answer_that_is_no_text_goes_out_in_base_64() {
     let text = Response::of(200, "application/json", &"é\"").to_payload();
     assert_eq!(
         String::from_utf8(text).unwrap(),
-        r#"{"statusCode":200,"headers":{"content-type":"application/json"},"body":"\"é\\\"\"","isBase64Encoded":false}"#
+        r#"{"statusCode":200,"headers":{"content-type":"application/json"},"cookies":[],"body":"\"é\\\"\"","isBase64Encoded":false}"#
     );
     for response in [
         Response { body: vec![0xff], ..Response::empty(200) },
