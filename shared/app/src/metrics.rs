@@ -380,7 +380,8 @@ mod tests {
             corrupt: vec![(CityId::new("nyc").unwrap(), corrupt)],
         };
         let price = maps::Tally { looks: 1, impatient: 1, cache_faults: 1, store_faults: 1, corrupt: 1 };
-        let mut told = BTreeSet::from([EVENTS_ACCEPTED.name]);
+        // These two are told of elsewhere.
+        let mut told = BTreeSet::from([EVENTS_ACCEPTED.name, ITERATOR_AGE.name]);
         for measures in [count.measures(), surge.measures(), price.measures()] {
             read(&measures.document(&CONTEXT));
             told.extend(names(&measures));

@@ -14,7 +14,8 @@ use lambda_runtime::tower::layer::layer_fn;
 use lambda_runtime::{Diagnostic, LambdaEvent, LambdaInvocation, Runtime, Service, service_fn};
 use serde_json::value::RawValue;
 use tracing::level_filters::LevelFilter;
-use tracing::{Instrument, error, info_span};
+use tracing::{Instrument, Subscriber, error, info_span};
+use tracing_subscriber::fmt::MakeWriter;
 
 use crate::clock::now_ms;
 
@@ -49,11 +50,20 @@ impl From<Failed> for Diagnostic {
 }
 
 /// Writes traces to stdout, a JSON document a line, from the level that `EQUILIBRIUM_LOG` names on; `info`
-/// where it names none.
+/// where it names none. Beside what happened stand the invocation it belongs to, and the lane or the city.
 pub fn trace() {
     let level = std::env::var("EQUILIBRIUM_LOG").ok().and_then(|level| level.parse().ok());
-    let subscriber = tracing_subscriber::fmt().json().with_max_level(level.unwrap_or(LevelFilter::INFO));
-    subscriber.with_target(false).flatten_event(true).with_current_span(true).with_span_list(false).init();
+    tracing::subscriber::set_global_default(traces(level.unwrap_or(LevelFilter::INFO), std::io::stdout))
+        .expect("a process begins to trace once");
+}
+
+fn traces<W>(level: LevelFilter, to: W) -> impl Subscriber
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let subscriber =
+        tracing_subscriber::fmt().json().with_max_level(level).with_writer(to).with_target(false);
+    subscriber.flatten_event(true).with_current_span(false).with_span_list(true).finish()
 }
 
 /// The variable called `name`, as [`equilibrium_app::config::Variables`] looks it up.
@@ -129,5 +139,59 @@ impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for Raw<S> {
         let payload = std::mem::replace(&mut invocation.body, Bytes::from_static(b"null"));
         *self.payload.lock().unwrap_or_else(PoisonError::into_inner) = payload;
         self.inner.call(invocation)
+    }
+}
+
+#[cfg(all(test, feature = "dynamodb"))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io;
+
+    use equilibrium_app::ports::{CheckpointLog, LogName};
+    use equilibrium_domain::id::Lane;
+    use tracing::instrument::WithSubscriber;
+
+    use super::*;
+    use crate::dynamodb::{Checkpoints, Connection, Tables};
+    use crate::patience::Patience;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failure_names_its_invocation_and_its_lane() {
+        let patience =
+            Patience { call: Duration::from_secs(2), attempt: Duration::from_millis(500), attempts: 1 };
+        // Nobody listens at port 1.
+        let sdk = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(aws_config::Region::new("us-east-1"))
+            .endpoint_url("http://127.0.0.1:1")
+            .build();
+        let checkpoints = Checkpoints::new(&Connection::new(&sdk, patience), &Tables::named("test"));
+        let written = Written::default();
+        let to = written.clone();
+        let load = async {
+            let span = info_span!("invocation", function = "count", request_id = "r-1");
+            let load = async { checkpoints.load(&LogName::Lane(Lane(7))).await };
+            load.instrument(span).await
+        };
+        let loaded = load.with_subscriber(traces(LevelFilter::INFO, move || to.clone())).await;
+        assert!(loaded.is_err());
+        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        let line: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        assert_eq!((&line["level"], &line["request"]), (&"WARN".into(), &"Query".into()), "{text}");
+        assert_eq!(line["spans"][0]["request_id"], "r-1");
+        assert_eq!(line["spans"][1]["lane"], "7");
     }
 }

@@ -9,7 +9,10 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use equilibrium_app::ports::Unavailable;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::time::{Instant, timeout_at};
+use tracing::{Instrument, Span};
 
 /// The pause before the first retry is up to this long, before each further one up to twice as long as
 /// before the last: a throttled partition or a dropped connection is mostly well again at once.
@@ -63,15 +66,20 @@ impl Patience {
     }
 }
 
-/// The outcome of `call`, or [`Unavailable`] at the deadline.
-pub(crate) async fn until<T>(
+/// The outcome of `call`, or [`Unavailable`] at the deadline; what the log hears of it stands in `span`. On
+/// the heap, for a request takes kilobytes that all who wait for it would hold.
+pub(crate) fn until<'a, T: Send + 'a>(
     deadline: Instant,
-    call: impl Future<Output = Result<T, Unavailable>>,
-) -> Result<T, Unavailable> {
-    timeout_at(deadline, call).await.unwrap_or_else(|_| {
-        tracing::warn!("a call outran its deadline");
-        Err(Unavailable)
-    })
+    span: Span,
+    call: impl Future<Output = Result<T, Unavailable>> + Send + 'a,
+) -> BoxFuture<'a, Result<T, Unavailable>> {
+    let until = async move {
+        timeout_at(deadline, call).await.unwrap_or_else(|_| {
+            tracing::warn!("a call outran its deadline");
+            Err(Unavailable)
+        })
+    };
+    until.instrument(span).boxed()
 }
 
 /// How long to pause before retry number `retry`, counted from 0: by chance, so that many who failed at

@@ -10,6 +10,7 @@ use equilibrium_app::ports::{AppendError, CheckpointLog, LogName, Unavailable};
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::time::timeout_at;
+use tracing::{Instrument, Span, error_span};
 
 use super::item::{
     EXPIRES, Item, WRITER, Writers, bytes, now_s, number, read_number, read_text, take_bytes, text,
@@ -272,6 +273,14 @@ impl Checkpoints {
     }
 }
 
+/// What the log of the function names beside what befalls a checkpoint log.
+fn of(log: &LogName) -> Span {
+    match log {
+        LogName::Lane(lane) => error_span!("checkpoints", %lane),
+        LogName::City(city) => error_span!("checkpoints", %city),
+    }
+}
+
 impl CheckpointLog for Checkpoints {
     async fn load(&self, log: &LogName) -> Result<Vec<Vec<u8>>, Unavailable> {
         let load = async {
@@ -280,7 +289,7 @@ impl CheckpointLog for Checkpoints {
             let contents = entries.into_iter().map(|entry| self.content(log, entry.content));
             join_all(contents).await.into_iter().collect()
         };
-        until(self.connection.patience.deadline(), load).await
+        until(self.connection.patience.deadline(), of(log), load).await
     }
 
     async fn append(&self, log: &LogName, n: u64, entry: &[u8], snapshot: bool) -> Result<(), AppendError> {
@@ -302,11 +311,11 @@ impl CheckpointLog for Checkpoints {
             item.insert(PARTS.into(), number(parts as u64));
             // Until the entry names them they are nothing: it was certainly not written.
             let prefix = prefix(log, n, &writer);
-            until(write_deadline, self.write_parts(&prefix, entry, parts, expires)).await?;
+            until(write_deadline, of(log), self.write_parts(&prefix, entry, parts, expires)).await?;
         }
-        let written = timeout_at(write_deadline, self.write_entry(item, &writer)).await;
+        let written = timeout_at(write_deadline, self.write_entry(item, &writer).instrument(of(log))).await;
         let written = match written.unwrap_or(Written::Unknown) {
-            Written::Unknown => until(deadline, self.look(log, n, &writer)).await?,
+            Written::Unknown => until(deadline, of(log), self.look(log, n, &writer)).await?,
             known => known,
         };
         match written {

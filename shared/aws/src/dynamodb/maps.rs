@@ -8,6 +8,7 @@ use equilibrium_app::ports::{MapStore, Unavailable};
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::map::MapHead;
 use futures_util::future::join_all;
+use tracing::{Span, error_span};
 
 use super::item::{EXPIRES, Item, bytes, now_s, number, take_bytes, text};
 use super::{Connection, Tables};
@@ -103,6 +104,11 @@ impl Maps {
     }
 }
 
+/// What the log names beside what befalls a city's map.
+fn of(city: &CityId) -> Span {
+    error_span!("map", %city)
+}
+
 fn chunk_name(parent: u64, version: u64) -> String {
     format!("chunk#{parent:x}#{version}")
 }
@@ -125,32 +131,36 @@ impl MapStore for Maps {
             .item(VERSION, number(version))
             .item(BYTES, bytes(chunk));
         let put = async { request.send().await.map_err(|error| unavailable("PutItem", &error)) };
-        until(self.connection.patience.deadline(), put).await.map(drop)
+        until(self.connection.patience.deadline(), of(city), put).await.map(drop)
     }
 
     async fn save_head(&self, head: &MapHead) -> Result<(), Unavailable> {
         let deadline = self.connection.patience.deadline();
-        let Some(mut old) = until(deadline, self.replace_head(head)).await? else { return Ok(()) };
+        let Some(mut old) = until(deadline, of(&head.city), self.replace_head(head)).await? else {
+            return Ok(());
+        };
         // The head is saved whatever becomes of these. One that cannot be read names nothing.
         if let Some(Ok(old)) = take_bytes(&mut old, BYTES).map(|bytes| MapHead::decode(&bytes)) {
             let outlive = async {
                 self.outlive(&old, head).await;
                 Ok(())
             };
-            until(deadline, outlive).await.ok();
+            until(deadline, of(&head.city), outlive).await.ok();
         }
         Ok(())
     }
 
     async fn head(&self, city: &CityId) -> Result<Option<MapHead>, Unavailable> {
         let read = self.read(city, HEAD.into());
-        let Some(bytes) = until(self.connection.patience.deadline(), read).await? else { return Ok(None) };
+        let Some(bytes) = until(self.connection.patience.deadline(), of(city), read).await? else {
+            return Ok(None);
+        };
         // The next tick writes it anew.
         MapHead::decode(&bytes).map(Some).map_err(|corrupt| unavailable("GetItem", &corrupt))
     }
 
     async fn chunk(&self, city: &CityId, parent: u64, version: u64) -> Result<Option<Vec<u8>>, Unavailable> {
         let read = self.read(city, chunk_name(parent, version));
-        until(self.connection.patience.deadline(), read).await
+        until(self.connection.patience.deadline(), of(city), read).await
     }
 }

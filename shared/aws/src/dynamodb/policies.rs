@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use equilibrium_app::ports::{PolicyStore, ReplaceError, StoredPolicy, Unavailable};
 use equilibrium_domain::id::CityId;
 use tokio::time::timeout_at;
+use tracing::{Span, error_span};
 
 use super::item::{Item, WRITER, Writers, number, read_number, read_text, text};
 use super::{Connection, Tables};
@@ -96,7 +97,7 @@ impl PolicyStore for Policies {
                 }
             }
         };
-        until(self.connection.patience.deadline(), scan).await
+        until(self.connection.patience.deadline(), Span::none(), scan).await
     }
 
     async fn save(&self, city: &CityId, document: &str, after: Option<u64>) -> Result<u64, ReplaceError> {
@@ -116,7 +117,7 @@ impl PolicyStore for Policies {
             Ok(Some(standing)) if is_ours(&standing) => Ok(version),
             Ok(Some(_)) => Err(ReplaceError::Outdated),
             Ok(None) | Err(_) => {
-                let standing = until(deadline, self.read(city)).await?;
+                let standing = until(deadline, error_span!("policy", %city), self.read(city)).await?;
                 if standing.as_ref().is_some_and(is_ours) {
                     return Ok(version);
                 }

@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout_at};
+use tracing::error_span;
 
 use super::Connection;
 use crate::patience::{pause, unavailable, until};
@@ -125,6 +126,8 @@ impl Gatherer {
     pub(super) async fn put(&self, key: Key, record: Vec<u8>) -> Result<(), Unavailable> {
         let deadline = self.0.connection.patience.deadline();
         let (done, outcome) = oneshot::channel();
+        // The key is the number of a lane, or a city.
+        let span = error_span!("put", stream = self.0.stream, partition_key = &*key.partition);
         let put = Put { key, record, deadline, done };
         if put.bytes() > RECORD_BYTES {
             tracing::error!(stream = self.0.stream, bytes = put.bytes(), "a record was too large to put");
@@ -134,7 +137,7 @@ impl Gatherer {
             let _flush = Flush(&self.0);
             yield_now().await;
         }
-        until(deadline, async { outcome.await.unwrap_or(Err(Unavailable)) }).await
+        until(deadline, span, async { outcome.await.unwrap_or(Err(Unavailable)) }).await
     }
 }
 
