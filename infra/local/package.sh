@@ -12,8 +12,8 @@ esac
     die "this toolchain has no standard library for $triple: rustup target add $triple, or ARCH=x86-64"
 
 python_tools
-# The functions talk to AWS alone, whose certificates all end in these five: reading them takes a
-# millisecond, reading the whole bundle of a system six.
+# The functions talk to AWS alone, whose certificates all end in these five; reading the whole bundle of a
+# system takes as long as all else at a start.
 roots=$target/lambda/amazon-roots.pem
 mozilla=/usr/share/ca-certificates/mozilla
 [ -d "$mozilla" ] || debian no-such-program ca-certificates "the roots of Amazon's certificates"
