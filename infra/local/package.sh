@@ -20,7 +20,11 @@ mozilla=/usr/share/ca-certificates/mozilla
 mkdir -p "$target/lambda"
 cat "$mozilla"/Amazon_Root_CA_[1-4].crt "$mozilla"/Starfield_Services_Root_Certificate_Authority_-_G2.crt > "$roots"
 
-(cd "$root" && cargo lambda build --release --locked "--$architecture" --output-format zip --include "$roots" \
+(cd "$root" && cargo lambda build --release --locked "--$architecture" --output-format zip \
     --all-features --bins --package equilibrium-count --package equilibrium-ingest \
     --package equilibrium-price --package equilibrium-surge)
-ls -l "$target"/lambda/*/bootstrap.zip
+for name in count ingest price surge; do
+    python3 -c 'import sys, zipfile; zipfile.ZipFile(sys.argv[1], "a").write(sys.argv[2], "amazon-roots.pem")' \
+        "$target/lambda/$name/bootstrap.zip" "$roots"
+    ls -l "$target/lambda/$name/bootstrap.zip"
+done
