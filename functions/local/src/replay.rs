@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -107,15 +108,25 @@ impl Replay {
     /// # Panics
     /// Never: the mappings' settings are within their bounds.
     pub async fn run(&self, refusals: &mut impl Write) -> Result<Summary, ReplayError> {
-        let book = match &self.city {
-            Some(path) => PolicyBook::of(read_policies(path)?, Bounds::default()),
-            None => PolicyBook::open(Bounds::default()),
-        };
-        let book = Arc::new(book);
         let unusable = |path: &Path| {
             let path = path.to_owned();
             |cause| ReplayError::Unusable { path, cause }
         };
+        let book = match &self.city {
+            Some(path) => match read_policies(path)? {
+                none if none.is_empty() => {
+                    return Err(unusable(path)(io::Error::new(io::ErrorKind::InvalidData, "no city")));
+                }
+                policies => PolicyBook::of(policies, Bounds::default()),
+            },
+            None => PolicyBook::open(Bounds::default()),
+        };
+        let book = Arc::new(book);
+        if [Some(&self.events), self.city.as_ref()].into_iter().flatten().any(|path| is_same(path, &self.out))
+        {
+            let cause = io::Error::new(io::ErrorKind::InvalidInput, "to be written, and read as well");
+            return Err(unusable(&self.out)(cause));
+        }
         let blocks = Blocks::open(&self.events).map_err(unusable(&self.events))?;
         let rows = RowWriter::new(File::create(&self.out).map_err(unusable(&self.out))?);
         let store = Store::in_memory(self.lanes, Clock::Replay);
@@ -147,7 +158,10 @@ impl Replay {
                 break;
             }
         }
-        lines.end(|line| complained = take(line));
+        // Where writing failed the rest of the block is not the file's end.
+        if !pipeline.ticks().has_failed() {
+            lines.end(|line| complained = take(line));
+        }
         drop(complained);
         feed.end();
         pipeline.run().await;
@@ -157,6 +171,13 @@ impl Replay {
         summary.ticks = ended.map_err(|cause| ReplayError::Write { path: self.out.clone(), cause })?;
         Ok(summary)
     }
+}
+
+/// Whether both are one file, by whatever names.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let file = |path: &Path| fs::metadata(path).ok().filter(fs::Metadata::is_file);
+    let name = |file: fs::Metadata| (file.dev(), file.ino());
+    file(one).map(name).is_some_and(|one| file(other).map(name) == Some(one))
 }
 
 /// Reads a city file: one policy, or an array of them.

@@ -224,3 +224,39 @@ fn the_simulated_city_can_be_replayed() {
         stderr(&output)
     );
 }
+
+#[test]
+fn what_is_read_is_not_written_over_whatever_it_is_called() {
+    let shell = Shell::new();
+    shell.write("events", sample());
+    fs::hard_link(shell.path("events"), shell.path("link")).unwrap();
+    shell.write("city", equilibrium_local::city::policy::JSON);
+    for (out, city) in [("events", None), ("link", None), ("city", Some("city"))] {
+        let mut arguments = vec!["replay", "events", "--out", out];
+        arguments.extend(city.iter().flat_map(|city| ["--city", *city]));
+        let output = shell.run(&arguments);
+        assert_eq!(output.status.code(), Some(2), "{out}");
+        assert!(last_line(&output).contains(out), "{}", last_line(&output));
+    }
+    assert_eq!(fs::read(shell.path("events")).unwrap(), sample());
+    assert_eq!(fs::read_to_string(shell.path("city")).unwrap(), equilibrium_local::city::policy::JSON);
+}
+
+#[test]
+fn a_city_file_without_a_city_is_unusable() {
+    let shell = Shell::new();
+    shell.write("events", sample());
+    shell.write("none", "[]");
+    let output = shell.replay(&["--city", "none"]);
+    assert_eq!((output.status.code(), shell.path("ticks").exists()), (Some(2), false));
+    assert!(last_line(&output).contains("no city"), "{}", last_line(&output));
+}
+
+#[test]
+fn no_good_line_is_refused_where_writing_fails() {
+    let shell = Shell::new();
+    assert!(shell.run(&["city", "--seed", "7", "--minutes", "2", "--out", "events"]).status.success());
+    let output = shell.run(&["replay", "events", "--out", "/dev/full"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(stderr(&output).lines().count(), 1, "{}", stderr(&output));
+}

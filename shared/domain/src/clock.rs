@@ -72,13 +72,14 @@ struct Fed {
 
 impl Watermarks {
     /// Takes note of an event of `city` at `time`; the city's clock where it must be told right behind
-    /// this event, because the watermark has reached a tick.
+    /// this event, because the watermark has reached a tick, or because it is the first that this feeder
+    /// sees of the city: a feeder that is lost before the first tick takes nothing with it.
     ///
     /// An event of this or any other city that brings nothing new costs one look-up.
     pub fn observe(&mut self, city: &CityId, time: i64, tick_ms: i64, lateness_ms: i64) -> Option<CityClock> {
         let Some(fed) = self.cities.get_mut(city) else {
             let first_tick = tick_at_or_after(time, tick_ms);
-            let mut fed = Fed { greatest: time, first_tick, due: first_tick + lateness_ms };
+            let mut fed = Fed { greatest: time, first_tick, due: i64::MIN };
             let told = fed.tell(tick_ms, lateness_ms);
             self.cities.insert(city.clone(), fed);
             return told;
@@ -109,6 +110,7 @@ impl Fed {
             return None;
         }
         let watermark = self.greatest - lateness_ms;
+        // Also before what this feeder takes for the first tick: the city may have begun under another.
         self.due = tick_at_or_before(watermark, tick_ms) + tick_ms + lateness_ms;
         Some(CityClock { watermark, first_tick: self.first_tick })
     }
@@ -138,8 +140,9 @@ mod tests {
     fn lanes_are_told_once_for_each_tick_reached() {
         let mut clocks = Watermarks::default();
         let mut at = |time| clocks.observe(&nyc(), time, 5000, 5000).map(|clock| clock.watermark);
-        assert_eq!(at(31_926), None);
-        assert_eq!(at(39_999), None);
+        assert_eq!(at(31_926), Some(26_926), "the first event names the first tick");
+        assert_eq!(at(34_999), None);
+        assert_eq!(at(39_999), Some(34_999), "the city may have begun under another feeder");
         assert_eq!(at(26_000), None);
         assert_eq!(at(40_000), Some(35_000));
         assert_eq!(at(40_000), None);
@@ -173,8 +176,9 @@ mod tests {
     fn every_city_has_its_own_clock() {
         let mut clocks = Watermarks::default();
         let suva = CityId::new("suva").unwrap();
-        assert_eq!(clocks.observe(&nyc(), 1_000_000, 5000, 5000), None);
-        assert_eq!(clocks.observe(&suva, 1000, 5000, 5000), None);
+        assert!(clocks.observe(&nyc(), 1_000_000, 5000, 5000).is_some());
+        assert!(clocks.observe(&suva, 1000, 5000, 5000).is_some());
+        assert_eq!(clocks.observe(&suva, 4999, 5000, 5000), None);
         assert!(clocks.observe(&suva, 10_000, 5000, 5000).is_some());
         assert_eq!(clocks.at_end().count(), 2);
     }

@@ -47,7 +47,7 @@ fn accepted(reply: &Reply) -> u64 {
 #[tokio::test]
 async fn every_lane_hears_the_clock_right_behind_the_event_that_moves_it() {
     let world = World::new();
-    // The watermark is five seconds behind, so the tick at -10 s is reached by the event at -5 s.
+    // The first event names the first tick. The watermark is five seconds behind, so the tick at -10 s is reached by the event at -5 s.
     let times = [-12_000, -11_000, -5_001, -5_000, -4_000, -6_000, -1, 0, 0];
     let drivers: Vec<String> = (0..times.len()).map(|n| format!("d{n}")).collect();
     let lines: Vec<String> = drivers.iter().zip(times).map(|(driver, at)| ping(driver, TICK + at)).collect();
@@ -55,9 +55,12 @@ async fn every_lane_hears_the_clock_right_behind_the_event_that_moves_it() {
     for lane in lanes().iter() {
         let of =
             |from: usize, to: usize| drivers[from..to].iter().filter(move |id| lane_of(id) == lane).cloned();
-        let told = [of(0, 4).collect(), vec!["nyc -10000 -10000".to_owned()]];
+        let first = [of(0, 1).collect(), vec!["nyc -17000 -10000".to_owned()]];
+        let before = [of(1, 3).collect(), vec!["nyc -10001 -10000".to_owned()]];
+        let told = [of(3, 4).collect(), vec!["nyc -10000 -10000".to_owned()]];
         let later = [of(4, 8).collect(), vec!["nyc -5000 -10000".to_owned()], of(8, 9).collect()];
-        assert_eq!(story(&world, lane), [told.concat(), later.concat()].concat(), "lane {lane}");
+        let all = [first.concat(), before.concat(), told.concat(), later.concat()].concat();
+        assert_eq!(story(&world, lane), all, "lane {lane}");
     }
 }
 
@@ -74,11 +77,11 @@ async fn what_is_refused_moves_no_watermark() {
     let rocket = ping("b", TICK).replace("\"lat\"", "\"products\":[\"rocket\"],\"lat\"");
     let lines = [ping("a", TICK - 20_000), rocket, ping("c", TICK + 60_001)];
     assert_eq!(accepted(&world.send_lines(&lines).await), 1);
-    assert_eq!(clocks(&world), 0);
+    assert_eq!(clocks(&world), LANES);
     let half = post("application/json", &format!("[{}", ping("b", TICK)));
     assert_eq!(world.send(&half).await.status, 400);
     world.send_lines(&[ping("a", TICK - 19_000)]).await;
-    assert_eq!(clocks(&world), 0);
+    assert_eq!(clocks(&world), LANES);
 }
 
 #[tokio::test]
@@ -88,18 +91,19 @@ async fn every_city_has_its_own_clock() {
     let lines = [ping("a", TICK - 20_000), suva("b", -12_000), ping("c", TICK - 12_000), suva("d", -4000)];
     world.send_lines(&lines).await;
     let heard: Vec<String> = story(&world, Lane(0)).into_iter().filter(|told| told.contains(' ')).collect();
-    assert_eq!(heard, ["nyc -17000 -20000", "suva -9000 -10000"]);
+    let begun = ["nyc -25000 -20000", "suva -17000 -10000"];
+    assert_eq!(heard, [begun, ["nyc -17000 -20000", "suva -9000 -10000"]].concat());
 }
 
 #[tokio::test]
 async fn a_tick_is_told_once_by_an_instance() {
     let world = World::new();
     world.send_lines(&[ping("a", TICK - 20_000), ping("a", TICK - 12_000)]).await;
-    assert_eq!(clocks(&world), LANES);
+    assert_eq!(clocks(&world), 2 * LANES, "the city's beginning, and its first tick");
     world.send_lines(&[ping("a", TICK - 20_000), ping("a", TICK - 11_000)]).await;
-    assert_eq!(clocks(&world), LANES);
-    world.send_lines(&[ping("a", TICK - 10_000)]).await;
     assert_eq!(clocks(&world), 2 * LANES);
+    world.send_lines(&[ping("a", TICK - 10_000)]).await;
+    assert_eq!(clocks(&world), 3 * LANES);
 }
 
 #[tokio::test]
@@ -109,10 +113,10 @@ async fn a_clock_that_not_every_lane_heard_is_told_again() {
     let missed = Lane((lane_of("a").0 + 1) % 4);
     world.log.held().fails = Some((missed, 0));
     assert_eq!(world.send_lines(&lines).await.status, 503);
-    assert_eq!(clocks(&world), LANES - 1);
+    assert_eq!(clocks(&world), 2 * (LANES - 1));
     world.log.held().fails = None;
     world.send_lines(&lines).await;
-    assert_eq!(clocks(&world), 2 * LANES - 1);
+    assert_eq!(clocks(&world), 2 * (LANES - 1) + LANES);
     assert_eq!(story(&world, missed), ["nyc -17000 -20000"]);
 }
 

@@ -33,7 +33,7 @@ async fn the_log_in_memory_keeps_the_contract() {
 
 #[tokio::test]
 async fn lanes_are_put_at_once_and_a_lanes_records_one_after_the_other() {
-    let (world, lines) = (World::new(), crowd());
+    let (world, lines) = (World::begun().await, crowd());
     // The log itself panics if a lane is put to while it is.
     assert_eq!(world.send_lines(&lines).await.json()["accepted"], 1500);
     assert_eq!(world.log.held().most_at_once, 4);
@@ -51,7 +51,7 @@ async fn lanes_are_put_at_once_and_a_lanes_records_one_after_the_other() {
 
 #[tokio::test]
 async fn a_record_is_filled_to_the_last_byte_and_no_further() {
-    let world = World::new();
+    let world = World::begun().await;
     let line = padded(&ping("d", NOW), 255);
     world.send_lines(&vec![line; 101]).await;
     let sizes: Vec<usize> = world.log.lanes()[&lane_of("d")].iter().map(Vec::len).collect();
@@ -60,7 +60,7 @@ async fn a_record_is_filled_to_the_last_byte_and_no_further() {
 
 #[tokio::test]
 async fn a_log_that_fails_is_a_problem_and_what_was_put_is_in_lane_order() {
-    let (world, lines) = (World::new(), crowd());
+    let (world, lines) = (World::begun().await, crowd());
     world.log.held().fails = Some((Lane(1), 2));
     let reply = world.send_lines(&lines).await;
     assert_eq!((reply.status, reply.header("retry-after")), (503, "1"));
@@ -81,7 +81,7 @@ async fn a_log_that_fails_is_a_problem_and_what_was_put_is_in_lane_order() {
 
 #[tokio::test]
 async fn the_same_body_sent_again_after_a_failure_is_in_the_log_whole() {
-    let (world, lines) = (World::new(), crowd());
+    let (world, lines) = (World::begun().await, crowd());
     world.log.held().fails = Some((Lane(2), 0));
     assert_eq!(world.send_lines(&lines).await.status, 503);
     world.log.held().fails = None;

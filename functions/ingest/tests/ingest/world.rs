@@ -103,6 +103,17 @@ impl World {
         Self { log, ingester, book: Arc::new(PolicyBook::of(policies, Bounds::default())) }
     }
 
+    /// A world whose city has begun: every lane knows its first tick, and none is due.
+    pub async fn begun() -> Self {
+        let world = Self::new();
+        assert_eq!(world.send_lines(&[ping("first", NOW)]).await.status, 202);
+        let mut held = world.log.held();
+        held.records.clear();
+        held.most_at_once = 0;
+        drop(held);
+        world
+    }
+
     /// Has the function handle a payload.
     pub async fn send(&self, call: &Call) -> Reply {
         let (answer, tally) = handle(&self.ingester, &call.payload(), &self.book, NOW).await.unwrap();

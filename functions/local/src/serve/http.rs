@@ -15,7 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Mutex, MutexGuard, Semaphore, watch};
 
 use super::host::Host;
 
@@ -38,6 +38,9 @@ const SENT_BYTES: usize = equilibrium_ingest::BODY_BYTES + 4_096;
 /// Most bytes of bodies that are held at a time, over all connections.
 const HELD_BYTES: usize = 32 * SENT_BYTES;
 
+/// Room that a body has from the start; what is announced need not come.
+const BEGUN_BYTES: usize = 64 << 10;
+
 /// How long accepting rests when the system cannot give another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -49,7 +52,7 @@ pub async fn serve(listener: TcpListener, host: Arc<Host>, mut stop: watch::Rece
     let most = usize::try_from(rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1_024) - OTHER_FILES);
     let most = most.unwrap_or(CONNECTIONS).clamp(1, CONNECTIONS);
     let slots = Arc::new(Semaphore::new(most));
-    let desk = Arc::new(Desk { host, bodies: Semaphore::new(HELD_BYTES) });
+    let desk = Arc::new(Desk { host, bodies: Semaphore::new(HELD_BYTES), beyond: Mutex::default() });
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, &slots) => accepted,
@@ -103,8 +106,41 @@ async fn connection(
 #[derive(Debug)]
 struct Desk {
     host: Arc<Host>,
-    /// A permit for each byte of a body that is held.
+    /// A permit for each byte of a body that is held: of those that have come, not of those announced, or a
+    /// few clients that send none would keep all others waiting.
     bodies: Semaphore,
+    /// Whose body goes on when no byte is left. One always can, so that bodies that wait for each other
+    /// come to their end.
+    beyond: Mutex<()>,
+}
+
+/// A body, and its share of what is held until it is dropped.
+struct Held<'a> {
+    desk: &'a Desk,
+    bytes: Vec<u8>,
+    permits: usize,
+    beyond: Option<MutexGuard<'a, ()>>,
+}
+
+impl Held<'_> {
+    async fn append(&mut self, more: &[u8]) {
+        if self.beyond.is_none() {
+            match self.desk.bodies.try_acquire_many(u32::try_from(more.len()).unwrap_or(u32::MAX)) {
+                Ok(permits) => {
+                    permits.forget();
+                    self.permits += more.len();
+                }
+                Err(_) => self.beyond = Some(self.desk.beyond.lock().await),
+            }
+        }
+        self.bytes.extend_from_slice(more);
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.desk.bodies.add_permits(self.permits);
+    }
 }
 
 impl Desk {
@@ -122,29 +158,33 @@ impl Desk {
         if !has_body {
             return written(self.host.answer(&asked).await, false);
         }
-        let room = body
-            .size_hint()
-            .upper()
-            .map_or(SENT_BYTES, |bytes| usize::try_from(bytes).unwrap_or(SENT_BYTES).min(SENT_BYTES));
-        let Ok(_held) = self.bodies.acquire_many(u32::try_from(room).unwrap_or(u32::MAX)).await else {
-            return written(Problem::new(503, "unavailable", "the server stops").into(), true);
-        };
-        match tokio::time::timeout(BODY_PATIENCE, read(body)).await {
-            Ok(Ok(body)) => written(self.host.answer(&Request { body: &body, ..asked }).await, false),
+        match tokio::time::timeout(BODY_PATIENCE, self.read(body)).await {
+            Ok(Ok(held)) => written(self.host.answer(&Request { body: &held.bytes, ..asked }).await, false),
             Ok(Err(problem)) => written(problem.into(), true),
             Err(_) => written(incomplete("the body did not come within 10 s").into(), true),
         }
     }
-}
 
-async fn read(body: Incoming) -> Result<Bytes, Problem> {
-    if body.size_hint().lower() > SENT_BYTES as u64 {
-        return Err(too_large());
-    }
-    match Limited::new(body, SENT_BYTES).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(_) => Err(incomplete("the body ended early or was not sent as it should be")),
+    async fn read(&self, body: Incoming) -> Result<Held<'_>, Problem> {
+        let announced = body.size_hint().lower();
+        if announced > SENT_BYTES as u64 {
+            return Err(too_large());
+        }
+        let bytes = Vec::with_capacity(usize::try_from(announced).unwrap_or_default().min(BEGUN_BYTES));
+        let mut held = Held { desk: self, bytes, permits: 0, beyond: None };
+        let mut body = Limited::new(body, SENT_BYTES);
+        while let Some(frame) = body.frame().await {
+            match frame {
+                Ok(frame) => {
+                    if let Some(more) = frame.data_ref() {
+                        held.append(more).await;
+                    }
+                }
+                Err(error) if error.is::<LengthLimitError>() => return Err(too_large()),
+                Err(_) => return Err(incomplete("the body ended early or was not sent as it should be")),
+            }
+        }
+        Ok(held)
     }
 }
 

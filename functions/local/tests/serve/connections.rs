@@ -67,6 +67,22 @@ fn whoever_never_comes_to_an_end_is_let_go_and_others_do_not_wait() {
 }
 
 #[test]
+fn bodies_that_do_not_come_keep_no_other_waiting() {
+    const SLOW: u64 = 200;
+    let server = Server::unfed();
+    let files = || fs::read_dir(format!("/proc/{}/fd", server.process.id())).unwrap().count() as u64;
+    let before = files();
+    let mut slow: Vec<_> = (0..SLOW).map(|_| server.connect()).collect();
+    for one in &mut slow {
+        one.send(b"POST /v1/events HTTP/1.1\r\nhost: h\r\ncontent-length: 1048576\r\n").unwrap();
+        one.send(b"content-type: application/x-ndjson\r\n\r\n{").unwrap();
+    }
+    until("every body to be begun", || (files() >= before + SLOW).then_some(()));
+    server.fill(1);
+    assert!(files() >= before + SLOW, "others waited until the slow were let go");
+}
+
+#[test]
 fn ten_thousand_connections_that_rest_keep_nobody_waiting() {
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap();
     let most = CONNECTIONS.min(files.saturating_sub(OTHER_FILES));

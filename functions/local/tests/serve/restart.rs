@@ -7,8 +7,11 @@ use std::thread;
 use tempfile::TempDir;
 
 use crate::client::post;
-use crate::market::{counts, driver, fleet, now_ms, place};
+use crate::market::{counts, driver, fleet, ms, now_ms, place};
 use crate::world::{SETTLED_MS, Server, until};
+
+/// The city's ticks.
+const TICK_MS: i64 = 1_000;
 
 /// Drivers of a body.
 const DRIVERS: usize = 50;
@@ -36,6 +39,23 @@ fn after_a_stop_everything_goes_on_as_it_was() {
         assert_eq!(counts(&next, "supply").get(&server.cell(place(29))), Some(&3));
         server.stop(signal);
     }
+}
+
+#[test]
+fn a_city_begins_with_its_first_event_though_the_process_was_killed_before_its_first_tick() {
+    let folder = TempDir::new().unwrap();
+    let at_ms = now_ms() - SETTLED_MS;
+    let mut server = Server::keeping(folder.path());
+    server.post(&driver("early", place(0), at_ms));
+    server.process.signal("KILL");
+    server.process.ended();
+
+    let server = Server::keeping(folder.path());
+    let map = server.close_ticks();
+    let first_ms = (at_ms + TICK_MS - 1).div_euclid(TICK_MS) * TICK_MS;
+    let ticks = (ms(&map["as_of"]).unwrap() - first_ms) / TICK_MS + 1;
+    assert_eq!(map["version"].as_i64(), Some(ticks), "every tick from the first event's on has closed");
+    server.stop("TERM");
 }
 
 #[test]

@@ -196,16 +196,14 @@ impl Server {
         assert_eq!(accepted, events.lines().count() as u64);
     }
 
-    /// Has the ticks before now close, by one more driver at the last place: twice, for a process tells of
-    /// a city's time once it has moved on by a tick under its eyes.
+    /// Has the ticks before now close, by one more driver at the last place.
     pub fn close_ticks(&self) -> Value {
         let known = self.map();
         let newest_ms = until("the next tick", || {
             let newest_ms = now_ms() - CLOCKS_APART_MS;
             (known["as_of"] != as_of(newest_ms)).then_some(newest_ms)
         });
-        let last = |at_ms| driver("last", place(LAST_PLACE), at_ms);
-        self.post(&(last(newest_ms - SETTLED_MS) + &last(newest_ms)));
+        self.post(&driver("last", place(LAST_PLACE), newest_ms));
         self.map_as_of(&as_of(newest_ms))
     }
 
