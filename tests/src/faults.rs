@@ -4,12 +4,12 @@ use std::future::{Future, pending};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use equilibrium_app::ports::{
-    AppendError, ChangeStream, CheckpointLog, CountsStream, LogName, MapStore, TickLog, Unavailable,
+    AppendError, ChangeStream, CheckpointKey, CheckpointLog, CountsStream, MapStore, TickLog, Unavailable,
 };
 use equilibrium_domain::id::{CityId, LaneCount};
 use equilibrium_domain::map::{ClosedTick, MapHead};
 
-use crate::dice::Dice;
+use crate::rng::SplitMix64;
 
 /// What happens at a call to a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,31 +28,31 @@ const FAULTS: [Fault; 4] = [Fault::CrashBefore, Fault::CrashAfter, Fault::LostBe
 
 /// When there are faults.
 #[derive(Debug)]
-pub enum Plan {
+pub enum FaultSchedule {
     /// None.
-    Calm,
+    None,
     /// One call in so many, by a seed.
-    Random(Dice, usize),
+    Random(SplitMix64, usize),
     /// This fault at the call of this number, counted from 0, and no other.
     At(u64, Fault),
 }
 
-impl Plan {
+impl FaultSchedule {
     /// Faults by chance, about one a batch: a batch calls the ports of each of its lanes.
     #[must_use]
-    pub fn rough(seed: u64, lanes: LaneCount) -> Self {
-        Self::Random(Dice::new(seed), 25 * (lanes.get() as usize).div_ceil(4))
+    pub fn random(seed: u64, lanes: LaneCount) -> Self {
+        Self::Random(SplitMix64::new(seed), 25 * (lanes.get() as usize).div_ceil(4))
     }
 }
 
 /// The plan, and the calls so far.
 #[derive(Clone, Debug)]
-pub struct Fate(Arc<Mutex<(Plan, u64)>>);
+pub struct FaultInjector(Arc<Mutex<(FaultSchedule, u64)>>);
 
-impl Fate {
+impl FaultInjector {
     /// Lets `plan` happen.
     #[must_use]
-    pub fn new(plan: Plan) -> Self {
+    pub fn new(plan: FaultSchedule) -> Self {
         Self(Arc::new(Mutex::new((plan, 0))))
     }
 
@@ -66,23 +66,23 @@ impl Fate {
         let (plan, calls) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *calls += 1;
         match plan {
-            Plan::Calm => None,
-            Plan::Random(dice, of) => (dice.below(*of) == 0).then(|| dice.one_of(&FAULTS)),
-            Plan::At(number, fault) => (*calls == *number + 1).then_some(*fault),
+            FaultSchedule::None => None,
+            FaultSchedule::Random(dice, of) => (dice.below(*of) == 0).then(|| dice.one_of(&FAULTS)),
+            FaultSchedule::At(number, fault) => (*calls == *number + 1).then_some(*fault),
         }
     }
 }
 
 /// A port among faults. A death shows as a call that never ends.
 #[derive(Clone, Debug)]
-pub struct Faulty<P> {
+pub struct FaultyPort<P> {
     port: P,
-    fate: Fate,
+    fate: FaultInjector,
 }
 
-impl<P> Faulty<P> {
+impl<P> FaultyPort<P> {
     /// `port`, suffering `fate`.
-    pub fn new(port: P, fate: &Fate) -> Self {
+    pub fn new(port: P, fate: &FaultInjector) -> Self {
         Self { port, fate: fate.clone() }
     }
 
@@ -103,14 +103,14 @@ impl<P> Faulty<P> {
     }
 }
 
-impl<P: CheckpointLog> CheckpointLog for Faulty<P> {
-    async fn load(&self, log: &LogName) -> Result<Vec<Vec<u8>>, Unavailable> {
+impl<P: CheckpointLog> CheckpointLog for FaultyPort<P> {
+    async fn load(&self, log: &CheckpointKey) -> Result<Vec<Vec<u8>>, Unavailable> {
         self.call(self.port.load(log)).await
     }
 
     async fn append(
         &self,
-        log: &LogName,
+        log: &CheckpointKey,
         number: u64,
         entry: &[u8],
         snapshot: bool,
@@ -119,13 +119,13 @@ impl<P: CheckpointLog> CheckpointLog for Faulty<P> {
     }
 }
 
-impl<P: CountsStream> CountsStream for Faulty<P> {
+impl<P: CountsStream> CountsStream for FaultyPort<P> {
     async fn send(&self, group: u32, record: Vec<u8>) -> Result<(), Unavailable> {
         self.call(self.port.send(group, record)).await
     }
 }
 
-impl<P: MapStore> MapStore for Faulty<P> {
+impl<P: MapStore> MapStore for FaultyPort<P> {
     async fn save_chunk(
         &self,
         city: &CityId,
@@ -149,13 +149,13 @@ impl<P: MapStore> MapStore for Faulty<P> {
     }
 }
 
-impl<P: ChangeStream> ChangeStream for Faulty<P> {
+impl<P: ChangeStream> ChangeStream for FaultyPort<P> {
     async fn send(&self, city: &CityId, record: Vec<u8>) -> Result<(), Unavailable> {
         self.call(self.port.send(city, record)).await
     }
 }
 
-impl<P: TickLog> TickLog for Faulty<P> {
+impl<P: TickLog> TickLog for FaultyPort<P> {
     async fn record(&self, map: &MapHead, ticks: &[ClosedTick]) -> Result<(), Unavailable> {
         self.call(self.port.record(map, ticks)).await
     }

@@ -1,8 +1,8 @@
 //! Test support: a plain reading of the contract and nasty markets, which share nothing with the
 //! product, and a simulation that runs the product among faults.
 
-pub mod dice;
 pub mod faults;
-pub mod market;
+pub mod markets;
 pub mod oracle;
+pub mod rng;
 pub mod simulation;

@@ -7,29 +7,29 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use equilibrium_app::book::{Bounds, PolicyBook};
-use equilibrium_app::counting::{CountSettings, Counter};
-use equilibrium_app::ingesting::Records;
-use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, Nowhere};
-use equilibrium_app::ports::{CheckpointLog, CountsStream, LogName, MapStore, TickLog, Unavailable};
-use equilibrium_app::pricing::{Outlets, Pricer};
+use equilibrium_app::counting::{CountSettings, LaneProcessor};
+use equilibrium_app::ingesting::RecordSink;
+use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, NoOp};
+use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
+use equilibrium_app::ports::{CheckpointKey, CheckpointLog, CountsStream, MapStore, TickLog, Unavailable};
+use equilibrium_app::pricing::{CityProcessor, SurgeSinks};
 use equilibrium_domain::event::is_blank;
-use equilibrium_domain::id::{CityId, Lane as LaneNumber, LaneCount};
-use equilibrium_domain::lane::Lane;
+use equilibrium_domain::id::{CityId, LaneCount, LaneId};
+use equilibrium_domain::lane::LaneState;
 use equilibrium_domain::map::{ClosedTick, MapHead, decode_chunk};
 use equilibrium_domain::policy::Policy;
 use equilibrium_local::clock::Clock;
 use equilibrium_local::feed;
 use equilibrium_local::rows;
-use equilibrium_runner::driver::{InvokeError, OnFailure, Runner, Target};
-use equilibrium_runner::memory::MemoryLog;
 use equilibrium_runner::payload::Stream;
+use equilibrium_runner::poller::{EventSourcePoller, InvokeError, OnFailure, Target};
 use equilibrium_runner::record::Discarded;
 use equilibrium_runner::settings::Settings;
+use equilibrium_runner::stream_log::StreamLog;
 
-use crate::dice::Dice;
-use crate::faults::{Fate, Faulty};
-use crate::market::Market;
+use crate::faults::{FaultInjector, FaultyPort};
+use crate::markets::Market;
+use crate::rng::SplitMix64;
 
 /// What a simulation came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,11 +44,11 @@ pub struct Outcome {
 
 /// How rough a simulation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weather {
+pub enum FaultLevel {
     /// Batches come once, in order.
-    Calm,
+    None,
     /// Batches come again, overlap and fail; instances come and go; shards split and merge.
-    Rough,
+    Random,
 }
 
 const GROUPS: u32 = 4;
@@ -58,12 +58,18 @@ const GROUPS: u32 = 4;
 /// # Panics
 /// Where the product contradicts itself: a tick told twice and differently, a map that is not readable.
 #[must_use]
-pub fn simulate(market: &Market, lanes: LaneCount, weather: Weather, seed: u64, fate: &Fate) -> Outcome {
-    let mut dice = Dice::new(seed);
+pub fn simulate(
+    market: &Market,
+    lanes: LaneCount,
+    weather: FaultLevel,
+    seed: u64,
+    fate: &FaultInjector,
+) -> Outcome {
+    let mut dice = SplitMix64::new(seed);
     let world = World::new(market, lanes, fate);
-    let events = Arc::new(MemoryLog::new(4));
+    let events = Arc::new(StreamLog::new(4));
     let settings = Settings {
-        batch_size: if weather == Weather::Calm { 100 } else { 1 + dice.below(30) },
+        batch_size: if weather == FaultLevel::None { 100 } else { 1 + dice.below(30) },
         report_batch_item_failures: true,
         bisect_on_error: dice.percent(50),
         poll_ms: 0,
@@ -85,7 +91,7 @@ pub fn simulate(market: &Market, lanes: LaneCount, weather: Weather, seed: u64, 
         for _ in 0..dice.below(20) {
             world.turn(&mut count, &mut surge);
         }
-        if weather == Weather::Rough {
+        if weather == FaultLevel::Random {
             reshard(&events, &mut dice);
         }
     }
@@ -102,7 +108,7 @@ pub fn simulate(market: &Market, lanes: LaneCount, weather: Weather, seed: u64, 
 }
 
 /// Splits or merges shards, where it can be done.
-fn reshard(log: &MemoryLog, dice: &mut Dice) {
+fn reshard(log: &StreamLog, dice: &mut SplitMix64) {
     let open = log.open_shards();
     let at = dice.below(open.len());
     if dice.percent(50) {
@@ -115,15 +121,16 @@ fn reshard(log: &MemoryLog, dice: &mut Dice) {
 
 fn runner<T: Target>(
     settings: Settings,
-    log: &Arc<MemoryLog>,
+    log: &Arc<StreamLog>,
     target: T,
-) -> Runner<Arc<MemoryLog>, T, Nothing> {
+) -> EventSourcePoller<Arc<StreamLog>, T, Nothing> {
     let stream = Stream {
         arn: "arn:aws:kinesis:::stream/x".into(),
         region: "x".into(),
         role_arn: "arn:aws:iam::x".into(),
     };
-    Runner::new(settings, stream, Arc::clone(log), target, Nothing).expect("settings within their bounds")
+    EventSourcePoller::new(settings, stream, Arc::clone(log), target, Nothing)
+        .expect("settings within their bounds")
 }
 
 /// Nothing may be discarded.
@@ -136,12 +143,12 @@ impl OnFailure for Nothing {
 }
 
 struct EventLog {
-    log: Arc<MemoryLog>,
+    log: Arc<StreamLog>,
     lanes: LaneCount,
 }
 
-impl Records for EventLog {
-    fn put(&mut self, lane: LaneNumber, record: Vec<u8>) {
+impl RecordSink for EventLog {
+    fn put(&mut self, lane: LaneId, record: Vec<u8>) {
         let put =
             self.log.put(lane.hash_key(self.lanes), lane.to_string(), record, Clock::Replay.arrival_ms());
         put.expect("the log is open while it is fed");
@@ -149,7 +156,7 @@ impl Records for EventLog {
 }
 
 #[derive(Clone)]
-struct CountsLog(Arc<MemoryLog>);
+struct CountsLog(Arc<StreamLog>);
 
 impl CountsStream for CountsLog {
     async fn send(&self, group: u32, record: Vec<u8>) -> Result<(), Unavailable> {
@@ -190,35 +197,40 @@ impl TickLog for Ticks {
 /// What outlives an instance.
 struct World {
     lanes: LaneCount,
-    fate: Fate,
+    fate: FaultInjector,
     now: AtomicI64,
-    book: Arc<PolicyBook>,
-    counts: Arc<MemoryLog>,
+    book: Arc<PolicySet>,
+    counts: Arc<StreamLog>,
     checkpoints: MemoryCheckpoints,
     maps: MemoryMaps,
     cache: MemoryMaps,
     ticks: Ticks,
 }
 
-type SimulatedCounter = Counter<Faulty<MemoryCheckpoints>, Faulty<CountsLog>, Nowhere>;
-type SimulatedPricer =
-    Pricer<Faulty<MemoryCheckpoints>, Faulty<MemoryMaps>, Faulty<MemoryMaps>, Faulty<Nowhere>, Faulty<Ticks>>;
+type SimulatedCounter = LaneProcessor<FaultyPort<MemoryCheckpoints>, FaultyPort<CountsLog>, NoOp>;
+type SimulatedPricer = CityProcessor<
+    FaultyPort<MemoryCheckpoints>,
+    FaultyPort<MemoryMaps>,
+    FaultyPort<MemoryMaps>,
+    FaultyPort<NoOp>,
+    FaultyPort<Ticks>,
+>;
 
 impl World {
-    fn new(market: &Market, lanes: LaneCount, fate: &Fate) -> Self {
-        let bounds = Bounds::default();
+    fn new(market: &Market, lanes: LaneCount, fate: &FaultInjector) -> Self {
+        let bounds = ResourceLimits::default();
         let book = if market.policies.is_null() {
-            PolicyBook::open(bounds)
+            PolicySet::open(bounds)
         } else {
             let policies = Policy::list_from_json(&market.policies.to_string());
-            PolicyBook::of(policies.expect("a market's policies have no fault"), bounds)
+            PolicySet::of(policies.expect("a market's policies have no fault"), bounds)
         };
         Self {
             lanes,
             fate: fate.clone(),
             now: AtomicI64::new(0),
             book: Arc::new(book),
-            counts: Arc::new(MemoryLog::new(2)),
+            counts: Arc::new(StreamLog::new(2)),
             checkpoints: MemoryCheckpoints::default(),
             maps: MemoryMaps::default(),
             cache: MemoryMaps::default(),
@@ -232,29 +244,29 @@ impl World {
 
     fn counter(&self) -> SimulatedCounter {
         let settings = CountSettings { lanes: self.lanes, groups: GROUPS };
-        let counts = Faulty::new(CountsLog(Arc::clone(&self.counts)), &self.fate);
-        Counter::new(settings, Faulty::new(self.checkpoints.clone(), &self.fate), counts, Nowhere)
+        let counts = FaultyPort::new(CountsLog(Arc::clone(&self.counts)), &self.fate);
+        LaneProcessor::new(settings, FaultyPort::new(self.checkpoints.clone(), &self.fate), counts, NoOp)
     }
 
     fn pricer(&self) -> SimulatedPricer {
-        let outlets = Outlets {
-            checkpoints: Faulty::new(self.checkpoints.clone(), &self.fate),
-            maps: Faulty::new(self.maps.clone(), &self.fate),
-            cache: Faulty::new(self.cache.clone(), &self.fate),
-            changes: Faulty::new(Nowhere, &self.fate),
-            ticks: Faulty::new(self.ticks.clone(), &self.fate),
+        let outlets = SurgeSinks {
+            checkpoints: FaultyPort::new(self.checkpoints.clone(), &self.fate),
+            maps: FaultyPort::new(self.maps.clone(), &self.fate),
+            cache: FaultyPort::new(self.cache.clone(), &self.fate),
+            changes: FaultyPort::new(NoOp, &self.fate),
+            ticks: FaultyPort::new(self.ticks.clone(), &self.fate),
         };
-        Pricer::new(self.lanes, outlets)
+        CityProcessor::new(self.lanes, outlets)
     }
 
     /// One turn of each runner, some seconds later: now and then a snapshot is due.
     fn turn<A: Target, B: Target>(
         &self,
-        count: &mut Runner<Arc<MemoryLog>, A, Nothing>,
-        surge: &mut Runner<Arc<MemoryLog>, B, Nothing>,
+        count: &mut EventSourcePoller<Arc<StreamLog>, A, Nothing>,
+        surge: &mut EventSourcePoller<Arc<StreamLog>, B, Nothing>,
     ) {
-        let mut due = ready(count.turn(self.now())).due_ms;
-        due = due.min(ready(surge.turn(self.now())).due_ms);
+        let mut due = ready(count.poll(self.now())).due_ms;
+        due = due.min(ready(surge.poll(self.now())).due_ms);
         self.now.store((self.now() + 4_000).max(due.min(self.now() + 100_000)), Ordering::Relaxed);
     }
 
@@ -264,8 +276,8 @@ impl World {
             text.lines().map(str::to_owned).collect()
         };
         let late = lanes.iter().map(|number| {
-            let entries = ready(self.checkpoints.load(&LogName::Lane(number))).expect("memory answers");
-            let lane = Lane::load(number, lanes, entries.iter().map(Vec::as_slice));
+            let entries = ready(self.checkpoints.load(&CheckpointKey::Lane(number))).expect("memory answers");
+            let lane = LaneState::load(number, lanes, entries.iter().map(Vec::as_slice));
             lane.expect("a log can be loaded").late()
         });
         let ticks = self.ticks.lock();
@@ -301,27 +313,27 @@ fn map(store: &MemoryMaps, city: &CityId) -> Option<Vec<u8>> {
 /// A function's instances: one works, others linger with an old memory.
 struct Instances<'a, I> {
     world: &'a World,
-    weather: Weather,
+    weather: FaultLevel,
     start: fn(&World) -> I,
     state: Mutex<InstancesState<I>>,
 }
 
 struct InstancesState<I> {
-    dice: Dice,
+    dice: SplitMix64,
     alive: Vec<I>,
     /// Batches delivered before.
     past: Vec<Vec<u8>>,
 }
 
 impl<'a, I: Function> Instances<'a, I> {
-    fn new(world: &'a World, weather: Weather, seed: u64, start: fn(&World) -> I) -> Self {
-        let state = InstancesState { dice: Dice::new(seed), alive: Vec::new(), past: Vec::new() };
+    fn new(world: &'a World, weather: FaultLevel, seed: u64, start: fn(&World) -> I) -> Self {
+        let state = InstancesState { dice: SplitMix64::new(seed), alive: Vec::new(), past: Vec::new() };
         Self { world, weather, start, state: Mutex::new(state) }
     }
 
     /// Lets one of the instances handle a batch. Who dies is gone.
     fn handle(&self, state: &mut InstancesState<I>, payload: &[u8]) -> Result<Vec<u8>, InvokeError> {
-        let rough = self.weather == Weather::Rough;
+        let rough = self.weather == FaultLevel::Random;
         if state.alive.is_empty() || (rough && state.dice.percent(5)) {
             state.alive.push((self.start)(self.world));
         }
@@ -338,7 +350,7 @@ impl<'a, I: Function> Instances<'a, I> {
 impl<I: Function> Target for Instances<'_, I> {
     async fn invoke(&self, payload: &[u8]) -> Result<Vec<u8>, InvokeError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.weather == Weather::Calm {
+        if self.weather == FaultLevel::None {
             return self.handle(&mut state, payload);
         }
         if !state.past.is_empty() && state.dice.percent(10) {
@@ -359,18 +371,18 @@ impl<I: Function> Target for Instances<'_, I> {
 
 /// A function as Lambda sees it.
 trait Function: Send {
-    fn handle(&self, payload: &[u8], book: &PolicyBook, now: i64) -> impl Future<Output = Vec<u8>> + Send;
+    fn handle(&self, payload: &[u8], book: &PolicySet, now: i64) -> impl Future<Output = Vec<u8>> + Send;
 }
 
 impl Function for SimulatedCounter {
-    async fn handle(&self, payload: &[u8], book: &PolicyBook, now: i64) -> Vec<u8> {
-        equilibrium_count::handle(self, payload, book, now).await.expect("the runner sends batches").0
+    async fn handle(&self, payload: &[u8], book: &PolicySet, now: i64) -> Vec<u8> {
+        equilibrium_count::handle_event(self, payload, book, now).await.expect("the runner sends batches").0
     }
 }
 
 impl Function for SimulatedPricer {
-    async fn handle(&self, payload: &[u8], book: &PolicyBook, now: i64) -> Vec<u8> {
-        equilibrium_surge::handle(self, payload, book, now).await.expect("the runner sends batches").0
+    async fn handle(&self, payload: &[u8], book: &PolicySet, now: i64) -> Vec<u8> {
+        equilibrium_surge::handle_event(self, payload, book, now).await.expect("the runner sends batches").0
     }
 }
 

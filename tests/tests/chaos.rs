@@ -3,10 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use equilibrium_domain::id::LaneCount;
-use equilibrium_tests::faults::{Fate, Fault, Plan};
-use equilibrium_tests::market::{Market, market};
+use equilibrium_tests::faults::{Fault, FaultInjector, FaultSchedule};
+use equilibrium_tests::markets::{Market, market};
 use equilibrium_tests::oracle::{self, Replayed};
-use equilibrium_tests::simulation::{Outcome, Weather, simulate};
+use equilibrium_tests::simulation::{FaultLevel, Outcome, simulate};
 
 fn agrees(outcome: &Outcome, expected: &Replayed, what: &str) {
     let by_city = |rows: &[String]| {
@@ -35,8 +35,8 @@ fn agrees(outcome: &Outcome, expected: &Replayed, what: &str) {
 
 fn rough(market: &Market, expected: &Replayed, lanes: u32, seed: u64) {
     let lanes = LaneCount::new(lanes).unwrap();
-    let fate = Fate::new(Plan::rough(seed, lanes));
-    let outcome = simulate(market, lanes, Weather::Rough, seed, &fate);
+    let fate = FaultInjector::new(FaultSchedule::random(seed, lanes));
+    let outcome = simulate(market, lanes, FaultLevel::Random, seed, &fate);
     agrees(&outcome, expected, &format!("seed {seed}, {} lanes", lanes.get()));
 }
 
@@ -54,13 +54,13 @@ fn a_death_or_a_lost_answer_at_any_await_changes_nothing() {
     let market = market(4, 40);
     let expected = oracle::replay(&market.events, Some(&market.policies));
     let lanes = LaneCount::new(2).unwrap();
-    let calm = Fate::new(Plan::Calm);
-    agrees(&simulate(&market, lanes, Weather::Calm, 1, &calm), &expected, "calm");
+    let calm = FaultInjector::new(FaultSchedule::None);
+    agrees(&simulate(&market, lanes, FaultLevel::None, 1, &calm), &expected, "calm");
     assert!(calm.calls() > 50, "{} awaits", calm.calls());
     for fault in [Fault::CrashBefore, Fault::CrashAfter, Fault::LostBefore, Fault::LostAfter] {
         for call in 0..calm.calls() {
-            let fate = Fate::new(Plan::At(call, fault));
-            let outcome = simulate(&market, lanes, Weather::Calm, 1, &fate);
+            let fate = FaultInjector::new(FaultSchedule::At(call, fault));
+            let outcome = simulate(&market, lanes, FaultLevel::None, 1, &fate);
             agrees(&outcome, &expected, &format!("{fault:?} at call {call}"));
         }
     }
@@ -70,6 +70,8 @@ fn a_death_or_a_lost_answer_at_any_await_changes_nothing() {
 fn one_seed_is_one_history() {
     let market = market(9, 100);
     let lanes = LaneCount::new(4).unwrap();
-    let run = || simulate(&market, lanes, Weather::Rough, 9, &Fate::new(Plan::rough(9, lanes)));
+    let run = || {
+        simulate(&market, lanes, FaultLevel::Random, 9, &FaultInjector::new(FaultSchedule::random(9, lanes)))
+    };
     assert_eq!(run(), run());
 }

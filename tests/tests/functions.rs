@@ -4,48 +4,48 @@
 
 use std::sync::Arc;
 
-use equilibrium_app::book::{Bounds, PolicyBook};
-use equilibrium_app::counting::{self, CountSettings, Counter};
-use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, Nowhere, Outbox};
-use equilibrium_app::ports::{CheckpointLog, LogName, MapStore};
-use equilibrium_app::pricing::{self, Outlets, Pricer};
-use equilibrium_domain::clock::{self, CityClock};
+use equilibrium_app::counting::{self, CountSettings, LaneProcessor};
+use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, NoOp, Recorder};
+use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
+use equilibrium_app::ports::{CheckpointKey, CheckpointLog, MapStore};
+use equilibrium_app::pricing::{self, CityProcessor, SurgeSinks};
 use equilibrium_domain::event::Refusal;
-use equilibrium_domain::id::{CityId, Lane, LaneCount};
+use equilibrium_domain::id::{CityId, LaneCount, LaneId};
+use equilibrium_domain::watermark::{self, CityWatermark};
 use equilibrium_runner::payload::{Envelope, Stream};
 use equilibrium_runner::record::{Record, ShardId};
 
-type Sent = Outbox<(u32, Vec<u8>)>;
+type Sent = Recorder<(u32, Vec<u8>)>;
 
 /// The two functions over one lane, and what stands behind them.
 struct Functions {
-    book: Arc<PolicyBook>,
+    book: Arc<PolicySet>,
     checkpoints: MemoryCheckpoints,
     counts: Sent,
     maps: MemoryMaps,
-    counter: Counter<MemoryCheckpoints, Sent, Nowhere>,
-    pricer: Pricer<MemoryCheckpoints, MemoryMaps, MemoryMaps, Nowhere, Nowhere>,
+    counter: LaneProcessor<MemoryCheckpoints, Sent, NoOp>,
+    pricer: CityProcessor<MemoryCheckpoints, MemoryMaps, MemoryMaps, NoOp, NoOp>,
     sequence: u64,
 }
 
 const NONE_FAILED: &str = r#"{"batchItemFailures":[]}"#;
 
 impl Functions {
-    fn new(bounds: Bounds) -> Self {
+    fn new(bounds: ResourceLimits) -> Self {
         let (checkpoints, counts, maps) =
             (MemoryCheckpoints::default(), Sent::default(), MemoryMaps::default());
         let settings = CountSettings { lanes: LaneCount::ONE, groups: 1 };
-        let outlets = Outlets {
+        let outlets = SurgeSinks {
             checkpoints: checkpoints.clone(),
             maps: maps.clone(),
             cache: MemoryMaps::default(),
-            changes: Nowhere,
-            ticks: Nowhere,
+            changes: NoOp,
+            ticks: NoOp,
         };
         Self {
-            book: Arc::new(PolicyBook::open(bounds)),
-            counter: Counter::new(settings, checkpoints.clone(), counts.clone(), Nowhere),
-            pricer: Pricer::new(LaneCount::ONE, outlets),
+            book: Arc::new(PolicySet::open(bounds)),
+            counter: LaneProcessor::new(settings, checkpoints.clone(), counts.clone(), NoOp),
+            pricer: CityProcessor::new(LaneCount::ONE, outlets),
             checkpoints,
             counts,
             maps,
@@ -74,13 +74,15 @@ impl Functions {
         payload
     }
 
-    async fn count(&self, payload: &[u8]) -> (String, counting::Tally) {
-        let (answer, tally) = equilibrium_count::handle(&self.counter, payload, &self.book, 0).await.unwrap();
+    async fn count(&self, payload: &[u8]) -> (String, counting::CountMetrics) {
+        let (answer, tally) =
+            equilibrium_count::handle_event(&self.counter, payload, &self.book, 0).await.unwrap();
         (String::from_utf8(answer).unwrap(), tally)
     }
 
-    async fn surge(&self, payload: &[u8]) -> (String, pricing::Tally) {
-        let (answer, tally) = equilibrium_surge::handle(&self.pricer, payload, &self.book, 0).await.unwrap();
+    async fn surge(&self, payload: &[u8]) -> (String, pricing::SurgeMetrics) {
+        let (answer, tally) =
+            equilibrium_surge::handle_event(&self.pricer, payload, &self.book, 0).await.unwrap();
         (String::from_utf8(answer).unwrap(), tally)
     }
 }
@@ -96,13 +98,13 @@ fn ping(driver: u32, second: u32) -> Vec<u8> {
 /// The clock of `nyc` at a second after 17:00, whose first tick is at 17:00:05.
 fn clock_at(second: i64) -> Vec<u8> {
     let start = 1_772_816_400_000;
-    let clock = CityClock { watermark: start + second * 1000, first_tick: start + 5000 };
-    clock::write(Lane(0), LaneCount::ONE, [(&CityId::new("nyc").unwrap(), clock)])
+    let clock = CityWatermark { watermark: start + second * 1000, first_tick: start + 5000 };
+    watermark::write(LaneId(0), LaneCount::ONE, [(&CityId::new("nyc").unwrap(), clock)])
 }
 
 #[tokio::test]
 async fn what_is_wrong_in_a_batch_costs_no_neighbour_and_is_counted_by_code() {
-    let mut functions = Functions::new(Bounds::default());
+    let mut functions = Functions::new(ResourceLimits::default());
     let packed =
         [&ping(1, 1)[..], b"\n{half a line", b"\n\r\n", &ping(2, 2), b"\n{\"type\":\"weather\"}\n"].concat();
     let huge = [&b"{\"a\":\""[..], &vec![b'x'; 10 << 20], b"\"}"].concat();
@@ -110,7 +112,7 @@ async fn what_is_wrong_in_a_batch_costs_no_neighbour_and_is_counted_by_code() {
     let payload = functions.payload(&[b"\xff\xfe", b"", &huge, &packed, b"{}", &clock]);
     let (answer, tally) = functions.count(&payload).await;
     assert_eq!(answer, NONE_FAILED);
-    assert_eq!((tally.absorbed, tally.unknown, tally.without_lane), (2, 1, 4));
+    assert_eq!((tally.absorbed, tally.unknown, tally.unroutable), (2, 1, 4));
     let code = |code| tally.refused[Refusal::CODES.iter().position(|known| *known == code).unwrap()];
     assert_eq!((code("malformed_json"), code("too_large"), code("missing_field")), (2, 1, 1));
     assert_eq!(functions.counts.take().len(), 1, "the tick was counted");
@@ -122,7 +124,7 @@ async fn what_is_wrong_in_a_batch_costs_no_neighbour_and_is_counted_by_code() {
 
 #[tokio::test]
 async fn a_batch_that_comes_again_leaves_nothing_behind() {
-    let mut functions = Functions::new(Bounds::default());
+    let mut functions = Functions::new(ResourceLimits::default());
     let payload = functions.payload(&[&ping(1, 1), &clock_at(5)]);
     functions.count(&payload).await;
     let counted = functions.counts.take();
@@ -141,14 +143,15 @@ async fn a_batch_that_comes_again_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn a_corrupt_entry_is_named_and_the_batch_comes_again() {
-    let mut functions = Functions::new(Bounds::default());
+    let mut functions = Functions::new(ResourceLimits::default());
     let payload = functions.payload(&[&ping(1, 1)]);
     functions.count(&payload).await;
-    functions.checkpoints.corrupt(&LogName::Lane(Lane(0)), |entry| entry[20] ^= 1);
+    functions.checkpoints.corrupt(&CheckpointKey::Lane(LaneId(0)), |entry| entry[20] ^= 1);
     let settings = CountSettings { lanes: LaneCount::ONE, groups: 1 };
-    let fresh = Counter::new(settings, functions.checkpoints.clone(), Sent::default(), Nowhere);
+    let fresh = LaneProcessor::new(settings, functions.checkpoints.clone(), Sent::default(), NoOp);
     let payload = functions.payload(&[&ping(1, 2), &ping(2, 3)]);
-    let (answer, tally) = equilibrium_count::handle(&fresh, &payload, &functions.book, 0).await.unwrap();
+    let (answer, tally) =
+        equilibrium_count::handle_event(&fresh, &payload, &functions.book, 0).await.unwrap();
     assert_eq!(String::from_utf8(answer).unwrap(), r#"{"batchItemFailures":[{"itemIdentifier":"2"}]}"#);
     let (lane, corrupt) = &tally.corrupt[0];
     assert_eq!((lane.0, corrupt.to_string().as_str()), (0, "a LaneEntry frame with a wrong checksum"));
@@ -156,7 +159,7 @@ async fn a_corrupt_entry_is_named_and_the_batch_comes_again() {
 
 #[tokio::test]
 async fn a_spike_of_strangers_is_bounded_and_counted() {
-    let mut functions = Functions::new(Bounds { most_entities: 100, ..Bounds::default() });
+    let mut functions = Functions::new(ResourceLimits { max_entities: 100, ..ResourceLimits::default() });
     let crowd: Vec<u8> = (0..1000).flat_map(|driver| [ping(driver, 1), b"\n".to_vec()].concat()).collect();
     let payload = functions.payload(&[&crowd, &clock_at(5)]);
     let (answer, tally) = functions.count(&payload).await;
@@ -168,23 +171,23 @@ async fn a_spike_of_strangers_is_bounded_and_counted() {
 #[tokio::test]
 async fn an_event_of_another_lane_is_counted_as_a_stray_and_not_twice() {
     let lanes = LaneCount::new(2).unwrap();
-    let counter = Counter::new(
+    let counter = LaneProcessor::new(
         CountSettings { lanes, groups: 1 },
         MemoryCheckpoints::default(),
         Sent::default(),
-        Nowhere,
+        NoOp,
     );
-    let mut functions = Functions::new(Bounds::default());
-    let one = (0..100).find(|driver| lanes.lane_of(format!("d{driver}").as_bytes()) == Lane(0)).unwrap();
-    let other = (0..100).find(|driver| lanes.lane_of(format!("d{driver}").as_bytes()) == Lane(1)).unwrap();
+    let mut functions = Functions::new(ResourceLimits::default());
+    let one = (0..100).find(|driver| lanes.lane_of(format!("d{driver}").as_bytes()) == LaneId(0)).unwrap();
+    let other = (0..100).find(|driver| lanes.lane_of(format!("d{driver}").as_bytes()) == LaneId(1)).unwrap();
     let payload = functions.payload(&[&[&ping(one, 1)[..], b"\n", &ping(other, 1)].concat()]);
-    let (_, tally) = equilibrium_count::handle(&counter, &payload, &functions.book, 0).await.unwrap();
-    assert_eq!((tally.absorbed, tally.stray), (1, 1));
+    let (_, tally) = equilibrium_count::handle_event(&counter, &payload, &functions.book, 0).await.unwrap();
+    assert_eq!((tally.absorbed, tally.misrouted), (1, 1));
 }
 
 #[tokio::test]
 async fn the_map_says_what_was_priced() {
-    let mut functions = Functions::new(Bounds::default());
+    let mut functions = Functions::new(ResourceLimits::default());
     let payload = functions.payload(&[&ping(1, 1), &ping(2, 2), &clock_at(10)]);
     functions.count(&payload).await;
     let records = functions.counts.take();
@@ -193,6 +196,6 @@ async fn the_map_says_what_was_priced() {
     let city = CityId::new("nyc").unwrap();
     let head = functions.maps.head(&city).await.unwrap().unwrap();
     assert_eq!((head.version, head.heard, head.lanes), (2, 1, 1));
-    let entries = functions.checkpoints.load(&LogName::City(city)).await.unwrap();
+    let entries = functions.checkpoints.load(&CheckpointKey::City(city)).await.unwrap();
     assert_eq!(entries.len(), 1);
 }

@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 
 use equilibrium_app::config::Variables;
-use equilibrium_aws::deployment;
 use equilibrium_aws::dynamodb::Tables;
 use equilibrium_aws::kinesis::Streams;
+use equilibrium_aws::resources;
 use serde_json::Value;
 
 const NAMES: &str = include_str!("../../infra/names.json");
@@ -32,8 +32,8 @@ fn the_functions_variables_are_called_alike() {
         names["variables"].as_object().unwrap().values().map(|name| name.as_str().unwrap()).collect();
     // With these alone nothing is missing.
     let mut variables = Variables::new(|name: &str| set.contains(&name).then(|| "1".to_owned()));
-    deployment::names(&mut variables);
-    deployment::cache(&mut variables);
+    resources::names(&mut variables);
+    resources::cache(&mut variables);
     variables.text("EQUILIBRIUM_DEAD_LETTERS_URL");
     assert_eq!(variables.lanes().get(), 1);
     assert_eq!(variables.finish(), Ok(()));

@@ -6,7 +6,7 @@ use std::fs;
 
 use equilibrium_domain::id::LaneCount;
 use equilibrium_local::replay::{Replay, Summary};
-use equilibrium_tests::market::{Market, market};
+use equilibrium_tests::markets::{Market, market};
 use equilibrium_tests::oracle::{self, Replayed};
 
 /// Replays a market over `lanes`: the rows by city, the refusals, the summary.

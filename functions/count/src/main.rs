@@ -1,38 +1,38 @@
 //! `count` on AWS: events of a Kinesis stream in, checkpoints in DynamoDB and counts in Kinesis out.
 
 use equilibrium_app::config::Variables;
-use equilibrium_app::counting::Counter;
-use equilibrium_app::library::Library;
-use equilibrium_app::metrics::Measured;
-use equilibrium_aws::deployment::{self, LETTERS_DEADLINE};
+use equilibrium_app::counting::LaneProcessor;
+use equilibrium_app::metrics::ToMeasurements;
+use equilibrium_app::policy_cache::PolicyCache;
+use equilibrium_aws::dead_letters::SqsDeadLetterQueue;
 use equilibrium_aws::dynamodb::{self, Checkpoints, Policies};
-use equilibrium_aws::function::{self, Ended, Invocation};
 use equilibrium_aws::kinesis::{self, Counts};
-use equilibrium_aws::letters::LetterQueue;
-use equilibrium_aws::patience::Patience;
+use equilibrium_aws::resources::{self, DEAD_LETTER_TIMEOUT};
+use equilibrium_aws::retry::RetryPolicy;
+use equilibrium_aws::runtime::{self, Invocation, RuntimeError};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Ended> {
-    function::trace();
-    let mut variables = Variables::new(function::variable);
-    let (tables, streams) = deployment::names(&mut variables);
-    let (settings, bounds) = (variables.counting(), variables.bounds());
+async fn main() -> Result<(), RuntimeError> {
+    runtime::init_tracing();
+    let mut variables = Variables::new(runtime::env_var);
+    let (tables, streams) = resources::names(&mut variables);
+    let (settings, bounds) = (variables.counting(), variables.limits());
     let letters = variables.text("EQUILIBRIUM_DEAD_LETTERS_URL");
     variables.finish()?;
 
-    let sdk = function::sdk().await;
-    let dynamodb = dynamodb::Connection::new(&sdk, Patience::default());
-    let kinesis = kinesis::Connection::new(&sdk, Patience::default());
-    let library = &Library::new(Policies::new(&dynamodb, &tables), bounds);
-    let counter = &Counter::new(
+    let sdk = runtime::sdk().await;
+    let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::default());
+    let kinesis = kinesis::Connection::new(&sdk, RetryPolicy::default());
+    let library = &PolicyCache::new(Policies::new(&dynamodb, &tables), bounds);
+    let counter = &LaneProcessor::new(
         settings,
         Checkpoints::new(&dynamodb, &tables),
-        Counts::new(&kinesis, &streams, deployment::groups(settings.groups)),
-        LetterQueue::at(&sdk, letters, LETTERS_DEADLINE),
+        Counts::new(&kinesis, &streams, resources::groups(settings.groups)),
+        SqsDeadLetterQueue::at(&sdk, letters, DEAD_LETTER_TIMEOUT),
     );
-    function::run("count", async move |Invocation { payload, now_ms, .. }| {
-        let book = library.book(now_ms).await?;
-        let (answer, tally) = equilibrium_count::handle(counter, &payload, &book, now_ms).await?;
+    runtime::run("count", async move |Invocation { payload, now_ms, .. }| {
+        let book = library.policies(now_ms).await?;
+        let (answer, tally) = equilibrium_count::handle_event(counter, &payload, &book, now_ms).await?;
         Ok((answer, tally.measures()))
     })
     .await

@@ -6,15 +6,17 @@ use std::fs;
 use std::path::Path;
 
 use equilibrium_app::batch::Batch;
-use equilibrium_app::book::{Bounds, PolicyBook};
-use equilibrium_app::counting::{CountSettings, Counter, Tally};
-use equilibrium_app::letters::{LETTERS, LINE_BYTES};
-use equilibrium_app::memory::{MemoryCheckpoints, Outbox};
-use equilibrium_app::ports::{AppendError, CheckpointLog, DeadLetter, DeadLetters, LogName, Unavailable};
+use equilibrium_app::counting::{CountMetrics, CountSettings, LaneProcessor};
+use equilibrium_app::dead_letters::{MAX_DEAD_LETTER_LINE_BYTES, MAX_DEAD_LETTERS_PER_BATCH};
+use equilibrium_app::memory::{MemoryCheckpoints, Recorder};
+use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
+use equilibrium_app::ports::{
+    AppendError, CheckpointKey, CheckpointLog, DeadLetter, DeadLetterQueue, Unavailable,
+};
 use equilibrium_domain::event::Refusal;
-use equilibrium_domain::id::{Lane, LaneCount};
-use equilibrium_domain::report::{self, Report};
+use equilibrium_domain::id::{LaneCount, LaneId};
 use equilibrium_domain::sightings::Count;
+use equilibrium_domain::tick_counts::{self, TickCounts};
 
 /// 2026-03-06T17:00:05Z, the first tick of New York in the samples.
 const TICK: i64 = 1_772_816_405_000;
@@ -35,37 +37,38 @@ fn lanes() -> LaneCount {
 }
 
 /// A lane, and each tick it told of with how many drivers and riders it counted.
-type Told = (Lane, Vec<(i64, u32, u32)>);
+type Told = (LaneId, Vec<(i64, u32, u32)>);
 
 /// An instance of the function, and where its reports and the refused go.
 struct Function<D> {
-    counter: Counter<MemoryCheckpoints, Outbox<(u32, Vec<u8>)>, D>,
-    sent: Outbox<(u32, Vec<u8>)>,
+    counter: LaneProcessor<MemoryCheckpoints, Recorder<(u32, Vec<u8>)>, D>,
+    sent: Recorder<(u32, Vec<u8>)>,
     letters: D,
-    book: PolicyBook,
+    book: PolicySet,
 }
 
-impl Function<Outbox<DeadLetter>> {
+impl Function<Recorder<DeadLetter>> {
     fn new() -> Self {
-        Self::with(Outbox::default())
+        Self::with(Recorder::default())
     }
 }
 
-impl<D: DeadLetters + Clone> Function<D> {
+impl<D: DeadLetterQueue + Clone> Function<D> {
     fn with(letters: D) -> Self {
-        let sent = Outbox::default();
+        let sent = Recorder::default();
         let settings = CountSettings { lanes: lanes(), groups: 1 };
-        let counter = Counter::new(settings, MemoryCheckpoints::default(), sent.clone(), letters.clone());
-        Self { counter, sent, letters, book: PolicyBook::open(Bounds::default()) }
+        let counter =
+            LaneProcessor::new(settings, MemoryCheckpoints::default(), sent.clone(), letters.clone());
+        Self { counter, sent, letters, book: PolicySet::open(ResourceLimits::default()) }
     }
 
     /// Handles a sample, of which no record may fail.
-    async fn call(&self, name: &str) -> Tally {
+    async fn call(&self, name: &str) -> CountMetrics {
         self.take(&sample(name)).await
     }
 
-    async fn take(&self, payload: &[u8]) -> Tally {
-        let handled = equilibrium_count::handle(&self.counter, payload, &self.book, NOW).await;
+    async fn take(&self, payload: &[u8]) -> CountMetrics {
+        let handled = equilibrium_count::handle_event(&self.counter, payload, &self.book, NOW).await;
         let (answer, tally) = handled.unwrap();
         assert_eq!(String::from_utf8(answer).unwrap(), NONE_FAILED);
         tally
@@ -74,10 +77,10 @@ impl<D: DeadLetters + Clone> Function<D> {
     /// What each record that was sent since the last call tells of New York.
     fn told(&self) -> Vec<Told> {
         let told = self.sent.take().into_iter().map(|(_, record)| {
-            let counts = report::open(&record, lanes()).unwrap();
+            let counts = tick_counts::open(&record, lanes()).unwrap();
             let [section] = &counts.cities[..] else { panic!("{} cities", counts.cities.len()) };
             assert_eq!(section.city.as_str(), "nyc");
-            let reports = report::read_reports(section.reports, section.dictionary.len()).unwrap();
+            let reports = tick_counts::read_tick_counts(section.reports, section.dictionary.len()).unwrap();
             (counts.lane, reports.iter().map(heads).collect())
         });
         told.collect()
@@ -85,20 +88,20 @@ impl<D: DeadLetters + Clone> Function<D> {
 }
 
 /// A tick and how many drivers and riders were counted at it.
-fn heads(report: &Report) -> (i64, u32, u32) {
-    match report {
-        Report::Empty { from, to } => {
+fn heads(report: &TickCounts) -> (i64, u32, u32) {
+    match tick_counts {
+        TickCounts::Empty { from, to } => {
             assert_eq!(from, to);
             (*from, 0, 0)
         }
-        Report::Tick { at, supply, demand, .. } => {
+        TickCounts::Tick { at, supply, demand, .. } => {
             let heads = |counts: &[Count]| counts.iter().map(|count| count.entities).sum();
             (*at, heads(supply), heads(demand))
         }
     }
 }
 
-fn refused(tally: &Tally, code: &str) -> u64 {
+fn refused(tally: &CountMetrics, code: &str) -> u64 {
     tally.refused[Refusal::CODES.iter().position(|known| *known == code).unwrap()]
 }
 
@@ -106,9 +109,9 @@ fn refused(tally: &Tally, code: &str) -> u64 {
 async fn events_and_clocks_of_two_lanes_become_a_report_of_each() {
     let function = Function::new();
     let tally = function.call("count").await;
-    assert_eq!(tally, Tally { absorbed: 8, ..Tally::default() });
+    assert_eq!(tally, CountMetrics { absorbed: 8, ..CountMetrics::default() });
     // The driver of the second lane was seen only after the tick.
-    assert_eq!(function.told(), [(Lane(0), vec![(TICK, 1, 3)]), (Lane(1), vec![(TICK, 0, 3)])]);
+    assert_eq!(function.told(), [(LaneId(0), vec![(TICK, 1, 3)]), (LaneId(1), vec![(TICK, 0, 3)])]);
 }
 
 #[tokio::test]
@@ -125,18 +128,18 @@ async fn the_reports_are_what_the_sample_of_surge_holds() {
 async fn a_bad_record_costs_no_neighbour() {
     let function = Function::new();
     let tally = function.call("count-bad-record").await;
-    assert_eq!((tally.absorbed, tally.without_lane), (6, 1));
+    assert_eq!((tally.absorbed, tally.unroutable), (6, 1));
     assert_eq!((refused(&tally, "malformed_json"), refused(&tally, "bad_field")), (1, 1));
     assert_eq!(tally.refused.iter().sum::<u64>(), 2);
-    assert_eq!(function.told(), [(Lane(0), vec![(TICK, 1, 3)]), (Lane(1), vec![(TICK, 0, 1)])]);
+    assert_eq!(function.told(), [(LaneId(0), vec![(TICK, 1, 3)]), (LaneId(1), vec![(TICK, 0, 1)])]);
 }
 
 #[tokio::test]
 async fn a_record_that_is_not_utf_8_is_refused_and_no_more() {
     let function = Function::new();
     let tally = function.call("count-not-utf8").await;
-    assert_eq!((tally.absorbed, tally.without_lane, refused(&tally, "malformed_json")), (1, 1, 1));
-    assert_eq!(function.told(), [(Lane(0), vec![(TICK, 0, 0)]), (Lane(1), vec![(TICK, 0, 0)])]);
+    assert_eq!((tally.absorbed, tally.unroutable, refused(&tally, "malformed_json")), (1, 1, 1));
+    assert_eq!(function.told(), [(LaneId(0), vec![(TICK, 0, 0)]), (LaneId(1), vec![(TICK, 0, 0)])]);
 }
 
 #[tokio::test]
@@ -145,7 +148,7 @@ async fn a_batch_that_comes_again_is_skipped_and_sends_nothing() {
     function.call("count").await;
     assert_eq!(function.told().len(), 2);
     for _ in 0..2 {
-        assert_eq!(function.call("count").await, Tally { skipped: 4, ..Tally::default() });
+        assert_eq!(function.call("count").await, CountMetrics { skipped: 4, ..CountMetrics::default() });
         assert!(function.sent.take().is_empty());
     }
 }
@@ -156,7 +159,7 @@ async fn of_a_batch_that_overlaps_only_the_rest_is_taken_in() {
     function.call("count").await;
     assert_eq!(function.told().len(), 2);
     let tally = function.call("count-overlapping").await;
-    assert_eq!(tally, Tally { absorbed: 1, skipped: 2, ..Tally::default() });
+    assert_eq!(tally, CountMetrics { absorbed: 1, skipped: 2, ..CountMetrics::default() });
     assert!(function.sent.take().is_empty());
 }
 
@@ -164,7 +167,7 @@ async fn of_a_batch_that_overlaps_only_the_rest_is_taken_in() {
 #[derive(Clone, Copy)]
 struct Full;
 
-impl DeadLetters for Full {
+impl DeadLetterQueue for Full {
     async fn send(&self, letters: Vec<DeadLetter>) -> Result<(), Unavailable> {
         assert!(!letters.is_empty());
         Err(Unavailable)
@@ -188,18 +191,21 @@ const GOOD: &str =
 async fn a_refused_event_becomes_a_letter_with_its_bytes_and_place() {
     let function = Function::new();
     let unknown = GOOD.replace("\"nyc\"", "\"NYC\"");
-    let long = "x".repeat(LINE_BYTES + 1);
+    let long = "x".repeat(MAX_DEAD_LETTER_LINE_BYTES + 1);
     let record = [b"{\xff}".as_slice(), b"", GOOD.as_bytes(), b"\r", unknown.as_bytes(), long.as_bytes()];
     let tally = function.take(&batch(7, &record.join(&b'\n'))).await;
-    assert_eq!((tally.absorbed, tally.undelivered), (1, 0));
+    assert_eq!((tally.absorbed, tally.dead_letters_dropped), (1, 0));
     let letters = function.letters.take();
     let told: Vec<_> = letters.iter().map(|letter| (letter.index, letter.code, letter.length)).collect();
-    let expected =
-        [(0, "malformed_json", 3), (2, "bad_field", unknown.len()), (3, "too_large", LINE_BYTES + 1)];
+    let expected = [
+        (0, "malformed_json", 3),
+        (2, "bad_field", unknown.len()),
+        (3, "too_large", MAX_DEAD_LETTER_LINE_BYTES + 1),
+    ];
     assert_eq!(told, expected);
     assert_eq!(letters[0].line, b"{\xff}");
     assert_eq!(letters[1].line, unknown.as_bytes());
-    assert_eq!(letters[2].line.len(), LINE_BYTES);
+    assert_eq!(letters[2].line.len(), MAX_DEAD_LETTER_LINE_BYTES);
     for letter in letters {
         assert_eq!((letter.sequence.as_str(), letter.arrival), ("7", 1_772_816_406_500));
         assert!(!letter.message.is_empty());
@@ -212,25 +218,25 @@ async fn good_events_send_no_letter() {
     function.call("count").await;
     assert_eq!(function.letters.take(), []);
     // `Full` would say if it were asked.
-    assert_eq!(Function::with(Full).call("count").await.undelivered, 0);
+    assert_eq!(Function::with(Full).call("count").await.dead_letters_dropped, 0);
 }
 
 #[tokio::test]
 async fn of_many_refused_events_some_become_letters_and_all_are_counted() {
     let function = Function::new();
-    let record = format!("{GOOD}\n{}", "?\n".repeat(3 * LETTERS));
+    let record = format!("{GOOD}\n{}", "?\n".repeat(3 * MAX_DEAD_LETTERS_PER_BATCH));
     let tally = function.take(&batch(7, record.as_bytes())).await;
-    assert_eq!(refused(&tally, "malformed_json"), 3 * LETTERS as u64);
-    assert_eq!(tally.undelivered, 2 * LETTERS as u64);
-    assert_eq!(function.letters.take().len(), LETTERS);
+    assert_eq!(refused(&tally, "malformed_json"), 3 * MAX_DEAD_LETTERS_PER_BATCH as u64);
+    assert_eq!(tally.dead_letters_dropped, 2 * MAX_DEAD_LETTERS_PER_BATCH as u64);
+    assert_eq!(function.letters.take().len(), MAX_DEAD_LETTERS_PER_BATCH);
 }
 
 #[tokio::test]
 async fn a_queue_that_takes_nothing_fails_no_batch() {
     let function = Function::with(Full);
     let tally = function.call("count-bad-record").await;
-    assert_eq!((tally.absorbed, tally.undelivered), (6, 2));
-    assert_eq!(function.told(), [(Lane(0), vec![(TICK, 1, 3)]), (Lane(1), vec![(TICK, 0, 1)])]);
+    assert_eq!((tally.absorbed, tally.dead_letters_dropped), (6, 2));
+    assert_eq!(function.told(), [(LaneId(0), vec![(TICK, 1, 3)]), (LaneId(1), vec![(TICK, 0, 1)])]);
 }
 
 #[tokio::test]
@@ -238,7 +244,7 @@ async fn a_record_with_nothing_to_count_becomes_letters_whenever_it_comes() {
     let function = Function::new();
     for _ in 0..2 {
         let tally = function.take(&batch(7, b"?")).await;
-        assert_eq!((tally.without_lane, tally.undelivered), (1, 0));
+        assert_eq!((tally.unroutable, tally.dead_letters_dropped), (1, 0));
         assert_eq!(function.letters.take().len(), 1);
     }
 }
@@ -258,23 +264,24 @@ async fn a_record_that_comes_again_sends_no_letter_again() {
 struct Closed;
 
 impl CheckpointLog for Closed {
-    async fn load(&self, _: &LogName) -> Result<Vec<Vec<u8>>, Unavailable> {
+    async fn load(&self, _: &CheckpointKey) -> Result<Vec<Vec<u8>>, Unavailable> {
         Ok(Vec::new())
     }
 
-    async fn append(&self, _: &LogName, _: u64, _: &[u8], _: bool) -> Result<(), AppendError> {
+    async fn append(&self, _: &CheckpointKey, _: u64, _: &[u8], _: bool) -> Result<(), AppendError> {
         Err(AppendError::Unavailable(Unavailable))
     }
 }
 
 #[tokio::test]
 async fn while_the_store_is_away_no_letter_is_sent() {
-    let letters = Outbox::default();
+    let letters = Recorder::default();
     let settings = CountSettings { lanes: lanes(), groups: 1 };
-    let counter = Counter::new(settings, Closed, Outbox::<(u32, Vec<u8>)>::default(), letters.clone());
-    let book = PolicyBook::open(Bounds::default());
+    let counter =
+        LaneProcessor::new(settings, Closed, Recorder::<(u32, Vec<u8>)>::default(), letters.clone());
+    let book = PolicySet::open(ResourceLimits::default());
     let payload = batch(7, format!("?\n{GOOD}\n?").as_bytes());
-    let (answer, _) = equilibrium_count::handle(&counter, &payload, &book, NOW).await.unwrap();
+    let (answer, _) = equilibrium_count::handle_event(&counter, &payload, &book, NOW).await.unwrap();
     assert_eq!(answer, br#"{"batchItemFailures":[{"itemIdentifier":"7"}]}"#);
     assert_eq!(letters.take(), []);
 }

@@ -9,7 +9,7 @@ use equilibrium_domain::json::{Malformed, Scan};
 use flate2::bufread::MultiGzDecoder;
 
 /// Largest body taken, in bytes, inflated (CONTRACT §5).
-pub const BODY_BYTES: usize = 1 << 20;
+pub const MAX_BODY_BYTES: usize = 1 << 20;
 
 /// How many times its size events usually inflate to, to begin with enough room.
 const USUAL_RATIO: usize = 8;
@@ -19,14 +19,14 @@ const USUAL_EVENT_BYTES: usize = 128;
 
 /// How events stand in the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
+pub(crate) enum BodyFormat {
     /// One a line.
     Lines,
     /// Elements of one JSON array.
     Array,
 }
 
-impl Format {
+impl BodyFormat {
     /// The format of the media type, whatever its parameters: JSON is UTF-8 (RFC 8259).
     pub(crate) fn of(request: &Request<'_>) -> Result<Self, Problem> {
         let media_type = request.header("content-type").unwrap_or_default();
@@ -43,12 +43,12 @@ impl Format {
 
 /// How the body is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Coding {
+pub(crate) enum ContentEncoding {
     Identity,
     Gzip,
 }
 
-impl Coding {
+impl ContentEncoding {
     /// At most one gzip (RFC 9110, section 8.4, which has `x-gzip` mean the same).
     pub(crate) fn of(request: &Request<'_>) -> Result<Self, Problem> {
         let mut coding = Self::Identity;
@@ -66,12 +66,12 @@ impl Coding {
 }
 
 /// The body as it was before the client encoded it.
-pub(crate) fn read(sent: &[u8], coding: Coding) -> Result<Cow<'_, [u8]>, Problem> {
+pub(crate) fn read(sent: &[u8], coding: ContentEncoding) -> Result<Cow<'_, [u8]>, Problem> {
     let body = match coding {
-        Coding::Identity => Cow::Borrowed(sent),
-        Coding::Gzip => Cow::Owned(inflate(sent)?),
+        ContentEncoding::Identity => Cow::Borrowed(sent),
+        ContentEncoding::Gzip => Cow::Owned(inflate(sent)?),
     };
-    if body.len() > BODY_BYTES {
+    if body.len() > MAX_BODY_BYTES {
         return Err(body_too_large());
     }
     Ok(body)
@@ -81,8 +81,8 @@ pub(crate) fn read(sent: &[u8], coding: Coding) -> Result<Cow<'_, [u8]>, Problem
 fn inflate(packed: &[u8]) -> Result<Vec<u8>, Problem> {
     let mut body = Vec::new();
     if !packed.is_empty() {
-        body.reserve(BODY_BYTES.min(packed.len() * USUAL_RATIO));
-        let read = MultiGzDecoder::new(packed).take(BODY_BYTES as u64 + 1).read_to_end(&mut body);
+        body.reserve(MAX_BODY_BYTES.min(packed.len() * USUAL_RATIO));
+        let read = MultiGzDecoder::new(packed).take(MAX_BODY_BYTES as u64 + 1).read_to_end(&mut body);
         read.map_err(|_| malformed_gzip())?;
     }
     Ok(body)
@@ -91,8 +91,12 @@ fn inflate(packed: &[u8]) -> Result<Vec<u8>, Problem> {
 /// Calls `event` with every event of `body` on one line of its own, valid or not.
 ///
 /// An array is read to its end first: where it is none, no event is called for.
-pub(crate) fn each_event(body: &[u8], format: Format, mut event: impl FnMut(&[u8])) -> Result<(), Problem> {
-    if format == Format::Lines {
+pub(crate) fn each_event(
+    body: &[u8],
+    format: BodyFormat,
+    mut event: impl FnMut(&[u8]),
+) -> Result<(), Problem> {
+    if format == BodyFormat::Lines {
         Lines::new(body).filter(|line| !event::is_blank(line)).for_each(event);
         return Ok(());
     }
@@ -139,7 +143,7 @@ fn malformed_gzip() -> Problem {
 }
 
 fn body_too_large() -> Problem {
-    let detail = format!("the body is larger than {BODY_BYTES} bytes, inflated");
+    let detail = format!("the body is larger than {MAX_BODY_BYTES} bytes, inflated");
     Problem::new(413, "body_too_large", detail)
 }
 

@@ -9,15 +9,15 @@ mod receipt;
 
 use std::sync::Arc;
 
-use equilibrium_app::book::PolicyBook;
 use equilibrium_app::http::{Payload, PayloadError, Problem, Request, Response};
 use equilibrium_app::ingesting::Ingester;
+use equilibrium_app::policy_set::PolicySet;
 use equilibrium_app::ports::EventLog;
 
-pub use crate::body::BODY_BYTES;
-pub use crate::receipt::{LISTED_BYTES, Tally};
+pub use crate::body::MAX_BODY_BYTES;
+pub use crate::receipt::{IngestMetrics, MAX_LISTED_BYTES};
 
-use crate::body::{Coding, Format};
+use crate::body::{BodyFormat, ContentEncoding};
 use crate::receipt::Receipt;
 
 const PATH: &str = "/v1/events";
@@ -28,15 +28,15 @@ const PATH: &str = "/v1/events";
 /// # Errors
 /// [`PayloadError`] where the payload is no request. A body that is not in base 64, as it says, is the
 /// request's own fault and answered by 400.
-pub async fn handle<L: EventLog>(
+pub async fn handle_event<L: EventLog>(
     ingester: &Ingester<L>,
     payload: &[u8],
-    book: &Arc<PolicyBook>,
+    book: &Arc<PolicySet>,
     now_ms: i64,
-) -> Result<(Vec<u8>, Tally), PayloadError> {
+) -> Result<(Vec<u8>, IngestMetrics), PayloadError> {
     let (response, tally) = match Payload::read(payload) {
-        Ok(payload) => answer(ingester, &payload.request(), book, now_ms).await,
-        Err(PayloadError::Body) => (malformed_base64().into(), Tally::default()),
+        Ok(payload) => respond(ingester, &payload.request(), book, now_ms).await,
+        Err(PayloadError::Body) => (malformed_base64().into(), IngestMetrics::default()),
         Err(error) => return Err(error),
     };
     Ok((response.to_payload(), tally))
@@ -44,15 +44,15 @@ pub async fn handle<L: EventLog>(
 
 /// Answers one request at `now_ms`, the receiver's clock in milliseconds since the epoch; says what to
 /// measure, too.
-pub async fn answer<L: EventLog>(
+pub async fn respond<L: EventLog>(
     ingester: &Ingester<L>,
     request: &Request<'_>,
-    book: &Arc<PolicyBook>,
+    book: &Arc<PolicySet>,
     now_ms: i64,
-) -> (Response, Tally) {
-    let (mut response, tally) = match take(ingester, request, book, now_ms).await {
+) -> (Response, IngestMetrics) {
+    let (mut response, tally) = match accept_events(ingester, request, book, now_ms).await {
         Ok(receipt) => receipt.into_response(),
-        Err(problem) => (problem.into(), Tally::default()),
+        Err(problem) => (problem.into(), IngestMetrics::default()),
     };
     if request.method == "HEAD" {
         response.body.clear();
@@ -60,10 +60,10 @@ pub async fn answer<L: EventLog>(
     (response, tally)
 }
 
-async fn take<L: EventLog>(
+async fn accept_events<L: EventLog>(
     ingester: &Ingester<L>,
     request: &Request<'_>,
-    book: &Arc<PolicyBook>,
+    book: &Arc<PolicySet>,
     now_ms: i64,
 ) -> Result<Receipt, Problem> {
     if request.path != PATH {
@@ -72,14 +72,14 @@ async fn take<L: EventLog>(
     if request.method != "POST" {
         return Err(method_not_allowed());
     }
-    let format = Format::of(request)?;
-    let coding = Coding::of(request)?;
+    let format = BodyFormat::of(request)?;
+    let coding = ContentEncoding::of(request)?;
     let body = body::read(request.body, coding)?;
 
-    let mut intake = ingester.intake(book, now_ms);
+    let mut intake = ingester.begin(book, now_ms);
     let mut receipt = Receipt::default();
     body::each_event(&body, format, |line| receipt.note(intake.line(line)))?;
-    ingester.put(intake).await.map_err(|_| unavailable())?;
+    ingester.commit(intake).await.map_err(|_| unavailable())?;
     Ok(receipt)
 }
 

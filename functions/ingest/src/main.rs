@@ -2,30 +2,30 @@
 
 use equilibrium_app::config::Variables;
 use equilibrium_app::ingesting::Ingester;
-use equilibrium_app::library::Library;
-use equilibrium_app::metrics::Measured;
-use equilibrium_aws::deployment;
+use equilibrium_app::metrics::ToMeasurements;
+use equilibrium_app::policy_cache::PolicyCache;
 use equilibrium_aws::dynamodb::{self, Policies};
-use equilibrium_aws::function::{self, Ended, Invocation};
 use equilibrium_aws::kinesis::{self, Events};
-use equilibrium_aws::patience::Patience;
+use equilibrium_aws::resources;
+use equilibrium_aws::retry::RetryPolicy;
+use equilibrium_aws::runtime::{self, Invocation, RuntimeError};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Ended> {
-    function::trace();
-    let mut variables = Variables::new(function::variable);
-    let (tables, streams) = deployment::names(&mut variables);
-    let (lanes, bounds) = (variables.lanes(), variables.bounds());
+async fn main() -> Result<(), RuntimeError> {
+    runtime::init_tracing();
+    let mut variables = Variables::new(runtime::env_var);
+    let (tables, streams) = resources::names(&mut variables);
+    let (lanes, bounds) = (variables.lanes(), variables.limits());
     variables.finish()?;
 
-    let sdk = function::sdk().await;
-    let dynamodb = dynamodb::Connection::new(&sdk, Patience::default());
-    let kinesis = kinesis::Connection::new(&sdk, Patience::default());
-    let library = &Library::new(Policies::new(&dynamodb, &tables), bounds);
+    let sdk = runtime::sdk().await;
+    let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::default());
+    let kinesis = kinesis::Connection::new(&sdk, RetryPolicy::default());
+    let library = &PolicyCache::new(Policies::new(&dynamodb, &tables), bounds);
     let ingester = &Ingester::new(Events::new(&kinesis, &streams, lanes), lanes);
-    function::run("ingest", async move |Invocation { payload, now_ms, .. }| {
-        let book = library.book(now_ms).await?;
-        let (answer, tally) = equilibrium_ingest::handle(ingester, &payload, &book, now_ms).await?;
+    runtime::run("ingest", async move |Invocation { payload, now_ms, .. }| {
+        let book = library.policies(now_ms).await?;
+        let (answer, tally) = equilibrium_ingest::handle_event(ingester, &payload, &book, now_ms).await?;
         Ok((answer, tally.measures()))
     })
     .await

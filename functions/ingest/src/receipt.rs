@@ -3,25 +3,25 @@
 use std::io::Write;
 
 use equilibrium_app::http::Response;
-use equilibrium_app::metrics::{EVENTS_ACCEPTED, Measured, Measures};
+use equilibrium_app::metrics::{EVENTS_ACCEPTED, Measurements, ToMeasurements};
 use equilibrium_domain::event::Refusal;
 
 /// Most bytes of refusals in an answer. Lambda returns 6 MB at most, in which every quote of the body takes
 /// a byte more; the refusals of 1 MiB of events of a usual length take less than half of this.
-pub const LISTED_BYTES: usize = 2 << 20;
+pub const MAX_LISTED_BYTES: usize = 2 << 20;
 
 /// What a request came to, for metrics; nothing where it was answered by a problem.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct IngestMetrics {
     /// Events in the log.
     pub accepted: u64,
     /// Refused events, by [`Refusal::index`].
     pub refused: [u64; Refusal::CODES.len()],
 }
 
-impl Measured for Tally {
-    fn measures(&self) -> Measures {
-        let mut measures = Measures::default();
+impl ToMeasurements for IngestMetrics {
+    fn measures(&self) -> Measurements {
+        let mut measures = Measurements::default();
         measures.put(EVENTS_ACCEPTED, self.accepted);
         measures.put_refused(&self.refused);
         measures
@@ -31,7 +31,7 @@ impl Measured for Tally {
 /// The receipt as it grows, event by event.
 #[derive(Debug, Default)]
 pub(crate) struct Receipt {
-    tally: Tally,
+    tally: IngestMetrics,
     /// Events so far: the index of the next.
     events: u64,
     /// Members of the list of refusals, as JSON.
@@ -56,7 +56,7 @@ impl Receipt {
         if self.unlisted == 0 {
             self.list(refusal);
         }
-        if self.unlisted > 0 || self.listed.len() > LISTED_BYTES {
+        if self.unlisted > 0 || self.listed.len() > MAX_LISTED_BYTES {
             self.listed.truncate(room);
             self.unlisted += 1;
         }
@@ -74,7 +74,7 @@ impl Receipt {
     }
 
     /// 202 with `{accepted, refused}`; with `unlisted` only where the list had no room for all.
-    pub(crate) fn into_response(self) -> (Response, Tally) {
+    pub(crate) fn into_response(self) -> (Response, IngestMetrics) {
         let Self { tally, listed, unlisted, .. } = self;
         let mut body = format!("{{\"accepted\":{},\"refused\":[", tally.accepted).into_bytes();
         body.extend_from_slice(&listed);
@@ -97,7 +97,7 @@ mod tests {
         refused[1] = 2;
         refused[6] = 1;
         let context = Context { function: "ingest", request_id: "8f5a-1", now_ms: 1 };
-        let document = Tally { accepted: 5, refused }.measures().document(&context);
+        let document = IngestMetrics { accepted: 5, refused }.measures().document(&context);
         let document: serde_json::Value = serde_json::from_str(&document).unwrap();
         let of = |name: &str| document[name].as_u64();
         assert_eq!((of("events_accepted"), of("events_refused")), (Some(5), Some(3)));

@@ -5,16 +5,16 @@
 
 mod delay;
 mod demand;
-mod dice;
 mod file;
 mod fleet;
+mod geography;
 mod lines;
 mod nearby;
-mod numbers;
-mod place;
 pub mod policy;
 mod riders;
 mod rides;
+mod rng;
+mod rounding;
 mod route;
 
 use std::cmp::Reverse;
@@ -25,11 +25,11 @@ use equilibrium_domain::policy::Policy;
 
 use self::delay::Delay;
 use self::demand::Demand;
-use self::dice::Dice;
 pub use self::file::{FileError, write_city, write_city_file};
 use self::fleet::Fleet;
 use self::lines::Lines;
 use self::riders::Riders;
+use self::rng::SplitMix64;
 
 /// Drivers of a city that does not say: some 2 600 on the road at noon, 670 events a second.
 const DRIVERS: NonZeroU32 = NonZeroU32::new(3_000).expect("it is not zero");
@@ -86,7 +86,7 @@ impl Settings {
 #[derive(Debug)]
 pub struct City {
     start_ms: i64,
-    dice: Dice,
+    dice: SplitMix64,
     demand: Demand,
     fleet: Fleet,
     riders: Riders,
@@ -105,7 +105,7 @@ pub struct City {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Due {
     Ping(u32),
-    Somebody,
+    NewRider,
     Rider(u32),
 }
 
@@ -113,7 +113,7 @@ impl City {
     /// A city at its start. `policy` gives its id and products; its place is always New York's.
     #[must_use]
     pub fn new(settings: &Settings, policy: &Policy) -> Self {
-        let mut dice = Dice::new(settings.seed);
+        let mut dice = SplitMix64::new(settings.seed);
         let drivers = settings.drivers.get();
         let demand = Demand::new(drivers, settings.day_ms, settings.crowd, settings.stadium_ms);
         let fleet = Fleet::new(drivers, &demand, &mut dice);
@@ -170,7 +170,7 @@ impl City {
     fn happen(&mut self, now_ms: i64, due: Due, out: &mut Vec<u8>) {
         match due {
             Due::Ping(driver) => self.ping(driver, now_ms, out),
-            Due::Somebody => self.somebody(now_ms, out),
+            Due::NewRider => self.somebody(now_ms, out),
             Due::Rider(seat) => self.rider(seat, now_ms, out),
         }
     }

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use equilibrium_app::book::PolicyBook;
-use equilibrium_app::ingesting::{Feeder, Records, TimeRule};
-use equilibrium_domain::id::{Lane, LaneCount};
+use equilibrium_app::ingesting::{RecordPacker, RecordSink, TimeRule};
+use equilibrium_app::policy_set::PolicySet;
+use equilibrium_domain::id::{LaneCount, LaneId};
 
 use crate::store::Store;
 
 /// A feeder of replayed events that has fed nothing yet.
-pub fn replayed<R: Records>(log: R, lanes: LaneCount, book: Arc<PolicyBook>) -> Feeder<R> {
-    Feeder::new(log, lanes, book, Arc::default(), TimeRule::Replay)
+pub fn replayed<R: RecordSink>(log: R, lanes: LaneCount, book: Arc<PolicySet>) -> RecordPacker<R> {
+    RecordPacker::new(log, lanes, book, Arc::default(), TimeRule::Replay)
 }
 
-impl Records for Store {
-    fn put(&mut self, lane: Lane, record: Vec<u8>) {
+impl RecordSink for Store {
+    fn put(&mut self, lane: LaneId, record: Vec<u8>) {
         self.put_at_once(lane, record);
     }
 }

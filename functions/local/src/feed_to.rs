@@ -18,15 +18,15 @@ use tokio::sync::watch;
 
 use crate::city::{self, City};
 use crate::clock::Clock;
-use crate::feeding::{Ended, Feed, Feeding, Intake};
-use crate::shifted::ShiftedFile;
+use crate::feeding::{Ended, EventSink, WorkloadDriver, WorkloadSource};
+use crate::shifted::RebasedFile;
 
 /// An answer that takes longer is none. API Gateway answers within 30 s ("Quotas for HTTP APIs").
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What to post, and where.
 #[derive(Clone, Debug)]
-pub struct FeedTo {
+pub struct FeedCommand {
     /// The URL of `POST /v1/events`.
     pub url: Uri,
     /// A file whose first event is now; without, the simulated city.
@@ -37,7 +37,7 @@ pub struct FeedTo {
     pub drivers: Option<NonZeroU32>,
 }
 
-impl FeedTo {
+impl FeedCommand {
     /// Posts until the file ends or the process is told to stop.
     ///
     /// # Errors
@@ -47,13 +47,13 @@ impl FeedTo {
         let clock = Clock::live(NonZeroU32::MIN, 0);
         let now_ms = clock.now_ms();
         let (feed, fed_until_ms) = if let Some(path) = &self.file {
-            (Feed::File(Box::new(ShiftedFile::open(path, now_ms)?)), now_ms)
+            (WorkloadSource::File(Box::new(RebasedFile::open(path, now_ms)?)), now_ms)
         } else {
             let mut settings = city::Settings::living(self.seed, now_ms);
             settings.drivers = self.drivers.unwrap_or(settings.drivers);
-            (Feed::City(Box::new(City::new(&settings, &city::policy::policy()))), settings.start_ms)
+            (WorkloadSource::City(Box::new(City::new(&settings, &city::policy::policy()))), settings.start_ms)
         };
-        let feeding = Feeding::new(feed, Remote::new(self.url)?, clock, fed_until_ms)?;
+        let feeding = WorkloadDriver::new(feed, Remote::new(self.url)?, clock, fed_until_ms)?;
         let (stopping, stop) = watch::channel(false);
         let [interrupt, terminate] = &mut interrupts;
         let fed = tokio::select! {
@@ -84,13 +84,13 @@ impl Remote {
     }
 }
 
-impl Intake for Remote {
+impl EventSink for Remote {
     async fn post(&self, body: &[u8]) -> io::Result<bool> {
         let request = Request::post(&self.url)
             .header(CONTENT_TYPE, "application/x-ndjson")
             .body(Full::new(Bytes::copy_from_slice(body)))
             .map_err(io::Error::other)?;
-        match tokio::time::timeout(ANSWER_WITHIN, self.client.request(request)).await {
+        match tokio::time::timeout(RESPONSE_TIMEOUT, self.client.request(request)).await {
             Ok(Ok(answer)) => match answer.status() {
                 StatusCode::ACCEPTED => Ok(true),
                 StatusCode::TOO_MANY_REQUESTS => Ok(false),

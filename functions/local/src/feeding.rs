@@ -4,12 +4,12 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
-use equilibrium_ingest::BODY_BYTES;
+use equilibrium_ingest::MAX_BODY_BYTES;
 use tokio::sync::watch;
 
 use crate::city::City;
 use crate::clock::Clock;
-use crate::shifted::ShiftedFile;
+use crate::shifted::RebasedFile;
 
 /// How often what has happened is posted.
 const POST_EVERY: Duration = Duration::from_millis(50);
@@ -22,14 +22,14 @@ const RETRY: Duration = Duration::from_millis(200);
 
 /// Where events come from.
 #[derive(Debug)]
-pub enum Feed {
+pub enum WorkloadSource {
     /// The simulated city.
     City(Box<City>),
     /// A file.
-    File(Box<ShiftedFile>),
+    File(Box<RebasedFile>),
 }
 
-impl Feed {
+impl WorkloadSource {
     fn advance(&mut self, until_ms: i64, out: &mut Vec<u8>) -> io::Result<()> {
         match self {
             Self::City(city) => {
@@ -49,7 +49,7 @@ impl Feed {
 }
 
 /// Who answers `POST /v1/events`.
-pub trait Intake: Send + Sync {
+pub trait EventSink: Send + Sync {
     /// Posts a body of NDJSON; whether its events are in the log. Where they are not yet, the same body is
     /// posted again.
     ///
@@ -60,8 +60,8 @@ pub trait Intake: Send + Sync {
 
 /// Feeds an intake.
 #[derive(Debug)]
-pub struct Feeding<I> {
-    feed: Feed,
+pub struct WorkloadDriver<I> {
+    feed: WorkloadSource,
     intake: I,
     clock: Clock,
     fed_until_ms: i64,
@@ -79,12 +79,12 @@ pub enum Ended {
     Stopped,
 }
 
-impl<I: Intake> Feeding<I> {
+impl<I: EventSink> WorkloadDriver<I> {
     /// A feeding that has fed everything until `fed_until_ms`; what comes before is passed over.
     ///
     /// # Errors
     /// What the system says of the file.
-    pub fn new(mut feed: Feed, intake: I, clock: Clock, fed_until_ms: i64) -> io::Result<Self> {
+    pub fn new(mut feed: WorkloadSource, intake: I, clock: Clock, fed_until_ms: i64) -> io::Result<Self> {
         let mut passed = Vec::new();
         feed.advance(fed_until_ms, &mut passed)?;
         passed.clear();
@@ -135,7 +135,7 @@ impl<I: Intake> Feeding<I> {
 fn bodies(lines: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = lines;
     std::iter::from_fn(move || {
-        let most = rest.len().min(BODY_BYTES);
+        let most = rest.len().min(MAX_BODY_BYTES);
         // A line is much shorter than a body.
         let end = memchr::memrchr(b'\n', &rest[..most]).map_or(most, |at| at + 1);
         let (body, left) = rest.split_at(end);
@@ -153,9 +153,9 @@ mod tests {
         let lines: Vec<u8> = (0..40_000)
             .flat_map(|i| format!("{{\"line\":{i},\"at\":\"{}\"}}\n", i * 7).into_bytes())
             .collect();
-        assert!(lines.len() > BODY_BYTES);
+        assert!(lines.len() > MAX_BODY_BYTES);
         let cut: Vec<&[u8]> = bodies(&lines).collect();
-        assert!(cut.iter().all(|body| body.len() <= BODY_BYTES && body.ends_with(b"\n")));
+        assert!(cut.iter().all(|body| body.len() <= MAX_BODY_BYTES && body.ends_with(b"\n")));
         assert_eq!(cut.concat(), lines);
         assert_eq!(bodies(b"").count(), 0);
     }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use equilibrium_runner::driver::{InvokeError, Target};
+use equilibrium_runner::poller::{InvokeError, Target};
 use http_body_util::{BodyExt, Collected, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::HeaderValue;
@@ -43,18 +43,18 @@ pub struct Function {
 
 /// A hosted function. Its process is started by the first invocation, and anew by the next after it ended.
 #[derive(Debug)]
-pub struct Hosted {
+pub struct LambdaProcess {
     function: Function,
     /// Held for as long as an invocation lasts: there is one at a time.
-    instance: tokio::sync::Mutex<Option<Instance>>,
+    instance: tokio::sync::Mutex<Option<ExecutionEnvironment>>,
     made: AtomicU64,
 }
 
 /// One process, and a runtime API of its own: nothing meant for another ever reaches it.
 #[derive(Debug)]
-struct Instance {
+struct ExecutionEnvironment {
     process: Child,
-    desk: Arc<Desk>,
+    desk: Arc<RuntimeApi>,
     invocations: mpsc::Sender<Invocation>,
     server: JoinHandle<()>,
 }
@@ -70,14 +70,14 @@ type Answer = Result<Bytes, InvokeError>;
 
 /// What the process and who invokes it share.
 #[derive(Debug)]
-struct Desk {
+struct RuntimeApi {
     arn: String,
     next: tokio::sync::Mutex<mpsc::Receiver<Invocation>>,
     /// Who waits for the answer, by the invocation.
     waiting: Mutex<HashMap<String, oneshot::Sender<Answer>>>,
 }
 
-impl Hosted {
+impl LambdaProcess {
     /// A function whose process is yet to start.
     #[must_use]
     pub fn new(function: Function) -> Self {
@@ -86,9 +86,9 @@ impl Hosted {
 
     async fn invoked(&self, payload: &[u8]) -> Answer {
         let mut held = self.instance.lock().await;
-        let mut instance = match held.take_if(Instance::is_alive) {
+        let mut instance = match held.take_if(ExecutionEnvironment::is_alive) {
             Some(instance) => instance,
-            None => Instance::start(&self.function).await.map_err(|_| InvokeError::Refused)?,
+            None => ExecutionEnvironment::start(&self.function).await.map_err(|_| InvokeError::Refused)?,
         };
         let timeout_ms = i64::try_from(self.function.timeout.as_millis()).unwrap_or(i64::MAX);
         let invocation = Invocation {
@@ -96,7 +96,7 @@ impl Hosted {
             deadline_ms: world_ms().saturating_add(timeout_ms),
             payload: Bytes::copy_from_slice(payload),
         };
-        let answer = tokio::time::timeout(self.function.timeout, instance.exchange(invocation)).await;
+        let answer = tokio::time::timeout(self.function.timeout, instance.invoke_once(invocation)).await;
         // A process that ended, or takes too long, is not asked again.
         if let Ok(Some(answer)) = answer {
             *held = Some(instance);
@@ -106,13 +106,13 @@ impl Hosted {
     }
 }
 
-impl Target for Hosted {
+impl Target for LambdaProcess {
     async fn invoke(&self, payload: &[u8]) -> Result<Vec<u8>, InvokeError> {
         self.invoked(payload).await.map(Vec::from)
     }
 }
 
-impl Instance {
+impl ExecutionEnvironment {
     async fn start(function: &Function) -> io::Result<Self> {
         let Function { name, program, environment, .. } = function;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -129,7 +129,8 @@ impl Instance {
             .spawn()?;
         let (invocations, next) = mpsc::channel(1);
         let arn = format!("arn:aws:lambda:us-east-1:000000000000:function:{name}");
-        let desk = Arc::new(Desk { arn, next: tokio::sync::Mutex::new(next), waiting: Mutex::default() });
+        let desk =
+            Arc::new(RuntimeApi { arn, next: tokio::sync::Mutex::new(next), waiting: Mutex::default() });
         let server = tokio::spawn(listen(listener, Arc::clone(&desk)));
         Ok(Self { process, desk, invocations, server })
     }
@@ -139,7 +140,7 @@ impl Instance {
     }
 
     /// What the process answers; nothing where it ends instead.
-    async fn exchange(&mut self, invocation: Invocation) -> Option<Answer> {
+    async fn invoke_once(&mut self, invocation: Invocation) -> Option<Answer> {
         let (sender, answer) = oneshot::channel();
         lock(&self.desk.waiting).insert(invocation.id.clone(), sender);
         self.invocations.send(invocation).await.ok()?;
@@ -150,28 +151,28 @@ impl Instance {
     }
 }
 
-impl Drop for Instance {
+impl Drop for ExecutionEnvironment {
     fn drop(&mut self) {
         self.server.abort();
     }
 }
 
-async fn listen(listener: TcpListener, desk: Arc<Desk>) {
+async fn listen(listener: TcpListener, desk: Arc<RuntimeApi>) {
     loop {
         // The listener is the process's own: what fails is one connection.
         let Ok((stream, _)) = listener.accept().await else { continue };
-        tokio::spawn(converse(stream, Arc::clone(&desk)));
+        tokio::spawn(serve_connection(stream, Arc::clone(&desk)));
     }
 }
 
-async fn converse(stream: TcpStream, desk: Arc<Desk>) {
+async fn serve_connection(stream: TcpStream, desk: Arc<RuntimeApi>) {
     let service = service_fn(|request| async { Ok::<_, Infallible>(desk.answer(request).await) });
     // A process that ends breaks its connection.
     drop(stream.set_nodelay(true));
     drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
 }
 
-impl Desk {
+impl RuntimeApi {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (head, body) = request.into_parts();
         let path: Vec<&str> = head.uri.path().strip_prefix(API).unwrap_or_default().split('/').collect();

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
-use equilibrium_domain::event::EVENT_BYTES;
+use equilibrium_domain::event::MAX_EVENT_BYTES;
 use flate2::read::MultiGzDecoder;
 
 /// Bytes read at a time.
@@ -20,7 +20,7 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// A file's content, block by block, read and inflated by a thread of its own.
 #[derive(Debug)]
-pub struct Blocks {
+pub struct BlockReader {
     received: Receiver<io::Result<Block>>,
     /// Bytes of the file.
     pub file_bytes: u64,
@@ -35,7 +35,7 @@ pub struct Block {
     pub read_bytes: u64,
 }
 
-impl Blocks {
+impl BlockReader {
     /// Opens the file; it is gzip if it begins so, whatever its name.
     ///
     /// # Errors
@@ -68,7 +68,7 @@ impl Blocks {
     }
 }
 
-impl Iterator for Blocks {
+impl Iterator for BlockReader {
     type Item = io::Result<Block>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -114,16 +114,16 @@ impl<R: Read> Read for Counted<R> {
 
 /// Cuts blocks into lines. Of a line too long to be an event no more is kept than shows that it is.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub struct LineSplitter {
     begun: Vec<u8>,
 }
 
 /// One more than the longest event and its carriage return.
-const KEPT_BYTES: usize = EVENT_BYTES + 2;
+const KEPT_BYTES: usize = MAX_EVENT_BYTES + 2;
 
-impl Lines {
+impl LineSplitter {
     /// Calls `line` with every line that ends in `block`, without its end.
-    pub fn cut(&mut self, block: &[u8], mut line: impl FnMut(&[u8])) {
+    pub fn push(&mut self, block: &[u8], mut line: impl FnMut(&[u8])) {
         let mut rest = block;
         while let Some(end) = memchr::memchr(b'\n', rest) {
             if self.begun.is_empty() {
@@ -165,10 +165,10 @@ mod tests {
     use super::*;
 
     fn cut(blocks: &[&[u8]]) -> Vec<Vec<u8>> {
-        let mut lines = Lines::default();
+        let mut lines = LineSplitter::default();
         let mut seen = Vec::new();
         for block in blocks {
-            lines.cut(block, |line| seen.push(line.to_vec()));
+            lines.push(block, |line| seen.push(line.to_vec()));
         }
         lines.end(|line| seen.push(line.to_vec()));
         seen
@@ -190,12 +190,12 @@ mod tests {
             let text = [vec![b'\r'; 200_000], b"\nnext".to_vec()].concat();
             let lines = cut(&text.chunks(block).collect::<Vec<_>>());
             assert_eq!(lines.len(), 2);
-            assert!(lines[0].len() > EVENT_BYTES);
+            assert!(lines[0].len() > MAX_EVENT_BYTES);
             assert_eq!(lines[1], b"next");
         }
-        let longest = [vec![b'a'; EVENT_BYTES], b"\r\n".to_vec()].concat();
+        let longest = [vec![b'a'; MAX_EVENT_BYTES], b"\r\n".to_vec()].concat();
         for block in [1000, 4096, 4097, 5000] {
-            assert_eq!(cut(&longest.chunks(block).collect::<Vec<_>>()), [vec![b'a'; EVENT_BYTES]]);
+            assert_eq!(cut(&longest.chunks(block).collect::<Vec<_>>()), [vec![b'a'; MAX_EVENT_BYTES]]);
         }
     }
 }

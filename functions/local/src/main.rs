@@ -10,11 +10,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use equilibrium_domain::id::LaneCount;
 use equilibrium_local::city;
 #[cfg(feature = "aws")]
-use equilibrium_local::feed_to::FeedTo;
+use equilibrium_local::feed_to::FeedCommand;
 #[cfg(feature = "aws")]
 use equilibrium_local::policies;
 use equilibrium_local::replay::{Replay, Summary};
-use equilibrium_local::serve::{FeedChoice, Serve};
+use equilibrium_local::serve::{FeedSource, Serve};
 #[cfg(feature = "aws")]
 use equilibrium_local::sources::{RunSources, Targets};
 
@@ -121,7 +121,7 @@ struct ServeArguments {
     port: u16,
     /// Where events come from beside the port: `city` (simulated), `none`, or a file that begins now.
     #[arg(long, default_value = "city", value_name = "city|none|FILE", value_parser = PathBufValueParser::new().map(feed))]
-    feed: FeedChoice,
+    feed: FeedSource,
     /// How much faster than the world's the process's clock runs, 1 to 1000.
     #[arg(long, default_value = "1", value_parser = speed)]
     speed: NonZeroU32,
@@ -170,11 +170,11 @@ fn targets(target: PathBuf) -> Targets {
     }
 }
 
-fn feed(path: PathBuf) -> FeedChoice {
+fn feed(path: PathBuf) -> FeedSource {
     match path.to_str() {
-        Some("city") => FeedChoice::City,
-        Some("none") => FeedChoice::None,
-        _ => FeedChoice::File(path),
+        Some("city") => FeedSource::City,
+        Some("none") => FeedSource::None,
+        _ => FeedSource::File(path),
     }
 }
 
@@ -221,7 +221,7 @@ fn deployed(command: Deployed) -> (String, u8) {
             runtime.block_on(sources.run(say)).map_or_else(|error| failed(&error), |()| (String::new(), 0))
         }
         Deployed::Feed { url, file, seed, drivers } => {
-            let feed = FeedTo { url, file, seed, drivers };
+            let feed = FeedCommand { url, file, seed, drivers };
             runtime.block_on(feed.run()).map_or_else(|error| failed(&error), |()| (String::new(), 0))
         }
         Deployed::Policies { deployment, city } => {

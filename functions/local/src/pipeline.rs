@@ -2,17 +2,17 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use equilibrium_app::book::PolicyBook;
-use equilibrium_app::counting::{CountSettings, Counter};
-use equilibrium_app::memory::Nowhere;
+use equilibrium_app::counting::{CountSettings, LaneProcessor};
+use equilibrium_app::memory::NoOp;
+use equilibrium_app::policy_set::PolicySet;
 use equilibrium_app::ports::TickLog;
-use equilibrium_app::pricing::{Outlets, Pricer};
+use equilibrium_app::pricing::{CityProcessor, SurgeSinks};
 use equilibrium_app::{counting, pricing};
-use equilibrium_runner::driver::{InvokeError, OnFailure, Runner, Target};
-use equilibrium_runner::memory::MemoryLog;
 use equilibrium_runner::payload::Stream;
+use equilibrium_runner::poller::{EventSourcePoller, InvokeError, OnFailure, Target};
 use equilibrium_runner::record::Discarded;
 use equilibrium_runner::settings::{MAX_BATCH_SIZE, Settings, SettingsError};
+use equilibrium_runner::stream_log::StreamLog;
 
 use crate::clock::Clock;
 use crate::store::{GROUPS, Store};
@@ -20,16 +20,16 @@ use crate::store::{GROUPS, Store};
 /// `count` as a target of the event log.
 #[derive(Debug)]
 struct CountFunction {
-    counter: Counter<Store, Store, Nowhere>,
-    book: Arc<PolicyBook>,
+    counter: LaneProcessor<Store, Store, NoOp>,
+    book: Arc<PolicySet>,
     clock: Clock,
-    tally: Mutex<counting::Tally>,
+    tally: Mutex<counting::CountMetrics>,
 }
 
 impl Target for CountFunction {
     async fn invoke(&self, payload: &[u8]) -> Result<Vec<u8>, InvokeError> {
         let now = self.clock.now_ms();
-        let handled = equilibrium_count::handle(&self.counter, payload, &self.book, now).await;
+        let handled = equilibrium_count::handle_event(&self.counter, payload, &self.book, now).await;
         let (answer, tally) = handled.map_err(|_| InvokeError::Failed)?;
         self.tally.lock().unwrap_or_else(PoisonError::into_inner).add(tally);
         Ok(answer)
@@ -39,16 +39,16 @@ impl Target for CountFunction {
 /// `surge` as a target of the log of counts. The maps' readers are in the same process and need no cache.
 #[derive(Debug)]
 struct SurgeFunction<T> {
-    pricer: Pricer<Store, Store, Nowhere, Nowhere, T>,
-    book: Arc<PolicyBook>,
+    pricer: CityProcessor<Store, Store, NoOp, NoOp, T>,
+    book: Arc<PolicySet>,
     clock: Clock,
-    tally: Mutex<pricing::Tally>,
+    tally: Mutex<pricing::SurgeMetrics>,
 }
 
 impl<T: TickLog> Target for SurgeFunction<T> {
     async fn invoke(&self, payload: &[u8]) -> Result<Vec<u8>, InvokeError> {
         let now = self.clock.now_ms();
-        let handled = equilibrium_surge::handle(&self.pricer, payload, &self.book, now).await;
+        let handled = equilibrium_surge::handle_event(&self.pricer, payload, &self.book, now).await;
         let (answer, tally) = handled.map_err(|_| InvokeError::Failed)?;
         self.tally.lock().unwrap_or_else(PoisonError::into_inner).add(tally);
         Ok(answer)
@@ -63,7 +63,7 @@ impl OnFailure for NeverDiscarded {
     async fn report(&self, _: Discarded) {}
 }
 
-type Mapped<T> = Runner<Arc<MemoryLog>, T, NeverDiscarded>;
+type Mapped<T> = EventSourcePoller<Arc<StreamLog>, T, NeverDiscarded>;
 
 /// The functions and the logs between them.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ pub struct Pipeline<T: TickLog> {
 
 /// What a turn found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum PipelineState {
     /// Something to do.
     Busy,
     /// Nothing, and nothing is left.
@@ -89,19 +89,14 @@ impl<T: TickLog> Pipeline<T> {
     ///
     /// # Errors
     /// [`SettingsError`], never with the settings used here.
-    pub fn new(store: Store, book: &Arc<PolicyBook>, ticks: T) -> Result<Self, SettingsError> {
+    pub fn new(store: Store, book: &Arc<PolicySet>, ticks: T) -> Result<Self, SettingsError> {
         let (lanes, clock) = (store.lanes(), store.clock());
         let settings = CountSettings { lanes, groups: GROUPS };
-        let counter = Counter::new(settings, store.clone(), store.clone(), Nowhere);
-        let outlets = Outlets {
-            checkpoints: store.clone(),
-            maps: store.clone(),
-            cache: Nowhere,
-            changes: Nowhere,
-            ticks,
-        };
+        let counter = LaneProcessor::new(settings, store.clone(), store.clone(), NoOp);
+        let outlets =
+            SurgeSinks { checkpoints: store.clone(), maps: store.clone(), cache: NoOp, changes: NoOp, ticks };
         let count = CountFunction { counter, book: Arc::clone(book), clock, tally: Mutex::default() };
-        let pricer = Pricer::new(lanes, outlets);
+        let pricer = CityProcessor::new(lanes, outlets);
         let surge = SurgeFunction { pricer, book: Arc::clone(book), clock, tally: Mutex::default() };
         Ok(Self {
             count: mapped("events", store.events(), count)?,
@@ -111,31 +106,31 @@ impl<T: TickLog> Pipeline<T> {
     }
 
     /// Counts and prices what is there, and lets it go.
-    pub async fn turn(&mut self) -> Turn {
+    pub async fn poll(&mut self) -> PipelineState {
         let now = self.store.clock().now_ms();
-        let counted = self.count.turn(now).await;
-        let priced = self.surge.turn(now).await;
+        let counted = self.count.poll(now).await;
+        let priced = self.surge.poll(now).await;
         self.store.trim_events(self.count.positions());
         self.store.trim_counts(self.surge.positions());
         match (counted.is_idle() && priced.is_idle(), self.count.backlog() + self.surge.backlog()) {
-            (false, _) => Turn::Busy,
-            (true, 0) => Turn::Idle,
-            (true, _) => Turn::Stuck,
+            (false, _) => PipelineState::Busy,
+            (true, 0) => PipelineState::Idle,
+            (true, _) => PipelineState::Stuck,
         }
     }
 
     /// Works until there is nothing left to do.
     pub async fn run(&mut self) {
-        while self.turn().await == Turn::Busy {}
+        while self.poll().await == PipelineState::Busy {}
     }
 
     /// What counting came to so far.
-    pub fn counted(&self) -> counting::Tally {
+    pub fn counted(&self) -> counting::CountMetrics {
         self.count.target().tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What pricing came to so far.
-    pub fn priced(&self) -> pricing::Tally {
+    pub fn priced(&self) -> pricing::SurgeMetrics {
         self.surge.target().tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -146,7 +141,7 @@ impl<T: TickLog> Pipeline<T> {
 }
 
 /// A mapping from the log called `name` to a function, as one would be set up on AWS.
-fn mapped<F: Target>(name: &str, log: &Arc<MemoryLog>, function: F) -> Result<Mapped<F>, SettingsError> {
+fn mapped<F: Target>(name: &str, log: &Arc<StreamLog>, function: F) -> Result<Mapped<F>, SettingsError> {
     let settings = Settings {
         batch_size: MAX_BATCH_SIZE,
         report_batch_item_failures: true,
@@ -158,5 +153,5 @@ fn mapped<F: Target>(name: &str, log: &Arc<MemoryLog>, function: F) -> Result<Ma
         region: "us-east-1".into(),
         role_arn: "arn:aws:iam::000000000000:role/equilibrium".into(),
     };
-    Runner::new(settings, stream, Arc::clone(log), function, NeverDiscarded)
+    EventSourcePoller::new(settings, stream, Arc::clone(log), function, NeverDiscarded)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use aws_config::BehaviorVersion;
 use equilibrium_app::ports::{PolicyStore, ReplaceError, Unavailable};
 use equilibrium_aws::dynamodb::{Connection, Policies, Tables};
-use equilibrium_aws::patience::Patience;
+use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::policy::Policy;
 use thiserror::Error;
@@ -47,7 +47,7 @@ pub async fn save(deployment: &str, file: Option<&Path>) -> Result<Vec<(CityId, 
         None => vec![crate::city::policy::policy()],
     };
     let sdk = aws_config::load_defaults(BehaviorVersion::latest()).await;
-    let connection = Connection::new(&sdk, Patience::default());
+    let connection = Connection::new(&sdk, RetryPolicy::default());
     let store = Policies::new(&connection, &Tables::named(deployment));
     save_in(&store, &policies, deployment).await
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use equilibrium_app::book::{Bounds, PolicyBook};
+use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_domain::event;
 use equilibrium_domain::id::LaneCount;
 use equilibrium_domain::policy::{Fault, Policy};
@@ -15,9 +15,9 @@ use thiserror::Error;
 
 use crate::clock::Clock;
 use crate::feed;
-use crate::input::{Blocks, Lines};
+use crate::input::{BlockReader, LineSplitter};
 use crate::pipeline::Pipeline;
-use crate::rows::RowWriter;
+use crate::rows::TickWriter;
 use crate::store::Store;
 
 /// What to replay, and where to.
@@ -117,9 +117,9 @@ impl Replay {
                 none if none.is_empty() => {
                     return Err(unusable(path)(io::Error::new(io::ErrorKind::InvalidData, "no city")));
                 }
-                policies => PolicyBook::of(policies, Bounds::default()),
+                policies => PolicySet::of(policies, ResourceLimits::default()),
             },
-            None => PolicyBook::open(Bounds::default()),
+            None => PolicySet::open(ResourceLimits::default()),
         };
         let book = Arc::new(book);
         if [Some(&self.events), self.city.as_ref()].into_iter().flatten().any(|path| is_same(path, &self.out))
@@ -127,18 +127,18 @@ impl Replay {
             let cause = io::Error::new(io::ErrorKind::InvalidInput, "to be written, and read as well");
             return Err(unusable(&self.out)(cause));
         }
-        let blocks = Blocks::open(&self.events).map_err(unusable(&self.events))?;
-        let rows = RowWriter::new(File::create(&self.out).map_err(unusable(&self.out))?);
+        let blocks = BlockReader::open(&self.events).map_err(unusable(&self.events))?;
+        let rows = TickWriter::new(File::create(&self.out).map_err(unusable(&self.out))?);
         let store = Store::in_memory(self.lanes, Clock::Replay);
         let mut pipeline =
             Pipeline::new(store.clone(), &book, rows).expect("the settings are within their bounds");
         let mut feed = feed::replayed(store, self.lanes, book);
         let mut summary = Summary { events: 0, refused: 0, late: 0, ticks: 0 };
-        let mut lines = Lines::default();
+        let mut lines = LineSplitter::default();
         let mut number = 0_u64;
         let mut take = |line: &[u8]| {
             number += 1;
-            if event::is_blank(line) && line.len() <= event::EVENT_BYTES {
+            if event::is_blank(line) && line.len() <= event::MAX_EVENT_BYTES {
                 return Ok(());
             }
             summary.events += 1;
@@ -151,7 +151,7 @@ impl Replay {
         let progress = progress(blocks.file_bytes);
         for block in blocks {
             let block = block.map_err(|cause| ReplayError::Read { path: self.events.clone(), cause })?;
-            lines.cut(&block.bytes, |line| complained = take(line));
+            lines.push(&block.bytes, |line| complained = take(line));
             pipeline.run().await;
             progress.set_position(block.read_bytes);
             if pipeline.ticks().has_failed() {

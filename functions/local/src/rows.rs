@@ -9,7 +9,7 @@ use equilibrium_domain::time::Timestamp;
 
 /// Writes rows; of a failure it keeps the first, and writes no more.
 #[derive(Debug)]
-pub struct RowWriter<W>(Mutex<Writing<W>>);
+pub struct TickWriter<W>(Mutex<Writing<W>>);
 
 #[derive(Debug)]
 struct Writing<W> {
@@ -22,7 +22,7 @@ struct Writing<W> {
 /// Bytes gathered before they are written.
 const GATHERED_BYTES: usize = 1 << 20;
 
-impl<W: Write> RowWriter<W> {
+impl<W: Write> TickWriter<W> {
     /// A writer to `out`.
     pub fn new(out: W) -> Self {
         Self(Mutex::new(Writing { out, lines: Vec::new(), ticks: 0, failure: None }))
@@ -56,7 +56,7 @@ impl<W: Write> Writing<W> {
     }
 }
 
-impl<W: Write + Send> TickLog for RowWriter<W> {
+impl<W: Write + Send> TickLog for TickWriter<W> {
     async fn record(&self, map: &MapHead, ticks: &[ClosedTick]) -> Result<(), Unavailable> {
         let mut writing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for tick in ticks {

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use equilibrium_app::book::{Bounds, PolicyBook};
+use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::ports::MapStore;
 use equilibrium_domain::id::LaneCount;
 use equilibrium_domain::policy::Policy;
@@ -24,18 +24,18 @@ use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use self::host::Host;
+use self::host::LocalApi;
 use self::pipeline::Progress;
-use self::welcome::Welcome;
+use self::welcome::StartupBanner;
 use crate::city::{self, City};
 use crate::clock::Clock;
-use crate::feeding::{Ended, Feed, Feeding};
+use crate::feeding::{Ended, WorkloadDriver, WorkloadSource};
 use crate::replay::{ReplayError, read_policies};
-use crate::shifted::ShiftedFile;
+use crate::shifted::RebasedFile;
 use crate::store::Store;
 use crate::store::disk::{Disk, OpenError};
 
-pub use self::http::{BODY_PATIENCE, CONNECTIONS, HEAD_PATIENCE};
+pub use self::http::{BODY_READ_TIMEOUT, HEADER_READ_TIMEOUT, MAX_CONNECTIONS};
 
 /// How long the port stays closed for the sake of that: a fast clock, or a disk without room, may have it
 /// take for ever.
@@ -50,7 +50,7 @@ pub struct Serve {
     /// The port, on the loopback interface alone; 0 takes a free one.
     pub port: u16,
     /// Where events come from beside the port.
-    pub feed: FeedChoice,
+    pub feed: FeedSource,
     /// How much faster than the world's the process's clock runs.
     pub speed: NonZeroU32,
     /// Policies; without, the simulated city's.
@@ -67,7 +67,7 @@ pub struct Serve {
 
 /// Where events come from beside the port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FeedChoice {
+pub enum FeedSource {
     /// The simulated city.
     City,
     /// Nowhere.
@@ -120,7 +120,7 @@ impl ServeError {
     }
 }
 
-impl fmt::Display for FeedChoice {
+impl fmt::Display for FeedSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::City => f.write_str("a simulated city; its stadium empties one minute after the start"),
@@ -144,8 +144,8 @@ impl Serve {
         let mut interrupts = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
         let policies = self.policies()?;
         let first = policies[0].clone();
-        let bounds = Bounds { max_hold_ms: self.max_hold_ms, ..Bounds::default() };
-        let book = Arc::new(PolicyBook::of(policies, bounds));
+        let bounds = ResourceLimits { max_hold_ms: self.max_hold_ms, ..ResourceLimits::default() };
+        let book = Arc::new(PolicySet::of(policies, bounds));
 
         // A port that is taken is known before any work; it opens when the first price is there.
         let port = |cause| ServeError::Port { port: self.port, cause };
@@ -155,7 +155,7 @@ impl Serve {
         let address = socket.local_addr()?;
 
         let store = self.store()?;
-        let welcome = Welcome {
+        let welcome = StartupBanner {
             address,
             lanes: self.lanes,
             folder: self.data.as_deref(),
@@ -163,7 +163,7 @@ impl Serve {
             policy: &first,
         };
         let welcome = welcome.to_string();
-        let host = Arc::new(Host::new(&store, Arc::clone(&book), welcome.clone()));
+        let host = Arc::new(LocalApi::new(&store, Arc::clone(&book), welcome.clone()));
         let (stopping, stop) = watch::channel(false);
         let (progress, seen) = watch::channel(Progress::default());
         let work = pipeline::start(store.clone(), book, progress, stop.clone())?;
@@ -191,8 +191,7 @@ impl Serve {
                 Ok(listener) => {
                     say(&welcome);
                     let fed = tokio::spawn(feed(feeding, stop.clone()));
-                    let shown =
-                        tokio::spawn(live::show(Arc::clone(&host), store.clone(), seen, stop.clone()));
+                    let shown = tokio::spawn(live::run(Arc::clone(&host), store.clone(), seen, stop.clone()));
                     let serving = tokio::spawn(http::serve(listener, host, stop));
                     tokio::select! {
                         _ = interrupt.recv() => {}
@@ -235,34 +234,34 @@ impl Serve {
     async fn feeding(
         &self,
         store: &Store,
-        host: &Arc<Host>,
+        host: &Arc<LocalApi>,
         policy: &Policy,
-    ) -> Result<Option<Feeding<Arc<Host>>>, ServeError> {
+    ) -> Result<Option<WorkloadDriver<Arc<LocalApi>>>, ServeError> {
         let (clock, now_ms) = (store.clock(), store.clock().now_ms());
         let (feed, fed_until_ms) = match &self.feed {
-            FeedChoice::None => return Ok(None),
-            FeedChoice::File(path) => {
-                let file = ShiftedFile::open(path, now_ms).map_err(|cause| self.unreadable(cause))?;
-                (Feed::File(Box::new(file)), now_ms)
+            FeedSource::None => return Ok(None),
+            FeedSource::File(path) => {
+                let file = RebasedFile::open(path, now_ms).map_err(|cause| self.unreadable(cause))?;
+                (WorkloadSource::File(Box::new(file)), now_ms)
             }
-            FeedChoice::City => {
+            FeedSource::City => {
                 let settings = city::Settings::living(self.seed, now_ms);
                 let start_ms = settings.start_ms;
                 let city = City::new(&settings, policy);
                 // What the process before has counted does not happen again.
                 let head = store.head(&policy.city).await.ok().flatten();
                 let counted_ms = head.map_or(start_ms, |head| head.as_of + policy.clock.lateness_ms);
-                (Feed::City(Box::new(city)), start_ms.max(counted_ms))
+                (WorkloadSource::City(Box::new(city)), start_ms.max(counted_ms))
             }
         };
-        let feeding = Feeding::new(feed, Arc::clone(host), clock, fed_until_ms);
+        let feeding = WorkloadDriver::new(feed, Arc::clone(host), clock, fed_until_ms);
         feeding.map(Some).map_err(|cause| self.unreadable(cause))
     }
 
     fn unreadable(&self, cause: io::Error) -> ServeError {
         let path = match &self.feed {
-            FeedChoice::File(path) => path.clone(),
-            FeedChoice::City | FeedChoice::None => PathBuf::new(),
+            FeedSource::File(path) => path.clone(),
+            FeedSource::City | FeedSource::None => PathBuf::new(),
         };
         ServeError::Feed { path, cause }
     }
@@ -275,7 +274,7 @@ async fn caught_up(store: &Store, mut progress: watch::Receiver<Progress>) {
     drop(progress.wait_for(is_done).await);
 }
 
-async fn feed(feeding: Option<Feeding<Arc<Host>>>, stop: watch::Receiver<bool>) {
+async fn feed(feeding: Option<WorkloadDriver<Arc<LocalApi>>>, stop: watch::Receiver<bool>) {
     let Some(feeding) = feeding else { return };
     match feeding.run(stop).await {
         Ended::Finished => say("\nthe file has come to its end; prices age from now on\n"),

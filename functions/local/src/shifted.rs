@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::path::Path;
 
-use equilibrium_domain::event::{self, EVENT_BYTES};
+use equilibrium_domain::event::{self, MAX_EVENT_BYTES};
 use equilibrium_domain::json::{Malformed, Scan, Text, Value};
 use equilibrium_domain::time::Timestamp;
 
-use crate::input::{Blocks, Lines};
+use crate::input::{BlockReader, LineSplitter};
 
 /// A file's lines, given when they are due.
 ///
@@ -20,25 +20,25 @@ use crate::input::{Blocks, Lines};
 /// be an event has none, and is passed on too long, though perhaps not whole.
 ///
 /// Nothing but the digits of `time` changes. Where they were written shorter than milliseconds and `Z`
-/// the line grows, and may grow beyond [`EVENT_BYTES`].
+/// the line grows, and may grow beyond [`MAX_EVENT_BYTES`].
 #[derive(Debug)]
-pub struct ShiftedFile {
+pub struct RebasedFile {
     /// `None` where there is no more to read.
-    blocks: Option<Blocks>,
-    lines: Lines,
+    blocks: Option<BlockReader>,
+    lines: LineSplitter,
     shift: Shift,
     waiting: Waiting,
 }
 
-impl ShiftedFile {
+impl RebasedFile {
     /// Opens the file, plain or gzip; its first time becomes `start_ms`, milliseconds since the Unix epoch.
     ///
     /// # Errors
     /// What the system says, also of a folder.
     pub fn open(path: &Path, start_ms: i64) -> io::Result<Self> {
         Ok(Self {
-            blocks: Some(Blocks::open(path)?),
-            lines: Lines::default(),
+            blocks: Some(BlockReader::open(path)?),
+            lines: LineSplitter::default(),
             shift: Shift { start_ms, by_ms: None },
             waiting: Waiting { bytes: Vec::new(), given: 0, runs: VecDeque::new(), due_ms: start_ms },
         })
@@ -53,7 +53,7 @@ impl ShiftedFile {
     /// the failure was given: by this call or an earlier one. The feed is then finished.
     pub fn advance(&mut self, until_ms: i64, out: &mut Vec<u8>) -> io::Result<()> {
         loop {
-            self.waiting.give(until_ms, out);
+            self.waiting.drain_due(until_ms, out);
             if !self.waiting.is_empty() || self.blocks.is_none() {
                 return Ok(());
             }
@@ -78,12 +78,12 @@ impl ShiftedFile {
     fn read(&mut self) -> io::Result<()> {
         let mut take = |line: &[u8]| {
             // A longer line may have been cut: what it was is not known.
-            if !event::is_blank(line) || line.len() > EVENT_BYTES {
+            if !event::is_blank(line) || line.len() > MAX_EVENT_BYTES {
                 self.waiting.add(line, self.shift.apply(line));
             }
         };
         match self.blocks.as_mut().and_then(Iterator::next) {
-            Some(Ok(block)) => self.lines.cut(&block.bytes, take),
+            Some(Ok(block)) => self.lines.push(&block.bytes, take),
             Some(Err(failure)) => {
                 self.blocks = None;
                 return Err(failure);
@@ -106,17 +106,17 @@ struct Shift {
 
 impl Shift {
     /// The line's time where it can be read and moved.
-    fn apply<'a>(&mut self, line: &'a [u8]) -> Option<Moved<'a>> {
+    fn apply<'a>(&mut self, line: &'a [u8]) -> Option<RebasedLine<'a>> {
         let (before, ms, after) = split_at_time(line)?;
         let by_ms = *self.by_ms.get_or_insert(self.start_ms.saturating_sub(ms));
         let time = Timestamp::from_ms(ms.saturating_add(by_ms))?;
-        Some(Moved { before, time, after })
+        Some(RebasedLine { before, time, after })
     }
 }
 
 /// A line with another time.
 #[derive(Clone, Copy, Debug)]
-struct Moved<'a> {
+struct RebasedLine<'a> {
     before: &'a [u8],
     time: Timestamp,
     after: &'a [u8],
@@ -127,7 +127,7 @@ struct Moved<'a> {
 /// are escaped (CONTRACT §1).
 fn split_at_time(line: &[u8]) -> Option<(&[u8], i64, &[u8])> {
     // Such a line is refused whatever it holds, and may have been cut.
-    if line.len() > EVENT_BYTES {
+    if line.len() > MAX_EVENT_BYTES {
         return None;
     }
     let text = std::str::from_utf8(line).ok()?;
@@ -180,8 +180,8 @@ impl Waiting {
         self.runs.is_empty()
     }
 
-    fn add(&mut self, line: &[u8], moved: Option<Moved<'_>>) {
-        if let Some(Moved { before, time, after }) = moved {
+    fn add(&mut self, line: &[u8], moved: Option<RebasedLine<'_>>) {
+        if let Some(RebasedLine { before, time, after }) = moved {
             self.due_ms = self.due_ms.max(time.ms());
             self.bytes.extend_from_slice(before);
             write!(self.bytes, "\"{time}\"").expect("a vector takes what is written");
@@ -197,7 +197,7 @@ impl Waiting {
         }
     }
 
-    fn give(&mut self, until_ms: i64, out: &mut Vec<u8>) {
+    fn drain_due(&mut self, until_ms: i64, out: &mut Vec<u8>) {
         let mut end = self.given;
         while let Some(run) = self.runs.pop_front_if(|run| run.due_ms < until_ms) {
             end = run.end;

@@ -15,22 +15,22 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, SdkConfig};
 use equilibrium_app::ports::Unavailable;
 use equilibrium_aws::cloudwatch::Metrics;
-use equilibrium_aws::discards::DiscardQueue;
-use equilibrium_aws::invoke::Invoked;
-use equilibrium_aws::kinesis::{Connection, Stream};
-use equilibrium_aws::patience::Patience;
-use equilibrium_runner::driver::{InvokeError, Runner, SourceError, Target};
+use equilibrium_aws::invoke::LambdaInvoker;
+use equilibrium_aws::kinesis::{Connection, KinesisConsumer};
+use equilibrium_aws::on_failure::SqsOnFailureDestination;
+use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_runner::mapping;
 use equilibrium_runner::payload;
+use equilibrium_runner::poller::{EventSourcePoller, InvokeError, SourceError, Target};
 use equilibrium_runner::settings::SettingsError;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use self::mapped::Mapped;
-use self::positions::{Positions, PositionsError};
-use crate::hosted::{Function, Hosted};
+use self::mapped::MappingTask;
+use self::positions::{PositionFile, PositionsError};
+use crate::hosted::{Function, LambdaProcess};
 
 /// How long an invocation may take: a stream's functions are deployed with as much.
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -39,8 +39,11 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// An emulator has half a second for some calls, and the machine it runs on has others.
-const PATIENCE: Patience =
-    Patience { call: Duration::from_secs(20), attempt: Duration::from_secs(8), attempts: 3 };
+const PATIENCE: RetryPolicy = RetryPolicy {
+    call_timeout: Duration::from_secs(20),
+    attempt_timeout: Duration::from_secs(8),
+    max_attempts: 3,
+};
 
 /// Which streams go to which functions, and how.
 #[derive(Clone, Debug)]
@@ -103,8 +106,8 @@ pub enum SourcesError {
 /// A function of a deployment.
 #[derive(Debug)]
 enum Invocable {
-    Invoked(Invoked),
-    Hosted(Box<Hosted>),
+    Invoked(LambdaInvoker),
+    Hosted(Box<LambdaProcess>),
 }
 
 impl Target for Invocable {
@@ -136,18 +139,24 @@ impl RunSources {
         let mut mapped = Vec::new();
         for (name, names) in names::mappings() {
             let stream_name = format!("{}-{}", self.deployment, names.stream);
-            let stream = Stream::new(&kinesis, &stream_name);
+            let stream = KinesisConsumer::new(&kinesis, &stream_name);
             let arn = stream.arn().await;
             let stream_arn = arn.map_err(|cause| SourcesError::Stream { name: stream_name, cause })?;
             let function_arn = beside(&stream_arn, "lambda", &format!("function:{}-{name}", self.deployment));
             let queue = format!("{}-{}", self.deployment, names.on_failure);
             let discards_arn = beside(&stream_arn, "sqs", &queue);
-            let discards =
-                DiscardQueue::find(&sdk, &queue, function_arn.clone(), stream_arn.clone(), DEADLINE).await;
+            let discards = SqsOnFailureDestination::find(
+                &sdk,
+                &queue,
+                function_arn.clone(),
+                stream_arn.clone(),
+                DEADLINE,
+            )
+            .await;
             let discards = discards.map_err(|cause| SourcesError::Queue { name: queue, cause })?;
             let (positions, saved) = match &self.positions {
                 Some(folder) => {
-                    let (positions, saved) = Positions::open(folder, &name)?;
+                    let (positions, saved) = PositionFile::open(folder, &name)?;
                     (Some(positions), saved)
                 }
                 None => (None, Vec::new()),
@@ -157,18 +166,18 @@ impl RunSources {
                 role_arn: function_arn.as_str().into(),
                 arn: stream_arn.as_str().into(),
             };
-            let mapping = mapping::Mapping::new(names.settings(self.poll_ms), envelope, saved)?;
-            let runner = Runner::of(mapping, stream, self.target(&sdk, &name), discards);
+            let mapping = mapping::EventSourceMapping::new(names.settings(self.poll_ms), envelope, saved)?;
+            let runner = EventSourcePoller::of(mapping, stream, self.target(&sdk, &name), discards);
             mapped.push((
-                Arc::new(Mapped::new(name, function_arn, stream_arn, discards_arn, names)),
+                Arc::new(MappingTask::new(name, function_arn, stream_arn, discards_arn, names)),
                 runner,
                 positions,
             ));
         }
 
         let (stopping, stop) = watch::channel(false);
-        let all: Arc<[Arc<Mapped>]> = mapped.iter().map(|(mapped, ..)| Arc::clone(mapped)).collect();
-        for Mapped { name, uuid, stream_arn, .. } in all.iter().map(Arc::as_ref) {
+        let all: Arc<[Arc<MappingTask>]> = mapped.iter().map(|(mapped, ..)| Arc::clone(mapped)).collect();
+        for MappingTask { name, uuid, stream_arn, .. } in all.iter().map(Arc::as_ref) {
             say(format!("{stream_arn} goes to {name} ({}), mapping {uuid}", self.targets));
         }
         let mut work = tokio::task::JoinSet::new();
@@ -194,11 +203,16 @@ impl RunSources {
 
     fn target(&self, sdk: &SdkConfig, name: &str) -> Invocable {
         match &self.targets {
-            Targets::Lambda => {
-                Invocable::Invoked(Invoked::new(sdk, None, format!("{}-{name}", self.deployment), TIMEOUT))
+            Targets::Lambda => Invocable::Invoked(LambdaInvoker::new(
+                sdk,
+                None,
+                format!("{}-{name}", self.deployment),
+                TIMEOUT,
+            )),
+            Targets::Watch(url) => {
+                Invocable::Invoked(LambdaInvoker::new(sdk, Some(url), name.to_owned(), TIMEOUT))
             }
-            Targets::Watch(url) => Invocable::Invoked(Invoked::new(sdk, Some(url), name.to_owned(), TIMEOUT)),
-            Targets::Programs(folder) => Invocable::Hosted(Box::new(Hosted::new(Function {
+            Targets::Programs(folder) => Invocable::Hosted(Box::new(LambdaProcess::new(Function {
                 name: format!("{}-{name}", self.deployment),
                 program: folder.join(name).join("bootstrap"),
                 environment: inherited(),

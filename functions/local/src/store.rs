@@ -16,12 +16,12 @@ use std::time::Duration;
 
 use equilibrium_app::memory::{Logs, Maps};
 use equilibrium_app::ports::{
-    AppendError, CheckpointLog, CountsStream, EventLog, LogName, MapStore, Unavailable,
+    AppendError, CheckpointKey, CheckpointLog, CountsStream, EventLog, MapStore, Unavailable,
 };
-use equilibrium_domain::id::{CityId, Lane, LaneCount};
+use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_domain::map::MapHead;
-use equilibrium_runner::memory::MemoryLog;
 use equilibrium_runner::record::{Position, ShardId};
+use equilibrium_runner::stream_log::StreamLog;
 use tokio::sync::{Notify, oneshot};
 
 use self::disk::{Changes, Contents, Disk, Row};
@@ -35,7 +35,7 @@ pub const GROUPS: u32 = 16;
 pub const BACKLOG_BYTES: usize = 64 << 20;
 
 /// How long an event waits for room.
-const ROOM_PATIENCE: Duration = Duration::from_secs(2);
+const BACKPRESSURE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Everything kept; clones are the same store.
 #[derive(Clone, Debug)]
@@ -45,9 +45,9 @@ pub struct Store(Arc<Shared>);
 struct Shared {
     lanes: LaneCount,
     clock: Clock,
-    events: Arc<MemoryLog>,
-    counts: Arc<MemoryLog>,
-    kept: Mutex<Kept>,
+    events: Arc<StreamLog>,
+    counts: Arc<StreamLog>,
+    kept: Mutex<State>,
     /// Something is to be written, or the end has come.
     changed: Condvar,
     /// Something is to be counted.
@@ -58,16 +58,16 @@ struct Shared {
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct State {
     logs: Logs,
     maps: Maps,
     /// None where there is no disk.
-    ledger: Option<Ledger>,
+    ledger: Option<PendingWrites>,
 }
 
 /// What the disk does not know yet.
 #[derive(Debug, Default)]
-struct Ledger {
+struct PendingWrites {
     changes: Changes,
     puts: Vec<Put>,
     /// First and last number of each group of events that was not let go.
@@ -90,7 +90,7 @@ impl Store {
     /// A store in memory.
     #[must_use]
     pub fn in_memory(lanes: LaneCount, clock: Clock) -> Self {
-        Self::of(lanes, clock, Kept::default())
+        Self::of(lanes, clock, State::default())
     }
 
     /// A store of `lanes` on `disk` that goes on from what was found there.
@@ -100,8 +100,8 @@ impl Store {
         let groups = events.iter().map(|(first, group)| (*first, first + group.len() as u64 - 1)).collect();
         let counts_from = counts.first().map_or(marks.counts + 1, |(number, _)| *number);
         let changes = Changes { marks, ..Changes::default() };
-        let ledger = Ledger { changes, groups, counts_from, ..Ledger::default() };
-        let store = Self::of(lanes, clock, Kept { logs, maps, ledger: Some(ledger) });
+        let ledger = PendingWrites { changes, groups, counts_from, ..PendingWrites::default() };
+        let store = Self::of(lanes, clock, State { logs, maps, ledger: Some(ledger) });
         for (number, record) in numbered(events) {
             store.0.enter(number, record);
         }
@@ -117,12 +117,12 @@ impl Store {
         store
     }
 
-    fn of(lanes: LaneCount, clock: Clock, kept: Kept) -> Self {
+    fn of(lanes: LaneCount, clock: Clock, kept: State) -> Self {
         Self(Arc::new(Shared {
             lanes,
             clock,
-            events: Arc::new(MemoryLog::new(1)),
-            counts: Arc::new(MemoryLog::new(1)),
+            events: Arc::new(StreamLog::new(1)),
+            counts: Arc::new(StreamLog::new(1)),
             kept: Mutex::new(kept),
             changed: Condvar::new(),
             arrived: Notify::new(),
@@ -145,13 +145,13 @@ impl Store {
 
     /// The log of events that are to be counted.
     #[must_use]
-    pub fn events(&self) -> &Arc<MemoryLog> {
+    pub fn events(&self) -> &Arc<StreamLog> {
         &self.0.events
     }
 
     /// The log of counts that are to be priced.
     #[must_use]
-    pub fn counts(&self) -> &Arc<MemoryLog> {
+    pub fn counts(&self) -> &Arc<StreamLog> {
         &self.0.counts
     }
 
@@ -161,7 +161,7 @@ impl Store {
     }
 
     /// Puts a record into the event log of a store in memory, which needs no waiting.
-    pub fn put_at_once(&self, lane: Lane, data: Vec<u8>) {
+    pub fn put_at_once(&self, lane: LaneId, data: Vec<u8>) {
         let number =
             self.0.events.put(lane.hash_key(self.0.lanes), lane.to_string(), data, self.0.clock.arrival_ms());
         number.expect("a log in memory is open until it is dropped");
@@ -200,7 +200,7 @@ impl Store {
     }
 
     /// Waits until counting has kept up.
-    async fn room(&self) -> Result<(), Unavailable> {
+    async fn wait_for_capacity(&self) -> Result<(), Unavailable> {
         let has_room = || self.0.events.bytes() < BACKLOG_BYTES;
         if has_room() {
             return Ok(());
@@ -214,12 +214,12 @@ impl Store {
                 counted.await;
             }
         };
-        tokio::time::timeout(ROOM_PATIENCE, room).await.map_err(|_| Unavailable)
+        tokio::time::timeout(BACKPRESSURE_TIMEOUT, room).await.map_err(|_| Unavailable)
     }
 
     /// Why nothing can be written to disk just now, if so.
     #[must_use]
-    pub fn trouble(&self) -> Option<Arc<str>> {
+    pub fn write_error(&self) -> Option<Arc<str>> {
         lock(&self.0.kept).ledger.as_ref()?.trouble.clone()
     }
 
@@ -240,7 +240,7 @@ impl Shared {
     /// Enters a record that is kept into the log that `count` reads.
     fn enter(&self, number: u64, record: Record) {
         // A lane's number is below 2¹⁶ wherever it was written.
-        let lane = Lane(u16::try_from(record.place).unwrap_or(u16::MAX));
+        let lane = LaneId(u16::try_from(record.place).unwrap_or(u16::MAX));
         let (key, arrival_ms) = (lane.hash_key(self.lanes), record.arrival_ms);
         let put = self.events.put_numbered(number, key, lane.to_string(), record.data, arrival_ms);
         put.expect("numbers grow, and the log is open until it is dropped");
@@ -248,8 +248,8 @@ impl Shared {
 }
 
 impl EventLog for Store {
-    async fn put(&self, lane: Lane, data: Vec<u8>) -> Result<(), Unavailable> {
-        self.room().await?;
+    async fn put(&self, lane: LaneId, data: Vec<u8>) -> Result<(), Unavailable> {
+        self.wait_for_capacity().await?;
         let kept = {
             let mut kept = lock(&self.0.kept);
             let Some(ledger) = &mut kept.ledger else {
@@ -290,13 +290,13 @@ impl CountsStream for Store {
 }
 
 impl CheckpointLog for Store {
-    async fn load(&self, log: &LogName) -> Result<Vec<Vec<u8>>, Unavailable> {
+    async fn load(&self, log: &CheckpointKey) -> Result<Vec<Vec<u8>>, Unavailable> {
         Ok(lock(&self.0.kept).logs.entries(log).to_vec())
     }
 
     async fn append(
         &self,
-        log: &LogName,
+        log: &CheckpointKey,
         number: u64,
         entry: &[u8],
         snapshot: bool,

@@ -5,30 +5,30 @@
 //! of CONTRACT §6 gives each: `as_of` and `age_ms` say of when the counts are.
 
 mod cities;
+mod json;
 mod map;
-mod numbers;
 mod price;
-mod write;
+mod query_params;
 
 use std::sync::Arc;
 
-use equilibrium_app::book::{CityBook, PolicyBook};
 use equilibrium_app::http::{Payload, PayloadError, Problem, Request, Response};
 use equilibrium_app::maps::{CityMap, MapReader, Timer};
+use equilibrium_app::policy_set::{CityConfig, PolicySet};
 use equilibrium_app::ports::MapStore;
-use equilibrium_domain::market::Terms;
-use equilibrium_domain::mode::Ladder;
+use equilibrium_domain::city_pricing::PricingConfig;
+use equilibrium_domain::fallback::Fallback;
 use equilibrium_domain::policy::Policy;
 
 /// Handles one invocation at `now`, in milliseconds since the epoch: a request as API Gateway hands it
-/// over in, the answer for it out. What it came to, [`MapReader::take_tally`] says.
+/// over in, the answer for it out. What it came to, [`MapReader::take_metrics`] says.
 ///
 /// # Errors
 /// [`PayloadError`] where the payload is no request.
-pub async fn handle<M, K, T>(
+pub async fn handle_event<M, K, T>(
     maps: &MapReader<M, K, T>,
     payload: &[u8],
-    book: &PolicyBook,
+    book: &PolicySet,
     now: i64,
 ) -> Result<Vec<u8>, PayloadError>
 where
@@ -37,14 +37,14 @@ where
     T: Timer + 'static,
 {
     let payload = Payload::read(payload)?;
-    Ok(answer(maps, &payload.request(), book, now).await.to_payload())
+    Ok(respond(maps, &payload.request(), book, now).await.to_payload())
 }
 
 /// Answers one request at `now`, in milliseconds since the epoch.
-pub async fn answer<M, K, T>(
+pub async fn respond<M, K, T>(
     maps: &MapReader<M, K, T>,
     request: &Request<'_>,
-    book: &PolicyBook,
+    book: &PolicySet,
     now: i64,
 ) -> Response
 where
@@ -52,7 +52,7 @@ where
     K: MapStore + 'static,
     T: Timer + 'static,
 {
-    let desk = Desk { maps, book, now };
+    let desk = PriceApi { maps, book, now };
     let mut response = desk.route(request).await.unwrap_or_else(Response::from);
     if request.method == "HEAD" {
         response.body.clear();
@@ -61,20 +61,20 @@ where
 }
 
 /// What every answer is made of.
-struct Desk<'a, M, K, T> {
+struct PriceApi<'a, M, K, T> {
     maps: &'a MapReader<M, K, T>,
-    book: &'a PolicyBook,
+    book: &'a PolicySet,
     now: i64,
 }
 
 /// A city at one moment.
-struct View {
-    terms: Arc<Terms>,
+struct CityView {
+    terms: Arc<PricingConfig>,
     map: Option<Arc<CityMap>>,
     now: i64,
 }
 
-impl<M, K, T> Desk<'_, M, K, T>
+impl<M, K, T> PriceApi<'_, M, K, T>
 where
     M: MapStore + 'static,
     K: MapStore + 'static,
@@ -99,19 +99,19 @@ where
         }
     }
 
-    fn city(&self, city: &str) -> Result<CityBook, Problem> {
+    fn city(&self, city: &str) -> Result<CityConfig, Problem> {
         let unknown = || Problem::new(404, "unknown_city", "there is no such city");
         self.book.city(city).ok_or_else(unknown)
     }
 
-    async fn view(&self, book: &CityBook) -> View {
-        let terms = Arc::clone(&book.terms);
+    async fn view(&self, book: &CityConfig) -> CityView {
+        let terms = Arc::clone(&book.pricing);
         let map = self.maps.map(&terms.policy.city, terms.policy.clock, self.now).await;
-        View { terms, map, now: self.now }
+        CityView { terms, map, now: self.now }
     }
 }
 
-impl View {
+impl CityView {
     fn policy(&self) -> &Policy {
         &self.terms.policy
     }
@@ -120,8 +120,8 @@ impl View {
         self.map.as_ref().map(|map| map.head().as_of)
     }
 
-    fn ladder(&self) -> Ladder<'_> {
-        Ladder::new(self.policy(), self.as_of(), self.now)
+    fn ladder(&self) -> Fallback<'_> {
+        Fallback::new(self.policy(), self.as_of(), self.now)
     }
 
     /// The place of a product among the policy's: the one named, or the first.
@@ -129,12 +129,12 @@ impl View {
         let Some(named) = named else { return Ok(0) };
         let at = self.policy().products.iter().position(|product| product.id.as_str() == named);
         let unknown =
-            || Problem::new(422, "unknown_product", "the city has no such product").about("product");
+            || Problem::new(422, "unknown_product", "the city has no such product").for_parameter("product");
         at.ok_or_else(unknown)
     }
 }
 
 /// An answer that holds for this moment: whoever keeps it asks again before using it.
-fn current(response: Response) -> Response {
+fn with_no_cache(response: Response) -> Response {
     response.with("cache-control", "no-cache")
 }

@@ -1,44 +1,44 @@
 //! `GET /v1/cities/{city}/surge`: the map, as JSON or as GeoJSON hexagons (RFC 7946).
 
-use equilibrium_app::http::{Problem, Request, Response, is_tag_listed, preferred};
+use equilibrium_app::http::{Problem, Request, Response, etag_matches, negotiate};
 use equilibrium_app::maps::Timer;
 use equilibrium_app::ports::MapStore;
+use equilibrium_domain::fallback::{Fallback, Mode};
 use equilibrium_domain::map::Row;
-use equilibrium_domain::mode::{Ladder, Mode};
 use equilibrium_domain::outline::outline;
 use equilibrium_domain::polygon::Position;
 use equilibrium_domain::time::Timestamp;
 use serde::Serialize;
 
-use crate::write::{self, Hex, Shown};
-use crate::{Desk, View, current};
+use crate::json::{self, AsDisplay, CellHex};
+use crate::{CityView, PriceApi, with_no_cache};
 
 const JSON: &str = "application/json";
 const GEO_JSON: &str = "application/geo+json";
 
 /// What both media types say of the whole map; in GeoJSON as foreign members (RFC 7946 §6.1).
 #[derive(Serialize)]
-struct Facts<'a> {
+struct MapHeader<'a> {
     city: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     product: Option<&'a str>,
-    as_of: Option<Shown<Timestamp>>,
+    as_of: Option<AsDisplay<Timestamp>>,
     version: u64,
     age_ms: Option<i64>,
-    mode: Shown<Mode>,
+    mode: AsDisplay<Mode>,
     completeness: f64,
 }
 
 #[derive(Serialize)]
 struct Cells<'a> {
     #[serde(flatten)]
-    facts: Facts<'a>,
-    cells: Vec<CellFacts<'a>>,
+    facts: MapHeader<'a>,
+    cells: Vec<CellProperties<'a>>,
 }
 
 #[derive(Serialize)]
-struct CellFacts<'a> {
-    cell: Shown<Hex>,
+struct CellProperties<'a> {
+    cell: AsDisplay<CellHex>,
     #[serde(skip_serializing_if = "Option::is_none")]
     product: Option<&'a str>,
     multiplier: f64,
@@ -50,7 +50,7 @@ struct CellFacts<'a> {
 struct Collection<'a> {
     r#type: &'static str,
     #[serde(flatten)]
-    facts: Facts<'a>,
+    facts: MapHeader<'a>,
     features: Vec<Feature<'a>>,
 }
 
@@ -58,7 +58,7 @@ struct Collection<'a> {
 struct Feature<'a> {
     r#type: &'static str,
     geometry: Geometry,
-    properties: CellFacts<'a>,
+    properties: CellProperties<'a>,
 }
 
 type Rings = Vec<Vec<Position>>;
@@ -71,7 +71,7 @@ enum Geometry {
     MultiPolygon(Vec<Rings>),
 }
 
-impl<M, K, T> Desk<'_, M, K, T>
+impl<M, K, T> PriceApi<'_, M, K, T>
 where
     M: MapStore + 'static,
     K: MapStore + 'static,
@@ -83,14 +83,16 @@ where
         let view = self.view(&book).await;
         let product = product.map(|named| view.product(Some(&named))).transpose()?;
         let media_type =
-            request.header("accept").and_then(|accept| preferred(accept, &[JSON, GEO_JSON])).unwrap_or(JSON);
+            request.header("accept").and_then(|accept| negotiate(accept, &[JSON, GEO_JSON])).unwrap_or(JSON);
 
         let tag = view.tag(product, media_type);
         let tagged = |response: Response| {
             // Weak: the age differs between answers of one tag.
-            current(response).with("etag", format!("W/\"{tag}\"")).with("vary", "accept, accept-encoding")
+            with_no_cache(response)
+                .with("etag", format!("W/\"{tag}\""))
+                .with("vary", "accept, accept-encoding")
         };
-        if request.header("if-none-match").is_some_and(|tags| is_tag_listed(tags, &tag)) {
+        if request.header("if-none-match").is_some_and(|tags| etag_matches(tags, &tag)) {
             return Ok(tagged(Response::empty(304)));
         }
         let response = if media_type == GEO_JSON {
@@ -103,7 +105,7 @@ where
     }
 }
 
-impl View {
+impl CityView {
     fn version(&self) -> u64 {
         self.map.as_ref().map_or(0, |map| map.head().version)
     }
@@ -114,28 +116,28 @@ impl View {
 
     /// What the answer depends on, its age aside; of the static table the hour, for each has a multiplier.
     fn tag(&self, product: Option<usize>, media_type: &str) -> String {
-        let Ladder { mode, hour, .. } = self.ladder();
+        let Fallback { mode, hour, .. } = self.ladder();
         let product = product.map_or("", |at| self.product_id(at));
         let hour = hour.map(|hour| hour.to_string()).unwrap_or_default();
         let format = if media_type == GEO_JSON { "geo" } else { "json" };
         format!("{}.{mode}{hour}.{product}.{format}", self.version())
     }
 
-    fn facts(&self, product: Option<usize>) -> Facts<'_> {
+    fn facts(&self, product: Option<usize>) -> MapHeader<'_> {
         let ladder = self.ladder();
-        Facts {
+        MapHeader {
             city: self.policy().city.as_str(),
             product: product.map(|at| self.product_id(at)),
-            as_of: write::time(self.as_of()),
+            as_of: json::time(self.as_of()),
             version: self.version(),
             age_ms: ladder.age_ms,
-            mode: write::mode(ladder.mode),
+            mode: json::mode(ladder.mode),
             completeness: self.map.as_ref().map_or(0.0, |map| map.completeness()),
         }
     }
 
     /// The cells of one product, or of all of the policy's in their order.
-    fn cells(&self, product: Option<usize>) -> impl Iterator<Item = CellFacts<'_>> {
+    fn cells(&self, product: Option<usize>) -> impl Iterator<Item = CellProperties<'_>> {
         self.rows(product).map(move |(at, row, ladder)| self.cell_facts(at, row, &ladder, product.is_none()))
     }
 
@@ -149,7 +151,7 @@ impl View {
         Collection { r#type: "FeatureCollection", facts: self.facts(product), features }
     }
 
-    fn rows(&self, product: Option<usize>) -> impl Iterator<Item = (usize, &Row, Ladder<'_>)> {
+    fn rows(&self, product: Option<usize>) -> impl Iterator<Item = (usize, &Row, Fallback<'_>)> {
         let ladder = self.ladder();
         let asked =
             (0..self.policy().products.len()).filter(move |at| product.is_none_or(|asked| asked == *at));
@@ -159,11 +161,17 @@ impl View {
         })
     }
 
-    fn cell_facts(&self, product: usize, row: &Row, ladder: &Ladder<'_>, names_it: bool) -> CellFacts<'_> {
-        CellFacts {
-            cell: write::cell(row.cell),
+    fn cell_facts(
+        &self,
+        product: usize,
+        row: &Row,
+        ladder: &Fallback<'_>,
+        names_it: bool,
+    ) -> CellProperties<'_> {
+        CellProperties {
+            cell: json::cell(row.cell),
             product: names_it.then(|| self.product_id(product)),
-            multiplier: write::multiplier(ladder.multiplier(row.cell, Some(row))),
+            multiplier: json::multiplier(ladder.multiplier(row.cell, Some(row))),
             demand: row.demand,
             supply: row.supply,
         }

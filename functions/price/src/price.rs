@@ -1,31 +1,31 @@
 //! `GET /v1/price`: what a ride from a point is multiplied by.
 
-use equilibrium_app::book::CityBook;
 use equilibrium_app::http::{Problem, Request, Response};
 use equilibrium_app::maps::Timer;
+use equilibrium_app::policy_set::CityConfig;
 use equilibrium_app::ports::MapStore;
 use equilibrium_domain::event::Position;
+use equilibrium_domain::fallback::Mode;
 use equilibrium_domain::locate::cell_at;
-use equilibrium_domain::mode::Mode;
 use equilibrium_domain::time::Timestamp;
 use h3o::Resolution;
 use serde::Serialize;
 
-use crate::write::{self, Hex, Shown};
-use crate::{Desk, current, numbers};
+use crate::json::{self, AsDisplay, CellHex};
+use crate::{PriceApi, query_params, with_no_cache};
 
 #[derive(Serialize)]
 struct Price<'a> {
     city: &'a str,
-    cell: Shown<Hex>,
+    cell: AsDisplay<CellHex>,
     product: &'a str,
     multiplier: f64,
-    as_of: Option<Shown<Timestamp>>,
+    as_of: Option<AsDisplay<Timestamp>>,
     age_ms: Option<i64>,
-    mode: Shown<Mode>,
+    mode: AsDisplay<Mode>,
 }
 
-impl<M, K, T> Desk<'_, M, K, T>
+impl<M, K, T> PriceApi<'_, M, K, T>
 where
     M: MapStore + 'static,
     K: MapStore + 'static,
@@ -33,8 +33,8 @@ where
 {
     pub(crate) async fn price(&self, request: &Request<'_>) -> Result<Response, Problem> {
         let [lat, lng, product, city] = request.parameters(["lat", "lng", "product", "city"])?;
-        let lat = numbers::degrees("lat", lat.as_deref(), -90.0..=90.0)?;
-        let lng = numbers::degrees("lng", lng.as_deref(), -180.0..=180.0)?;
+        let lat = query_params::degrees("lat", lat.as_deref(), -90.0..=90.0)?;
+        let lng = query_params::degrees("lng", lng.as_deref(), -180.0..=180.0)?;
         let place = Position { lat, lng };
         let view = self.view(&self.city_around(place, city.as_deref())?).await;
         let policy = view.policy();
@@ -48,19 +48,19 @@ where
         let ladder = view.ladder();
         let price = Price {
             city: policy.city.as_str(),
-            cell: write::cell(cell),
+            cell: json::cell(cell),
             product: product.as_str(),
-            multiplier: write::multiplier(ladder.multiplier(cell, row)),
-            as_of: write::time(view.as_of()),
+            multiplier: json::multiplier(ladder.multiplier(cell, row)),
+            as_of: json::time(view.as_of()),
             age_ms: ladder.age_ms,
-            mode: write::mode(ladder.mode),
+            mode: json::mode(ladder.mode),
         };
-        Ok(current(Response::of(200, "application/json", &price)))
+        Ok(with_no_cache(Response::of(200, "application/json", &price)))
     }
 
     /// The city named, or else the first by id, whose boundary holds the place.
-    fn city_around(&self, place: Position, named: Option<&str>) -> Result<CityBook, Problem> {
-        let serves = |book: &CityBook| book.terms.policy.boundary.contains(place.lng, place.lat);
+    fn city_around(&self, place: Position, named: Option<&str>) -> Result<CityConfig, Problem> {
+        let serves = |book: &CityConfig| book.pricing.policy.boundary.contains(place.lng, place.lat);
         let around = match named {
             Some(named) => Some(self.city(named)?).filter(serves),
             None => self.book.cities(None).find(|book| serves(book)).cloned(),

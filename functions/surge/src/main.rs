@@ -1,41 +1,41 @@
 //! `surge` on AWS: counts of a Kinesis stream in, maps in DynamoDB and their copies in the cache out.
 
 use equilibrium_app::config::Variables;
-use equilibrium_app::library::Library;
-use equilibrium_app::memory::Nowhere;
-use equilibrium_app::metrics::Measured;
-use equilibrium_app::pricing::{Outlets, Pricer};
+use equilibrium_app::memory::NoOp;
+use equilibrium_app::metrics::ToMeasurements;
+use equilibrium_app::policy_cache::PolicyCache;
+use equilibrium_app::pricing::{CityProcessor, SurgeSinks};
 use equilibrium_aws::cache::Cache;
-use equilibrium_aws::deployment;
 use equilibrium_aws::dynamodb::{self, Checkpoints, Maps, Policies};
-use equilibrium_aws::function::{self, Ended, Invocation};
 use equilibrium_aws::kinesis::{self, Changes};
-use equilibrium_aws::patience::Patience;
+use equilibrium_aws::resources;
+use equilibrium_aws::retry::RetryPolicy;
+use equilibrium_aws::runtime::{self, Invocation, RuntimeError};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Ended> {
-    function::trace();
-    let mut variables = Variables::new(function::variable);
-    let (tables, streams) = deployment::names(&mut variables);
-    let (settings, bounds) = (variables.counting(), variables.bounds());
-    let cache = deployment::cache(&mut variables);
+async fn main() -> Result<(), RuntimeError> {
+    runtime::init_tracing();
+    let mut variables = Variables::new(runtime::env_var);
+    let (tables, streams) = resources::names(&mut variables);
+    let (settings, bounds) = (variables.counting(), variables.limits());
+    let cache = resources::cache(&mut variables);
     variables.finish()?;
 
-    let sdk = function::sdk().await;
-    let dynamodb = dynamodb::Connection::new(&sdk, Patience::default());
-    let kinesis = kinesis::Connection::new(&sdk, Patience::default());
-    let library = &Library::new(Policies::new(&dynamodb, &tables), bounds);
-    let outlets = Outlets {
+    let sdk = runtime::sdk().await;
+    let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::default());
+    let kinesis = kinesis::Connection::new(&sdk, RetryPolicy::default());
+    let library = &PolicyCache::new(Policies::new(&dynamodb, &tables), bounds);
+    let outlets = SurgeSinks {
         checkpoints: Checkpoints::new(&dynamodb, &tables),
         maps: Maps::new(&dynamodb, &tables),
         cache: Cache::new(&cache)?,
         changes: Changes::new(&kinesis, &streams),
-        ticks: Nowhere,
+        ticks: NoOp,
     };
-    let pricer = &Pricer::new(settings.lanes, outlets);
-    function::run("surge", async move |Invocation { payload, now_ms, .. }| {
-        let book = library.book(now_ms).await?;
-        let (answer, tally) = equilibrium_surge::handle(pricer, &payload, &book, now_ms).await?;
+    let pricer = &CityProcessor::new(settings.lanes, outlets);
+    runtime::run("surge", async move |Invocation { payload, now_ms, .. }| {
+        let book = library.policies(now_ms).await?;
+        let (answer, tally) = equilibrium_surge::handle_event(pricer, &payload, &book, now_ms).await?;
         Ok((answer, tally.measures()))
     })
     .await

@@ -5,10 +5,10 @@
 use std::fs;
 use std::path::Path;
 
-use equilibrium_app::book::{Bounds, PolicyBook};
-use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, Outbox};
+use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, Recorder};
+use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::ports::MapStore;
-use equilibrium_app::pricing::{Outlets, Pricer, Tally};
+use equilibrium_app::pricing::{CityProcessor, SurgeMetrics, SurgeSinks};
 use equilibrium_domain::id::{CityId, LaneCount};
 use equilibrium_domain::map::{ClosedTick, MapHead, Row, TickChanges};
 
@@ -20,8 +20,8 @@ const NOW: i64 = TICK + 7_000;
 
 const NONE_FAILED: &str = r#"{"batchItemFailures":[]}"#;
 
-type Changes = Outbox<(CityId, Vec<u8>)>;
-type Ticks = Outbox<(MapHead, Vec<ClosedTick>)>;
+type Changes = Recorder<(CityId, Vec<u8>)>;
+type Ticks = Recorder<(MapHead, Vec<ClosedTick>)>;
 
 fn sample(name: &str) -> Vec<u8> {
     let path =
@@ -35,30 +35,30 @@ fn nyc() -> CityId {
 
 /// An instance of the function, and what stands behind it.
 struct Function {
-    pricer: Pricer<MemoryCheckpoints, MemoryMaps, MemoryMaps, Changes, Ticks>,
+    pricer: CityProcessor<MemoryCheckpoints, MemoryMaps, MemoryMaps, Changes, Ticks>,
     maps: MemoryMaps,
     changes: Changes,
     ticks: Ticks,
-    book: PolicyBook,
+    book: PolicySet,
 }
 
 impl Function {
     fn new() -> Self {
         let (maps, changes, ticks) = (MemoryMaps::default(), Changes::default(), Ticks::default());
-        let outlets = Outlets {
+        let outlets = SurgeSinks {
             checkpoints: MemoryCheckpoints::default(),
             maps: maps.clone(),
             cache: MemoryMaps::default(),
             changes: changes.clone(),
             ticks: ticks.clone(),
         };
-        let pricer = Pricer::new(LaneCount::new(2).unwrap(), outlets);
-        Self { pricer, maps, changes, ticks, book: PolicyBook::open(Bounds::default()) }
+        let pricer = CityProcessor::new(LaneCount::new(2).unwrap(), outlets);
+        Self { pricer, maps, changes, ticks, book: PolicySet::open(ResourceLimits::default()) }
     }
 
     /// Handles a sample, of which no record may fail.
-    async fn call(&self, name: &str) -> Tally {
-        let handled = equilibrium_surge::handle(&self.pricer, &sample(name), &self.book, NOW).await;
+    async fn call(&self, name: &str) -> SurgeMetrics {
+        let handled = equilibrium_surge::handle_event(&self.pricer, &sample(name), &self.book, NOW).await;
         let (answer, tally) = handled.unwrap();
         assert_eq!(String::from_utf8(answer).unwrap(), NONE_FAILED, "{name}");
         tally
@@ -84,7 +84,10 @@ async fn the_counts_of_both_lanes_become_a_price_and_its_news() {
     let [(city, news)] = &changes[..] else { panic!("{} records of changes", changes.len()) };
     let news = TickChanges::decode(news).unwrap();
     assert_eq!((city, &news.city, news.at, news.version), (&nyc(), &nyc(), TICK, 1));
-    assert_eq!(tally, Tally { ticks: 1, changes: news.changes.len() as u64, ..Tally::default() });
+    assert_eq!(
+        tally,
+        SurgeMetrics { ticks: 1, changes: news.changes.len() as u64, ..SurgeMetrics::default() }
+    );
 
     let corner = rows.iter().max_by_key(|row| row.demand).unwrap();
     // ((6 + 2) / 2)^(1 / 1.8) = 2.16, of which 0.109 of the way from 1 is 1.13 (CONTRACT §3).
@@ -103,7 +106,7 @@ async fn a_malformed_record_costs_no_neighbour() {
     let (function, whole) = (Function::new(), Function::new());
     let tally = function.call("surge-malformed").await;
     let expected = whole.call("surge").await;
-    assert_eq!(tally, Tally { malformed: 1, ..expected });
+    assert_eq!(tally, SurgeMetrics { malformed: 1, ..expected });
     assert_eq!(function.rows(), whole.rows());
     assert_eq!(function.changes.take(), whole.changes.take());
     let heads = [&function, &whole].map(|function| function.maps.clone());
@@ -116,6 +119,6 @@ async fn a_batch_that_comes_again_is_skipped_and_sends_nothing() {
     function.call("surge").await;
     function.rows();
     assert!(!function.changes.take().is_empty());
-    assert_eq!(function.call("surge").await, Tally { skipped: 2, ..Tally::default() });
+    assert_eq!(function.call("surge").await, SurgeMetrics { skipped: 2, ..SurgeMetrics::default() });
     assert!(function.ticks.take().is_empty() && function.changes.take().is_empty());
 }

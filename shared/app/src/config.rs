@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 use equilibrium_domain::id::LaneCount;
 use thiserror::Error;
 
-use crate::book::Bounds;
 use crate::counting::CountSettings;
+use crate::policy_set::ResourceLimits;
 
 /// A variable that is missing or cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,13 +89,13 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
     }
 
     /// What bounds a city beyond its policy.
-    pub fn bounds(&mut self) -> Bounds {
-        let Bounds { max_hold_ms, most_entities } = Bounds::default();
+    pub fn limits(&mut self) -> ResourceLimits {
+        let ResourceLimits { max_hold_ms, max_entities } = ResourceLimits::default();
         // The defaults are within these ranges.
         let max_hold_ms = u32::try_from(max_hold_ms).unwrap_or(u32::MAX);
-        Bounds {
+        ResourceLimits {
             max_hold_ms: self.number("EQUILIBRIUM_MAX_HOLD_MS", max_hold_ms, 0..=u32::MAX).into(),
-            most_entities: self.number("EQUILIBRIUM_MAX_ENTITIES", most_entities, 1..=1 << 26),
+            max_entities: self.number("EQUILIBRIUM_MAX_ENTITIES", max_entities, 1..=1 << 26),
         }
     }
 
@@ -146,7 +146,7 @@ mod tests {
         let mut nothing = variables(&[]);
         let CountSettings { lanes, groups } = nothing.counting();
         assert_eq!((lanes.get(), groups), (64, 16));
-        assert_eq!(nothing.bounds(), Bounds::default());
+        assert_eq!(nothing.limits(), ResourceLimits::default());
         assert_eq!((nothing.flag("FLAG"), nothing.optional("TEXT")), (false, None));
         assert_eq!(nothing.finish(), Ok(()));
     }
@@ -159,7 +159,7 @@ mod tests {
             ("FLAG", "true"),
             ("TEXT", "text"),
         ]);
-        assert_eq!((said.lanes().get(), said.bounds().max_hold_ms), (256, 0));
+        assert_eq!((said.lanes().get(), said.limits().max_hold_ms), (256, 0));
         assert_eq!((said.flag("FLAG"), said.text("TEXT")), (true, "text".to_owned()));
         assert_eq!(said.finish(), Ok(()));
     }

@@ -3,15 +3,15 @@
 //! Each function panics where the adapter breaks the port's contract; it expects a store in which the
 //! names it uses are free.
 
-use equilibrium_domain::id::{CityId, Lane};
+use equilibrium_domain::id::{CityId, LaneId};
 use equilibrium_domain::locate::Cell;
 use equilibrium_domain::map::MapHead;
-use equilibrium_domain::report;
+use equilibrium_domain::tick_counts;
 use futures_util::future::join_all;
 
-use crate::ingesting::RECORD_BYTES;
+use crate::ingesting::MAX_RECORD_BYTES;
 use crate::ports::{
-    AppendError, CheckpointLog, CountsStream, EventLog, LogName, MapStore, PolicyStore, ReplaceError,
+    AppendError, CheckpointKey, CheckpointLog, CountsStream, EventLog, MapStore, PolicyStore, ReplaceError,
     StoredPolicy, Unavailable,
 };
 
@@ -23,14 +23,14 @@ pub const STREAM_PARTS: u16 = 16;
 /// # Panics
 /// Where the adapter breaks it.
 pub async fn checkpoint_log(log: &impl CheckpointLog) {
-    let lane = LogName::Lane(Lane(7));
-    let city = LogName::City(CityId::new("contract").expect("well-formed"));
+    let lane = CheckpointKey::Lane(LaneId(7));
+    let city = CheckpointKey::City(CityId::new("contract").expect("well-formed"));
     assert!(log.load(&lane).await.expect("an empty log can be read").is_empty());
 
     log.append(&lane, 0, b"zero", false).await.expect("the first entry is numbered 0");
     log.append(&lane, 1, b"", false).await.expect("an entry may be empty");
-    assert_eq!(log.append(&lane, 1, b"other", false).await, Err(AppendError::Taken), "written over");
-    assert_eq!(log.append(&lane, 0, b"other", true).await, Err(AppendError::Taken), "written over");
+    assert_eq!(log.append(&lane, 1, b"other", false).await, Err(AppendError::Conflict), "written over");
+    assert_eq!(log.append(&lane, 0, b"other", true).await, Err(AppendError::Conflict), "written over");
     assert_eq!(log.load(&lane).await.expect("readable"), [b"zero".to_vec(), vec![]]);
     assert!(log.load(&city).await.expect("readable").is_empty(), "logs are apart");
 
@@ -106,17 +106,21 @@ pub async fn policy_store(policies: &impl PolicyStore) {
     };
     assert_eq!(all().await, []);
 
-    assert_eq!(policies.save(&lima, "{}", Some(1)).await, Err(ReplaceError::Outdated), "there is none");
+    assert_eq!(
+        policies.save(&lima, "{}", Some(1)).await,
+        Err(ReplaceError::VersionMismatch),
+        "there is none"
+    );
     assert_eq!(policies.save(&lima, "{}", None).await, Ok(1));
     assert_eq!(policies.save(&oslo, "{\"name\":\"Østre Åker\"}", None).await, Ok(1));
-    assert_eq!(policies.save(&lima, "[]", None).await, Err(ReplaceError::Outdated), "there is one");
+    assert_eq!(policies.save(&lima, "[]", None).await, Err(ReplaceError::VersionMismatch), "there is one");
     for after in [0, 2] {
-        assert_eq!(policies.save(&lima, "[]", Some(after)).await, Err(ReplaceError::Outdated));
+        assert_eq!(policies.save(&lima, "[]", Some(after)).await, Err(ReplaceError::VersionMismatch));
     }
     assert_eq!(all().await, [stored(&lima, 1, "{}"), stored(&oslo, 1, "{\"name\":\"Østre Åker\"}")]);
 
     assert_eq!(policies.save(&lima, "{\"a\":1}", Some(1)).await, Ok(2));
-    assert_eq!(policies.save(&lima, "{\"b\":1}", Some(1)).await, Err(ReplaceError::Outdated));
+    assert_eq!(policies.save(&lima, "{\"b\":1}", Some(1)).await, Err(ReplaceError::VersionMismatch));
     // As large as a policy with many zones may become.
     let large = format!("{{\"name\":\"{}\"}}", "x".repeat(200_000));
     assert_eq!(policies.save(&oslo, &large, Some(1)).await, Ok(2));
@@ -128,9 +132,9 @@ pub async fn policy_store(policies: &impl PolicyStore) {
 ///
 /// # Panics
 /// Where the adapter breaks it.
-pub async fn event_log(log: &impl EventLog, read: impl AsyncFn(Lane) -> Vec<Vec<u8>>) {
-    let put = async |part, record| log.put(Lane(part), record).await;
-    stream(put, async |part| read(Lane(part)).await, RECORD_BYTES).await;
+pub async fn event_log(log: &impl EventLog, read: impl AsyncFn(LaneId) -> Vec<Vec<u8>>) {
+    let put = async |part, record| log.put(LaneId(part), record).await;
+    stream(put, async |part| read(LaneId(part)).await, MAX_RECORD_BYTES).await;
 }
 
 /// The contract of [`CountsStream`]. `read` tells all records of a group, in order; there are
@@ -140,7 +144,7 @@ pub async fn event_log(log: &impl EventLog, read: impl AsyncFn(Lane) -> Vec<Vec<
 /// Where the adapter breaks it.
 pub async fn counts_stream(counts: &impl CountsStream, read: impl AsyncFn(u32) -> Vec<Vec<u8>>) {
     let put = async |part: u16, record| counts.send(part.into(), record).await;
-    stream(put, async |part: u16| read(part.into()).await, report::RECORD_BYTES).await;
+    stream(put, async |part: u16| read(part.into()).await, tick_counts::MAX_RECORD_BYTES).await;
 }
 
 /// What a log's lanes and a stream's groups have in common.

@@ -3,20 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use equilibrium_domain::clock::{self, CityClock};
 use equilibrium_domain::event::{self, Event, Lines, MarketEvent, Refusal};
-use equilibrium_domain::id::{CityId, Lane as LaneNumber, LaneCount};
-use equilibrium_domain::lane::{CityIndex, Lane};
+use equilibrium_domain::id::{CityId, LaneCount, LaneId};
+use equilibrium_domain::lane::{CityIndex, LaneState};
 use equilibrium_domain::locate::Locators;
-use equilibrium_domain::report;
+use equilibrium_domain::tick_counts;
+use equilibrium_domain::watermark::{self, CityWatermark};
 use equilibrium_domain::wire;
 use futures_util::future::join_all;
 
 use crate::batch::{Batch, Record};
-use crate::book::PolicyBook;
-use crate::delivery::{Held, Memory, Outcome, group_of};
-use crate::letters::Letters;
-use crate::ports::{AppendError, CheckpointLog, CountsStream, DeadLetters, LogName, Unavailable};
+use crate::dead_letters::DeadLetterBuffer;
+use crate::policy_set::PolicySet;
+use crate::ports::{AppendError, CheckpointKey, CheckpointLog, CountsStream, DeadLetterQueue, Unavailable};
+use crate::state_cache::{BatchOutcome, CachedState, StateCache, group_of};
 
 /// What counting needs to know of its stream.
 #[derive(Clone, Copy, Debug)]
@@ -29,51 +29,51 @@ pub struct CountSettings {
 
 /// Counts the market of the lanes whose records it is handed.
 #[derive(Debug)]
-pub struct Counter<C, S, D> {
+pub struct LaneProcessor<C, S, D> {
     settings: CountSettings,
     checkpoints: C,
     counts: S,
-    letters: D,
-    memory: Memory<LaneNumber, Lane>,
+    dead_letters: D,
+    states: StateCache<LaneId, LaneState>,
     locators: Mutex<Locators>,
 }
 
 /// What a batch came to, for metrics. Refused and unknown events of a record without a lane are counted as
 /// often as it is delivered; the rest is exact.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct CountMetrics {
     /// Events taken in.
     pub absorbed: u64,
     /// Events of an unknown type.
     pub unknown: u64,
     /// Events of another lane than their record's, which CONTRACT §1 rules out: not taken in.
-    pub stray: u64,
+    pub misrouted: u64,
     /// Records in which nothing has a lane: they hold no event of a known type, and no clock.
-    pub without_lane: u64,
+    pub unroutable: u64,
     /// Refused events, by [`Refusal::index`].
     pub refused: [u64; Refusal::CODES.len()],
     /// Refused events that no letter tells of: there were too many, or nobody took the letters.
-    pub undelivered: u64,
+    pub dead_letters_dropped: u64,
     /// Late events.
     pub late: u64,
     /// Records held already.
     pub skipped: u64,
     /// Races lost to another instance.
-    pub races_lost: u64,
+    pub append_conflicts: u64,
     /// Entities that had to go because there were too many.
     pub evicted: u64,
     /// Entries that a lane's log held and nobody can read, by the lane.
-    pub corrupt: Vec<(LaneNumber, wire::Corrupt)>,
+    pub corrupt: Vec<(LaneId, wire::Corrupt)>,
 }
 
 /// A record, read as far as its lane shows.
-struct Part<'a> {
+struct LaneRecord<'a> {
     record: Record<'a>,
     content: Content<'a>,
 }
 
 enum Content<'a> {
-    Clocks(Vec<(CityId, CityClock)>),
+    Watermarks(Vec<(CityId, CityWatermark)>),
     Events { first: MarketEvent<'a>, line: Line<'a>, rest: Lines<'a> },
 }
 
@@ -86,16 +86,16 @@ struct Line<'a> {
 
 /// What a batch, or a lane's part of it, comes to.
 #[derive(Default)]
-struct Notes {
-    tally: Tally,
-    letters: Letters,
+struct BatchResult {
+    tally: CountMetrics,
+    dead_letters: DeadLetterBuffer,
 }
 
-impl Notes {
+impl BatchResult {
     fn refuse(&mut self, record: &Record<'_>, line: Line<'_>, refusal: &Refusal) {
         self.tally.refused[refusal.index()] += 1;
-        if !self.letters.keep(record, line.index, line.bytes, refusal) {
-            self.tally.undelivered += 1;
+        if !self.dead_letters.keep(record, line.index, line.bytes, refusal) {
+            self.tally.dead_letters_dropped += 1;
         }
     }
 
@@ -112,19 +112,26 @@ impl Notes {
 
     fn add(&mut self, other: Self) {
         self.tally.add(other.tally);
-        self.tally.undelivered += self.letters.append(other.letters) as u64;
+        self.tally.dead_letters_dropped += self.dead_letters.append(other.dead_letters) as u64;
     }
 }
 
-impl<C: CheckpointLog, S: CountsStream, D: DeadLetters> Counter<C, S, D> {
+impl<C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LaneProcessor<C, S, D> {
     /// A counter that remembers nothing yet.
     pub fn new(settings: CountSettings, checkpoints: C, counts: S, letters: D) -> Self {
-        Self { settings, checkpoints, counts, letters, memory: Memory::default(), locators: Mutex::default() }
+        Self {
+            settings,
+            checkpoints,
+            counts,
+            dead_letters: letters,
+            states: StateCache::default(),
+            locators: Mutex::default(),
+        }
     }
 
     /// Entities in memory, over all lanes.
     pub fn entities(&self) -> usize {
-        self.memory.sum(Lane::entities)
+        self.states.sum(LaneState::entities)
     }
 
     /// Takes in a batch of one shard. Lanes fail alone: what others counted is kept.
@@ -132,8 +139,8 @@ impl<C: CheckpointLog, S: CountsStream, D: DeadLetters> Counter<C, S, D> {
     /// Refused lines become letters once what else their lane's records hold is written down, so that a store
     /// that is away does not fill the queue; those of records without a lane whenever they come. An instance
     /// that ends in between sends none, and whether anybody takes them is no reason to fail.
-    pub async fn count(&self, batch: &Batch<'_>, book: &PolicyBook, now: i64) -> Outcome<Tally> {
-        let mut notes = Notes::default();
+    pub async fn count(&self, batch: &Batch<'_>, book: &PolicySet, now: i64) -> BatchOutcome<CountMetrics> {
+        let mut notes = BatchResult::default();
         let lanes = self.sort_by_lane(batch, &mut notes);
         let runs = lanes.into_iter().map(|(lane, parts)| async move {
             let run = self.run_lane(lane, &parts, book, now).await;
@@ -146,15 +153,15 @@ impl<C: CheckpointLog, S: CountsStream, D: DeadLetters> Counter<C, S, D> {
                 failed.push(first.to_owned());
             }
         }
-        Outcome { failed, tally: self.deliver(notes).await }
+        BatchOutcome { failed, metrics: self.deliver(notes).await }
     }
 
-    async fn deliver(&self, notes: Notes) -> Tally {
-        let Notes { mut tally, letters } = notes;
+    async fn deliver(&self, notes: BatchResult) -> CountMetrics {
+        let BatchResult { mut tally, dead_letters: letters } = notes;
         let letters = letters.into_inner();
         let count = letters.len() as u64;
-        if count > 0 && self.letters.send(letters).await.is_err() {
-            tally.undelivered += count;
+        if count > 0 && self.dead_letters.send(letters).await.is_err() {
+            tally.dead_letters_dropped += count;
         }
         tally
     }
@@ -163,25 +170,26 @@ impl<C: CheckpointLog, S: CountsStream, D: DeadLetters> Counter<C, S, D> {
     fn sort_by_lane<'a>(
         &self,
         batch: &'a Batch<'_>,
-        notes: &mut Notes,
-    ) -> BTreeMap<LaneNumber, Vec<Part<'a>>> {
-        let mut lanes: BTreeMap<LaneNumber, Vec<Part<'_>>> = BTreeMap::new();
+        notes: &mut BatchResult,
+    ) -> BTreeMap<LaneId, Vec<LaneRecord<'a>>> {
+        let mut lanes: BTreeMap<LaneId, Vec<LaneRecord<'_>>> = BTreeMap::new();
         for record in batch.iter() {
             match self.open(record, notes) {
                 Some((lane, part)) => lanes.entry(lane).or_default().push(part),
-                None => notes.tally.without_lane += 1,
+                None => notes.tally.unroutable += 1,
             }
         }
         lanes
     }
 
     /// Reads a record as far as its lane shows; `None` where nothing in it has one.
-    fn open<'a>(&self, record: Record<'a>, notes: &mut Notes) -> Option<(LaneNumber, Part<'a>)> {
+    fn open<'a>(&self, record: Record<'a>, notes: &mut BatchResult) -> Option<(LaneId, LaneRecord<'a>)> {
         if wire::is_frame(record.data) {
             let whole = Line { index: 0, bytes: record.data };
             let refuse = |_: &_| notes.refuse(&record, whole, &Refusal::MalformedJson { at: 0 });
-            let (lane, clocks) = clock::read(record.data, self.settings.lanes).inspect_err(refuse).ok()?;
-            return Some((lane, Part { record, content: Content::Clocks(clocks) }));
+            let (lane, clocks) =
+                watermark::read(record.data, self.settings.lanes).inspect_err(refuse).ok()?;
+            return Some((lane, LaneRecord { record, content: Content::Watermarks(clocks) }));
         }
         let mut lines = Lines::new(record.data);
         let mut index = 0;
@@ -192,7 +200,10 @@ impl<C: CheckpointLog, S: CountsStream, D: DeadLetters> Counter<C, S, D> {
             if let Ok(Event::Market(first)) = event::read(bytes) {
                 let lane = self.settings.lanes.lane_of(first.what.entity());
                 let line = Line { index, bytes };
-                return Some((lane, Part { record, content: Content::Events { first, line, rest: lines } }));
+                return Some((
+                    lane,
+                    LaneRecord { record, content: Content::Events { first, line, rest: lines } },
+                ));
             }
             index += 1;
         }
@@ -202,66 +213,74 @@ impl<C: CheckpointLog, S: CountsStream, D: DeadLetters> Counter<C, S, D> {
 
     async fn run_lane(
         &self,
-        number: LaneNumber,
-        parts: &[Part<'_>],
-        book: &PolicyBook,
+        number: LaneId,
+        parts: &[LaneRecord<'_>],
+        book: &PolicySet,
         now: i64,
-    ) -> (Notes, Result<(), Unavailable>) {
-        let mut races_lost = 0;
+    ) -> (BatchResult, Result<(), Unavailable>) {
+        let mut append_conflicts = 0;
         loop {
-            let mut notes = Notes { tally: Tally { races_lost, ..Tally::default() }, ..Notes::default() };
+            let mut notes = BatchResult {
+                tally: CountMetrics { append_conflicts: append_conflicts, ..CountMetrics::default() },
+                ..BatchResult::default()
+            };
             let mut held = match self.hold(number, now, &mut notes.tally).await {
                 Ok(held) => held,
                 Err(unavailable) => return (notes, Err(unavailable)),
             };
-            if held.owes
+            if held.has_pending_output
                 && let Err(unavailable) = self.send(&mut held).await
             {
                 return (notes, Err(unavailable));
             }
             if held.is_snapshot_due(now) {
-                held.state.ask_for_snapshot();
+                held.state.request_snapshot();
             }
             let lane = &mut held.state;
             let (late, evicted) = (lane.late(), lane.evicted());
             let Some((entry, snapshot)) = self.absorb(lane, parts, book, &mut notes) else {
-                self.memory.keep(number, held);
+                self.states.put_back(number, held);
                 return (notes, Ok(()));
             };
             notes.tally.late = lane.late() - late;
             notes.tally.evicted = lane.evicted() - evicted;
-            let name = LogName::Lane(number);
+            let name = CheckpointKey::Lane(number);
             match self.checkpoints.append(&name, lane.next_entry() - 1, &entry, snapshot).await {
                 Ok(()) => {}
                 // What is in memory is not what is stored: it is dropped, and loaded anew.
-                Err(AppendError::Taken) => {
-                    races_lost += 1;
+                Err(AppendError::Conflict) => {
+                    append_conflicts += 1;
                     continue;
                 }
                 Err(AppendError::Unavailable(unavailable)) => {
                     // Its records come again, and with them what is to be said of them.
-                    notes.letters = Letters::default();
+                    notes.dead_letters = DeadLetterBuffer::default();
                     return (notes, Err(unavailable));
                 }
             }
-            held.written(now, snapshot);
+            held.entry_appended(now, snapshot);
             if let Err(unavailable) = self.send(&mut held).await {
                 return (notes, Err(unavailable));
             }
-            self.memory.keep(number, held);
+            self.states.put_back(number, held);
             return (notes, Ok(()));
         }
     }
 
     /// The lane from memory, or from its log; of that nobody knows whether all it owes was sent.
-    async fn hold(&self, number: LaneNumber, now: i64, tally: &mut Tally) -> Result<Held<Lane>, Unavailable> {
-        if let Some(held) = self.memory.take(&number, now) {
+    async fn hold(
+        &self,
+        number: LaneId,
+        now: i64,
+        tally: &mut CountMetrics,
+    ) -> Result<CachedState<LaneState>, Unavailable> {
+        if let Some(held) = self.states.take(&number, now) {
             return Ok(held);
         }
-        let entries = self.checkpoints.load(&LogName::Lane(number)).await?;
+        let entries = self.checkpoints.load(&CheckpointKey::Lane(number)).await?;
         let lanes = self.settings.lanes;
-        match Lane::load(number, lanes, entries.iter().map(Vec::as_slice)) {
-            Ok(lane) => Ok(Held::loaded(lane, now)),
+        match LaneState::load(number, lanes, entries.iter().map(Vec::as_slice)) {
+            Ok(lane) => Ok(CachedState::loaded(lane, now)),
             Err(corrupt) => {
                 tally.corrupt.push((number, corrupt));
                 Err(Unavailable)
@@ -272,21 +291,23 @@ impl<C: CheckpointLog, S: CountsStream, D: DeadLetters> Counter<C, S, D> {
     /// Takes in what the lane does not hold yet; the entry that says so, and whether it is a snapshot.
     fn absorb(
         &self,
-        lane: &mut Lane,
-        parts: &[Part<'_>],
-        book: &PolicyBook,
-        notes: &mut Notes,
+        lane: &mut LaneState,
+        parts: &[LaneRecord<'_>],
+        book: &PolicySet,
+        notes: &mut BatchResult,
     ) -> Option<(Vec<u8>, bool)> {
-        let mut new: Vec<&Part<'_>> = Vec::with_capacity(parts.len());
+        let mut new: Vec<&LaneRecord<'_>> = Vec::with_capacity(parts.len());
         for part in parts {
             let sequence = part.record.sequence;
-            if !lane.holds(sequence) && new.last().is_none_or(|last| last.record.sequence < sequence) {
+            if !lane.already_processed(sequence)
+                && new.last().is_none_or(|last| last.record.sequence < sequence)
+            {
                 new.push(part);
             }
         }
         notes.tally.skipped = (parts.len() - new.len()) as u64;
         let reached = new.last()?.record.sequence;
-        let snapshot = lane.begin();
+        let snapshot = lane.begin_batch();
         let mut locators = self.locators.lock().unwrap_or_else(PoisonError::into_inner);
         let mut absorber =
             Absorber { lane, lanes: self.settings.lanes, book, locators: &mut locators, city: None };
@@ -294,40 +315,40 @@ impl<C: CheckpointLog, S: CountsStream, D: DeadLetters> Counter<C, S, D> {
             absorber.take_in(part, notes);
         }
         drop(locators);
-        Some((lane.entry(snapshot.as_deref(), reached), snapshot.is_some()))
+        Some((lane.seal_entry(snapshot.as_deref(), reached), snapshot.is_some()))
     }
 
     /// Sends what the newest entry owes.
-    async fn send(&self, held: &mut Held<Lane>) -> Result<(), Unavailable> {
-        let mut groups: BTreeMap<u32, Vec<report::Section>> = BTreeMap::new();
-        for section in held.state.take_reports() {
+    async fn send(&self, held: &mut CachedState<LaneState>) -> Result<(), Unavailable> {
+        let mut groups: BTreeMap<u32, Vec<tick_counts::CityCounts>> = BTreeMap::new();
+        for section in held.state.take_output() {
             groups.entry(group_of(&section.city, self.settings.groups)).or_default().push(section);
         }
         for (group, sections) in groups {
-            for record in report::records(held.state.number(), self.settings.lanes, sections) {
+            for record in tick_counts::records(held.state.number(), self.settings.lanes, sections) {
                 self.counts.send(group, record).await?;
             }
         }
-        held.owes = false;
+        held.has_pending_output = false;
         Ok(())
     }
 }
 
 /// Takes records into a lane.
 struct Absorber<'a> {
-    lane: &'a mut Lane,
+    lane: &'a mut LaneState,
     lanes: LaneCount,
-    book: &'a PolicyBook,
+    book: &'a PolicySet,
     locators: &'a mut Locators,
     /// The city of the last event: the next is most likely of the same.
     city: Option<(Vec<u8>, CityIndex)>,
 }
 
 impl Absorber<'_> {
-    fn take_in(&mut self, part: &Part<'_>, notes: &mut Notes) {
+    fn take_in(&mut self, part: &LaneRecord<'_>, notes: &mut BatchResult) {
         let record = &part.record;
         match &part.content {
-            Content::Clocks(clocks) => self.hear(clocks),
+            Content::Watermarks(clocks) => self.advance_watermarks(clocks),
             Content::Events { first, line, rest } => {
                 notes.take_lead(record, line.index);
                 self.count(first, record, *line, notes);
@@ -345,18 +366,24 @@ impl Absorber<'_> {
     }
 
     /// Hears the cities' clocks. A city that nobody defines any more has none.
-    fn hear(&mut self, clocks: &[(CityId, CityClock)]) {
+    fn advance_watermarks(&mut self, clocks: &[(CityId, CityWatermark)]) {
         for (city, clock) in clocks {
             if let Some(book) = self.book.city(city.as_str()) {
-                let index = self.lane.enter(city, &book.rules);
-                self.lane.hear(index, clock);
+                let index = self.lane.city_mut(city, &book.counting);
+                self.lane.advance_watermark(index, clock);
             }
         }
     }
 
-    fn count(&mut self, event: &MarketEvent<'_>, record: &Record<'_>, line: Line<'_>, notes: &mut Notes) {
-        if self.is_stray(event) {
-            notes.tally.stray += 1;
+    fn count(
+        &mut self,
+        event: &MarketEvent<'_>,
+        record: &Record<'_>,
+        line: Line<'_>,
+        notes: &mut BatchResult,
+    ) {
+        if self.is_misrouted(event) {
+            notes.tally.misrouted += 1;
             return;
         }
         match self.market(event, record.arrival) {
@@ -366,7 +393,7 @@ impl Absorber<'_> {
     }
 
     /// Whether the event is of another lane: taken in here, its entity would count in two.
-    fn is_stray(&self, event: &MarketEvent<'_>) -> bool {
+    fn is_misrouted(&self, event: &MarketEvent<'_>) -> bool {
         self.lanes.lane_of(event.what.entity()) != self.lane.number()
     }
 
@@ -385,23 +412,23 @@ impl Absorber<'_> {
         let unknown = || Refusal::UnknownCity { city: text.as_ref().into() };
         let city = CityId::new(&text).ok_or_else(unknown)?;
         let book = self.book.city(&text).ok_or_else(unknown)?;
-        let index = self.lane.enter(&city, &book.rules);
+        let index = self.lane.city_mut(&city, &book.counting);
         self.city = Some((name.to_vec(), index));
         Ok(index)
     }
 }
 
-impl Tally {
+impl CountMetrics {
     /// Adds what another batch came to.
     pub fn add(&mut self, other: Self) {
         self.absorbed += other.absorbed;
         self.unknown += other.unknown;
-        self.stray += other.stray;
-        self.without_lane += other.without_lane;
-        self.undelivered += other.undelivered;
+        self.misrouted += other.misrouted;
+        self.unroutable += other.unroutable;
+        self.dead_letters_dropped += other.dead_letters_dropped;
         self.late += other.late;
         self.skipped += other.skipped;
-        self.races_lost += other.races_lost;
+        self.append_conflicts += other.append_conflicts;
         self.evicted += other.evicted;
         self.corrupt.extend(other.corrupt);
         for (mine, theirs) in self.refused.iter_mut().zip(other.refused) {

@@ -10,7 +10,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde::Serialize;
 
-pub use self::accept::{allows_gzip, is_tag_listed, preferred};
+pub use self::accept::{accepts_gzip, etag_matches, negotiate};
 pub use self::payload::{Payload, PayloadError};
 
 /// Shorter bodies are not worth compressing: they fit one packet.
@@ -84,7 +84,7 @@ impl<'a> Request<'a> {
             if values[at].replace(value).is_some() {
                 let problem =
                     Problem::new(400, "repeated_parameter", "the parameter is there more than once");
-                return Err(problem.about(names[at]));
+                return Err(problem.for_parameter(names[at]));
             }
         }
         Ok(values)
@@ -137,7 +137,7 @@ impl Response {
     #[must_use]
     pub fn compressed_for(mut self, request: &Request<'_>) -> Self {
         let encodings = request.header("accept-encoding");
-        if self.body.len() <= COMPRESSED_BYTES || !encodings.is_some_and(allows_gzip) {
+        if self.body.len() <= COMPRESSED_BYTES || !encodings.is_some_and(accepts_gzip) {
             return self;
         }
         let shorter = Vec::with_capacity(self.body.len() / 4);
@@ -172,7 +172,7 @@ impl Problem {
 
     /// A problem of this query parameter.
     #[must_use]
-    pub fn about(self, parameter: &'static str) -> Self {
+    pub fn for_parameter(self, parameter: &'static str) -> Self {
         let detail = format!("{parameter}: {}", self.detail).into();
         Self { detail, parameter: Some(parameter), ..self }
     }
@@ -213,7 +213,7 @@ impl From<Problem> for Response {
         let Problem { status, code, detail, parameter, advice } = problem;
         // "about:blank": the status says what kind of problem it is, the code which (RFC 9457 §4.2.1).
         let r#type = "about:blank";
-        let title = phrase(status);
+        let title = reason_phrase(status);
         let document = ProblemDocument { r#type, title, status, detail: &detail, code, parameter };
         let response = Self::of(status, "application/problem+json", &document);
         let mut response = response.with("cache-control", "no-store");
@@ -223,7 +223,7 @@ impl From<Problem> for Response {
 }
 
 /// The statuses of CONTRACT §5, as RFC 9110 §15 and RFC 6585 name them.
-fn phrase(status: u16) -> &'static str {
+fn reason_phrase(status: u16) -> &'static str {
     match status {
         400 => "Bad Request",
         401 => "Unauthorized",

@@ -3,25 +3,25 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use equilibrium_domain::clock::{self, CityClock, Watermarks};
-use equilibrium_domain::event::{self, Event, FUTURE_MS, Refusal};
-use equilibrium_domain::id::{CityId, Lane, LaneCount};
-use equilibrium_domain::rules::Rules;
+use equilibrium_domain::counting_config::CountingConfig;
+use equilibrium_domain::event::{self, Event, MAX_FUTURE_MS, Refusal};
+use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_domain::time::Timestamp;
+use equilibrium_domain::watermark::{self, CityWatermark, Watermarks};
 use futures_util::future::join_all;
 use hashbrown::HashMap;
 
-use crate::book::PolicyBook;
+use crate::policy_set::PolicySet;
 use crate::ports::{EventLog, Unavailable};
 
 /// Most bytes of one record: Kinesis bills a put by payload units of 25 KB, so that a record this large
 /// wastes nothing, and a lane's share of a request is rarely larger.
-pub const RECORD_BYTES: usize = 25 * 1024;
+pub const MAX_RECORD_BYTES: usize = 25 * 1024;
 
 /// Where a feeder's records go; those of one lane in the order of the calls.
-pub trait Records {
+pub trait RecordSink {
     /// Takes a record of `lane`, behind all others of it.
-    fn put(&mut self, lane: Lane, record: Vec<u8>);
+    fn put(&mut self, lane: LaneId, record: Vec<u8>);
 }
 
 /// The time at which an event counts (CONTRACT §1).
@@ -40,7 +40,7 @@ impl TimeRule {
     fn counted_ms(self, time: Timestamp) -> Result<i64, Refusal> {
         let Self::Live { now_ms } = self else { return Ok(time.ms()) };
         let ahead_ms = time.ms() - now_ms;
-        if ahead_ms > FUTURE_MS {
+        if ahead_ms > MAX_FUTURE_MS {
             return Err(Refusal::TooFarInFuture { ahead_ms });
         }
         Ok(time.ms().min(now_ms))
@@ -50,35 +50,35 @@ impl TimeRule {
 /// Packs events by lane, and the clock of a city into every lane right behind the event by which its
 /// watermark reaches a tick.
 #[derive(Debug)]
-pub struct Feeder<R> {
+pub struct RecordPacker<R> {
     records: R,
     lanes: LaneCount,
-    book: Arc<PolicyBook>,
+    book: Arc<PolicySet>,
     clocks: Arc<Mutex<Watermarks>>,
     rule: TimeRule,
     packs: Vec<Vec<u8>>,
-    cities: Vec<FedCity>,
+    cities: Vec<KnownCity>,
     by_name: HashMap<CityId, usize>,
     /// The city of the last event: the next is most likely of the same.
     last: usize,
 }
 
 #[derive(Debug)]
-struct FedCity {
+struct KnownCity {
     id: CityId,
-    rules: Arc<Rules>,
+    rules: Arc<CountingConfig>,
     /// Whether this feeder has put its clock.
-    told: bool,
+    is_broadcast: bool,
 }
 
-impl<R: Records> Feeder<R> {
+impl<R: RecordSink> RecordPacker<R> {
     /// A feeder that has fed nothing yet. Feeders of one log share their `clocks`, so that of two only one
     /// tells of a tick.
     #[must_use]
     pub fn new(
         records: R,
         lanes: LaneCount,
-        book: Arc<PolicyBook>,
+        book: Arc<PolicySet>,
         clocks: Arc<Mutex<Watermarks>>,
         rule: TimeRule,
     ) -> Self {
@@ -97,16 +97,16 @@ impl<R: Records> Feeder<R> {
             self.pack(self.lanes.lane_of(line), line);
             return Ok(());
         };
-        let at = self.enter(&event.city)?;
-        let FedCity { id, rules, .. } = &self.cities[at];
+        let at = self.city_index(&event.city)?;
+        let KnownCity { id, rules, .. } = &self.cities[at];
         rules.check(&event.what)?;
         let time = self.rule.counted_ms(event.time)?;
         let due = lock(&self.clocks).observe(id, time, rules.tick_ms, rules.lateness_ms);
         self.pack(self.lanes.lane_of(event.what.entity()), line);
         if let Some(clock) = due {
-            self.cities[at].told = true;
+            self.cities[at].is_broadcast = true;
             let city = self.cities[at].id.clone();
-            self.tell(&[(city, clock)]);
+            self.broadcast(&[(city, clock)]);
         }
         Ok(())
     }
@@ -114,11 +114,11 @@ impl<R: Records> Feeder<R> {
     /// Ends a replay: every tick up to each city's greatest time is to close.
     pub fn end(&mut self) {
         let ends = lock(&self.clocks).at_end().map(|(city, clock)| (city.clone(), clock)).collect::<Vec<_>>();
-        self.tell(&ends);
+        self.broadcast(&ends);
     }
 
     /// The place of the city called `name` among those fed.
-    fn enter(&mut self, name: &[u8]) -> Result<usize, Refusal> {
+    fn city_index(&mut self, name: &[u8]) -> Result<usize, Refusal> {
         if self.cities.get(self.last).is_some_and(|city| city.id.as_str().as_bytes() == name) {
             return Ok(self.last);
         }
@@ -131,13 +131,13 @@ impl<R: Records> Feeder<R> {
         let (id, book) = known.ok_or_else(|| Refusal::UnknownCity { city: text.into() })?;
         self.last = self.cities.len();
         self.by_name.insert(id.clone(), self.last);
-        self.cities.push(FedCity { id, rules: book.rules, told: false });
+        self.cities.push(KnownCity { id, rules: book.counting, is_broadcast: false });
         Ok(self.last)
     }
 
-    fn pack(&mut self, lane: Lane, event: &[u8]) {
+    fn pack(&mut self, lane: LaneId, event: &[u8]) {
         let pack = &mut self.packs[usize::from(lane.0)];
-        if !pack.is_empty() && pack.len() + event.len() >= RECORD_BYTES {
+        if !pack.is_empty() && pack.len() + event.len() >= MAX_RECORD_BYTES {
             self.records.put(lane, std::mem::take(pack));
         }
         // At once, for most packs of a request hold a single event.
@@ -147,11 +147,11 @@ impl<R: Records> Feeder<R> {
     }
 
     /// Puts what is packed into every lane, and behind it the cities' clocks.
-    fn tell(&mut self, cities: &[(CityId, CityClock)]) {
+    fn broadcast(&mut self, cities: &[(CityId, CityWatermark)]) {
         self.flush();
         for lane in self.lanes.iter() {
             let cities = cities.iter().map(|(city, clock)| (city, *clock));
-            self.records.put(lane, clock::write(lane, self.lanes, cities));
+            self.records.put(lane, watermark::write(lane, self.lanes, cities));
         }
     }
 
@@ -185,10 +185,10 @@ impl<L: EventLog> Ingester<L> {
 
     /// Where one request's events are taken in.
     #[must_use]
-    pub fn intake(&self, book: &Arc<PolicyBook>, now_ms: i64) -> Intake {
+    pub fn begin(&self, book: &Arc<PolicySet>, now_ms: i64) -> IngestBatch {
         let queues = Queues(self.lanes.iter().map(|_| Vec::new()).collect());
         let (book, clocks) = (Arc::clone(book), Arc::clone(&self.clocks));
-        Intake(Feeder::new(queues, self.lanes, book, clocks, TimeRule::Live { now_ms }))
+        IngestBatch(RecordPacker::new(queues, self.lanes, book, clocks, TimeRule::Live { now_ms }))
     }
 
     /// Puts what was taken in into the log, all lanes at once, the records of a lane one after the other.
@@ -196,7 +196,7 @@ impl<L: EventLog> Ingester<L> {
     /// # Errors
     /// [`Unavailable`] if a lane failed: of that lane nothing behind the failure was put, of the others
     /// everything that could be.
-    pub async fn put(&self, mut intake: Intake) -> Result<(), Unavailable> {
+    pub async fn commit(&self, mut intake: IngestBatch) -> Result<(), Unavailable> {
         intake.0.flush();
         let queues = std::mem::take(&mut intake.0.records.0);
         let queues = self.lanes.iter().zip(queues).filter(|(_, records)| !records.is_empty());
@@ -205,12 +205,12 @@ impl<L: EventLog> Ingester<L> {
             put?;
         }
         for city in &mut intake.0.cities {
-            city.told = false;
+            city.is_broadcast = false;
         }
         Ok(())
     }
 
-    async fn put_lane(&self, lane: Lane, records: Vec<Vec<u8>>) -> Result<(), Unavailable> {
+    async fn put_lane(&self, lane: LaneId, records: Vec<Vec<u8>>) -> Result<(), Unavailable> {
         for record in records {
             self.log.put(lane, record).await?;
         }
@@ -223,9 +223,9 @@ impl<L: EventLog> Ingester<L> {
 /// Dropped before all of it was put, as when the log fails or the client hangs up, it has the clocks that
 /// it held told again behind the next event.
 #[derive(Debug)]
-pub struct Intake(Feeder<Queues>);
+pub struct IngestBatch(RecordPacker<Queues>);
 
-impl Intake {
+impl IngestBatch {
     /// Takes in one line, as [`Feeder::line`] does.
     ///
     /// # Errors
@@ -235,10 +235,10 @@ impl Intake {
     }
 }
 
-impl Drop for Intake {
+impl Drop for IngestBatch {
     fn drop(&mut self) {
-        for city in self.0.cities.iter().filter(|city| city.told) {
-            lock(&self.0.clocks).tell_again(&city.id);
+        for city in self.0.cities.iter().filter(|city| city.is_broadcast) {
+            lock(&self.0.clocks).rebroadcast(&city.id);
         }
     }
 }
@@ -247,8 +247,8 @@ impl Drop for Intake {
 #[derive(Debug)]
 struct Queues(Vec<Vec<Vec<u8>>>);
 
-impl Records for Queues {
-    fn put(&mut self, lane: Lane, record: Vec<u8>) {
+impl RecordSink for Queues {
+    fn put(&mut self, lane: LaneId, record: Vec<u8>) {
         self.0[usize::from(lane.0)].push(record);
     }
 }

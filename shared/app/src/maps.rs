@@ -18,16 +18,16 @@ use hashbrown::HashMap;
 use crate::ports::{MapStore, Unavailable};
 
 /// A look at the head begins at most this often, in milliseconds (HOUSE).
-pub const LOOK_EVERY_MS: i64 = 20;
+pub const REFRESH_INTERVAL_MS: i64 = 20;
 
 /// How long a request waits for a look: a tenth of what a person notices.
-pub const PATIENCE: Duration = Duration::from_millis(20);
+pub const REFRESH_TIMEOUT: Duration = Duration::from_millis(20);
 
 /// How long the cache may take before the store is asked: half of a request's patience.
-pub const CACHE_PATIENCE: Duration = Duration::from_millis(10);
+pub const CACHE_READ_TIMEOUT: Duration = Duration::from_millis(10);
 
 /// A look that takes longer is given up, in milliseconds: its connection is likely dead.
-pub const GIVEN_UP_MS: i64 = 1_000;
+pub const REFRESH_ABANDONED_MS: i64 = 1_000;
 
 /// How time is waited for.
 pub trait Timer: Send + Sync {
@@ -98,11 +98,11 @@ impl CityMap {
 
 /// What looking came to, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct MapReaderMetrics {
     /// Looks begun.
-    pub looks: u64,
+    pub refreshes: u64,
     /// Requests that were answered before their look was done.
-    pub impatient: u64,
+    pub refresh_timeouts: u64,
     /// Reads of the cache that failed or took too long.
     pub cache_faults: u64,
     /// Reads of the store that failed.
@@ -115,7 +115,7 @@ pub struct Tally {
 #[derive(Debug)]
 pub struct MapReader<M, K, T> {
     sources: Arc<Sources<M, K, T>>,
-    watches: RwLock<HashMap<CityId, Arc<Mutex<Watch>>>>,
+    cities: RwLock<HashMap<CityId, Arc<Mutex<CityEntry>>>>,
 }
 
 #[derive(Debug)]
@@ -123,24 +123,24 @@ struct Sources<M, K, T> {
     store: M,
     cache: K,
     timer: T,
-    tally: Mutex<Tally>,
+    tally: Mutex<MapReaderMetrics>,
 }
 
 /// One city, as this instance knows it.
 #[derive(Debug, Default)]
-struct Watch {
+struct CityEntry {
     map: Option<Arc<CityMap>>,
-    look: Option<Look>,
-    looked_at: Option<i64>,
+    refresh: Option<Refresh>,
+    refreshed_at_ms: Option<i64>,
     /// When a cache that had nothing new was last doubted.
-    doubted_at: Option<i64>,
+    cache_bypassed_at_ms: Option<i64>,
 }
 
 type Found = Option<Arc<CityMap>>;
 
 #[derive(Clone, Debug)]
-struct Look {
-    began: i64,
+struct Refresh {
+    began_at_ms: i64,
     found: Shared<BoxFuture<'static, Found>>,
 }
 
@@ -153,16 +153,16 @@ where
     /// A reader that has seen nothing yet.
     pub fn new(store: M, cache: K, timer: T) -> Self {
         let sources = Sources { store, cache, timer, tally: Mutex::default() };
-        Self { sources: Arc::new(sources), watches: RwLock::default() }
+        Self { sources: Arc::new(sources), cities: RwLock::default() }
     }
 
     /// The city's map at `now`, in milliseconds since the epoch: from memory until its next tick is due,
     /// and the newest that can be had within [`PATIENCE`] from then on. `None` before the first.
     pub async fn map(&self, city: &CityId, clock: Clock, now: i64) -> Option<Arc<CityMap>> {
-        let watch = self.watch(city);
+        let watch = self.entry(city);
         let look = {
             let mut watch = lock(&watch);
-            match self.look_due(&mut watch, city, clock, now) {
+            match self.refresh_if_due(&mut watch, city, clock, now) {
                 Some(look) => look,
                 None => return watch.map.clone(),
             }
@@ -176,61 +176,67 @@ where
     }
 
     /// What looking came to since the last call.
-    pub fn take_tally(&self) -> Tally {
+    pub fn take_metrics(&self) -> MapReaderMetrics {
         std::mem::take(&mut *lock(&self.sources.tally))
     }
 
-    fn watch(&self, city: &CityId) -> Arc<Mutex<Watch>> {
-        if let Some(watch) = self.watches.read().unwrap_or_else(PoisonError::into_inner).get(city) {
+    fn entry(&self, city: &CityId) -> Arc<Mutex<CityEntry>> {
+        if let Some(watch) = self.cities.read().unwrap_or_else(PoisonError::into_inner).get(city) {
             return Arc::clone(watch);
         }
-        let mut watches = self.watches.write().unwrap_or_else(PoisonError::into_inner);
+        let mut watches = self.cities.write().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(watches.entry(city.clone()).or_default())
     }
 
     /// The look to wait for, if there is one: what has begun, or a new one where it is due.
-    fn look_due(&self, watch: &mut Watch, city: &CityId, clock: Clock, now: i64) -> Option<Look> {
-        watch.look.take_if(|look| !(0..=GIVEN_UP_MS).contains(&(now - look.began)));
-        if watch.look.is_some() {
-            return watch.look.clone();
+    fn refresh_if_due(
+        &self,
+        watch: &mut CityEntry,
+        city: &CityId,
+        clock: Clock,
+        now: i64,
+    ) -> Option<Refresh> {
+        watch.refresh.take_if(|look| !(0..=REFRESH_ABANDONED_MS).contains(&(now - look.began_at_ms)));
+        if watch.refresh.is_some() {
+            return watch.refresh.clone();
         }
         let next_tick = |map: &Arc<CityMap>| map.head.as_of + clock.tick_ms + clock.lateness_ms;
         let due = watch.map.as_ref().map(next_tick);
-        let rests = is_within(watch.looked_at, LOOK_EVERY_MS, now);
+        let rests = is_within(watch.refreshed_at_ms, REFRESH_INTERVAL_MS, now);
         if rests || due.is_some_and(|due| now < due) {
             return None;
         }
         // Nothing new for a whole tick more: the copy, rather than the market, may stand still.
         let overdue = due.is_some_and(|due| now >= due + clock.tick_ms);
-        let doubts = overdue && !is_within(watch.doubted_at, clock.tick_ms, now);
+        let doubts = overdue && !is_within(watch.cache_bypassed_at_ms, clock.tick_ms, now);
         if doubts {
-            watch.doubted_at = Some(now);
+            watch.cache_bypassed_at_ms = Some(now);
         }
-        watch.looked_at = Some(now);
-        self.sources.count(|tally| tally.looks += 1);
-        let found = look(Arc::clone(&self.sources), city.clone(), watch.map.clone(), doubts);
-        watch.look = Some(Look { began: now, found: found.boxed().shared() });
-        watch.look.clone()
+        watch.refreshed_at_ms = Some(now);
+        self.sources.count(|tally| tally.refreshes += 1);
+        let found = refresh(Arc::clone(&self.sources), city.clone(), watch.map.clone(), doubts);
+        watch.refresh = Some(Refresh { began_at_ms: now, found: found.boxed().shared() });
+        watch.refresh.clone()
     }
 
     /// What the look finds; `None` where that takes longer than a request waits.
-    async fn wait_for(&self, look: &Look, now: i64) -> Option<Found> {
-        let waited = Duration::from_millis((now - look.began).unsigned_abs());
-        let found = match PATIENCE.saturating_sub(waited) {
+    async fn wait_for(&self, look: &Refresh, now: i64) -> Option<Found> {
+        let waited = Duration::from_millis((now - look.began_at_ms).unsigned_abs());
+        let found = match REFRESH_TIMEOUT.saturating_sub(waited) {
             Duration::ZERO => look.found.clone().now_or_never(),
-            patience => within(&self.sources.timer, patience, look.found.clone()).await,
+            patience => with_timeout(&self.sources.timer, patience, look.found.clone()).await,
         };
         if found.is_none() {
-            self.sources.count(|tally| tally.impatient += 1);
+            self.sources.count(|tally| tally.refresh_timeouts += 1);
         }
         found
     }
 }
 
-impl Watch {
+impl CityEntry {
     /// Takes what a look found; one that another has settled or given up brings a map all the same.
-    fn settle(&mut self, look: &Look, found: Found) {
-        self.look.take_if(|current| current.found.ptr_eq(&look.found));
+    fn settle(&mut self, look: &Refresh, found: Found) {
+        self.refresh.take_if(|current| current.found.ptr_eq(&look.found));
         if let Some(found) = found
             && self.map.as_ref().is_none_or(|map| map.head.version < found.head.version)
         {
@@ -240,7 +246,7 @@ impl Watch {
 }
 
 /// Looks for a map newer than `known`: the head in the cache, then in the store, then its chunks.
-async fn look<M: MapStore, K: MapStore, T: Timer>(
+async fn refresh<M: MapStore, K: MapStore, T: Timer>(
     sources: Arc<Sources<M, K, T>>,
     city: CityId,
     known: Option<Arc<CityMap>>,
@@ -304,7 +310,7 @@ impl<M: MapStore, K: MapStore, T: Timer> Sources<M, K, T> {
     }
 
     async fn cached<R>(&self, read: impl Future<Output = Result<R, Unavailable>>) -> Result<R, Unavailable> {
-        let read = within(&self.timer, CACHE_PATIENCE, read).await.unwrap_or(Err(Unavailable));
+        let read = with_timeout(&self.timer, CACHE_READ_TIMEOUT, read).await.unwrap_or(Err(Unavailable));
         read.inspect_err(|Unavailable| self.count(|tally| tally.cache_faults += 1))
     }
 
@@ -314,13 +320,13 @@ impl<M: MapStore, K: MapStore, T: Timer> Sources<M, K, T> {
 }
 
 impl<M, K, T> Sources<M, K, T> {
-    fn count(&self, what: impl FnOnce(&mut Tally)) {
+    fn count(&self, what: impl FnOnce(&mut MapReaderMetrics)) {
         what(&mut lock(&self.tally));
     }
 }
 
 /// What the future gives, if it does within `time`.
-async fn within<F: Future>(timer: &impl Timer, time: Duration, future: F) -> Option<F::Output> {
+async fn with_timeout<F: Future>(timer: &impl Timer, time: Duration, future: F) -> Option<F::Output> {
     match select(pin!(future), pin!(timer.sleep(time))).await {
         Either::Left((output, _)) => Some(output),
         Either::Right(_) => None,

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use equilibrium_domain::id::{CityId, Lane};
+use equilibrium_domain::id::{CityId, LaneId};
 use equilibrium_domain::map::{ClosedTick, MapHead};
 
 use crate::ports::{
-    AppendError, ChangeStream, CheckpointLog, CountsStream, DeadLetter, DeadLetters, EventLog, LogName,
-    MapStore, PolicyStore, ReplaceError, StoredPolicy, TickLog, Unavailable,
+    AppendError, ChangeStream, CheckpointKey, CheckpointLog, CountsStream, DeadLetter, DeadLetterQueue,
+    EventLog, MapStore, PolicyStore, ReplaceError, StoredPolicy, TickLog, Unavailable,
 };
 
 /// What several share; a panic of one does not spoil it, for nothing is left half done under the lock.
@@ -30,7 +30,7 @@ impl<T> Shared<T> {
 
 /// Checkpoint logs, as plain data; entries before the newest snapshot are let go.
 #[derive(Debug, Default)]
-pub struct Logs(BTreeMap<LogName, StoredLog>);
+pub struct Logs(BTreeMap<CheckpointKey, StoredLog>);
 
 #[derive(Debug, Default)]
 struct StoredLog {
@@ -45,7 +45,7 @@ impl Logs {
     /// [`AppendError::Taken`].
     pub fn append(
         &mut self,
-        log: &LogName,
+        log: &CheckpointKey,
         number: u64,
         entry: Vec<u8>,
         snapshot: bool,
@@ -53,7 +53,7 @@ impl Logs {
         let log = self.0.entry(log.clone()).or_default();
         let first = log.first;
         if number != first + log.entries.len() as u64 {
-            return Err(AppendError::Taken);
+            return Err(AppendError::Conflict);
         }
         if snapshot {
             log.first = number;
@@ -64,7 +64,7 @@ impl Logs {
     }
 
     /// Puts back what another process kept: entry `number`, behind all that were put back.
-    pub fn restore(&mut self, log: LogName, number: u64, entry: Vec<u8>) {
+    pub fn restore(&mut self, log: CheckpointKey, number: u64, entry: Vec<u8>) {
         let log = self.0.entry(log).or_default();
         if log.entries.is_empty() {
             log.first = number;
@@ -74,7 +74,7 @@ impl Logs {
 
     /// The entries of a log that are kept, in order.
     #[must_use]
-    pub fn entries(&self, log: &LogName) -> &[Vec<u8>] {
+    pub fn entries(&self, log: &CheckpointKey) -> &[Vec<u8>] {
         self.0.get(log).map_or(&[], |log| &log.entries)
     }
 }
@@ -91,7 +91,7 @@ impl MemoryCheckpoints {
     }
 
     /// Replaces an entry's bytes, as a fault of the store would.
-    pub fn corrupt(&self, log: &LogName, with: impl FnOnce(&mut Vec<u8>)) {
+    pub fn corrupt(&self, log: &CheckpointKey, with: impl FnOnce(&mut Vec<u8>)) {
         if let Some(entry) = self.0.lock().0.get_mut(log).and_then(|log| log.entries.last_mut()) {
             with(entry);
         }
@@ -99,13 +99,13 @@ impl MemoryCheckpoints {
 }
 
 impl CheckpointLog for MemoryCheckpoints {
-    async fn load(&self, log: &LogName) -> Result<Vec<Vec<u8>>, Unavailable> {
+    async fn load(&self, log: &CheckpointKey) -> Result<Vec<Vec<u8>>, Unavailable> {
         Ok(self.0.lock().entries(log).to_vec())
     }
 
     async fn append(
         &self,
-        log: &LogName,
+        log: &CheckpointKey,
         number: u64,
         entry: &[u8],
         snapshot: bool,
@@ -217,7 +217,7 @@ impl PolicyStore for MemoryPolicies {
     async fn save(&self, city: &CityId, document: &str, after: Option<u64>) -> Result<u64, ReplaceError> {
         let mut policies = self.0.lock();
         if policies.get(city).map(|policy| policy.version) != after {
-            return Err(ReplaceError::Outdated);
+            return Err(ReplaceError::VersionMismatch);
         }
         let version = after.unwrap_or(0) + 1;
         policies
@@ -228,15 +228,15 @@ impl PolicyStore for MemoryPolicies {
 
 /// What was sent, kept until it is taken.
 #[derive(Clone, Debug)]
-pub struct Outbox<T>(Shared<Vec<T>>);
+pub struct Recorder<T>(Shared<Vec<T>>);
 
-impl<T> Default for Outbox<T> {
+impl<T> Default for Recorder<T> {
     fn default() -> Self {
         Self(Shared(Arc::new(Mutex::new(Vec::new()))))
     }
 }
 
-impl<T> Outbox<T> {
+impl<T> Recorder<T> {
     /// Takes what was sent since the last call.
     #[must_use]
     pub fn take(&self) -> Vec<T> {
@@ -248,35 +248,35 @@ impl<T> Outbox<T> {
     }
 }
 
-impl EventLog for Outbox<(Lane, Vec<u8>)> {
-    async fn put(&self, lane: Lane, record: Vec<u8>) -> Result<(), Unavailable> {
+impl EventLog for Recorder<(LaneId, Vec<u8>)> {
+    async fn put(&self, lane: LaneId, record: Vec<u8>) -> Result<(), Unavailable> {
         self.push((lane, record));
         Ok(())
     }
 }
 
-impl CountsStream for Outbox<(u32, Vec<u8>)> {
+impl CountsStream for Recorder<(u32, Vec<u8>)> {
     async fn send(&self, group: u32, record: Vec<u8>) -> Result<(), Unavailable> {
         self.push((group, record));
         Ok(())
     }
 }
 
-impl ChangeStream for Outbox<(CityId, Vec<u8>)> {
+impl ChangeStream for Recorder<(CityId, Vec<u8>)> {
     async fn send(&self, city: &CityId, record: Vec<u8>) -> Result<(), Unavailable> {
         self.push((city.clone(), record));
         Ok(())
     }
 }
 
-impl TickLog for Outbox<(MapHead, Vec<ClosedTick>)> {
+impl TickLog for Recorder<(MapHead, Vec<ClosedTick>)> {
     async fn record(&self, map: &MapHead, ticks: &[ClosedTick]) -> Result<(), Unavailable> {
         self.push((map.clone(), ticks.to_vec()));
         Ok(())
     }
 }
 
-impl DeadLetters for Outbox<DeadLetter> {
+impl DeadLetterQueue for Recorder<DeadLetter> {
     async fn send(&self, letters: Vec<DeadLetter>) -> Result<(), Unavailable> {
         self.0.lock().extend(letters);
         Ok(())
@@ -285,9 +285,9 @@ impl DeadLetters for Outbox<DeadLetter> {
 
 /// Nowhere: what is sent or saved is let go, as where one process needs no cache.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Nowhere;
+pub struct NoOp;
 
-impl MapStore for Nowhere {
+impl MapStore for NoOp {
     async fn save_chunk(&self, _: &CityId, _: u64, _: u64, _: &[u8]) -> Result<(), Unavailable> {
         Ok(())
     }
@@ -305,19 +305,19 @@ impl MapStore for Nowhere {
     }
 }
 
-impl ChangeStream for Nowhere {
+impl ChangeStream for NoOp {
     async fn send(&self, _: &CityId, _: Vec<u8>) -> Result<(), Unavailable> {
         Ok(())
     }
 }
 
-impl TickLog for Nowhere {
+impl TickLog for NoOp {
     async fn record(&self, _: &MapHead, _: &[ClosedTick]) -> Result<(), Unavailable> {
         Ok(())
     }
 }
 
-impl DeadLetters for Nowhere {
+impl DeadLetterQueue for NoOp {
     async fn send(&self, _: Vec<DeadLetter>) -> Result<(), Unavailable> {
         Ok(())
     }
@@ -345,18 +345,18 @@ mod tests {
 
     #[tokio::test]
     async fn events_keep_the_contract() {
-        let log = Outbox::default();
+        let log = Recorder::default();
         contract::event_log(&log, async |lane| sent(&log, &lane)).await;
     }
 
     #[tokio::test]
     async fn counts_keep_the_contract() {
-        let counts = Outbox::default();
+        let counts = Recorder::default();
         contract::counts_stream(&counts, async |group| sent(&counts, &group)).await;
     }
 
     /// What was sent by this name, in order.
-    fn sent<N: PartialEq>(outbox: &Outbox<(N, Vec<u8>)>, name: &N) -> Vec<Vec<u8>> {
+    fn sent<N: PartialEq>(outbox: &Recorder<(N, Vec<u8>)>, name: &N) -> Vec<Vec<u8>> {
         let sent = outbox.0.lock();
         sent.iter().filter(|(of, _)| of == name).map(|(_, record)| record.clone()).collect()
     }

@@ -8,7 +8,7 @@
 use equilibrium_domain::event::Refusal;
 use serde_json::{Map, Value, json};
 
-use crate::ports::LogName;
+use crate::ports::CheckpointKey;
 use crate::{counting, maps, pricing};
 
 /// The namespace of all metrics.
@@ -24,7 +24,7 @@ pub const REQUEST_ID: &str = "request_id";
 pub const CORRUPT_LOGS: &str = "corrupt_logs";
 
 /// Most logs that a line names: one is enough to begin with, and a line of the log ends at 1 MB.
-pub const MOST_NAMED: usize = 20;
+pub const MAX_NAMED_LOGS: usize = 20;
 
 /// Something counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,15 +35,15 @@ pub struct Metric {
     pub unit: &'static str,
     /// Whether none is a value, too: it shows that the function works and has nothing to do. Faults are
     /// told of where there are any; without a value there were none.
-    pub even_none: bool,
+    pub reports_zero: bool,
 }
 
 const fn flow(name: &'static str) -> Metric {
-    Metric { name, unit: "Count", even_none: true }
+    Metric { name, unit: "Count", reports_zero: true }
 }
 
 const fn fault(name: &'static str) -> Metric {
-    Metric { name, unit: "Count", even_none: false }
+    Metric { name, unit: "Count", reports_zero: false }
 }
 
 /// `ingest`: events put into the log.
@@ -63,15 +63,15 @@ pub const EVENTS_REFUSED_BY_CODE: [Metric; Refusal::CODES.len()] = [
     fault("events_refused_too_far_in_future"),
 ];
 /// `count`: refused events of which no letter tells.
-pub const EVENTS_UNDELIVERED: Metric = fault("events_undelivered");
+pub const DEAD_LETTERS_DROPPED: Metric = fault("events_undelivered");
 /// `count`: events of an unknown type.
 pub const EVENTS_UNKNOWN: Metric = fault("events_unknown");
 /// `count`: events of another lane than their record's.
-pub const EVENTS_STRAYED: Metric = fault("events_strayed");
+pub const EVENTS_MISROUTED: Metric = fault("events_strayed");
 /// `count`: late events.
 pub const EVENTS_LATE: Metric = flow("events_late");
 /// `count`: records in which nothing has a lane.
-pub const RECORDS_WITHOUT_LANE: Metric = fault("records_without_lane");
+pub const RECORDS_UNROUTABLE: Metric = fault("records_without_lane");
 /// `count`, `surge`: records, or parts of them, that were held already.
 pub const RECORDS_SKIPPED: Metric = fault("records_skipped");
 /// `surge`: records, or parts of them, that hold no counts.
@@ -79,7 +79,7 @@ pub const RECORDS_MALFORMED: Metric = fault("records_malformed");
 /// `surge`: parts of records that tell of a city nobody defines.
 pub const RECORDS_OF_UNKNOWN_CITY: Metric = fault("records_of_unknown_city");
 /// `count`, `surge`: races lost to another instance.
-pub const RACES_LOST: Metric = fault("races_lost");
+pub const APPEND_CONFLICTS: Metric = fault("append_conflicts");
 /// `count`: entities that had to go because there were too many.
 pub const ENTITIES_EVICTED: Metric = fault("entities_evicted");
 /// `count`, `surge`: checkpoint logs that hold what nobody can read.
@@ -91,11 +91,11 @@ pub const TICKS_CLOSED_INCOMPLETE: Metric = flow("ticks_closed_incomplete");
 /// `surge`: multipliers that changed.
 pub const MULTIPLIERS_CHANGED: Metric = flow("multipliers_changed");
 /// `surge`: maps that were saved but not copied to the cache.
-pub const MAPS_UNCACHED: Metric = fault("maps_uncached");
+pub const MAP_CACHE_WRITE_FAILURES: Metric = fault("maps_uncached");
 /// `price`: looks at a city's head.
-pub const LOOKS_BEGUN: Metric = flow("looks_begun");
+pub const MAP_REFRESHES: Metric = flow("looks_begun");
 /// `price`: requests that were answered before their look was done.
-pub const LOOKS_OUTWAITED: Metric = fault("looks_outwaited");
+pub const MAP_REFRESH_TIMEOUTS: Metric = fault("looks_outwaited");
 /// `price`: reads of the cache that failed or took too long.
 pub const CACHE_READS_FAILED: Metric = fault("cache_reads_failed");
 /// `price`: reads of the store that failed.
@@ -104,30 +104,30 @@ pub const STORE_READS_FAILED: Metric = fault("store_reads_failed");
 pub const CHUNKS_CORRUPTED: Metric = fault("chunks_corrupted");
 
 /// `count`, `surge`: how old what the function reads next is, told by whoever invokes it from the stream.
-pub const ITERATOR_AGE: Metric = Metric { name: "iterator_age_ms", unit: "Milliseconds", even_none: true };
+pub const ITERATOR_AGE: Metric = Metric { name: "iterator_age_ms", unit: "Milliseconds", reports_zero: true };
 
 /// All metrics but those of [`EVENTS_REFUSED_BY_CODE`].
 pub const METRICS: [Metric; 24] = [
     EVENTS_ACCEPTED,
     EVENTS_ABSORBED,
     EVENTS_REFUSED,
-    EVENTS_UNDELIVERED,
+    DEAD_LETTERS_DROPPED,
     EVENTS_UNKNOWN,
-    EVENTS_STRAYED,
+    EVENTS_MISROUTED,
     EVENTS_LATE,
-    RECORDS_WITHOUT_LANE,
+    RECORDS_UNROUTABLE,
     RECORDS_SKIPPED,
     RECORDS_MALFORMED,
     RECORDS_OF_UNKNOWN_CITY,
-    RACES_LOST,
+    APPEND_CONFLICTS,
     ENTITIES_EVICTED,
     LOGS_CORRUPTED,
     TICKS_CLOSED,
     TICKS_CLOSED_INCOMPLETE,
     MULTIPLIERS_CHANGED,
-    MAPS_UNCACHED,
-    LOOKS_BEGUN,
-    LOOKS_OUTWAITED,
+    MAP_CACHE_WRITE_FAILURES,
+    MAP_REFRESHES,
+    MAP_REFRESH_TIMEOUTS,
     CACHE_READS_FAILED,
     STORE_READS_FAILED,
     CHUNKS_CORRUPTED,
@@ -147,15 +147,15 @@ pub struct Context<'a> {
 
 /// What an invocation measured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Measures {
+pub struct Measurements {
     values: Vec<(Metric, u64)>,
     corrupt_logs: Vec<String>,
 }
 
-impl Measures {
+impl Measurements {
     /// Takes in how many there were. Each metric comes once.
     pub fn put(&mut self, metric: Metric, count: u64) {
-        if count > 0 || metric.even_none {
+        if count > 0 || metric.reports_zero {
             self.values.push((metric, count));
         }
     }
@@ -171,7 +171,7 @@ impl Measures {
     /// Takes in the names of checkpoint logs that nobody can read.
     pub fn put_corrupt(&mut self, logs: impl ExactSizeIterator<Item = String>) {
         self.put(LOGS_CORRUPTED, logs.len() as u64);
-        self.corrupt_logs.extend(logs.take(MOST_NAMED));
+        self.corrupt_logs.extend(logs.take(MAX_NAMED_LOGS));
     }
 
     /// The line for the function's log, without its line end. `CloudWatch` takes the metrics from it.
@@ -198,50 +198,51 @@ impl Measures {
 }
 
 /// What a function's invocation came to.
-pub trait Measured {
+pub trait ToMeasurements {
     /// The same as metrics.
-    fn measures(&self) -> Measures;
+    fn measures(&self) -> Measurements;
 }
 
-impl Measured for counting::Tally {
-    fn measures(&self) -> Measures {
-        let mut measures = Measures::default();
+impl ToMeasurements for counting::CountMetrics {
+    fn measures(&self) -> Measurements {
+        let mut measures = Measurements::default();
         measures.put(EVENTS_ABSORBED, self.absorbed);
         measures.put_refused(&self.refused);
-        measures.put(EVENTS_UNDELIVERED, self.undelivered);
+        measures.put(DEAD_LETTERS_DROPPED, self.dead_letters_dropped);
         measures.put(EVENTS_UNKNOWN, self.unknown);
-        measures.put(EVENTS_STRAYED, self.stray);
+        measures.put(EVENTS_MISROUTED, self.misrouted);
         measures.put(EVENTS_LATE, self.late);
-        measures.put(RECORDS_WITHOUT_LANE, self.without_lane);
+        measures.put(RECORDS_UNROUTABLE, self.unroutable);
         measures.put(RECORDS_SKIPPED, self.skipped);
-        measures.put(RACES_LOST, self.races_lost);
+        measures.put(APPEND_CONFLICTS, self.append_conflicts);
         measures.put(ENTITIES_EVICTED, self.evicted);
-        measures.put_corrupt(self.corrupt.iter().map(|(lane, _)| LogName::Lane(*lane).to_string()));
+        measures.put_corrupt(self.corrupt.iter().map(|(lane, _)| CheckpointKey::Lane(*lane).to_string()));
         measures
     }
 }
 
-impl Measured for pricing::Tally {
-    fn measures(&self) -> Measures {
-        let mut measures = Measures::default();
+impl ToMeasurements for pricing::SurgeMetrics {
+    fn measures(&self) -> Measurements {
+        let mut measures = Measurements::default();
         measures.put(TICKS_CLOSED, self.ticks);
         measures.put(TICKS_CLOSED_INCOMPLETE, self.incomplete_ticks);
         measures.put(MULTIPLIERS_CHANGED, self.changes);
         measures.put(RECORDS_MALFORMED, self.malformed);
         measures.put(RECORDS_OF_UNKNOWN_CITY, self.unknown_city);
         measures.put(RECORDS_SKIPPED, self.skipped);
-        measures.put(RACES_LOST, self.races_lost);
-        measures.put(MAPS_UNCACHED, self.uncached);
-        measures.put_corrupt(self.corrupt.iter().map(|(city, _)| LogName::City(city.clone()).to_string()));
+        measures.put(APPEND_CONFLICTS, self.append_conflicts);
+        measures.put(MAP_CACHE_WRITE_FAILURES, self.cache_write_failures);
+        measures
+            .put_corrupt(self.corrupt.iter().map(|(city, _)| CheckpointKey::City(city.clone()).to_string()));
         measures
     }
 }
 
-impl Measured for maps::Tally {
-    fn measures(&self) -> Measures {
-        let mut measures = Measures::default();
-        measures.put(LOOKS_BEGUN, self.looks);
-        measures.put(LOOKS_OUTWAITED, self.impatient);
+impl ToMeasurements for maps::MapReaderMetrics {
+    fn measures(&self) -> Measurements {
+        let mut measures = Measurements::default();
+        measures.put(MAP_REFRESHES, self.refreshes);
+        measures.put(MAP_REFRESH_TIMEOUTS, self.refresh_timeouts);
         measures.put(CACHE_READS_FAILED, self.cache_faults);
         measures.put(STORE_READS_FAILED, self.store_faults);
         measures.put(CHUNKS_CORRUPTED, self.corrupt);
@@ -253,7 +254,7 @@ impl Measured for maps::Tally {
 mod tests {
     use std::collections::BTreeSet;
 
-    use equilibrium_domain::id::{CityId, Lane};
+    use equilibrium_domain::id::{CityId, LaneId};
     use equilibrium_domain::wire;
 
     use super::*;
@@ -303,13 +304,13 @@ mod tests {
         metrics
     }
 
-    fn names(measures: &Measures) -> BTreeSet<&'static str> {
+    fn names(measures: &Measurements) -> BTreeSet<&'static str> {
         measures.values.iter().map(|(metric, _)| metric.name).collect()
     }
 
     #[test]
     fn a_batch_becomes_a_document_of_the_specified_shape() {
-        let mut tally = counting::Tally { absorbed: 8, late: 2, ..counting::Tally::default() };
+        let mut tally = counting::CountMetrics { absorbed: 8, late: 2, ..counting::CountMetrics::default() };
         tally.refused[1] = 3;
         tally.refused[4] = 1;
         let document = tally.measures().document(&CONTEXT);
@@ -327,9 +328,9 @@ mod tests {
     #[test]
     fn nothing_to_do_is_a_line_too_and_faults_that_were_none_are_left_out() {
         for (measures, expected) in [
-            (counting::Tally::default().measures(), 3),
-            (pricing::Tally::default().measures(), 3),
-            (maps::Tally::default().measures(), 1),
+            (counting::CountMetrics::default().measures(), 3),
+            (pricing::SurgeMetrics::default().measures(), 3),
+            (maps::MapReaderMetrics::default().measures(), 1),
         ] {
             let metrics = read(&measures.document(&CONTEXT));
             assert_eq!(metrics.len(), expected);
@@ -340,46 +341,52 @@ mod tests {
     #[test]
     fn what_is_corrupt_is_named_but_not_without_end() {
         let corrupt = wire::open(b"", wire::Kind::MapHead).err().unwrap();
-        let lanes = (0..1000).map(|lane| (Lane(lane), corrupt)).collect();
-        let tally = counting::Tally { corrupt: lanes, ..counting::Tally::default() };
+        let lanes = (0..1000).map(|lane| (LaneId(lane), corrupt)).collect();
+        let tally = counting::CountMetrics { corrupt: lanes, ..counting::CountMetrics::default() };
         let document = tally.measures().document(&CONTEXT);
         assert_eq!(read(&document)["logs_corrupted"], 1000);
         let root: Value = serde_json::from_str(&document).unwrap();
         let named = root[CORRUPT_LOGS].as_array().unwrap();
-        assert_eq!((named.len(), named[7].as_str()), (MOST_NAMED, Some("lane/7")));
+        assert_eq!((named.len(), named[7].as_str()), (MAX_NAMED_LOGS, Some("lane/7")));
         let cities = vec![(CityId::new("nyc").unwrap(), corrupt)];
-        let tally = pricing::Tally { corrupt: cities, ..pricing::Tally::default() };
+        let tally = pricing::SurgeMetrics { corrupt: cities, ..pricing::SurgeMetrics::default() };
         assert_eq!(tally.measures().corrupt_logs, ["city/nyc"]);
     }
 
     #[test]
     fn every_metric_is_listed_and_named_once() {
         let corrupt = wire::open(b"", wire::Kind::MapHead).err().unwrap();
-        let count = counting::Tally {
+        let count = counting::CountMetrics {
             absorbed: 1,
             unknown: 1,
-            stray: 1,
-            without_lane: 1,
+            misrouted: 1,
+            unroutable: 1,
             refused: [1; Refusal::CODES.len()],
-            undelivered: 1,
+            dead_letters_dropped: 1,
             late: 1,
             skipped: 1,
-            races_lost: 1,
+            append_conflicts: 1,
             evicted: 1,
-            corrupt: vec![(Lane(1), corrupt)],
+            corrupt: vec![(LaneId(1), corrupt)],
         };
-        let surge = pricing::Tally {
+        let surge = pricing::SurgeMetrics {
             ticks: 1,
             incomplete_ticks: 1,
             changes: 1,
             malformed: 1,
             unknown_city: 1,
             skipped: 1,
-            races_lost: 1,
-            uncached: 1,
+            append_conflicts: 1,
+            cache_write_failures: 1,
             corrupt: vec![(CityId::new("nyc").unwrap(), corrupt)],
         };
-        let price = maps::Tally { looks: 1, impatient: 1, cache_faults: 1, store_faults: 1, corrupt: 1 };
+        let price = maps::MapReaderMetrics {
+            refreshes: 1,
+            refresh_timeouts: 1,
+            cache_faults: 1,
+            store_faults: 1,
+            corrupt: 1,
+        };
         // These two are told of elsewhere.
         let mut told = BTreeSet::from([EVENTS_ACCEPTED.name, ITERATOR_AGE.name]);
         for measures in [count.measures(), surge.measures(), price.measures()] {

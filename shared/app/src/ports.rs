@@ -3,21 +3,21 @@
 use std::fmt;
 use std::future::Future;
 
-use equilibrium_domain::id::{CityId, Lane};
+use equilibrium_domain::id::{CityId, LaneId};
 use equilibrium_domain::map::{ClosedTick, MapHead};
 use equilibrium_domain::sequence::Sequence;
 use thiserror::Error;
 
 /// A checkpoint log: a lane's, or a city's.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum LogName {
+pub enum CheckpointKey {
     /// What a lane counted.
-    Lane(Lane),
+    Lane(LaneId),
     /// What a city was priced at.
     City(CityId),
 }
 
-impl fmt::Display for LogName {
+impl fmt::Display for CheckpointKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lane(lane) => write!(f, "lane/{lane}"),
@@ -37,7 +37,7 @@ pub struct Unavailable;
 pub enum AppendError {
     /// Another writer has written this entry: load what it wrote and begin again.
     #[error("another writer was faster")]
-    Taken,
+    Conflict,
     /// Nobody can say whether the entry was written: load to find out.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -52,7 +52,7 @@ pub trait CheckpointLog: Send + Sync {
     ///
     /// # Errors
     /// [`Unavailable`].
-    fn load(&self, log: &LogName) -> impl Future<Output = Result<Vec<Vec<u8>>, Unavailable>> + Send;
+    fn load(&self, log: &CheckpointKey) -> impl Future<Output = Result<Vec<Vec<u8>>, Unavailable>> + Send;
 
     /// Writes entry `number` if no entry of that number exists. `snapshot` tells that it holds one.
     ///
@@ -60,7 +60,7 @@ pub trait CheckpointLog: Send + Sync {
     /// [`AppendError`].
     fn append(
         &self,
-        log: &LogName,
+        log: &CheckpointKey,
         number: u64,
         entry: &[u8],
         snapshot: bool,
@@ -74,7 +74,7 @@ pub trait EventLog: Send + Sync {
     ///
     /// # Errors
     /// [`Unavailable`]: the record may or may not be in the log.
-    fn put(&self, lane: Lane, record: Vec<u8>) -> impl Future<Output = Result<(), Unavailable>> + Send;
+    fn put(&self, lane: LaneId, record: Vec<u8>) -> impl Future<Output = Result<(), Unavailable>> + Send;
 }
 
 /// Where lanes send what they counted.
@@ -149,7 +149,7 @@ pub trait TickLog: Send + Sync {
 /// A line of the log that was refused, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// The line as it was, without its line end; of one longer than [`crate::letters::LINE_BYTES`] the
+    /// The line as it was, without its line end; of one longer than [`crate::letters::MAX_DEAD_LETTER_LINE_BYTES`] the
     /// beginning.
     pub line: Vec<u8>,
     /// How many bytes the line has.
@@ -167,7 +167,7 @@ pub struct DeadLetter {
 }
 
 /// Where refused lines of the log wait for somebody to look into them.
-pub trait DeadLetters: Send + Sync {
+pub trait DeadLetterQueue: Send + Sync {
     /// Sends letters, of which there is one at least. The same may come again, when their record does.
     /// Within its deadline, which is the adapter's own, it may try more than once.
     ///
@@ -192,7 +192,7 @@ pub struct StoredPolicy {
 pub enum ReplaceError {
     /// The one there is not the one to be replaced: read it and decide again.
     #[error("the policy has been replaced by another")]
-    Outdated,
+    VersionMismatch,
     /// Nobody can say whether the policy was saved: read it to find out.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),

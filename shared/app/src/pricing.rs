@@ -2,21 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use equilibrium_domain::id::{CityId, Lane, LaneCount};
+use equilibrium_domain::city_pricing::{CityPricing, Output};
+use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_domain::map::{ClosedTick, MapHead, TickChanges};
-use equilibrium_domain::market::{Market, Output};
-use equilibrium_domain::report::{self, CitySection};
+use equilibrium_domain::tick_counts::{self, CityCountsRef};
 use equilibrium_domain::wire::Corrupt;
 use futures_util::future::join_all;
 
 use crate::batch::{Batch, Record};
-use crate::book::PolicyBook;
-use crate::delivery::{Held, Memory, Outcome};
-use crate::ports::{AppendError, ChangeStream, CheckpointLog, LogName, MapStore, TickLog, Unavailable};
+use crate::policy_set::PolicySet;
+use crate::ports::{AppendError, ChangeStream, CheckpointKey, CheckpointLog, MapStore, TickLog, Unavailable};
+use crate::state_cache::{BatchOutcome, CachedState, StateCache};
 
 /// Where a pricer keeps and sends what it makes.
 #[derive(Clone, Debug)]
-pub struct Outlets<C, M, K, H, T> {
+pub struct SurgeSinks<C, M, K, H, T> {
     /// The cities' checkpoint logs.
     pub checkpoints: C,
     /// The maps' truth.
@@ -31,15 +31,15 @@ pub struct Outlets<C, M, K, H, T> {
 
 /// Prices the cities whose counts it is handed.
 #[derive(Debug)]
-pub struct Pricer<C, M, K, H, T> {
+pub struct CityProcessor<C, M, K, H, T> {
     lanes: LaneCount,
-    outlets: Outlets<C, M, K, H, T>,
-    memory: Memory<CityId, Market>,
+    outlets: SurgeSinks<C, M, K, H, T>,
+    states: StateCache<CityId, CityPricing>,
 }
 
 /// What a batch came to, for metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct SurgeMetrics {
     /// Ticks closed.
     pub ticks: u64,
     /// Ticks closed before every lane had reported them.
@@ -53,21 +53,21 @@ pub struct Tally {
     /// A city's part of a record, held already.
     pub skipped: u64,
     /// Races lost to another instance.
-    pub races_lost: u64,
+    pub append_conflicts: u64,
     /// Maps that were saved but not copied to the cache.
-    pub uncached: u64,
+    pub cache_write_failures: u64,
     /// Entries that a city's log held and nobody can read, by the city.
     pub corrupt: Vec<(CityId, Corrupt)>,
 }
 
 /// One city's part of a record.
-struct Part<'a> {
+struct CityRecord<'a> {
     record: Record<'a>,
-    lane: Lane,
-    section: CitySection<'a>,
+    lane: LaneId,
+    section: CityCountsRef<'a>,
 }
 
-impl<C, M, K, H, T> Pricer<C, M, K, H, T>
+impl<C, M, K, H, T> CityProcessor<C, M, K, H, T>
 where
     C: CheckpointLog,
     M: MapStore,
@@ -76,8 +76,8 @@ where
     T: TickLog,
 {
     /// A pricer that remembers nothing yet.
-    pub fn new(lanes: LaneCount, outlets: Outlets<C, M, K, H, T>) -> Self {
-        Self { lanes, outlets, memory: Memory::default() }
+    pub fn new(lanes: LaneCount, outlets: SurgeSinks<C, M, K, H, T>) -> Self {
+        Self { lanes, outlets, states: StateCache::default() }
     }
 
     /// Where closed ticks go.
@@ -86,16 +86,16 @@ where
     }
 
     /// Takes in a batch of one shard. Cities fail alone: what others were priced at is kept.
-    pub async fn price(&self, batch: &Batch<'_>, book: &PolicyBook, now: i64) -> Outcome<Tally> {
-        let mut tally = Tally::default();
-        let mut cities: BTreeMap<CityId, Vec<Part<'_>>> = BTreeMap::new();
+    pub async fn price(&self, batch: &Batch<'_>, book: &PolicySet, now: i64) -> BatchOutcome<SurgeMetrics> {
+        let mut tally = SurgeMetrics::default();
+        let mut cities: BTreeMap<CityId, Vec<CityRecord<'_>>> = BTreeMap::new();
         for record in batch.iter() {
-            let Ok(counts) = report::open(record.data, self.lanes) else {
+            let Ok(counts) = tick_counts::open(record.data, self.lanes) else {
                 tally.malformed += 1;
                 continue;
             };
             for section in counts.cities {
-                let part = Part { record, lane: counts.lane, section };
+                let part = CityRecord { record, lane: counts.lane, section };
                 cities.entry(part.section.city.clone()).or_default().push(part);
             }
         }
@@ -110,19 +110,19 @@ where
                 failed.push(first.to_owned());
             }
         }
-        Outcome { failed, tally }
+        BatchOutcome { failed, metrics: tally }
     }
 
     async fn run_city(
         &self,
         city: &CityId,
-        parts: &[Part<'_>],
-        book: &PolicyBook,
+        parts: &[CityRecord<'_>],
+        book: &PolicySet,
         now: i64,
-    ) -> (Tally, Result<(), Unavailable>) {
-        let mut races_lost = 0;
+    ) -> (SurgeMetrics, Result<(), Unavailable>) {
+        let mut append_conflicts = 0;
         loop {
-            let mut tally = Tally { races_lost, ..Tally::default() };
+            let mut tally = SurgeMetrics { append_conflicts: append_conflicts, ..SurgeMetrics::default() };
             let Some(book) = book.city(city.as_str()) else {
                 tally.unknown_city = parts.len() as u64;
                 return (tally, Ok(()));
@@ -131,46 +131,46 @@ where
                 Ok(held) => held,
                 Err(unavailable) => return (tally, Err(unavailable)),
             };
-            if held.owes
+            if held.has_pending_output
                 && let Err(unavailable) = self.deliver(&mut held, &mut tally).await
             {
                 return (tally, Err(unavailable));
             }
             if held.is_snapshot_due(now) {
-                held.state.ask_for_snapshot();
+                held.state.request_snapshot();
             }
             let market = &mut held.state;
-            let new = parts.iter().filter(|part| !market.holds(part.record.sequence));
-            let new: Vec<&Part<'_>> = new.collect();
+            let new = parts.iter().filter(|part| !market.already_processed(part.record.sequence));
+            let new: Vec<&CityRecord<'_>> = new.collect();
             tally.skipped = (parts.len() - new.len()) as u64;
             let Some(last) = new.last() else {
-                self.memory.keep(city.clone(), held);
+                self.states.put_back(city.clone(), held);
                 return (tally, Ok(()));
             };
-            let snapshot = market.begin();
-            market.adopt(&book.terms);
+            let snapshot = market.begin_batch();
+            market.apply_config(&book.pricing);
             for part in &new {
                 if market.absorb(part.lane, &part.section, part.record.arrival).is_err() {
                     tally.malformed += 1;
                 }
             }
-            let entry = market.entry(snapshot.as_deref(), last.record.sequence);
+            let entry = market.seal_entry(snapshot.as_deref(), last.record.sequence);
             let number = market.next_entry() - 1;
-            let name = LogName::City(city.clone());
+            let name = CheckpointKey::City(city.clone());
             match self.outlets.checkpoints.append(&name, number, &entry, snapshot.is_some()).await {
                 Ok(()) => {}
                 // What is in memory is not what is stored: it is dropped, and loaded anew.
-                Err(AppendError::Taken) => {
-                    races_lost += 1;
+                Err(AppendError::Conflict) => {
+                    append_conflicts += 1;
                     continue;
                 }
                 Err(AppendError::Unavailable(unavailable)) => return (tally, Err(unavailable)),
             }
-            held.written(now, snapshot.is_some());
+            held.entry_appended(now, snapshot.is_some());
             if let Err(unavailable) = self.deliver(&mut held, &mut tally).await {
                 return (tally, Err(unavailable));
             }
-            self.memory.keep(city.clone(), held);
+            self.states.put_back(city.clone(), held);
             return (tally, Ok(()));
         }
     }
@@ -179,19 +179,19 @@ where
     async fn hold(
         &self,
         city: &CityId,
-        book: &crate::book::CityBook,
+        book: &crate::policy_set::CityConfig,
         now: i64,
-        tally: &mut Tally,
-    ) -> Result<Held<Market>, Unavailable> {
-        if let Some(held) = self.memory.take(city, now) {
+        tally: &mut SurgeMetrics,
+    ) -> Result<CachedState<CityPricing>, Unavailable> {
+        if let Some(held) = self.states.take(city, now) {
             return Ok(held);
         }
-        let entries = self.outlets.checkpoints.load(&LogName::City(city.clone())).await?;
-        match Market::load(city, self.lanes, entries.iter().map(Vec::as_slice)) {
-            Ok(Some(market)) => Ok(Held::loaded(market, now)),
+        let entries = self.outlets.checkpoints.load(&CheckpointKey::City(city.clone())).await?;
+        match CityPricing::load(city, self.lanes, entries.iter().map(Vec::as_slice)) {
+            Ok(Some(market)) => Ok(CachedState::loaded(market, now)),
             Ok(None) => {
-                let market = Market::new(city.clone(), self.lanes, book.terms.clone());
-                Ok(Held::loaded(market, now))
+                let market = CityPricing::new(city.clone(), self.lanes, book.pricing.clone());
+                Ok(CachedState::loaded(market, now))
             }
             Err(corrupt) => {
                 tally.corrupt.push((city.clone(), corrupt));
@@ -202,11 +202,15 @@ where
 
     /// Saves and sends what the newest entry owes: the truth before its copy, the head behind its
     /// chunks. A copy that fails is counted; readers take from the truth what it lacks.
-    async fn deliver(&self, held: &mut Held<Market>, tally: &mut Tally) -> Result<(), Unavailable> {
+    async fn deliver(
+        &self,
+        held: &mut CachedState<CityPricing>,
+        tally: &mut SurgeMetrics,
+    ) -> Result<(), Unavailable> {
         if let Some(output) = held.state.take_output() {
             save(&self.outlets.maps, &output).await?;
             if save(&self.outlets.cache, &output).await.is_err() {
-                tally.uncached += 1;
+                tally.cache_write_failures += 1;
             }
             self.outlets.ticks.record(&output.map, &output.ticks).await?;
             for tick in output.ticks.iter().filter(|tick| !tick.changes.is_empty()) {
@@ -214,7 +218,7 @@ where
             }
             tally.count(&output);
         }
-        held.owes = false;
+        held.has_pending_output = false;
         Ok(())
     }
 }
@@ -233,7 +237,7 @@ fn changes(map: &MapHead, tick: &ClosedTick) -> Vec<u8> {
     TickChanges { city, at, version, products, changes }.encode()
 }
 
-impl Tally {
+impl SurgeMetrics {
     fn count(&mut self, output: &Output) {
         self.ticks += output.ticks.len() as u64;
         let incomplete = output.ticks.iter().filter(|tick| tick.heard < output.map.lanes);
@@ -249,8 +253,8 @@ impl Tally {
         self.malformed += other.malformed;
         self.unknown_city += other.unknown_city;
         self.skipped += other.skipped;
-        self.races_lost += other.races_lost;
-        self.uncached += other.uncached;
+        self.append_conflicts += other.append_conflicts;
+        self.cache_write_failures += other.cache_write_failures;
         self.corrupt.extend(other.corrupt);
     }
 }

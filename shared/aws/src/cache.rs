@@ -1,7 +1,7 @@
 //! The copy of the cities' maps near the readers: `ElastiCache`, or anything else that speaks Redis.
 
+mod connection;
 mod layout;
-mod link;
 mod settings;
 
 use std::collections::{HashMap, HashSet};
@@ -15,12 +15,12 @@ use equilibrium_domain::locate::Cell;
 use equilibrium_domain::map::MapHead;
 use redis::Value;
 
+pub use crate::cache::connection::{CONNECT_TIMEOUT, RECONNECT_BACKOFF};
 pub use crate::cache::layout::{CHUNK_KEPT, HEAD_KEPT, REFRESH_EVERY, REPLACED_KEPT};
-pub use crate::cache::link::{CONNECT_WITHIN, REST};
 pub use crate::cache::settings::{CacheSettings, Credentials, Layout, UnusableSettings};
 
+use crate::cache::connection::RedisConnection;
 use crate::cache::layout::HeadWrite;
-use crate::cache::link::Link;
 
 /// Maps in a cache that speaks Redis.
 ///
@@ -29,14 +29,14 @@ use crate::cache::link::Link;
 /// calls need a Tokio runtime: they are carried on when their caller has lost patience, for what becomes of
 /// them tells whether the connection lives.
 pub struct Cache {
-    link: Arc<Link>,
+    link: Arc<RedisConnection>,
     /// By city, what this instance knows of the chunks it keeps alive.
-    kept: Mutex<HashMap<CityId, Kept>>,
+    kept: Mutex<HashMap<CityId, CopiedVersion>>,
 }
 
 /// The chunks of the newest head that this instance wrote.
 #[derive(Debug)]
-struct Kept {
+struct CopiedVersion {
     version: u64,
     chunks: Vec<(Cell, u64)>,
     refreshed: Instant,
@@ -48,7 +48,7 @@ impl Cache {
     /// # Errors
     /// [`UnusableSettings`].
     pub fn new(settings: &CacheSettings) -> Result<Self, UnusableSettings> {
-        let link = Arc::new(Link::new(settings.client()?, settings.deadline));
+        let link = Arc::new(RedisConnection::new(settings.client()?, settings.deadline));
         Ok(Self { link, kept: Mutex::default() })
     }
 
@@ -84,12 +84,12 @@ impl Cache {
         }
         let before = last.map(|last| last.refreshed).filter(|_| !was_refreshed);
         let refreshed = before.unwrap_or(since);
-        let next = Kept { version: head.version, chunks: head.chunks.clone(), refreshed };
+        let next = CopiedVersion { version: head.version, chunks: head.chunks.clone(), refreshed };
         kept.insert(head.city.clone(), next);
     }
 
     /// A panic of another does not spoil it, for nothing is left half done under the lock.
-    fn kept(&self) -> MutexGuard<'_, HashMap<CityId, Kept>> {
+    fn kept(&self) -> MutexGuard<'_, HashMap<CityId, CopiedVersion>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

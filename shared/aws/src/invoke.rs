@@ -11,24 +11,24 @@ use aws_sdk_lambda::config::Builder;
 use aws_sdk_lambda::error::{DisplayErrorContext, SdkError};
 use aws_sdk_lambda::operation::invoke::InvokeError as Refusal;
 use aws_sdk_lambda::primitives::Blob;
-use equilibrium_runner::driver::{InvokeError, Target};
+use equilibrium_runner::poller::{InvokeError, Target};
 
 /// A connection is made within this, or the function is out of reach.
-const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A function by its name, invoked synchronously.
 #[derive(Clone, Debug)]
-pub struct Invoked {
+pub struct LambdaInvoker {
     client: Client,
     name: String,
 }
 
-impl Invoked {
+impl LambdaInvoker {
     /// The function called `name`, which has `timeout` to answer; at `endpoint`, or where `config` leads. An
     /// invocation is never repeated here: whoever invokes decides about that.
     #[must_use]
     pub fn new(config: &SdkConfig, endpoint: Option<&str>, name: String, timeout: Duration) -> Self {
-        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_WITHIN).operation_timeout(timeout);
+        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(timeout);
         let mut builder =
             Builder::from(config).retry_config(RetryConfig::disabled()).timeout_config(timeouts.build());
         if let Some(endpoint) = endpoint {
@@ -39,7 +39,7 @@ impl Invoked {
     }
 }
 
-impl Target for Invoked {
+impl Target for LambdaInvoker {
     async fn invoke(&self, payload: &[u8]) -> Result<Vec<u8>, InvokeError> {
         let call = self.client.invoke().function_name(&self.name).payload(Blob::new(payload));
         let answer = call.send().await.map_err(|error| {

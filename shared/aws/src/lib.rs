@@ -6,23 +6,23 @@ pub mod cache;
 mod clock;
 #[cfg(feature = "cloudwatch")]
 pub mod cloudwatch;
-#[cfg(all(feature = "cache", feature = "dynamodb", feature = "kinesis"))]
-pub mod deployment;
 #[cfg(feature = "sqs")]
-pub mod discards;
+pub mod dead_letters;
 #[cfg(feature = "dynamodb")]
 pub mod dynamodb;
 #[cfg(feature = "elasticache")]
 pub mod elasticache;
-#[cfg(feature = "function")]
-pub mod function;
 #[cfg(feature = "lambda")]
 pub mod invoke;
 #[cfg(feature = "kinesis")]
 pub mod kinesis;
 #[cfg(feature = "sqs")]
-pub mod letters;
-#[cfg(any(feature = "dynamodb", feature = "kinesis"))]
-pub mod patience;
+pub mod on_failure;
 #[cfg(any(feature = "dynamodb", feature = "kinesis"))]
 pub mod provision;
+#[cfg(all(feature = "cache", feature = "dynamodb", feature = "kinesis"))]
+pub mod resources;
+#[cfg(any(feature = "dynamodb", feature = "kinesis"))]
+pub mod retry;
+#[cfg(feature = "function")]
+pub mod runtime;

@@ -7,9 +7,9 @@ use thiserror::Error;
 use tokio::time::{sleep, timeout};
 
 /// How often something that is being created is looked at.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// A table or a stream on demand is there within about ten seconds.
-const WITHIN: Duration = Duration::from_mins(1);
+const PROVISION_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A table or a stream could not be created or deleted.
 #[derive(Debug, Error)]
@@ -34,10 +34,10 @@ pub(crate) async fn wait_until(
 ) -> Result<(), ProvisionError> {
     let wait = async {
         while !is_done().await? {
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
         Ok(())
     };
-    let late = || ProvisionError::new(name, format_args!("not done after {} s", WITHIN.as_secs()));
-    timeout(WITHIN, wait).await.unwrap_or_else(|_| Err(late()))
+    let late = || ProvisionError::new(name, format_args!("not done after {} s", PROVISION_TIMEOUT.as_secs()));
+    timeout(PROVISION_TIMEOUT, wait).await.unwrap_or_else(|_| Err(late()))
 }

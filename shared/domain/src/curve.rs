@@ -8,14 +8,14 @@ use thiserror::Error;
 
 /// Largest raw multiplier. `exp` and `pow` overflow, and an `m` that was once infinite could never come
 /// down again; from here it can, and `100·m` is still finite.
-pub const RAW_MOST: f64 = 1e300;
+pub const MAX_RAW: f64 = 1e300;
 
 /// What any number of a curve or a table may be: beyond every market, and small enough that sums and
 /// products of two of them stay finite.
 pub const PARAMETER: RangeInclusive<f64> = 0.0..=1e9;
 
 /// Most points of a table: each cell and tick searches it.
-pub const MOST_POINTS: usize = 1_024;
+pub const MAX_POINTS: usize = 1_024;
 
 /// Pressure `r = (D + a·ρ) / (S + a)`: how demand stands to supply, drawn towards the balanced ratio ρ by
 /// the prior `a` > 0 where little is known.
@@ -64,7 +64,7 @@ pub struct Curve {
 }
 
 impl Curve {
-    /// The raw multiplier at pressure `r`: at least 1, at most [`RAW_MOST`], whatever `r` is.
+    /// The raw multiplier at pressure `r`: at least 1, at most [`MAX_RAW`], whatever `r` is.
     #[must_use]
     pub fn raw(&self, r: f64) -> f64 {
         let x = r / self.balanced_ratio;
@@ -81,7 +81,7 @@ impl Curve {
             clippy::manual_clamp,
             reason = "a slope of 0 under infinite pressure is NaN: `max` takes the 1"
         )]
-        let raw = multiplier.max(1.0).min(RAW_MOST);
+        let raw = multiplier.max(1.0).min(MAX_RAW);
         raw
     }
 }
@@ -94,13 +94,13 @@ pub type Point = [f64; 2];
 pub struct Table(Box<[Point]>);
 
 impl Table {
-    /// Takes 1 to [`MOST_POINTS`] points that rise and lie within [`PARAMETER`].
+    /// Takes 1 to [`MAX_POINTS`] points that rise and lie within [`PARAMETER`].
     ///
     /// # Errors
     /// Every fault of the table.
     pub fn new(points: Vec<Point>) -> Result<Self, Vec<TableError>> {
         let mut faults = Vec::new();
-        if !(1..=MOST_POINTS).contains(&points.len()) {
+        if !(1..=MAX_POINTS).contains(&points.len()) {
             faults.push(TableError::Length);
         }
         for (index, point) in points.iter().enumerate() {
@@ -143,7 +143,7 @@ impl Table {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum TableError {
     /// No point, or too many.
-    #[error("a table must have 1 to {MOST_POINTS} points")]
+    #[error("a table must have 1 to {MAX_POINTS} points")]
     Length,
     /// A point outside [`PARAMETER`].
     #[error("ratio and multiplier must be from {} to {}", PARAMETER.start(), PARAMETER.end())]
@@ -266,7 +266,7 @@ mod tests {
                 ..curve(formula)
             };
             for r in [1e305, f64::INFINITY] {
-                assert!(same(steep.raw(r), RAW_MOST), "{formula:?}");
+                assert!(same(steep.raw(r), MAX_RAW), "{formula:?}");
             }
             let flat = Curve { slope: 0.0, k: 0.0, demand_elasticity: 1e9, ..curve(formula) };
             assert!(flat.raw(1e300) < 1.000_01, "{formula:?}");
@@ -354,7 +354,7 @@ mod tests {
 
         #[test]
         fn the_multiplier_is_finite_and_at_least_one(curve in any_curve(), r in prop::num::f64::ANY) {
-            prop_assert!((1.0..=RAW_MOST).contains(&curve.raw(r)));
+            prop_assert!((1.0..=MAX_RAW).contains(&curve.raw(r)));
         }
 
         #[test]

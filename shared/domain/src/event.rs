@@ -9,10 +9,10 @@ use crate::json::{self, Text, Value};
 use crate::time::Timestamp;
 
 /// Longest line taken, in bytes without its line end (CONTRACT §1).
-pub const EVENT_BYTES: usize = 4096;
+pub const MAX_EVENT_BYTES: usize = 4096;
 
 /// How far ahead of the receiver's clock a live event may be (CONTRACT §1).
-pub const FUTURE_MS: i64 = 60_000;
+pub const MAX_FUTURE_MS: i64 = 60_000;
 
 /// An event that was read, its city and products not yet looked up.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,8 +105,8 @@ impl<'a> ProductList<'a> {
 /// Why an event is refused; the order of the variants is the order in which they are looked for.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
-    /// The line is longer than [`EVENT_BYTES`].
-    #[error("the event is longer than {EVENT_BYTES} bytes")]
+    /// The line is longer than [`MAX_EVENT_BYTES`].
+    #[error("the event is longer than {MAX_EVENT_BYTES} bytes")]
     TooLarge,
     /// No JSON object, or not UTF-8.
     #[error("no JSON object in UTF-8: it cannot be read on from byte {at}")]
@@ -140,7 +140,7 @@ pub enum Refusal {
         /// The product as written.
         product: Box<str>,
     },
-    /// A live event's time is more than [`FUTURE_MS`] ahead of the receiver's clock.
+    /// A live event's time is more than [`MAX_FUTURE_MS`] ahead of the receiver's clock.
     #[error("`time` is {ahead_ms} ms ahead of now")]
     TooFarInFuture {
         /// How far, in milliseconds.
@@ -221,7 +221,7 @@ pub fn is_blank(line: &[u8]) -> bool {
 /// The first [`Refusal`] that applies, of the first four: what needs a policy or a clock is the
 /// caller's to look up.
 pub fn read(line: &[u8]) -> Result<Event<'_>, Refusal> {
-    if line.len() > EVENT_BYTES {
+    if line.len() > MAX_EVENT_BYTES {
         return Err(Refusal::TooLarge);
     }
     let text = simdutf8::compat::from_utf8(line)

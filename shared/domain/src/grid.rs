@@ -13,13 +13,13 @@ use crate::id::ProductId;
 use crate::locate::Cell;
 use crate::map::{Change, Row};
 use crate::policy::{Limits, Policy};
-use crate::wire::{Corrupt, Reader, put_number, put_word};
+use crate::wire::{Corrupt, Reader, put_u64_le, put_varint_u64};
 
 /// Chunks of a map are the cells below a parent this many levels up: at most 343.
 const CHUNK_LEVELS: u8 = 3;
 
 /// Before anything was published: 1.00×, in hundredths.
-const UNSURGED: f64 = 100.0;
+const BASE_HUNDREDTHS: f64 = 100.0;
 
 /// Every cell that matters to a city's prices at the moment.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct Grid {
     pricing: Pricing,
     /// Products in the order of their names, by their places in the policy.
     by_name: Vec<usize>,
-    spots: Vec<Spot>,
+    spots: Vec<CellSlot>,
     index: HashMap<u64, u32, IntHasher>,
     /// For each spot and product.
     states: Vec<State>,
@@ -61,7 +61,7 @@ struct Pricing {
 
 /// A cell and its surroundings.
 #[derive(Debug)]
-struct Spot {
+struct CellSlot {
     cell: u64,
     limits: Limits,
     chunk: u32,
@@ -78,7 +78,7 @@ mod flag {
     /// The sums have changed since they were last priced.
     pub const CHANGED: u8 = 1;
     /// The cell is reported, or will be looked at at the next tick.
-    pub const ALIVE: u8 = 2;
+    pub const ACTIVE: u8 = 2;
     /// Something is still to be added around it.
     pub const TOUCHED: u8 = 4;
 }
@@ -92,12 +92,12 @@ struct State {
     published: f64,
     /// What the curve says of the sums, as of when they last changed.
     raw: f64,
-    shown: Shown,
+    shown: LastPublished,
 }
 
 /// What was last reported of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Shown {
+struct LastPublished {
     reported: bool,
     demand: u32,
     supply: u32,
@@ -211,7 +211,7 @@ impl Grid {
             }
             let (spot, product) = (at as usize / count, at as usize % count);
             if self.spots[spot].disk.is_empty() {
-                self.look_around(spot);
+                self.neighbours(spot);
             }
             let spot = &self.spots[spot];
             let mut start = 0;
@@ -223,10 +223,10 @@ impl Grid {
                     sums[ring] = sums[ring].wrapping_add_signed(demand);
                     sums[rings + ring] = sums[rings + ring].wrapping_add_signed(supply);
                     let flags = &mut self.flags[at];
-                    if *flags & flag::ALIVE == 0 {
+                    if *flags & flag::ACTIVE == 0 {
                         self.woken[product].push(*around);
                     }
-                    *flags |= flag::CHANGED | flag::ALIVE;
+                    *flags |= flag::CHANGED | flag::ACTIVE;
                 }
                 start = usize::from(*end);
             }
@@ -257,11 +257,11 @@ impl Grid {
             u32::try_from(chunks.len() - 1).expect("fewer chunks than cells")
         });
         let spot = u32::try_from(self.spots.len()).expect("fewer cells than 2³²");
-        self.spots.push(Spot { cell, limits, chunk, disk: Box::default(), ends: [0; RINGS] });
+        self.spots.push(CellSlot { cell, limits, chunk, disk: Box::default(), ends: [0; RINGS] });
         self.index.insert(cell, spot);
-        let multiplier = limits.apply(UNSURGED).hundredths();
-        let shown = Shown { reported: false, demand: 0, supply: 0, multiplier };
-        let state = State { m: 1.0, published: UNSURGED, raw: 1.0, shown };
+        let multiplier = limits.apply(BASE_HUNDREDTHS).hundredths();
+        let shown = LastPublished { reported: false, demand: 0, supply: 0, multiplier };
+        let state = State { m: 1.0, published: BASE_HUNDREDTHS, raw: 1.0, shown };
         self.states.resize(self.states.len() + self.alive.len(), state);
         self.flags.resize(self.states.len(), flag::CHANGED);
         self.pending.resize(self.states.len(), [0; 2]);
@@ -270,7 +270,7 @@ impl Grid {
     }
 
     /// Looks up the cells around a spot.
-    fn look_around(&mut self, spot: usize) {
+    fn neighbours(&mut self, spot: usize) {
         let Some(h3) = Cell(self.spots[spot].cell).h3() else { return };
         let reach = u32::try_from(self.pricing.rings - 1).expect("a policy has few rings");
         let mut disk: Vec<(CellIndex, u32)> = h3.grid_disk_distances(reach);
@@ -293,7 +293,7 @@ impl Grid {
         self.row_chunks.clear();
         for at in 0..self.by_name.len() {
             let product = self.by_name[at];
-            self.wake(product);
+            self.activate(product);
             let mut alive = std::mem::take(&mut self.alive[product]);
             alive.retain(|spot| self.price_cell(*spot, product, version, &mut rows, changes));
             self.alive[product] = alive;
@@ -302,7 +302,7 @@ impl Grid {
     }
 
     /// Lets those that came to life join the others in order.
-    fn wake(&mut self, product: usize) {
+    fn activate(&mut self, product: usize) {
         if self.woken[product].is_empty() {
             return;
         }
@@ -332,10 +332,14 @@ impl Grid {
         }
         state.m += self.pricing.alpha * (state.raw - state.m);
         state.published = self.pricing.publish(state.m, state.published);
-        let reported = d != 0.0 || s != 0.0 || state.published != UNSURGED;
+        let reported = d != 0.0 || s != 0.0 || state.published != BASE_HUNDREDTHS;
         let multiplier = spot.limits.apply(state.published);
-        let shown =
-            Shown { reported, demand: demand[0], supply: supply[0], multiplier: multiplier.hundredths() };
+        let shown = LastPublished {
+            reported,
+            demand: demand[0],
+            supply: supply[0],
+            multiplier: multiplier.hundredths(),
+        };
         // Places of products in a policy are below 64.
         #[expect(clippy::cast_possible_truncation)]
         let row = Row {
@@ -356,9 +360,9 @@ impl Grid {
             rows.push(row);
             self.row_chunks.push(spot.chunk);
         } else {
-            self.flags[at] &= !flag::ALIVE;
+            self.flags[at] &= !flag::ACTIVE;
             state.m = 1.0;
-            state.published = UNSURGED;
+            state.published = BASE_HUNDREDTHS;
         }
         reported
     }
@@ -366,26 +370,26 @@ impl Grid {
     /// Writes what cannot be counted anew: the memory of every cell alive, and the chunks' versions.
     pub fn write(&mut self, out: &mut Vec<u8>) {
         for product in 0..self.alive.len() {
-            self.wake(product);
-            put_number(out, self.alive[product].len() as u64);
+            self.activate(product);
+            put_varint_u64(out, self.alive[product].len() as u64);
             for spot in &self.alive[product] {
                 let state = &self.states[*spot as usize * self.alive.len() + product];
-                put_word(out, self.spots[*spot as usize].cell);
-                put_word(out, state.m.to_bits());
-                put_word(out, state.published.to_bits());
-                put_number(out, u64::from(state.shown.demand));
-                put_number(out, u64::from(state.shown.supply));
-                put_number(out, u64::from(state.shown.multiplier) << 1 | u64::from(state.shown.reported));
+                put_u64_le(out, self.spots[*spot as usize].cell);
+                put_u64_le(out, state.m.to_bits());
+                put_u64_le(out, state.published.to_bits());
+                put_varint_u64(out, u64::from(state.shown.demand));
+                put_varint_u64(out, u64::from(state.shown.supply));
+                put_varint_u64(out, u64::from(state.shown.multiplier) << 1 | u64::from(state.shown.reported));
             }
         }
         let mut filled = vec![false; self.chunks.len()];
         for spot in self.alive.iter().flatten() {
             filled[self.spots[*spot as usize].chunk as usize] = true;
         }
-        put_number(out, filled.iter().filter(|filled| **filled).count() as u64);
+        put_varint_u64(out, filled.iter().filter(|filled| **filled).count() as u64);
         for (chunk, _) in self.chunks.iter().zip(filled).filter(|(_, filled)| *filled) {
-            put_word(out, chunk.parent.0);
-            put_number(out, chunk.version);
+            put_u64_le(out, chunk.parent.0);
+            put_varint_u64(out, chunk.version);
         }
     }
 
@@ -396,32 +400,31 @@ impl Grid {
     pub fn read(&mut self, input: &mut Reader<'_>) -> Result<(), Corrupt> {
         for product in 0..self.alive.len() {
             for _ in 0..input.count("cells")? {
-                let spot = self.spot(input.word("a cell")?).ok_or(input.nonsense("a cell"))?;
+                let spot = self.spot(input.u64_le("a cell")?).ok_or(input.invalid("a cell"))?;
                 let at = spot as usize * self.alive.len() + product;
-                let m = f64::from_bits(input.word("a multiplier")?);
-                let published = f64::from_bits(input.word("a published multiplier")?);
-                let demand = input.small("a demand")?;
-                let supply = input.small("a supply")?;
-                let multiplier = input.small("a reported multiplier")?;
+                let m = f64::from_bits(input.u64_le("a multiplier")?);
+                let published = f64::from_bits(input.u64_le("a published multiplier")?);
+                let demand = input.varint_u32("a demand")?;
+                let supply = input.varint_u32("a supply")?;
+                let multiplier = input.varint_u32("a reported multiplier")?;
                 let reported = multiplier & 1 == 1;
-                let multiplier =
-                    u16::try_from(multiplier >> 1).map_err(|_| input.nonsense("a multiplier"))?;
-                if self.flags[at] & flag::ALIVE != 0 {
-                    return Err(input.nonsense("a cell known already"));
+                let multiplier = u16::try_from(multiplier >> 1).map_err(|_| input.invalid("a multiplier"))?;
+                if self.flags[at] & flag::ACTIVE != 0 {
+                    return Err(input.invalid("a cell known already"));
                 }
-                let shown = Shown { reported, demand, supply, multiplier };
+                let shown = LastPublished { reported, demand, supply, multiplier };
                 self.states[at] = State { m, published, raw: 1.0, shown };
-                self.flags[at] |= flag::ALIVE;
+                self.flags[at] |= flag::ACTIVE;
                 self.woken[product].push(spot);
             }
         }
         for _ in 0..input.count("chunks")? {
-            let parent = Cell(input.word("a chunk's parent")?);
-            let version = input.number("a chunk's version")?;
+            let parent = Cell(input.u64_le("a chunk's parent")?);
+            let version = input.varint_u64("a chunk's version")?;
             if let Some(chunk) = self.chunk_index.get(&parent.0) {
                 self.chunks[*chunk as usize].version = version;
             } else {
-                let chunk = u32::try_from(self.chunks.len()).map_err(|_| input.nonsense("a chunk"))?;
+                let chunk = u32::try_from(self.chunks.len()).map_err(|_| input.invalid("a chunk"))?;
                 self.chunk_index.insert(parent.0, chunk);
                 self.chunks.push(Chunk { parent, version });
             }
@@ -437,9 +440,9 @@ impl Grid {
                 let Some(spot) = self.spot(old.spots[*spot as usize].cell) else { continue };
                 let at = spot as usize * self.alive.len() + product;
                 // No chunk of these terms holds the cell yet.
-                let shown = Shown { reported: false, ..before.shown };
+                let shown = LastPublished { reported: false, ..before.shown };
                 self.states[at] = State { raw: 1.0, shown, ..before };
-                self.flags[at] |= flag::ALIVE;
+                self.flags[at] |= flag::ACTIVE;
                 self.woken[product].push(spot);
             }
         }

@@ -8,26 +8,26 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use crate::hash::spread;
 
 /// Longest id of an event, a driver, a rider or a request, in bytes (CONTRACT §1).
-pub const ENTITY_ID_BYTES: usize = 64;
+pub const MAX_ENTITY_ID_BYTES: usize = 64;
 
 /// Longest city id, in bytes (CONTRACT §1).
-pub const CITY_ID_BYTES: usize = 32;
+pub const MAX_CITY_ID_BYTES: usize = 32;
 
 /// Most lanes of a stream: a lane's number fits two bytes in every record.
-pub const LANES: u32 = 1 << 16;
+pub const MAX_LANES: u32 = 1 << 16;
 
 /// Whether `text` may name an event, a driver, a rider, a request or a product:
 /// `[A-Za-z0-9._:-]{1,64}`.
 #[must_use]
 pub fn is_entity_id(text: &[u8]) -> bool {
-    (1..=ENTITY_ID_BYTES).contains(&text.len())
+    (1..=MAX_ENTITY_ID_BYTES).contains(&text.len())
         && text.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-'))
 }
 
 /// Whether `text` may name a city: `[a-z0-9-]{1,32}`.
 #[must_use]
 pub fn is_city_id(text: &[u8]) -> bool {
-    (1..=CITY_ID_BYTES).contains(&text.len())
+    (1..=MAX_CITY_ID_BYTES).contains(&text.len())
         && text.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
 }
 
@@ -86,7 +86,7 @@ impl LaneCount {
     /// Takes `lanes` if it is a power of two of at most [`LANES`].
     #[must_use]
     pub fn new(lanes: u32) -> Option<Self> {
-        (lanes.is_power_of_two() && lanes <= LANES).then_some(Self(lanes))
+        (lanes.is_power_of_two() && lanes <= MAX_LANES).then_some(Self(lanes))
     }
 
     /// The number itself.
@@ -97,23 +97,23 @@ impl LaneCount {
 
     /// The lane of the entity with this id: `xxh3_64(id, seed 0) mod L`.
     #[must_use]
-    pub fn lane_of(self, entity: &[u8]) -> Lane {
+    pub fn lane_of(self, entity: &[u8]) -> LaneId {
         // The mask keeps at most 16 bits.
         #[expect(clippy::cast_possible_truncation)]
-        Lane((xxh3_64(entity) & u64::from(self.0 - 1)) as u16)
+        LaneId((xxh3_64(entity) & u64::from(self.0 - 1)) as u16)
     }
 
     /// Every lane, in order.
-    pub fn iter(self) -> impl Iterator<Item = Lane> {
-        (0..=u16::MAX).take(self.0 as usize).map(Lane)
+    pub fn iter(self) -> impl Iterator<Item = LaneId> {
+        (0..=u16::MAX).take(self.0 as usize).map(LaneId)
     }
 }
 
 /// One of a stream's lanes: all events of one driver or rider take the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Lane(pub u16);
+pub struct LaneId(pub u16);
 
-impl Lane {
+impl LaneId {
     /// Where this lane begins in the stream's hash-key space: `lane·2¹²⁸/L` (CONTRACT §2).
     #[must_use]
     pub fn hash_key(self, lanes: LaneCount) -> u128 {
@@ -125,7 +125,7 @@ impl Lane {
     }
 }
 
-impl fmt::Display for Lane {
+impl fmt::Display for LaneId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
@@ -168,20 +168,20 @@ mod tests {
         let lanes = LaneCount::new(4).unwrap();
         let keys: Vec<u128> = lanes.iter().map(|lane| lane.hash_key(lanes)).collect();
         assert_eq!(keys, [0, 1 << 126, 2 << 126, 3 << 126]);
-        assert_eq!(Lane(0).hash_key(LaneCount::ONE), 0);
+        assert_eq!(LaneId(0).hash_key(LaneCount::ONE), 0);
     }
 
     #[test]
     fn a_lane_is_written_as_its_number() {
-        assert_eq!(Lane(65_535).to_string(), "65535");
+        assert_eq!(LaneId(65_535).to_string(), "65535");
     }
 
     #[test]
     fn a_lane_is_the_low_bits_of_xxh3() {
         // XXH3 of the empty string with seed 0 is 2d06800538d394c2 (xxHash specification).
-        assert_eq!(LaneCount::new(64).unwrap().lane_of(b""), Lane(0x02));
-        assert_eq!(LaneCount::new(65_536).unwrap().lane_of(b""), Lane(0x94c2));
-        assert_eq!(LaneCount::ONE.lane_of(b"anyone"), Lane(0));
+        assert_eq!(LaneCount::new(64).unwrap().lane_of(b""), LaneId(0x02));
+        assert_eq!(LaneCount::new(65_536).unwrap().lane_of(b""), LaneId(0x94c2));
+        assert_eq!(LaneCount::ONE.lane_of(b"anyone"), LaneId(0));
     }
 
     #[test]

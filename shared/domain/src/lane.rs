@@ -8,28 +8,28 @@ mod city;
 
 use std::sync::Arc;
 
-use city::{City, op};
+use city::{LaneCity, op};
 use hashbrown::HashMap;
 
-use crate::clock::CityClock;
+use crate::counting_config::CountingConfig;
 use crate::event::{MarketEvent, Refusal};
 use crate::id::{CityId, LaneCount};
 use crate::locate::Locators;
-use crate::report::{Reports, Section};
-use crate::rules::Rules;
 use crate::sequence::{Sequence, SequenceRef};
-use crate::wire::{self, Corrupt, Kind, Reader, put_bytes, put_number};
+use crate::tick_counts::{CityCounts, TickCountsWriter};
+use crate::watermark::CityWatermark;
+use crate::wire::{self, Corrupt, Kind, Reader, put_bytes, put_varint_u64};
 
-pub use crate::id::Lane as LaneNumber;
+pub use crate::id::LaneId;
 
 /// A lane's state in memory: the cities it counts, and where in the log and in its checkpoint it is.
 #[derive(Debug)]
-pub struct Lane {
-    number: LaneNumber,
+pub struct LaneState {
+    number: LaneId,
     lanes: LaneCount,
     next_entry: u64,
-    reached: Option<Sequence>,
-    cities: Vec<City>,
+    last_processed: Option<Sequence>,
+    cities: Vec<LaneCity>,
     by_name: HashMap<CityId, usize>,
     /// Bytes of entries since the last snapshot, and of that: when the former outweigh, one is due.
     entry_bytes: usize,
@@ -45,15 +45,15 @@ const SNAPSHOT_FLOOR: usize = 256 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CityIndex(usize);
 
-impl Lane {
+impl LaneState {
     /// A lane that has counted nothing yet.
     #[must_use]
-    pub fn new(number: LaneNumber, lanes: LaneCount) -> Self {
+    pub fn new(number: LaneId, lanes: LaneCount) -> Self {
         Self {
             number,
             lanes,
             next_entry: 0,
-            reached: None,
+            last_processed: None,
             cities: Vec::new(),
             by_name: HashMap::new(),
             entry_bytes: 0,
@@ -64,7 +64,7 @@ impl Lane {
 
     /// Which lane this is.
     #[must_use]
-    pub fn number(&self) -> LaneNumber {
+    pub fn number(&self) -> LaneId {
         self.number
     }
 
@@ -76,8 +76,8 @@ impl Lane {
 
     /// Whether the record at `sequence` was taken in before.
     #[must_use]
-    pub fn holds(&self, sequence: SequenceRef<'_>) -> bool {
-        self.reached.as_ref().is_some_and(|reached| sequence <= reached.borrowed())
+    pub fn already_processed(&self, sequence: SequenceRef<'_>) -> bool {
+        self.last_processed.as_ref().is_some_and(|reached| sequence <= reached.borrowed())
     }
 
     /// Late events since the beginning.
@@ -111,13 +111,13 @@ impl Lane {
     }
 
     /// The city under the rules now in force, known or new.
-    pub fn enter(&mut self, name: &CityId, rules: &Arc<Rules>) -> CityIndex {
+    pub fn city_mut(&mut self, name: &CityId, rules: &Arc<CountingConfig>) -> CityIndex {
         if let Some(index) = self.find(name.as_str()) {
-            self.cities[index.0].adopt(rules);
+            self.cities[index.0].apply_config(rules);
             return index;
         }
-        let mut city = City::new(name.clone(), Arc::clone(rules));
-        city.write_rules();
+        let mut city = LaneCity::new(name.clone(), Arc::clone(rules));
+        city.log_config();
         self.by_name.insert(name.clone(), self.cities.len());
         self.cities.push(city);
         CityIndex(self.cities.len() - 1)
@@ -138,14 +138,14 @@ impl Lane {
     }
 
     /// Hears a clock record's word on the city.
-    pub fn hear(&mut self, city: CityIndex, clock: &CityClock) {
+    pub fn advance_watermark(&mut self, city: CityIndex, clock: &CityWatermark) {
         let city = &mut self.cities[city.0];
-        city.first.get_or_insert(clock.first_tick);
+        city.first_tick.get_or_insert(clock.first_tick);
         city.advance(clock.watermark);
     }
 
     /// Asks for a snapshot with the next entry.
-    pub fn ask_for_snapshot(&mut self) {
+    pub fn request_snapshot(&mut self) {
         self.snapshot_due = true;
     }
 
@@ -154,7 +154,10 @@ impl Lane {
     pub fn needs_snapshot(&self) -> bool {
         self.snapshot_due
             || self.entry_bytes > self.snapshot_bytes.max(SNAPSHOT_FLOOR)
-            || self.cities.iter().any(|city| city.drivers.is_littered() || city.riders.is_littered())
+            || self
+                .cities
+                .iter()
+                .any(|city| city.drivers.needs_compaction() || city.riders.needs_compaction())
     }
 
     /// Begins a batch: gives the snapshot that its entry must hold, if one is due.
@@ -162,12 +165,12 @@ impl Lane {
     /// The state in memory is then read back from the snapshot, so that whoever loads it later, and does
     /// again what follows, has the same down to the order of free slots.
     #[must_use]
-    pub fn begin(&mut self) -> Option<Vec<u8>> {
+    pub fn begin_batch(&mut self) -> Option<Vec<u8>> {
         if !self.needs_snapshot() || self.next_entry == 0 {
             return None;
         }
         let mut snapshot = Vec::with_capacity(self.snapshot_bytes);
-        put_number(&mut snapshot, self.cities.len() as u64);
+        put_varint_u64(&mut snapshot, self.cities.len() as u64);
         self.cities.iter().for_each(|city| city.write(&mut snapshot));
         self.restore(&snapshot).expect("what was just written can be read");
         self.snapshot_due = false;
@@ -182,25 +185,25 @@ impl Lane {
         self.cities.clear();
         self.by_name.clear();
         for _ in 0..count {
-            let city = City::read(&mut input)?;
+            let city = LaneCity::read(&mut input)?;
             if self.by_name.insert(city.name.clone(), self.cities.len()).is_some() {
-                return Err(input.nonsense("a city known already"));
+                return Err(input.invalid("a city known already"));
             }
             self.cities.push(city);
         }
-        if input.is_done() { Ok(()) } else { Err(input.nonsense("what follows the cities")) }
+        if input.is_done() { Ok(()) } else { Err(input.invalid("what follows the cities")) }
     }
 
     /// Writes the batch down that ends with the record at `reached`; the lane stands behind it then.
     #[must_use]
-    pub fn entry(&mut self, snapshot: Option<&[u8]>, reached: SequenceRef<'_>) -> Vec<u8> {
+    pub fn seal_entry(&mut self, snapshot: Option<&[u8]>, reached: SequenceRef<'_>) -> Vec<u8> {
         let mut entry = Vec::with_capacity(256);
         wire::begin(&mut entry, Kind::LaneEntry);
-        put_number(&mut entry, u64::from(self.number.0));
-        put_number(&mut entry, u64::from(self.lanes.get()));
-        put_number(&mut entry, self.next_entry);
+        put_varint_u64(&mut entry, u64::from(self.number.0));
+        put_varint_u64(&mut entry, u64::from(self.lanes.get()));
+        put_varint_u64(&mut entry, self.next_entry);
         put_bytes(&mut entry, reached.as_str().as_bytes());
-        put_number(&mut entry, u64::from(snapshot.is_some()));
+        put_varint_u64(&mut entry, u64::from(snapshot.is_some()));
         if let Some(snapshot) = snapshot {
             put_bytes(&mut entry, snapshot);
         }
@@ -209,7 +212,7 @@ impl Lane {
         }
         wire::seal(&mut entry);
         self.next_entry += 1;
-        self.reached = Some(reached.to_owned());
+        self.last_processed = Some(reached.to_owned());
         if snapshot.is_none() {
             self.entry_bytes += entry.len();
         }
@@ -217,13 +220,13 @@ impl Lane {
     }
 
     /// The reports that the last entry owes, city by city; they are no longer owed then.
-    pub fn take_reports(&mut self) -> Vec<Section> {
-        let owing = self.cities.iter_mut().filter(|city| !city.reports.is_empty());
+    pub fn take_output(&mut self) -> Vec<CityCounts> {
+        let owing = self.cities.iter_mut().filter(|city| !city.tick_counts.is_empty());
         owing
-            .map(|city| Section {
+            .map(|city| CityCounts {
                 city: city.name.clone(),
-                dictionary: city.dictionary.clone(),
-                reports: std::mem::take(&mut city.reports),
+                dictionary: city.products.clone(),
+                ticks: std::mem::take(&mut city.tick_counts),
             })
             .collect()
     }
@@ -235,52 +238,52 @@ impl Lane {
     /// # Errors
     /// [`Corrupt`] where they are not this.
     pub fn load<'a>(
-        number: LaneNumber,
+        number: LaneId,
         lanes: LaneCount,
         entries: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<Self, Corrupt> {
         let mut lane = Self::new(number, lanes);
         for (at, entry) in entries.into_iter().enumerate() {
-            lane.cities.iter_mut().for_each(|city| city.reports = Reports::default());
-            lane.repeat(entry, at == 0)?;
+            lane.cities.iter_mut().for_each(|city| city.tick_counts = TickCountsWriter::default());
+            lane.replay(entry, at == 0)?;
         }
         Ok(lane)
     }
 
-    fn repeat(&mut self, entry: &[u8], first: bool) -> Result<(), Corrupt> {
+    fn replay(&mut self, entry: &[u8], first: bool) -> Result<(), Corrupt> {
         let length = entry.len();
         let mut entry = wire::open(entry, Kind::LaneEntry)?;
-        if entry.number("a lane")? != u64::from(self.number.0) {
-            return Err(entry.nonsense("another lane's entry"));
+        if entry.varint_u64("a lane")? != u64::from(self.number.0) {
+            return Err(entry.invalid("another lane's entry"));
         }
-        if entry.number("a lane count")? != u64::from(self.lanes.get()) {
-            return Err(entry.nonsense("another stream's entry"));
+        if entry.varint_u64("a lane count")? != u64::from(self.lanes.get()) {
+            return Err(entry.invalid("another stream's entry"));
         }
-        let number = entry.number("an entry's number")?;
+        let number = entry.varint_u64("an entry's number")?;
         if !first && number != self.next_entry {
-            return Err(entry.nonsense("an entry out of order"));
+            return Err(entry.invalid("an entry out of order"));
         }
         let reached = entry.text("a sequence number")?;
-        self.reached = Some(Sequence::new(reached).ok_or(entry.nonsense("a sequence number"))?);
+        self.last_processed = Some(Sequence::new(reached).ok_or(entry.invalid("a sequence number"))?);
         self.next_entry = number + 1;
         self.entry_bytes += length;
-        if entry.number_to(1, "a snapshot's mark")? == 1 {
+        if entry.varint_up_to(1, "a snapshot's mark")? == 1 {
             let snapshot = entry.bytes("a snapshot")?;
             self.restore(snapshot)?;
             self.snapshot_bytes = snapshot.len();
             self.entry_bytes = 0;
         } else if first && number != 0 {
-            return Err(entry.nonsense("a beginning without a snapshot"));
+            return Err(entry.invalid("a beginning without a snapshot"));
         }
         while !entry.is_done() {
-            let name = CityId::new(entry.text("a city")?).ok_or(entry.nonsense("a city"))?;
-            let late = entry.number("late events")?;
+            let name = CityId::new(entry.text("a city")?).ok_or(entry.invalid("a city"))?;
+            let late = entry.varint_u64("late events")?;
             let mut log = Reader::new(entry.bytes("a city's log")?);
             let index = match self.find(name.as_str()) {
                 Some(index) => index.0,
                 None => self.begin_city(name, &mut log)?,
             };
-            self.cities[index].repeat(&mut log)?;
+            self.cities[index].replay(&mut log)?;
             self.cities[index].late += late;
             self.cities[index].logged_late += late;
         }
@@ -288,12 +291,12 @@ impl Lane {
     }
 
     fn begin_city(&mut self, name: CityId, log: &mut Reader<'_>) -> Result<usize, Corrupt> {
-        if log.byte("a step")? != op::RULES {
-            return Err(log.nonsense("a city without rules"));
+        if log.byte("a step")? != op::CONFIG {
+            return Err(log.invalid("a city without rules"));
         }
-        let rules = Rules::read(log)?;
+        let rules = CountingConfig::read(log)?;
         self.by_name.insert(name.clone(), self.cities.len());
-        self.cities.push(City::new(name, Arc::new(rules)));
+        self.cities.push(LaneCity::new(name, Arc::new(rules)));
         Ok(self.cities.len() - 1)
     }
 }

@@ -6,8 +6,8 @@
 use crate::id::{CityId, ProductId};
 use crate::locate::Cell;
 use crate::policy::Multiplier;
-use crate::report::{read_dictionary, write_dictionary};
-use crate::wire::{self, Corrupt, Kind, put_bytes, put_number, put_signed, put_word};
+use crate::tick_counts::{read_products, write_products};
+use crate::wire::{self, Corrupt, Kind, put_bytes, put_u64_le, put_varint_i64, put_varint_u64};
 
 /// A reported cell and product (CONTRACT §3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,15 +76,15 @@ impl MapHead {
         let mut out = Vec::with_capacity(64 + self.chunks.len() * 12);
         wire::begin(&mut out, Kind::MapHead);
         put_bytes(&mut out, self.city.as_str().as_bytes());
-        put_number(&mut out, self.version);
-        put_signed(&mut out, self.as_of);
-        put_number(&mut out, u64::from(self.heard));
-        put_number(&mut out, u64::from(self.lanes));
-        put_number(&mut out, u64::from(self.resolution));
-        write_dictionary(&mut out, &self.products);
+        put_varint_u64(&mut out, self.version);
+        put_varint_i64(&mut out, self.as_of);
+        put_varint_u64(&mut out, u64::from(self.heard));
+        put_varint_u64(&mut out, u64::from(self.lanes));
+        put_varint_u64(&mut out, u64::from(self.resolution));
+        write_products(&mut out, &self.products);
         for (parent, version) in &self.chunks {
-            put_word(&mut out, parent.0);
-            put_number(&mut out, *version);
+            put_u64_le(&mut out, parent.0);
+            put_varint_u64(&mut out, *version);
         }
         wire::seal(&mut out);
         out
@@ -96,16 +96,16 @@ impl MapHead {
     /// [`Corrupt`] where it did not.
     pub fn decode(bytes: &[u8]) -> Result<Self, Corrupt> {
         let mut input = wire::open(bytes, Kind::MapHead)?;
-        let city = CityId::new(input.text("a city")?).ok_or(input.nonsense("a city"))?;
-        let version = input.number("a version")?;
+        let city = CityId::new(input.text("a city")?).ok_or(input.invalid("a city"))?;
+        let version = input.varint_u64("a version")?;
         let as_of = input.instant("a tick")?;
-        let heard = input.small("lanes heard")?;
-        let lanes = input.small("lanes")?;
+        let heard = input.varint_u32("lanes heard")?;
+        let lanes = input.varint_u32("lanes")?;
         let resolution = input.byte("a resolution")?;
-        let products = read_dictionary(&mut input)?;
+        let products = read_products(&mut input)?;
         let mut chunks = Vec::new();
         while !input.is_done() {
-            chunks.push((Cell(input.word("a chunk's parent")?), input.number("a chunk's version")?));
+            chunks.push((Cell(input.u64_le("a chunk's parent")?), input.varint_u64("a chunk's version")?));
         }
         Ok(Self { city, version, as_of, heard, lanes, resolution, products, chunks })
     }
@@ -157,13 +157,13 @@ impl TickChanges {
         let mut out = Vec::with_capacity(64 + self.changes.len() * 10);
         wire::begin(&mut out, Kind::Changes);
         put_bytes(&mut out, self.city.as_str().as_bytes());
-        put_signed(&mut out, self.at);
-        put_number(&mut out, self.version);
-        write_dictionary(&mut out, &self.products);
+        put_varint_i64(&mut out, self.at);
+        put_varint_u64(&mut out, self.version);
+        write_products(&mut out, &self.products);
         let mut last = 0;
         for Change { row, before } in &self.changes {
             put_row(&mut out, row, &mut last);
-            put_number(&mut out, u64::from(*before));
+            put_varint_u64(&mut out, u64::from(*before));
         }
         wire::seal(&mut out);
         out
@@ -175,15 +175,15 @@ impl TickChanges {
     /// [`Corrupt`] where it did not.
     pub fn decode(bytes: &[u8]) -> Result<Self, Corrupt> {
         let mut input = wire::open(bytes, Kind::Changes)?;
-        let city = CityId::new(input.text("a city")?).ok_or(input.nonsense("a city"))?;
+        let city = CityId::new(input.text("a city")?).ok_or(input.invalid("a city"))?;
         let at = input.instant("a tick")?;
-        let version = input.number("a version")?;
-        let products = read_dictionary(&mut input)?;
+        let version = input.varint_u64("a version")?;
+        let products = read_products(&mut input)?;
         let mut changes = Vec::new();
         let mut last = 0;
         while !input.is_done() {
             let row = read_row(&mut input, &mut last)?;
-            let before = input.number_to(u64::from(u16::MAX), "a multiplier")?;
+            let before = input.varint_up_to(u64::from(u16::MAX), "a multiplier")?;
             changes.push(Change { row, before: u16::try_from(before).expect("16 bits were asked for") });
         }
         Ok(Self { city, at, version, products, changes })
@@ -199,21 +199,21 @@ fn put_rows(out: &mut Vec<u8>, rows: &[Row]) {
 
 fn put_row(out: &mut Vec<u8>, row: &Row, last: &mut u64) {
     out.push(row.product);
-    put_signed(out, row.cell.0.wrapping_sub(*last).cast_signed());
-    put_number(out, u64::from(row.demand));
-    put_number(out, u64::from(row.supply));
-    put_number(out, u64::from(row.multiplier.hundredths()));
+    put_varint_i64(out, row.cell.0.wrapping_sub(*last).cast_signed());
+    put_varint_u64(out, u64::from(row.demand));
+    put_varint_u64(out, u64::from(row.supply));
+    put_varint_u64(out, u64::from(row.multiplier.hundredths()));
     *last = row.cell.0;
 }
 
 fn read_row(input: &mut wire::Reader<'_>, last: &mut u64) -> Result<Row, Corrupt> {
     let product = input.byte("a product")?;
-    *last = last.wrapping_add(input.signed("a cell")?.cast_unsigned());
-    let demand = input.small("a demand")?;
-    let supply = input.small("a supply")?;
-    let hundredths = input.number_to(u64::from(u16::MAX), "a multiplier")?;
+    *last = last.wrapping_add(input.varint_i64("a cell")?.cast_unsigned());
+    let demand = input.varint_u32("a demand")?;
+    let supply = input.varint_u32("a supply")?;
+    let hundredths = input.varint_up_to(u64::from(u16::MAX), "a multiplier")?;
     let multiplier = u16::try_from(hundredths).ok().and_then(Multiplier::new);
-    let multiplier = multiplier.ok_or(input.nonsense("a multiplier"))?;
+    let multiplier = multiplier.ok_or(input.invalid("a multiplier"))?;
     Ok(Row { product, cell: Cell(*last), demand, supply, multiplier })
 }
 

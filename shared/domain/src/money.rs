@@ -6,7 +6,7 @@ use thiserror::Error;
 
 /// Largest amount taken, in minor units: beyond any fare in any currency (ten thousand million rials),
 /// and times the 40 000 km around the Earth, or a multiplier in hundredths, it still fits an `i64`.
-pub const MOST_MINOR_UNITS: i64 = 1_000_000_000_000;
+pub const MAX_MINOR_UNITS: i64 = 1_000_000_000_000;
 
 /// A currency by its ISO 4217 code, with that code's own number of fraction digits.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,15 +61,15 @@ impl fmt::Debug for Currency {
     }
 }
 
-/// An amount of money in the currency's smallest unit, from nothing to [`MOST_MINOR_UNITS`].
+/// An amount of money in the currency's smallest unit, from nothing to [`MAX_MINOR_UNITS`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MinorUnits(i64);
 
 impl MinorUnits {
-    /// Takes `units` if they are from 0 to [`MOST_MINOR_UNITS`].
+    /// Takes `units` if they are from 0 to [`MAX_MINOR_UNITS`].
     #[must_use]
     pub fn new(units: i64) -> Option<Self> {
-        (0..=MOST_MINOR_UNITS).contains(&units).then_some(Self(units))
+        (0..=MAX_MINOR_UNITS).contains(&units).then_some(Self(units))
     }
 
     /// How many minor units: cents, where the currency has two digits.
@@ -111,8 +111,8 @@ pub enum AmountError {
         /// The digits the currency has.
         digits: usize,
     },
-    /// Above [`MOST_MINOR_UNITS`].
-    #[error("must be at most {MOST_MINOR_UNITS} of the currency's smallest units")]
+    /// Above [`MAX_MINOR_UNITS`].
+    #[error("must be at most {MAX_MINOR_UNITS} of the currency's smallest units")]
     TooLarge,
 }
 
@@ -155,8 +155,8 @@ mod tests {
             ("USD", "007.00", 700),
             ("JPY", "350", 350),
             ("KWD", "1.005", 1_005),
-            ("USD", "10000000000.00", MOST_MINOR_UNITS),
-            ("JPY", "1000000000000", MOST_MINOR_UNITS),
+            ("USD", "10000000000.00", MAX_MINOR_UNITS),
+            ("JPY", "1000000000000", MAX_MINOR_UNITS),
         ] {
             assert_eq!(currency(code).parse(text), Ok(MinorUnits(units)), "{text} {code}");
         }
@@ -199,8 +199,8 @@ mod tests {
     fn minor_units_keep_to_their_range() {
         assert_eq!(MinorUnits::new(-1), None);
         assert_eq!(MinorUnits::new(0), Some(MinorUnits::default()));
-        assert_eq!(MinorUnits::new(MOST_MINOR_UNITS).unwrap().get(), MOST_MINOR_UNITS);
-        assert_eq!(MinorUnits::new(MOST_MINOR_UNITS + 1), None);
+        assert_eq!(MinorUnits::new(MAX_MINOR_UNITS).unwrap().get(), MAX_MINOR_UNITS);
+        assert_eq!(MinorUnits::new(MAX_MINOR_UNITS + 1), None);
     }
 
     #[test]
@@ -214,7 +214,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(units in 0..=MOST_MINOR_UNITS, code in prop::sample::select(vec!["JPY", "USD", "KWD", "CLF"])) {
+        fn what_is_written_is_read_back(units in 0..=MAX_MINOR_UNITS, code in prop::sample::select(vec!["JPY", "USD", "KWD", "CLF"])) {
             let currency = currency(code);
             let amount = MinorUnits(units);
             prop_assert_eq!(currency.parse(&currency.format(amount)), Ok(amount));
@@ -223,7 +223,7 @@ mod tests {
         #[test]
         fn no_text_makes_reading_fail_otherwise_than_by_an_error(text in ".*", digits in 0_usize..5) {
             if let Ok(amount) = MinorUnits::parse(&text, digits) {
-                prop_assert!((0..=MOST_MINOR_UNITS).contains(&amount.0));
+                prop_assert!((0..=MAX_MINOR_UNITS).contains(&amount.0));
             }
         }
     }

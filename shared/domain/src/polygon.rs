@@ -5,11 +5,11 @@ use std::ops::Range;
 use thiserror::Error;
 
 /// Fewest positions of a ring: a triangle and its first corner again (RFC 7946 §3.1.6).
-pub const FEWEST_POSITIONS: usize = 4;
+pub const MIN_POSITIONS: usize = 4;
 
 /// Most positions of one ring: a cell's centre is compared with every edge; the finest administrative
 /// boundaries of a city have some thousands.
-pub const MOST_POSITIONS: usize = 65_536;
+pub const MAX_POSITIONS: usize = 65_536;
 
 /// Longitude and latitude in WGS 84 degrees, in the order of GeoJSON.
 pub type Position = [f64; 2];
@@ -25,7 +25,7 @@ impl Ring {
     /// Every fault of the ring.
     pub fn new(positions: Vec<Position>) -> Result<Self, Vec<RingError>> {
         let mut faults = Vec::new();
-        if !(FEWEST_POSITIONS..=MOST_POSITIONS).contains(&positions.len()) {
+        if !(MIN_POSITIONS..=MAX_POSITIONS).contains(&positions.len()) {
             faults.push(RingError::Length);
         }
         if positions.first() != positions.last() {
@@ -74,7 +74,7 @@ impl Ring {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum RingError {
     /// Too few positions or too many.
-    #[error("a ring must have {FEWEST_POSITIONS} to {MOST_POSITIONS} positions")]
+    #[error("a ring must have {MIN_POSITIONS} to {MAX_POSITIONS} positions")]
     Length,
     /// The last position is not the first.
     #[error("a ring must end with its first position")]
@@ -91,14 +91,14 @@ pub enum RingError {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Polygon {
     rings: Box<[Ring]>,
-    bounds: Bounds,
+    bounds: BoundingBox,
 }
 
 impl Polygon {
     /// The polygon of these rings.
     #[must_use]
     pub fn new(rings: Vec<Ring>) -> Self {
-        Self { bounds: Bounds::of(&rings), rings: rings.into() }
+        Self { bounds: BoundingBox::of(&rings), rings: rings.into() }
     }
 
     /// The rings as given.
@@ -124,12 +124,12 @@ impl Polygon {
 
 /// The smallest rectangle around a polygon: most cells of a city are outside most zones.
 #[derive(Clone, Debug, PartialEq)]
-struct Bounds {
+struct BoundingBox {
     lng: Range<f64>,
     lat: Range<f64>,
 }
 
-impl Bounds {
+impl BoundingBox {
     fn of(rings: &[Ring]) -> Self {
         let mut lng = f64::INFINITY..f64::NEG_INFINITY;
         let mut lat = lng.clone();
@@ -234,8 +234,8 @@ mod tests {
 
     #[test]
     fn bounds_are_the_smallest_rectangle() {
-        let bounds = Bounds::of(&[square(10.0, 20.0, 1.0), square(-3.0, 22.0, 1.0)]);
-        assert_eq!(bounds, Bounds { lng: -3.0..11.0, lat: 20.0..23.0 });
+        let bounds = BoundingBox::of(&[square(10.0, 20.0, 1.0), square(-3.0, 22.0, 1.0)]);
+        assert_eq!(bounds, BoundingBox { lng: -3.0..11.0, lat: 20.0..23.0 });
         assert!(bounds.holds(-3.0, 20.0));
         assert!(bounds.holds(10.9, 22.9));
         for (lng, lat) in [(-3.1, 21.0), (11.0, 21.0), (0.0, 19.9), (0.0, 23.0)] {
@@ -249,8 +249,8 @@ mod tests {
         assert_eq!(Ring::new(triangle.clone()).unwrap().positions(), triangle);
         assert_eq!(Ring::new(vec![[0.0, 0.0], [1.0, 0.0], [0.0, 0.0]]), Err(vec![RingError::Length]));
         assert_eq!(Ring::new(Vec::new()), Err(vec![RingError::Length]));
-        assert!(Ring::new(vec![[1.0, 1.0]; MOST_POSITIONS]).is_ok());
-        assert_eq!(Ring::new(vec![[1.0, 1.0]; MOST_POSITIONS + 1]), Err(vec![RingError::Length]));
+        assert!(Ring::new(vec![[1.0, 1.0]; MAX_POSITIONS]).is_ok());
+        assert_eq!(Ring::new(vec![[1.0, 1.0]; MAX_POSITIONS + 1]), Err(vec![RingError::Length]));
     }
 
     #[test]

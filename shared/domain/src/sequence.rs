@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 
 /// Longest sequence number taken, in digits; Kinesis allows this many.
-pub const SEQUENCE_DIGITS: usize = 128;
+pub const MAX_SEQUENCE_DIGITS: usize = 128;
 
 /// A Kinesis sequence number: decimal digits without leading zeros, ordered by value.
 ///
@@ -43,7 +43,7 @@ impl<'a> SequenceRef<'a> {
     /// Takes `digits` if they are the decimal form of a number.
     #[must_use]
     pub fn new(digits: &'a str) -> Option<Self> {
-        let plain = (1..=SEQUENCE_DIGITS).contains(&digits.len())
+        let plain = (1..=MAX_SEQUENCE_DIGITS).contains(&digits.len())
             && digits.bytes().all(|b| b.is_ascii_digit())
             && (digits.len() == 1 || !digits.starts_with('0'));
         plain.then_some(Self(digits))

@@ -17,7 +17,7 @@ use store::{Arena, END, Entity, FREE, NOWHERE, Places, Slots, UNSEEN};
 use crate::hash::spread;
 use crate::id::EntityKey;
 use crate::time::tick_at_or_after;
-use crate::wire::{Corrupt, Reader, put_number, put_signed, put_word, zigzag};
+use crate::wire::{Corrupt, Reader, put_u64_le, put_varint_i64, put_varint_u64, zigzag};
 
 /// Where an entity counts: a cell, and the products it counts for, a bit each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,7 +54,7 @@ pub struct Count {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Waiting {
+struct PendingSighting {
     slot: u32,
     time: u32,
     place: u32,
@@ -68,7 +68,7 @@ pub struct Sightings {
     free: Option<u32>,
     places: Places,
     /// By own tick, ascending; seldom more than three.
-    waiting: Vec<(i64, Vec<Waiting>)>,
+    waiting: Vec<(i64, Vec<PendingSighting>)>,
     /// Entities that count, or are nowhere, by the tick of a sighting not newer than their last,
     /// ascending, in linked lists. Those not seen yet are held by what waits for them alone.
     ages: Vec<(i64, u32)>,
@@ -100,7 +100,7 @@ impl Sightings {
 
     /// Whether a snapshot would free much: places that nobody stands at any more outweigh the rest.
     #[must_use]
-    pub fn is_littered(&self) -> bool {
+    pub fn needs_compaction(&self) -> bool {
         self.places.all.len() > 4 * self.index.len() + 4096
     }
 
@@ -120,20 +120,20 @@ impl Sightings {
         if let Some(closed) = closed
             && time <= closed
         {
-            self.replace(Waiting { slot, time: low_half(time), place }, closed, life);
+            self.replace(PendingSighting { slot, time: low_half(time), place }, closed, life);
             return;
         }
-        let waiting = Waiting { slot, time: low_half(time), place };
-        let at = self.place_in_line(time, life);
+        let waiting = PendingSighting { slot, time: low_half(time), place };
+        let at = self.pending_bucket(time, life);
         let waiters = &mut self.waiting[at].1;
         if waiters.len() == waiters.capacity() && waiters.len() > 4 * self.index.len() + 4096 {
-            thin(waiters);
+            compact_pending(waiters);
         }
         waiters.push(waiting);
     }
 
     /// Where sightings of `time` wait for their tick.
-    fn place_in_line(&mut self, time: i64, life: Lifetime) -> usize {
+    fn pending_bucket(&mut self, time: i64, life: Lifetime) -> usize {
         // Nearly always with those that came just before.
         if let Some((tick, _)) = self.waiting.last()
             && time <= *tick
@@ -194,9 +194,9 @@ impl Sightings {
     }
 
     /// Goes over to other ticks: what waits, waits for the first of these.
-    pub fn wait_for_other_ticks(&mut self, closed: Option<i64>, life: Lifetime) {
+    pub fn rebucket(&mut self, closed: Option<i64>, life: Lifetime) {
         for (own, waiters) in std::mem::take(&mut self.waiting) {
-            for Waiting { slot, time, place } in waiters {
+            for PendingSighting { slot, time, place } in waiters {
                 let time = own - i64::from(low_half(own).wrapping_sub(time));
                 self.take_in(slot, place, time, None, life);
             }
@@ -257,7 +257,7 @@ impl Sightings {
     }
 
     /// Makes `new` the entity's last sighting unless that is newer; both are of `closed` or before.
-    fn replace(&mut self, new: Waiting, closed: i64, life: Lifetime) {
+    fn replace(&mut self, new: PendingSighting, closed: i64, life: Lifetime) {
         let now = low_half(closed);
         let age = now.wrapping_sub(new.time);
         let entity = self.entities.get_mut(new.slot);
@@ -380,18 +380,18 @@ impl Sightings {
         let out = &mut self.log;
         // 0 announces a place not yet numbered; the lowest bit, an entity not yet known.
         let code = if new_place { 0 } else { u64::from(place) + 1 };
-        put_number(out, code << 1 | u64::from(known.is_none()));
+        put_varint_u64(out, code << 1 | u64::from(known.is_none()));
         if new_place {
             let place = self.places.all[place as usize].0;
             put_cell(out, place.cell, self.logged_cell);
-            put_number(out, place.products);
+            put_varint_u64(out, place.products);
             self.logged_cell = place.cell;
         }
         match known {
-            Some(slot) => put_number(out, u64::from(slot)),
-            None => put_word(out, key.0),
+            Some(slot) => put_varint_u64(out, u64::from(slot)),
+            None => put_u64_le(out, key.0),
         }
-        put_signed(out, time - self.logged_time);
+        put_varint_i64(out, time - self.logged_time);
         self.logged_time = time;
     }
 
@@ -399,34 +399,34 @@ impl Sightings {
     ///
     /// # Errors
     /// [`Corrupt`] where the log cannot have been written over this state.
-    pub fn repeat(&mut self, log: &[u8], closed: Option<i64>, life: Lifetime) -> Result<(), Corrupt> {
+    pub fn replay(&mut self, log: &[u8], closed: Option<i64>, life: Lifetime) -> Result<(), Corrupt> {
         let mut log = Reader::new(log);
         let (mut time, mut cell) = (0_i64, 0);
         while !log.is_done() {
-            let code = log.number("a sighting's place")?;
+            let code = log.varint_u64("a sighting's place")?;
             let place = if code < 2 {
                 cell = read_cell(&mut log, cell)?;
-                self.places.intern(Place { cell, products: log.number("products")? }).0
+                self.places.intern(Place { cell, products: log.varint_u64("products")? }).0
             } else {
                 let number = (code >> 1) - 1;
                 let place = u32::try_from(number).ok().filter(|id| (*id as usize) < self.places.all.len());
-                place.ok_or(log.nonsense("a place's number"))?
+                place.ok_or(log.invalid("a place's number"))?
             };
             let (slot, key) = if code & 1 == 1 {
-                (None, log.word("an entity's key")?)
+                (None, log.u64_le("an entity's key")?)
             } else {
-                (Some(log.small("an entity's slot")?), 0)
+                (Some(log.varint_u32("an entity's slot")?), 0)
             };
-            let step = log.signed("a sighting's time")?;
+            let step = log.varint_i64("a sighting's time")?;
             time = time
                 .checked_add(step)
                 .filter(|time| time.unsigned_abs() < 1 << 60)
-                .ok_or(log.nonsense("a time"))?;
+                .ok_or(log.invalid("a time"))?;
             let slot = match slot {
-                None if self.find(key).is_some() => return Err(log.nonsense("an entity known already")),
+                None if self.find(key).is_some() => return Err(log.invalid("an entity known already")),
                 None => self.enter(key, life),
                 Some(slot) if self.entities.is_taken(slot) => slot,
-                Some(_) => return Err(log.nonsense("an entity's slot")),
+                Some(_) => return Err(log.invalid("an entity's slot")),
             };
             self.take_in(slot, place, time, closed, life);
         }
@@ -449,33 +449,33 @@ impl Sightings {
                 place_ids[id] = u32::try_from(used.len()).expect("fewer places than numbers for them");
             }
         }
-        put_number(out, used.len() as u64);
+        put_varint_u64(out, used.len() as u64);
         for place in used {
-            put_word(out, place.cell);
-            put_number(out, place.products);
+            put_u64_le(out, place.cell);
+            put_varint_u64(out, place.products);
         }
-        put_number(out, self.evicted);
-        put_number(out, self.index.len() as u64);
+        put_varint_u64(out, self.evicted);
+        put_varint_u64(out, self.index.len() as u64);
         let mut slots = vec![0; self.entities.len()];
         let held = self.entities.iter().filter(|(_, entity)| entity.place != FREE);
         for (next, (slot, entity)) in (0_u64..).zip(held) {
             slots[slot as usize] = next;
-            put_word(out, entity.key());
+            put_u64_le(out, entity.key());
             if entity.place == UNSEEN {
-                put_number(out, 0);
+                put_varint_u64(out, 0);
             } else {
-                put_number(out, u64::from(place_ids[entity.place as usize]) + 1);
-                put_number(out, u64::from(low_half(closed.unwrap_or(0)).wrapping_sub(entity.time)));
+                put_varint_u64(out, u64::from(place_ids[entity.place as usize]) + 1);
+                put_varint_u64(out, u64::from(low_half(closed.unwrap_or(0)).wrapping_sub(entity.time)));
             }
         }
-        put_number(out, self.waiting.len() as u64);
+        put_varint_u64(out, self.waiting.len() as u64);
         for (tick, waiters) in &self.waiting {
-            put_signed(out, *tick);
-            put_number(out, waiters.len() as u64);
+            put_varint_i64(out, *tick);
+            put_varint_u64(out, waiters.len() as u64);
             for waiting in waiters {
-                put_number(out, slots[waiting.slot as usize]);
-                put_number(out, u64::from(place_ids[waiting.place as usize]));
-                put_number(out, u64::from(low_half(*tick).wrapping_sub(waiting.time)));
+                put_varint_u64(out, slots[waiting.slot as usize]);
+                put_varint_u64(out, u64::from(place_ids[waiting.place as usize]));
+                put_varint_u64(out, u64::from(low_half(*tick).wrapping_sub(waiting.time)));
             }
         }
     }
@@ -487,49 +487,53 @@ impl Sightings {
     pub fn read(input: &mut Reader<'_>, closed: Option<i64>, life: Lifetime) -> Result<Self, Corrupt> {
         let mut held = Self::default();
         for _ in 0..input.count("places")? {
-            let place = Place { cell: input.word("a cell")?, products: input.number("products")? };
+            let place = Place { cell: input.u64_le("a cell")?, products: input.varint_u64("products")? };
             if !held.places.intern(place).1 {
-                return Err(input.nonsense("a place known already"));
+                return Err(input.invalid("a place known already"));
             }
         }
         let places = held.places.all.len() as u64;
-        held.evicted = input.number("evictions")?;
+        held.evicted = input.varint_u64("evictions")?;
         for _ in 0..input.count("entities")? {
-            let key = input.word("an entity's key")?;
-            let place = input.number_to(places, "an entity's place")?;
+            let key = input.u64_le("an entity's key")?;
+            let place = input.varint_up_to(places, "an entity's place")?;
             if held.find(key).is_some() {
-                return Err(input.nonsense("an entity known already"));
+                return Err(input.invalid("an entity known already"));
             }
             let slot = held.admit(key);
             if place == 0 {
                 continue;
             }
-            let closed = closed.ok_or(input.nonsense("a sighting before any tick"))?;
-            let time = closed - i64::from(input.small("a sighting's age")?);
+            let closed = closed.ok_or(input.invalid("a sighting before any tick"))?;
+            let time = closed - i64::from(input.varint_u32("a sighting's age")?);
             #[expect(clippy::cast_possible_truncation)]
-            held.replace(Waiting { slot, time: low_half(time), place: (place - 1) as u32 }, closed, life);
+            held.replace(
+                PendingSighting { slot, time: low_half(time), place: (place - 1) as u32 },
+                closed,
+                life,
+            );
         }
         for _ in 0..input.count("ticks waited for")? {
             let tick = input.instant("a tick")?;
             if held.waiting.last().is_some_and(|(last, _)| *last >= tick) {
-                return Err(input.nonsense("a tick out of order"));
+                return Err(input.invalid("a tick out of order"));
             }
             let mut waiters = Vec::new();
             for _ in 0..input.count("sightings")? {
-                let slot = input.small("an entity's slot")?;
+                let slot = input.varint_u32("an entity's slot")?;
                 #[expect(clippy::cast_possible_truncation)]
-                let place = input.number_to(places - 1, "a sighting's place")? as u32;
-                let time = low_half(tick).wrapping_sub(input.small("a sighting's age")?);
+                let place = input.varint_up_to(places - 1, "a sighting's place")? as u32;
+                let time = low_half(tick).wrapping_sub(input.varint_u32("a sighting's age")?);
                 if !held.entities.is_taken(slot) {
-                    return Err(input.nonsense("an entity's slot"));
+                    return Err(input.invalid("an entity's slot"));
                 }
-                waiters.push(Waiting { slot, time, place });
+                waiters.push(PendingSighting { slot, time, place });
             }
             held.waiting.push((tick, waiters));
         }
         let expected = held.slots_waited_for();
         if held.entities.iter().any(|(slot, entity)| entity.place == UNSEEN && !expected.contains(slot)) {
-            return Err(input.nonsense("an entity never seen and not waited for"));
+            return Err(input.invalid("an entity never seen and not waited for"));
         }
         Ok(held)
     }
@@ -540,19 +544,19 @@ impl Sightings {
 fn put_cell(out: &mut Vec<u8>, cell: u64, last: u64) {
     let step = zigzag(cell.wrapping_sub(last).cast_signed());
     let zeros = step.trailing_zeros() % u64::BITS;
-    put_number(out, u64::from(zeros));
-    put_number(out, step >> zeros);
+    put_varint_u64(out, u64::from(zeros));
+    put_varint_u64(out, step >> zeros);
 }
 
 fn read_cell(input: &mut Reader<'_>, last: u64) -> Result<u64, Corrupt> {
-    let zeros = input.number_to(63, "a step's zeros")?;
-    let step = input.number("a step to a cell")? << zeros;
+    let zeros = input.varint_up_to(63, "a step's zeros")?;
+    let step = input.varint_u64("a step to a cell")? << zeros;
     let cell = last.wrapping_add((step >> 1) ^ (step & 1).wrapping_neg());
-    if cell >> 63 == 0 { Ok(cell) } else { Err(input.nonsense("a cell")) }
+    if cell >> 63 == 0 { Ok(cell) } else { Err(input.invalid("a cell")) }
 }
 
 /// Keeps of each entity's sightings the one that will count: the newest, of equals the last.
-fn thin(waiters: &mut Vec<Waiting>) {
+fn compact_pending(waiters: &mut Vec<PendingSighting>) {
     waiters.reverse();
     waiters.sort_by_key(|waiting| (waiting.slot, Reverse(waiting.time)));
     waiters.dedup_by_key(|waiting| waiting.slot);

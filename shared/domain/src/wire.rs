@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 #[repr(u8)]
 pub enum Kind {
     /// A city's clock, for one lane.
-    Clock = b'k',
+    Watermark = b'k',
     /// What a lane counted.
     Counts = b'r',
     /// An entry of a lane's checkpoint log.
@@ -57,7 +57,7 @@ pub enum Corrupt {
     },
     /// The content is sealed as written but cannot mean anything.
     #[error("{what} at byte {at} makes no sense")]
-    Nonsense {
+    Invalid {
         /// What was being read.
         what: &'static str,
         /// Offset within the content.
@@ -104,7 +104,7 @@ pub fn open(bytes: &[u8], kind: Kind) -> Result<Reader<'_>, Corrupt> {
 }
 
 /// Appends an unsigned number, 7 bits a byte, low ones first (LEB128).
-pub fn put_number(out: &mut Vec<u8>, mut number: u64) {
+pub fn put_varint_u64(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         #[expect(clippy::cast_possible_truncation)]
         out.push(number as u8 | 0x80);
@@ -115,8 +115,8 @@ pub fn put_number(out: &mut Vec<u8>, mut number: u64) {
 }
 
 /// Appends a signed number so that small ones of either sign are short (zigzag).
-pub fn put_signed(out: &mut Vec<u8>, number: i64) {
-    put_number(out, zigzag(number));
+pub fn put_varint_i64(out: &mut Vec<u8>, number: i64) {
+    put_varint_u64(out, zigzag(number));
 }
 
 /// Interleaves the negative numbers with the others: 0, −1, 1, −2 become 0, 1, 2, 3.
@@ -126,13 +126,13 @@ pub fn zigzag(number: i64) -> u64 {
 }
 
 /// Appends eight bytes.
-pub fn put_word(out: &mut Vec<u8>, word: u64) {
+pub fn put_u64_le(out: &mut Vec<u8>, word: u64) {
     out.extend_from_slice(&word.to_le_bytes());
 }
 
 /// Appends bytes behind their length.
 pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    put_number(out, bytes.len() as u64);
+    put_varint_u64(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
@@ -158,8 +158,8 @@ impl<'a> Reader<'a> {
 
     /// The error for `what` standing here.
     #[must_use]
-    pub fn nonsense(&self, what: &'static str) -> Corrupt {
-        Corrupt::Nonsense { what, at: self.at }
+    pub fn invalid(&self, what: &'static str) -> Corrupt {
+        Corrupt::Invalid { what, at: self.at }
     }
 
     /// The next byte.
@@ -167,43 +167,43 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`Corrupt`] at the end; `what` names it. So with the others.
     pub fn byte(&mut self, what: &'static str) -> Result<u8, Corrupt> {
-        let byte = *self.bytes.get(self.at).ok_or(self.nonsense(what))?;
+        let byte = *self.bytes.get(self.at).ok_or(self.invalid(what))?;
         self.at += 1;
         Ok(byte)
     }
 
-    /// A number that [`put_number`] wrote.
+    /// A number that [`put_varint_u64`] wrote.
     ///
     /// # Errors
     /// [`Corrupt`] at the end or beyond 64 bits.
-    pub fn number(&mut self, what: &'static str) -> Result<u64, Corrupt> {
+    pub fn varint_u64(&mut self, what: &'static str) -> Result<u64, Corrupt> {
         let mut number = 0;
         for place in 0..10 {
             let byte = self.byte(what)?;
             number |= u64::from(byte & 0x7f) << (7 * place);
             if byte < 0x80 {
                 // The tenth byte holds the 64th bit alone.
-                return if place == 9 && byte > 1 { Err(self.nonsense(what)) } else { Ok(number) };
+                return if place == 9 && byte > 1 { Err(self.invalid(what)) } else { Ok(number) };
             }
         }
-        Err(self.nonsense(what))
+        Err(self.invalid(what))
     }
 
-    /// A number that [`put_number`] wrote, where it is at most `most`.
+    /// A number that [`put_varint_u64`] wrote, where it is at most `most`.
     ///
     /// # Errors
     /// [`Corrupt`] where it is more.
-    pub fn number_to(&mut self, most: u64, what: &'static str) -> Result<u64, Corrupt> {
-        let number = self.number(what)?;
-        if number > most { Err(self.nonsense(what)) } else { Ok(number) }
+    pub fn varint_up_to(&mut self, most: u64, what: &'static str) -> Result<u64, Corrupt> {
+        let number = self.varint_u64(what)?;
+        if number > most { Err(self.invalid(what)) } else { Ok(number) }
     }
 
-    /// A number that [`put_number`] wrote, as 32 bits.
+    /// A number that [`put_varint_u64`] wrote, as 32 bits.
     ///
     /// # Errors
     /// [`Corrupt`] where it is more.
-    pub fn small(&mut self, what: &'static str) -> Result<u32, Corrupt> {
-        u32::try_from(self.number(what)?).map_err(|_| self.nonsense(what))
+    pub fn varint_u32(&mut self, what: &'static str) -> Result<u32, Corrupt> {
+        u32::try_from(self.varint_u64(what)?).map_err(|_| self.invalid(what))
     }
 
     /// A count of things that take at least a byte each.
@@ -211,17 +211,17 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`Corrupt`] where so many cannot follow.
     pub fn count(&mut self, what: &'static str) -> Result<usize, Corrupt> {
-        let count = self.number(what)?;
+        let count = self.varint_u64(what)?;
         let left = self.bytes.len() - self.at;
-        usize::try_from(count).ok().filter(|count| *count <= left).ok_or(self.nonsense(what))
+        usize::try_from(count).ok().filter(|count| *count <= left).ok_or(self.invalid(what))
     }
 
-    /// A number that [`put_signed`] wrote.
+    /// A number that [`put_varint_i64`] wrote.
     ///
     /// # Errors
     /// [`Corrupt`] as for [`Self::number`].
-    pub fn signed(&mut self, what: &'static str) -> Result<i64, Corrupt> {
-        let number = self.number(what)?;
+    pub fn varint_i64(&mut self, what: &'static str) -> Result<i64, Corrupt> {
+        let number = self.varint_u64(what)?;
         Ok((number >> 1).cast_signed() ^ -(number & 1).cast_signed())
     }
 
@@ -231,15 +231,15 @@ impl<'a> Reader<'a> {
     /// [`Corrupt`] where it is none.
     pub fn instant(&mut self, what: &'static str) -> Result<i64, Corrupt> {
         const FARTHEST: u64 = 1 << 60;
-        let instant = self.signed(what)?;
-        if instant.unsigned_abs() > FARTHEST { Err(self.nonsense(what)) } else { Ok(instant) }
+        let instant = self.varint_i64(what)?;
+        if instant.unsigned_abs() > FARTHEST { Err(self.invalid(what)) } else { Ok(instant) }
     }
 
     /// Eight bytes.
     ///
     /// # Errors
     /// [`Corrupt`] at the end.
-    pub fn word(&mut self, what: &'static str) -> Result<u64, Corrupt> {
+    pub fn u64_le(&mut self, what: &'static str) -> Result<u64, Corrupt> {
         let bytes = self.take(8, what)?;
         Ok(u64::from_le_bytes(bytes.try_into().expect("eight bytes")))
     }
@@ -259,11 +259,11 @@ impl<'a> Reader<'a> {
     /// [`Corrupt`] where it is none.
     pub fn text(&mut self, what: &'static str) -> Result<&'a str, Corrupt> {
         let bytes = self.bytes(what)?;
-        std::str::from_utf8(bytes).map_err(|_| self.nonsense(what))
+        std::str::from_utf8(bytes).map_err(|_| self.invalid(what))
     }
 
     fn take(&mut self, length: usize, what: &'static str) -> Result<&'a [u8], Corrupt> {
-        let bytes = self.bytes.get(self.at..self.at + length).ok_or(self.nonsense(what))?;
+        let bytes = self.bytes.get(self.at..self.at + length).ok_or(self.invalid(what))?;
         self.at += length;
         Ok(bytes)
     }
@@ -286,7 +286,7 @@ mod tests {
     fn numbers_take_as_few_bytes_as_they_need() {
         for (number, bytes) in [(0, 1), (127, 1), (128, 2), (16_383, 2), (16_384, 3), (u64::MAX, 10)] {
             let mut out = Vec::new();
-            put_number(&mut out, number);
+            put_varint_u64(&mut out, number);
             assert_eq!(out.len(), bytes, "{number}");
         }
         assert_eq!([0, -1, 1, -2, i64::MIN].map(zigzag), [0, 1, 2, 3, u64::MAX]);
@@ -294,53 +294,53 @@ mod tests {
 
     #[test]
     fn a_frame_that_was_touched_names_what_is_wrong() {
-        let frame = sealed(Kind::Clock, b"abc");
-        assert_eq!(open(&frame, Kind::Clock).unwrap().bytes, b"abc");
+        let frame = sealed(Kind::Watermark, b"abc");
+        assert_eq!(open(&frame, Kind::Watermark).unwrap().bytes, b"abc");
         assert!(is_frame(&frame));
         assert!(!is_frame(b"{}"));
         assert!(!is_frame(b""));
         assert_eq!(open(&frame, Kind::Counts).unwrap_err(), Corrupt::NotThis { kind: Kind::Counts });
-        assert_eq!(open(b"", Kind::Clock).unwrap_err(), Corrupt::NotThis { kind: Kind::Clock });
+        assert_eq!(open(b"", Kind::Watermark).unwrap_err(), Corrupt::NotThis { kind: Kind::Watermark });
         for cut in 4..frame.len() {
             assert_eq!(
-                open(&frame[..cut], Kind::Clock).unwrap_err(),
-                Corrupt::Checksum { kind: Kind::Clock }
+                open(&frame[..cut], Kind::Watermark).unwrap_err(),
+                Corrupt::Checksum { kind: Kind::Watermark }
             );
         }
         let mut touched = frame.clone();
         touched[6] ^= 1;
-        assert_eq!(open(&touched, Kind::Clock).unwrap_err(), Corrupt::Checksum { kind: Kind::Clock });
+        assert_eq!(open(&touched, Kind::Watermark).unwrap_err(), Corrupt::Checksum { kind: Kind::Watermark });
         let mut newer = MAGIC.to_vec();
         newer.extend_from_slice(b"k\x02abc");
         seal(&mut newer);
         assert_eq!(
-            open(&newer, Kind::Clock).unwrap_err(),
-            Corrupt::UnknownVersion { kind: Kind::Clock, version: 2 }
+            open(&newer, Kind::Watermark).unwrap_err(),
+            Corrupt::UnknownVersion { kind: Kind::Watermark, version: 2 }
         );
     }
 
     #[test]
     fn an_empty_frame_is_a_frame() {
-        assert!(open(&sealed(Kind::Clock, b""), Kind::Clock).unwrap().is_done());
+        assert!(open(&sealed(Kind::Watermark, b""), Kind::Watermark).unwrap().is_done());
     }
 
     #[test]
     fn numbers_beyond_their_bounds_are_nonsense() {
-        let nonsense = |at| Corrupt::Nonsense { what: "x", at };
+        let nonsense = |at| Corrupt::Invalid { what: "x", at };
         let reader = |bytes: &'static [u8]| Reader::new(bytes);
-        assert_eq!(reader(&[0x80]).number("x"), Err(nonsense(1)));
-        assert_eq!(reader(&[0xff; 11]).number("x"), Err(nonsense(10)));
+        assert_eq!(reader(&[0x80]).varint_u64("x"), Err(nonsense(1)));
+        assert_eq!(reader(&[0xff; 11]).varint_u64("x"), Err(nonsense(10)));
         let most = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
         let with = |last| [&most[..], &[last]].concat();
-        assert_eq!(Reader::new(&with(1)).number("x"), Ok(u64::MAX));
-        assert_eq!(Reader::new(&with(2)).number("x"), Err(nonsense(10)));
-        assert_eq!(reader(&[5]).number_to(5, "x"), Ok(5));
-        assert_eq!(reader(&[5]).number_to(4, "x"), Err(nonsense(1)));
+        assert_eq!(Reader::new(&with(1)).varint_u64("x"), Ok(u64::MAX));
+        assert_eq!(Reader::new(&with(2)).varint_u64("x"), Err(nonsense(10)));
+        assert_eq!(reader(&[5]).varint_up_to(5, "x"), Ok(5));
+        assert_eq!(reader(&[5]).varint_up_to(4, "x"), Err(nonsense(1)));
         assert_eq!(reader(&[2, 7, 7]).count("x"), Ok(2));
         assert_eq!(reader(&[3, 7, 7]).count("x"), Err(nonsense(1)));
         assert_eq!(reader(&[1, 0xff]).text("x"), Err(nonsense(2)));
-        assert_eq!(reader(&[1; 7]).word("x"), Err(nonsense(0)));
-        assert_eq!(Reader::new(&with(1)).small("x"), Err(nonsense(10)));
+        assert_eq!(reader(&[1; 7]).u64_le("x"), Err(nonsense(0)));
+        assert_eq!(Reader::new(&with(1)).varint_u32("x"), Err(nonsense(10)));
     }
 
     #[test]
@@ -349,7 +349,7 @@ mod tests {
             [(1 << 60, true), (-(1 << 60), true), ((1 << 60) + 1, false), (i64::MIN, false)]
         {
             let mut out = Vec::new();
-            put_signed(&mut out, instant);
+            put_varint_i64(&mut out, instant);
             assert_eq!(Reader::new(&out).instant("x").is_ok(), fits, "{instant}");
         }
     }
@@ -358,15 +358,15 @@ mod tests {
         #[test]
         fn what_was_put_is_read(number in any::<u64>(), shift in 0..64, signed in any::<i64>(), bytes in any::<Vec<u8>>()) {
             let mut out = Vec::new();
-            put_number(&mut out, number >> shift);
-            put_signed(&mut out, signed >> shift);
-            put_word(&mut out, number);
+            put_varint_u64(&mut out, number >> shift);
+            put_varint_i64(&mut out, signed >> shift);
+            put_u64_le(&mut out, number);
             put_bytes(&mut out, &bytes);
             let mut reader = Reader::new(&out);
-            prop_assert_eq!(reader.number("a"), Ok(number >> shift));
-            prop_assert_eq!(reader.signed("b"), Ok(signed >> shift));
+            prop_assert_eq!(reader.varint_u64("a"), Ok(number >> shift));
+            prop_assert_eq!(reader.varint_i64("b"), Ok(signed >> shift));
             prop_assert!(!reader.is_done());
-            prop_assert_eq!(reader.word("c"), Ok(number));
+            prop_assert_eq!(reader.u64_le("c"), Ok(number));
             prop_assert_eq!(reader.bytes("d"), Ok(&bytes[..]));
             prop_assert!(reader.is_done());
         }
@@ -376,7 +376,7 @@ mod tests {
             let mut framed = MAGIC.to_vec();
             framed.push(b'k');
             framed.extend_from_slice(&bytes);
-            prop_assert!(open(&framed, Kind::Clock).is_err());
+            prop_assert!(open(&framed, Kind::Watermark).is_err());
         }
     }
 }

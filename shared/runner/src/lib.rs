@@ -3,10 +3,10 @@
 //! [`shard`] and [`mapping`] decide and never wait; [`driver`] reads and invokes over three ports;
 //! [`payload`] is what the function gets to see; [`memory`] is a log of shards without a network.
 
-pub mod driver;
 pub mod mapping;
-pub mod memory;
 pub mod payload;
+pub mod poller;
 pub mod record;
 pub mod settings;
 pub mod shard;
+pub mod stream_log;

@@ -152,7 +152,7 @@ fn write_seconds(ms: i64, out: &mut Vec<u8>) {
 
 /// How an invocation went.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum InvocationOutcome {
     /// All records of the batch are done.
     Success,
     /// None is, as far as anybody knows.
@@ -163,7 +163,7 @@ pub enum Answer {
     Refused,
 }
 
-impl Answer {
+impl InvocationOutcome {
     /// Reads what the function returned. `reports`: whether `batchItemFailures` are heard; if not, any
     /// JSON (or nothing) is success. Where they are, an empty or null list or answer is success, and an
     /// item without a sequence number, or an answer of another shape, is a failure of the whole batch.

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use equilibrium_domain::sequence::Sequence;
 
-use crate::payload::{Answer, Envelope, FRAME_BYTES};
+use crate::payload::{Envelope, FRAME_BYTES, InvocationOutcome};
 use crate::record::{Discarded, Page, Position, Reason, Record, ShardId};
 use crate::settings::{RETRY_FIRST_MS, RETRY_LONGEST_MS, Settings};
 
@@ -207,14 +207,14 @@ impl Shard {
     }
 
     /// Takes the answer to the batch in hand.
-    pub fn settle(&mut self, now_ms: i64, answer: &Answer, settings: &Settings) {
+    pub fn settle(&mut self, now_ms: i64, answer: &InvocationOutcome, settings: &Settings) {
         let InHand::Batch(len) = self.in_hand else { return };
         self.in_hand = InHand::Nothing;
         match answer {
-            Answer::Success => self.done(len, settings),
-            Answer::Refused => self.hold_off(now_ms),
-            Answer::Failure => self.failed(now_ms, settings),
-            Answer::Items(items) => match self.first_failed(items, len) {
+            InvocationOutcome::Success => self.done(len, settings),
+            InvocationOutcome::Refused => self.hold_off(now_ms),
+            InvocationOutcome::Failure => self.failed(now_ms, settings),
+            InvocationOutcome::Items(items) => match self.first_failed(items, len) {
                 None | Some(0) => self.failed(now_ms, settings),
                 Some(first) => self.failed_from(first, now_ms, settings),
             },

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use equilibrium_app::book::{Bounds, PolicyBook};
-use equilibrium_app::counting::{CountSettings, Counter};
-use equilibrium_app::memory::Nowhere;
-use equilibrium_app::ports::{AppendError, CheckpointLog, CountsStream, LogName, Unavailable};
-use equilibrium_domain::clock::{self, CityClock, Watermarks};
-use equilibrium_domain::id::{CityId, Lane, LaneCount};
+use equilibrium_app::counting::{CountSettings, LaneProcessor};
+use equilibrium_app::memory::NoOp;
+use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
+use equilibrium_app::ports::{AppendError, CheckpointKey, CheckpointLog, CountsStream, Unavailable};
+use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_domain::time::Timestamp;
+use equilibrium_domain::watermark::{self, CityWatermark, Watermarks};
 use equilibrium_runner::payload::{Envelope, Stream};
 use equilibrium_runner::record::{Record, ShardId};
 
@@ -21,11 +21,17 @@ use crate::{Dice, alloc, figure, median, run};
 struct Scales(Arc<AtomicU64>);
 
 impl CheckpointLog for Scales {
-    async fn load(&self, _: &LogName) -> Result<Vec<Vec<u8>>, Unavailable> {
+    async fn load(&self, _: &CheckpointKey) -> Result<Vec<Vec<u8>>, Unavailable> {
         Ok(Vec::new())
     }
 
-    async fn append(&self, _: &LogName, _: u64, entry: &[u8], snapshot: bool) -> Result<(), AppendError> {
+    async fn append(
+        &self,
+        _: &CheckpointKey,
+        _: u64,
+        entry: &[u8],
+        snapshot: bool,
+    ) -> Result<(), AppendError> {
         if !snapshot {
             self.0.fetch_add(entry.len() as u64, Ordering::Relaxed);
         }
@@ -64,7 +70,7 @@ struct Fleet {
 
 struct Driver {
     id: String,
-    lane: Lane,
+    lane: LaneId,
     lat: f64,
     lng: f64,
 }
@@ -138,22 +144,22 @@ impl Fleet {
     fn last_tick(&mut self) -> Vec<u8> {
         let mut records = Vec::new();
         let clock = self.clocks.at_end().next().map(|(_, clock)| clock);
-        if let Some(CityClock { watermark, first_tick }) = clock {
-            self.tell(&mut records, CityClock { watermark: watermark + 5000, first_tick });
+        if let Some(CityWatermark { watermark, first_tick }) = clock {
+            self.tell(&mut records, CityWatermark { watermark: watermark + 5000, first_tick });
         }
         write(&records)
     }
 
-    fn tell(&mut self, records: &mut Vec<Record>, clock: CityClock) {
+    fn tell(&mut self, records: &mut Vec<Record>, clock: CityWatermark) {
         self.flush(records);
-        for lane in (0..SHARD_LANES).map(Lane) {
-            let record = clock::write(lane, self.lanes, [(&self.city, clock)]);
+        for lane in (0..SHARD_LANES).map(LaneId) {
+            let record = watermark::write(lane, self.lanes, [(&self.city, clock)]);
             self.push(records, lane, record);
         }
     }
 
     fn flush(&mut self, records: &mut Vec<Record>) {
-        for lane in (0..SHARD_LANES).map(Lane) {
+        for lane in (0..SHARD_LANES).map(LaneId) {
             let (bytes, packed) = &mut self.packs[usize::from(lane.0)];
             *packed = 0;
             let bytes = std::mem::take(bytes);
@@ -163,7 +169,7 @@ impl Fleet {
         }
     }
 
-    fn push(&mut self, records: &mut Vec<Record>, lane: Lane, data: Vec<u8>) {
+    fn push(&mut self, records: &mut Vec<Record>, lane: LaneId, data: Vec<u8>) {
         self.sequence += 1;
         let sequence = self.sequence.into();
         records.push(Record {
@@ -203,13 +209,13 @@ struct Cost {
 fn measure(drivers: usize, pack: usize, batches: usize) -> Cost {
     let mut fleet = Fleet::new(drivers);
     let settings = CountSettings { lanes: fleet.lanes, groups: 16 };
-    let book = PolicyBook::open(Bounds { most_entities: 1 << 24, ..Bounds::default() });
+    let book = PolicySet::open(ResourceLimits { max_entities: 1 << 24, ..ResourceLimits::default() });
     let scales = Scales::default();
-    let counter = Counter::new(settings, scales.clone(), Sent, Nowhere);
+    let counter = LaneProcessor::new(settings, scales.clone(), Sent, NoOp);
     // A payload of at most 6 MB, as Lambda delivers them.
     let events = if pack == 1 { 9_000 } else { 24_000 };
     let handle = |payload: &[u8]| {
-        let handled = run(equilibrium_count::handle(&counter, payload, &book, 0));
+        let handled = run(equilibrium_count::handle_event(&counter, payload, &book, 0));
         handled.expect("a payload is a payload").1
     };
     let before = alloc::held();

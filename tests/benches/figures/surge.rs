@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use equilibrium_app::book::{Bounds, PolicyBook};
-use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, Nowhere};
+use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, NoOp};
+use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::ports::{TickLog, Unavailable};
-use equilibrium_app::pricing::{Outlets, Pricer};
+use equilibrium_app::pricing::{CityProcessor, SurgeSinks};
 use equilibrium_domain::id::{CityId, LaneCount, ProductId};
 use equilibrium_domain::map::{ClosedTick, MapHead};
-use equilibrium_domain::report::{self, Reports, Section};
 use equilibrium_domain::sightings::{Count, Place};
+use equilibrium_domain::tick_counts::{self, CityCounts, TickCountsWriter};
 use equilibrium_runner::payload::{Envelope, Stream};
 use equilibrium_runner::record::{Record, ShardId};
 use h3o::{CellIndex, LatLng, Resolution};
@@ -52,15 +52,15 @@ pub fn figures() {
             rider: number % 13 > 9,
         })
         .collect();
-    let book = PolicyBook::open(Bounds::default());
-    let outlets = Outlets {
+    let book = PolicySet::open(ResourceLimits::default());
+    let outlets = SurgeSinks {
         checkpoints: MemoryCheckpoints::default(),
         maps: MemoryMaps::default(),
         cache: MemoryMaps::default(),
-        changes: Nowhere,
+        changes: NoOp,
         ticks: RowCount::default(),
     };
-    let pricer = Pricer::new(lanes, outlets);
+    let pricer = CityProcessor::new(lanes, outlets);
     let mut sequence = 0;
     let mut times = Vec::new();
     let mut rows = 0;
@@ -77,7 +77,7 @@ pub fn figures() {
         }
         let payload = payload(&souls, lanes, tick * TICK_MS, &mut sequence);
         let start = Instant::now();
-        let handled = run(equilibrium_surge::handle(&pricer, &payload, &book, 0));
+        let handled = run(equilibrium_surge::handle_event(&pricer, &payload, &book, 0));
         times.push(start.elapsed().as_secs_f64() * 1e3);
         assert_eq!(handled.expect("a payload is a payload").1.ticks, 1);
         rows = pricer.ticks().0.load(Ordering::Relaxed);
@@ -97,15 +97,15 @@ fn payload(souls: &[Soul], lanes: LaneCount, at: i64, sequence: &mut u64) -> Vec
     }
     let mut records = Vec::new();
     for (lane, [supply, demand]) in lanes.iter().zip(counts) {
-        let mut reports = Reports::default();
+        let mut reports = TickCountsWriter::default();
         let count = |(place, entities)| Count { place, entities };
         reports.add_tick(at, TICK_MS, supply.into_iter().map(count), demand.into_iter().map(count));
-        let section = Section {
+        let section = CityCounts {
             city: CityId::new("nyc").expect("well-formed"),
             dictionary: vec![ProductId::new("standard").expect("well-formed")],
-            reports,
+            ticks: reports,
         };
-        for data in report::records(lane, lanes, vec![section]) {
+        for data in tick_counts::records(lane, lanes, vec![section]) {
             *sequence += 1;
             records.push(Record {
                 sequence: (*sequence).into(),

@@ -4,8 +4,8 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use equilibrium_local::hosted::Hosted;
-use equilibrium_runner::driver::Target;
+use equilibrium_local::hosted::LambdaProcess;
+use equilibrium_runner::poller::Target;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -62,7 +62,7 @@ async fn starts(name: &str, environment: &[(&str, &str)]) -> Duration {
     percentile(&mut times, 500)
 }
 
-async fn first_response(name: &str, function: &Hosted) {
+async fn first_response(name: &str, function: &LambdaProcess) {
     let request = json!({"version": "2.0", "rawPath": "/v1/cities", "rawQueryString": "", "headers": {},
         "requestContext": {"http": {"method": "GET"}, "stage": "$default"}, "isBase64Encoded": false});
     let payload = match name {

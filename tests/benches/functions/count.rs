@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use equilibrium_app::book::{Bounds, PolicyBook};
-use equilibrium_app::ingesting::{Feeder, Records, TimeRule};
-use equilibrium_domain::id::{Lane, LaneCount};
+use equilibrium_app::ingesting::{RecordPacker, RecordSink, TimeRule};
+use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
+use equilibrium_domain::id::{LaneCount, LaneId};
 use equilibrium_domain::sequence::Sequence;
 use equilibrium_local::city::{City, Settings, policy};
-use equilibrium_runner::driver::Target;
 use equilibrium_runner::payload::{Envelope, Stream};
+use equilibrium_runner::poller::Target;
 use equilibrium_runner::record::{Record, ShardId};
 use equilibrium_runner::settings::MAX_PAYLOAD_BYTES;
 
@@ -24,8 +24,8 @@ const MINUTES: i64 = 15;
 #[derive(Default)]
 struct Shard(Vec<Record>);
 
-impl Records for &mut Shard {
-    fn put(&mut self, lane: Lane, data: Vec<u8>) {
+impl RecordSink for &mut Shard {
+    fn put(&mut self, lane: LaneId, data: Vec<u8>) {
         let sequence = Sequence::new(&format!("49{:054}", self.0.len() + 1)).unwrap();
         let arrival_ms = START_MS + MINUTES * 60_000;
         self.0.push(Record { sequence, partition_key: lane.to_string().into(), data, arrival_ms });
@@ -36,10 +36,10 @@ pub async fn measure() {
     let mut lines = Vec::new();
     City::new(&Settings::new(3, START_MS), &policy::policy())
         .advance(START_MS + MINUTES * 60_000, &mut lines);
-    let book = Arc::new(PolicyBook::of(vec![policy::policy()], Bounds::default()));
+    let book = Arc::new(PolicySet::of(vec![policy::policy()], ResourceLimits::default()));
     let mut shard = Shard::default();
     let mut feeder =
-        Feeder::new(&mut shard, LaneCount::new(LANES).unwrap(), book, Arc::default(), TimeRule::Replay);
+        RecordPacker::new(&mut shard, LaneCount::new(LANES).unwrap(), book, Arc::default(), TimeRule::Replay);
     let mut events = 0;
     for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         feeder.line(line).unwrap();

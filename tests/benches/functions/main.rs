@@ -15,7 +15,7 @@ mod stub;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use equilibrium_local::hosted::{Function, Hosted};
+use equilibrium_local::hosted::{Function, LambdaProcess};
 
 const FUNCTIONS: [&str; 4] = ["ingest", "count", "surge", "price"];
 
@@ -38,10 +38,10 @@ fn program(name: &str) -> PathBuf {
     program
 }
 
-fn function(name: &str, environment: &[(&str, &str)]) -> Hosted {
+fn function(name: &str, environment: &[(&str, &str)]) -> LambdaProcess {
     let environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
     let timeout = Duration::from_mins(1);
-    Hosted::new(Function { name: name.into(), program: program(name), environment, timeout })
+    LambdaProcess::new(Function { name: name.into(), program: program(name), environment, timeout })
 }
 
 /// The value below which so many per thousand lie.

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use equilibrium_app::ports::{MapStore, PolicyStore};
 use equilibrium_aws::dynamodb::{Connection, Maps, Policies, Tables};
-use equilibrium_aws::patience::Patience;
+use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_domain::event::Position;
 use equilibrium_domain::id::{CityId, ProductId};
 use equilibrium_domain::locate::{Cell, cell_at};
 use equilibrium_domain::map::{MapHead, Row, encode_chunk};
 use equilibrium_domain::policy::Multiplier;
-use equilibrium_runner::driver::Target;
+use equilibrium_runner::poller::Target;
 use h3o::Resolution;
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ const POLICY: &str = r#"{"city": "nyc", "currency": "USD", "products": [{"id": "
 pub async fn measure() {
     let (emulator, redis) = (emulator(), redis::Server::start(&[]));
     let deployment = fresh("price");
-    let connection = Connection::new(&config(&emulator.endpoint), Patience::default());
+    let connection = Connection::new(&config(&emulator.endpoint), RetryPolicy::default());
     let tables = Tables::named(&deployment);
     tables.create(&connection).await.unwrap();
     let nyc = CityId::new("nyc").unwrap();

@@ -8,9 +8,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use equilibrium_domain::id::LaneCount;
-use equilibrium_tests::faults::{Fate, Plan};
-use equilibrium_tests::market::Market;
-use equilibrium_tests::simulation::{Weather, simulate};
+use equilibrium_tests::faults::{FaultInjector, FaultSchedule};
+use equilibrium_tests::markets::Market;
+use equilibrium_tests::simulation::{FaultLevel, simulate};
 use flate2::read::MultiGzDecoder;
 
 fn main() -> io::Result<ExitCode> {
@@ -36,8 +36,8 @@ fn main() -> io::Result<ExitCode> {
         let market = Market { events, policies };
         for (seed, lanes) in (1..).zip([1, 4, 64]) {
             let lanes = LaneCount::new(lanes).expect("a power of two");
-            let fate = Fate::new(Plan::rough(seed, lanes));
-            let outcome = simulate(&market, lanes, Weather::Rough, seed, &fate);
+            let fate = FaultInjector::new(FaultSchedule::random(seed, lanes));
+            let outcome = simulate(&market, lanes, FaultLevel::Random, seed, &fate);
             let same = by_city(outcome.rows) == expected;
             let verdict = if same { "same" } else { "DIFFERENT" };
             println!(

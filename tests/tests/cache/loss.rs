@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use equilibrium_app::ports::{MapStore, Unavailable};
-use equilibrium_aws::cache::{Cache, REST};
+use equilibrium_aws::cache::{Cache, RECONNECT_BACKOFF};
 use tokio::time::{sleep, timeout};
 
 use crate::server::{Server, free_port};
@@ -50,7 +50,7 @@ async fn a_server_that_is_down_at_the_start_is_found_once_it_is_up() {
     let cache = impatient(server.url());
     all_end_in_time(&cache).await;
     server.run();
-    sleep(REST).await;
+    sleep(RECONNECT_BACKOFF).await;
     recovers(&cache).await;
     assert_eq!(cache.head(&nyc()).await, Ok(None));
 }

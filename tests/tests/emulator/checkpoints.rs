@@ -5,15 +5,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use equilibrium_app::contract;
-use equilibrium_app::ports::{AppendError, CheckpointLog, LogName, Unavailable};
+use equilibrium_app::ports::{AppendError, CheckpointKey, CheckpointLog, Unavailable};
 use equilibrium_aws::dynamodb::{Checkpoints, Connection, Tables};
-use equilibrium_aws::patience::Patience;
-use equilibrium_domain::id::{CityId, Lane};
+use equilibrium_aws::retry::RetryPolicy;
+use equilibrium_domain::id::{CityId, LaneId};
 use futures_util::future::join_all;
 
 use crate::emulator::{config, emulator, fresh};
 
-const LANE: LogName = LogName::Lane(Lane(7));
+const LANE: CheckpointKey = CheckpointKey::Lane(LaneId(7));
 
 /// A table of checkpoints, and a plain client to look at it.
 pub struct World {
@@ -25,12 +25,12 @@ impl World {
     pub async fn new(test: &str) -> Self {
         let tables = Tables::named(&fresh(test));
         let config = config(&emulator().endpoint);
-        tables.create(&Connection::new(&config, Patience::default())).await.unwrap();
+        tables.create(&Connection::new(&config, RetryPolicy::default())).await.unwrap();
         Self { tables, client: Client::new(&config) }
     }
 
     fn checkpoints(&self) -> Checkpoints {
-        let connection = Connection::new(&config(&emulator().endpoint), Patience::default());
+        let connection = Connection::new(&config(&emulator().endpoint), RetryPolicy::default());
         Checkpoints::new(&connection, &self.tables)
     }
 
@@ -80,7 +80,7 @@ async fn checkpoints_keep_the_contract() {
 async fn creating_tables_again_changes_nothing() {
     let world = World::new("again").await;
     world.checkpoints().append(&LANE, 0, b"zero", false).await.unwrap();
-    let connection = Connection::new(&config(&emulator().endpoint), Patience::default());
+    let connection = Connection::new(&config(&emulator().endpoint), RetryPolicy::default());
     world.tables.create(&connection).await.unwrap();
     assert_eq!(world.checkpoints().load(&LANE).await.unwrap(), [b"zero".to_vec()]);
 }
@@ -98,7 +98,11 @@ async fn of_many_writers_at_once_one_wins_and_the_others_are_told() {
         let outcomes = join_all(appends).await;
         let winner = outcomes.iter().position(Result::is_ok).unwrap();
         for (of, outcome) in outcomes.iter().enumerate() {
-            assert_eq!(*outcome, if of == winner { Ok(()) } else { Err(AppendError::Taken) }, "writer {of}");
+            assert_eq!(
+                *outcome,
+                if of == winner { Ok(()) } else { Err(AppendError::Conflict) },
+                "writer {of}"
+            );
         }
         let loaded = writers[0].load(&LANE).await.unwrap();
         assert!(loaded.last().unwrap().iter().all(|byte| usize::from(*byte) == winner), "entry {n}");
@@ -192,7 +196,7 @@ async fn what_has_expired_counts_as_absent() {
     // Without expiry of its own the table keeps what has expired, as DynamoDB does for days.
     let table = fresh("kept");
     let tables = Tables { checkpoints: table.clone(), ..world.tables.clone() };
-    tables.create(&Connection::new(&config(&emulator().endpoint), Patience::default())).await.unwrap();
+    tables.create(&Connection::new(&config(&emulator().endpoint), RetryPolicy::default())).await.unwrap();
     let ttl =
         aws_sdk_dynamodb::types::TimeToLiveSpecification::builder().attribute_name("expires").enabled(false);
     let update = world.client.update_time_to_live().table_name(&table);
@@ -209,7 +213,7 @@ async fn what_has_expired_counts_as_absent() {
     assert_eq!(log.load(&LANE).await.unwrap(), [b"old".to_vec()]);
     log.append(&LANE, 2, b"new", false).await.unwrap();
     log.append(&LANE, 3, b"new", false).await.unwrap();
-    assert_eq!(log.append(&LANE, 3, b"other", false).await, Err(AppendError::Taken));
+    assert_eq!(log.append(&LANE, 3, b"other", false).await, Err(AppendError::Conflict));
     assert_eq!(log.load(&LANE).await.unwrap(), [b"old".to_vec(), b"new".to_vec(), b"new".to_vec()]);
 
     for n in 0..4 {
@@ -225,10 +229,10 @@ async fn logs_whose_names_begin_alike_are_apart() {
     let world = World::new("names").await;
     let log = world.checkpoints();
     let names = [
-        LogName::Lane(Lane(1)),
-        LogName::Lane(Lane(11)),
-        LogName::City(CityId::new("1").unwrap()),
-        LogName::City(CityId::new("11").unwrap()),
+        CheckpointKey::Lane(LaneId(1)),
+        CheckpointKey::Lane(LaneId(11)),
+        CheckpointKey::City(CityId::new("1").unwrap()),
+        CheckpointKey::City(CityId::new("11").unwrap()),
     ];
     for (of, name) in (0..).zip(&names) {
         log.append(name, 0, &[of], false).await.unwrap();

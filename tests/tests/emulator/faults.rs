@@ -3,27 +3,30 @@
 use std::time::{Duration, Instant};
 
 use equilibrium_app::ports::{
-    AppendError, CheckpointLog, EventLog, LogName, MapStore, PolicyStore, ReplaceError, Unavailable,
+    AppendError, CheckpointKey, CheckpointLog, EventLog, MapStore, PolicyStore, ReplaceError, Unavailable,
 };
 use equilibrium_aws::dynamodb::{Checkpoints, Connection, Maps, Policies, Tables};
-use equilibrium_aws::kinesis::{self, Events, Stream, Streams};
-use equilibrium_aws::patience::Patience;
-use equilibrium_domain::id::{CityId, Lane, LaneCount};
+use equilibrium_aws::kinesis::{self, Events, KinesisConsumer, Streams};
+use equilibrium_aws::retry::RetryPolicy;
+use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_domain::map::MapHead;
-use equilibrium_runner::driver::{Source, SourceError};
+use equilibrium_runner::poller::{Source, SourceError};
 use equilibrium_runner::record::ShardId;
-use equilibrium_tests::dice::Dice;
+use equilibrium_tests::rng::SplitMix64;
 use futures_util::future::join_all;
 
 use crate::emulator::{config, emulator, fresh};
 use crate::streams::of_key;
 use crate::wire::{BROKEN, EXCEEDED, Fault, THROTTLED, Wire};
 
-const LANE: LogName = LogName::Lane(Lane(7));
+const LANE: CheckpointKey = CheckpointKey::Lane(LaneId(7));
 
 /// Short, so that a test of its end is.
-const PATIENCE: Patience =
-    Patience { call: Duration::from_secs(3), attempt: Duration::from_millis(700), attempts: 3 };
+const PATIENCE: RetryPolicy = RetryPolicy {
+    call_timeout: Duration::from_secs(3),
+    attempt_timeout: Duration::from_millis(700),
+    max_attempts: 3,
+};
 
 /// The tables behind a wire, and beside it.
 struct World {
@@ -35,7 +38,7 @@ impl World {
     async fn new(test: &str) -> Self {
         let wire = Wire::new(&emulator().endpoint).await;
         let tables = Tables::named(&fresh(test));
-        let beside = Connection::new(&config(&emulator().endpoint), Patience::default());
+        let beside = Connection::new(&config(&emulator().endpoint), RetryPolicy::default());
         tables.create(&beside).await.unwrap();
         Self { wire, tables }
     }
@@ -50,7 +53,7 @@ impl World {
 
     /// What a log holds, read beside the wire.
     async fn stored(&self) -> Vec<Vec<u8>> {
-        let beside = Connection::new(&config(&emulator().endpoint), Patience::default());
+        let beside = Connection::new(&config(&emulator().endpoint), RetryPolicy::default());
         Checkpoints::new(&beside, &self.tables).load(&LANE).await.unwrap()
     }
 }
@@ -61,7 +64,7 @@ async fn in_time<T>(call: impl Future<Output = T>) -> T {
     let outcome = call.await;
     // What a busy machine adds.
     let slack = Duration::from_secs(1);
-    assert!(began.elapsed() < PATIENCE.call + slack, "{:?}", began.elapsed());
+    assert!(began.elapsed() < PATIENCE.call_timeout + slack, "{:?}", began.elapsed());
     outcome
 }
 
@@ -112,7 +115,7 @@ async fn behind_lost_answers_another_writers_entry_is_told_from_ours() {
     let (ours, others) = (world.checkpoints(), world.checkpoints());
     others.append(&LANE, 0, b"another's", false).await.unwrap();
     world.wire.plan("PutItem", Fault::Lost, 3);
-    assert_eq!(in_time(ours.append(&LANE, 0, b"ours", false)).await, Err(AppendError::Taken));
+    assert_eq!(in_time(ours.append(&LANE, 0, b"ours", false)).await, Err(AppendError::Conflict));
     assert_eq!(world.stored().await, [b"another's".to_vec()]);
 }
 
@@ -209,7 +212,7 @@ async fn a_policy_whose_answer_was_lost_is_known_to_be_saved() {
     world.wire.plan("PutItem", BROKEN, 3);
     assert_eq!(in_time(policies.save(&city, "{}", Some(2))).await, Err(Unavailable.into()));
     world.wire.plan("PutItem", Fault::Lost, 3);
-    assert_eq!(in_time(policies.save(&city, "{}", Some(1))).await, Err(ReplaceError::Outdated));
+    assert_eq!(in_time(policies.save(&city, "{}", Some(1))).await, Err(ReplaceError::VersionMismatch));
 }
 
 /// Two writers of one log, each loading anew where it lost or does not know: what a writer was told is
@@ -218,7 +221,7 @@ async fn a_policy_whose_answer_was_lost_is_known_to_be_saved() {
 async fn among_faults_by_chance_nothing_is_lost_or_doubled() {
     for seed in 0..3 {
         let world = World::new("chance").await;
-        let mut dice = Dice::new(seed);
+        let mut dice = SplitMix64::new(seed);
         world.wire.chance(move |_| {
             let faults = [BROKEN, Fault::Cut, Fault::Lost, Fault::Torn];
             (dice.below(4) == 0).then(|| faults[dice.below(4)])
@@ -232,7 +235,7 @@ async fn among_faults_by_chance_nothing_is_lost_or_doubled() {
                 loop {
                     match in_time(log.append(&LANE, next, &entry, false)).await {
                         Ok(()) => break,
-                        Err(AppendError::Taken | AppendError::Unavailable(_)) => {}
+                        Err(AppendError::Conflict | AppendError::Unavailable(_)) => {}
                     }
                     let entries = loop {
                         if let Ok(entries) = in_time(log.load(&LANE)).await {
@@ -275,7 +278,7 @@ impl Lanes {
     async fn new(test: &str) -> Self {
         let wire = Wire::new(&emulator().endpoint).await;
         let streams = Streams::named(&fresh(test));
-        let beside = kinesis::Connection::new(&config(&emulator().endpoint), Patience::default());
+        let beside = kinesis::Connection::new(&config(&emulator().endpoint), RetryPolicy::default());
         streams.create(&beside, 2).await.unwrap();
         let connection = kinesis::Connection::new(&config(&wire.endpoint), PATIENCE);
         let events = Events::new(&connection, &streams, LaneCount::new(LANES.into()).unwrap());
@@ -286,7 +289,7 @@ impl Lanes {
     async fn put(&self) -> Vec<Result<(), Unavailable>> {
         let puts = (0..LANES).map(async |lane| {
             for number in 0..3 {
-                self.events.put(Lane(lane.into()), vec![number]).await?;
+                self.events.put(LaneId(lane.into()), vec![number]).await?;
             }
             Ok(())
         });
@@ -297,8 +300,11 @@ impl Lanes {
         of_key(&self.beside, &self.streams.events, &lane.to_string()).await.concat()
     }
 
-    fn stream(&self) -> Stream {
-        Stream::new(&kinesis::Connection::new(&config(&self.wire.endpoint), PATIENCE), &self.streams.events)
+    fn stream(&self) -> KinesisConsumer {
+        KinesisConsumer::new(
+            &kinesis::Connection::new(&config(&self.wire.endpoint), PATIENCE),
+            &self.streams.events,
+        )
     }
 }
 
@@ -352,7 +358,7 @@ async fn a_lane_that_is_always_refused_harms_no_other() {
         }
     }
     lanes.wire.calm();
-    assert_eq!(lanes.events.put(Lane(3), vec![9]).await, Ok(()), "and the lane goes on");
+    assert_eq!(lanes.events.put(LaneId(3), vec![9]).await, Ok(()), "and the lane goes on");
     assert_eq!(lanes.held(3).await, [9]);
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use equilibrium_aws::invoke::Invoked;
-use equilibrium_runner::driver::{InvokeError, Target};
+use equilibrium_aws::invoke::LambdaInvoker;
+use equilibrium_runner::poller::{InvokeError, Target};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -30,7 +30,7 @@ async fn api(answer: Option<&'static str>) -> String {
 }
 
 async fn invoked(endpoint: &str) -> Result<String, InvokeError> {
-    let function = Invoked::new(&config(endpoint), None, "equilibrium-count".into(), TIMEOUT);
+    let function = LambdaInvoker::new(&config(endpoint), None, "equilibrium-count".into(), TIMEOUT);
     let answer = function.invoke(b"{\"Records\":[]}").await?;
     Ok(String::from_utf8(answer).unwrap())
 }
@@ -47,7 +47,7 @@ async fn a_function_may_be_elsewhere_than_all_else() {
     let elsewhere = api(Some(answer)).await;
     // Nobody listens at port 1.
     let sdk = config("http://127.0.0.1:1");
-    let function = Invoked::new(&sdk, Some(&elsewhere), "equilibrium-count".into(), TIMEOUT);
+    let function = LambdaInvoker::new(&sdk, Some(&elsewhere), "equilibrium-count".into(), TIMEOUT);
     assert_eq!(function.invoke(b"{\"Records\":[]}").await.as_deref(), Ok(&b"{}"[..]));
 }
 

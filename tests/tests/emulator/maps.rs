@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use equilibrium_app::contract;
 use equilibrium_app::ports::{MapStore, Unavailable};
 use equilibrium_aws::dynamodb::{Connection, Maps, Tables};
-use equilibrium_aws::patience::Patience;
+use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::locate::Cell;
 use equilibrium_domain::map::MapHead;
@@ -14,7 +14,7 @@ use futures_util::future::join_all;
 use crate::emulator::{config, emulator, fresh};
 
 async fn maps(test: &str) -> (Maps, Tables) {
-    let connection = Connection::new(&config(&emulator().endpoint), Patience::default());
+    let connection = Connection::new(&config(&emulator().endpoint), RetryPolicy::default());
     let tables = Tables::named(&fresh(test));
     tables.create(&connection).await.unwrap();
     (Maps::new(&connection, &tables), tables)

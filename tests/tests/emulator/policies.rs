@@ -3,14 +3,14 @@
 use equilibrium_app::contract;
 use equilibrium_app::ports::{PolicyStore, ReplaceError};
 use equilibrium_aws::dynamodb::{Connection, Policies, Tables};
-use equilibrium_aws::patience::Patience;
+use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_domain::id::CityId;
 use futures_util::future::join_all;
 
 use crate::emulator::{config, emulator, fresh};
 
 async fn policies(test: &str) -> Policies {
-    let connection = Connection::new(&config(&emulator().endpoint), Patience::default());
+    let connection = Connection::new(&config(&emulator().endpoint), RetryPolicy::default());
     let tables = Tables::named(&fresh(test));
     tables.create(&connection).await.unwrap();
     Policies::new(&connection, &tables)
@@ -29,7 +29,7 @@ async fn of_many_replacements_at_once_one_wins() {
         let documents: Vec<String> = (0..6).map(|number| format!("{{\"name\":\"{number}\"}}")).collect();
         let outcomes = join_all(documents.iter().map(|document| policies.save(&city, document, after))).await;
         let winner = outcomes.iter().position(Result::is_ok).unwrap();
-        let lost = outcomes.iter().filter(|outcome| **outcome == Err(ReplaceError::Outdated));
+        let lost = outcomes.iter().filter(|outcome| **outcome == Err(ReplaceError::VersionMismatch));
         assert_eq!(lost.count(), 5);
         assert_eq!(policies.all().await.unwrap()[0].document, documents[winner]);
     }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use aws_sdk_kinesis::Client;
 use equilibrium_app::contract::{self, STREAM_PARTS};
 use equilibrium_app::ports::EventLog;
-use equilibrium_aws::kinesis::{Connection, Events, Stream, Streams};
-use equilibrium_aws::patience::Patience;
-use equilibrium_domain::id::{Lane, LaneCount};
-use equilibrium_runner::driver::Source;
+use equilibrium_aws::kinesis::{Connection, Events, KinesisConsumer, Streams};
+use equilibrium_aws::retry::RetryPolicy;
+use equilibrium_domain::id::{LaneCount, LaneId};
+use equilibrium_runner::poller::Source;
 use equilibrium_runner::record::{Listed, ShardId};
 use tokio::time::sleep;
 
@@ -16,8 +16,11 @@ use crate::emulator::{config, fresh, resharding_emulator};
 use crate::streams::of_key;
 
 /// This emulator takes half a second for some calls.
-const PATIENCE: Patience =
-    Patience { call: Duration::from_secs(20), attempt: Duration::from_secs(10), attempts: 2 };
+const PATIENCE: RetryPolicy = RetryPolicy {
+    call_timeout: Duration::from_secs(20),
+    attempt_timeout: Duration::from_secs(10),
+    max_attempts: 2,
+};
 
 struct World {
     streams: Streams,
@@ -38,8 +41,8 @@ impl World {
         Events::new(&self.connection, &self.streams, LaneCount::new(STREAM_PARTS.into()).unwrap())
     }
 
-    fn stream(&self) -> Stream {
-        Stream::new(&self.connection, &self.streams.events)
+    fn stream(&self) -> KinesisConsumer {
+        KinesisConsumer::new(&self.connection, &self.streams.events)
     }
 
     /// The shards, once there are so many.
@@ -64,7 +67,7 @@ fn ids(numbers: &[usize]) -> Vec<ShardId> {
 #[tokio::test]
 async fn events_keep_the_contract_here_too() {
     let world = World::new("events", 4).await;
-    let read = async |lane: Lane| of_key(&world.connection, &world.streams.events, &lane.to_string()).await;
+    let read = async |lane: LaneId| of_key(&world.connection, &world.streams.events, &lane.to_string()).await;
     contract::event_log(&world.events(), read).await;
 }
 
@@ -72,7 +75,7 @@ async fn events_keep_the_contract_here_too() {
 async fn a_split_shard_is_read_to_its_end_and_then_its_children() {
     let world = World::new("split", 1).await;
     let events = world.events();
-    let put = async |lane, record| events.put(Lane(lane), vec![record]).await.unwrap();
+    let put = async |lane, record| events.put(LaneId(lane), vec![record]).await.unwrap();
     put(0, 0).await;
     put(15, 1).await;
     let split =
@@ -115,7 +118,7 @@ async fn a_merged_shard_has_both_its_parents() {
     let mut parents = listed[2].parents.clone();
     parents.sort_unstable();
     assert_eq!(parents, ids(&[0, 1]));
-    world.events().put(Lane(0), b"later".to_vec()).await.unwrap();
+    world.events().put(LaneId(0), b"later".to_vec()).await.unwrap();
     let page = world.stream().read(&ShardId::numbered(2), None, 9).await.unwrap();
     assert_eq!(page.records[0].data, b"later");
 }

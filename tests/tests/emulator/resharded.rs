@@ -7,19 +7,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_sdk_kinesis::Client;
-use equilibrium_app::book::{Bounds, PolicyBook};
-use equilibrium_app::counting::{CountSettings, Counter};
+use equilibrium_app::counting::{CountSettings, LaneProcessor};
 use equilibrium_app::http::Request;
 use equilibrium_app::ingesting::Ingester;
-use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, Nowhere};
-use equilibrium_app::pricing::{Outlets, Pricer};
-use equilibrium_aws::kinesis::{Connection, Counts, Events, Stream, Streams};
-use equilibrium_aws::patience::Patience;
+use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, NoOp};
+use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
+use equilibrium_app::pricing::{CityProcessor, SurgeSinks};
+use equilibrium_aws::kinesis::{Connection, Counts, Events, KinesisConsumer, Streams};
+use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_domain::id::LaneCount;
 use equilibrium_local::city::{City, Settings as CitySettings, policy};
 use equilibrium_local::replay::Replay;
-use equilibrium_local::rows::RowWriter;
-use equilibrium_runner::driver::{InvokeError, Runner, Source, Target};
+use equilibrium_local::rows::TickWriter;
+use equilibrium_runner::poller::{EventSourcePoller, InvokeError, Source, Target};
 use equilibrium_runner::settings::Settings;
 use tempfile::TempDir;
 use tokio::time::sleep;
@@ -34,28 +34,31 @@ const SHARDS: i32 = 2;
 const BODY_EVENTS: usize = 40;
 
 /// This emulator takes half a second for some calls.
-const PATIENCE: Patience =
-    Patience { call: Duration::from_secs(30), attempt: Duration::from_secs(10), attempts: 3 };
+const PATIENCE: RetryPolicy = RetryPolicy {
+    call_timeout: Duration::from_secs(30),
+    attempt_timeout: Duration::from_secs(10),
+    max_attempts: 3,
+};
 
 /// How long the ticks may take.
 const WITHIN: Duration = Duration::from_mins(2);
 
-struct Count(Counter<MemoryCheckpoints, Counts, Nowhere>, Arc<PolicyBook>);
+struct Count(LaneProcessor<MemoryCheckpoints, Counts, NoOp>, Arc<PolicySet>);
 
 impl Target for Count {
     async fn invoke(&self, payload: &[u8]) -> Result<Vec<u8>, InvokeError> {
-        let handled = equilibrium_count::handle(&self.0, payload, &self.1, now_ms()).await;
+        let handled = equilibrium_count::handle_event(&self.0, payload, &self.1, now_ms()).await;
         Ok(handled.unwrap().0)
     }
 }
 
-type Writing = Pricer<MemoryCheckpoints, MemoryMaps, Nowhere, Nowhere, RowWriter<File>>;
+type Writing = CityProcessor<MemoryCheckpoints, MemoryMaps, NoOp, NoOp, TickWriter<File>>;
 
-struct Surge(Writing, Arc<PolicyBook>);
+struct Surge(Writing, Arc<PolicySet>);
 
 impl Target for Surge {
     async fn invoke(&self, payload: &[u8]) -> Result<Vec<u8>, InvokeError> {
-        Ok(equilibrium_surge::handle(&self.0, payload, &self.1, now_ms()).await.unwrap().0)
+        Ok(equilibrium_surge::handle_event(&self.0, payload, &self.1, now_ms()).await.unwrap().0)
     }
 }
 
@@ -88,7 +91,7 @@ async fn unsharded(events: &str, folder: &Path) -> std::path::PathBuf {
 struct Resharding<'a> {
     client: Client,
     stream: &'a str,
-    source: Stream,
+    source: KinesisConsumer,
     steps: usize,
 }
 
@@ -146,26 +149,28 @@ async fn the_ticks_are_the_unsharded_runs_when_shards_split_and_merge_under_load
     let events = String::from_utf8(events).unwrap();
     let expected = unsharded(&events, folder.path()).await;
 
-    let bounds = Bounds { max_hold_ms: i64::MAX / 4, ..Bounds::default() };
-    let book = Arc::new(PolicyBook::of(vec![policy::policy()], bounds));
+    let bounds = ResourceLimits { max_hold_ms: i64::MAX / 4, ..ResourceLimits::default() };
+    let book = Arc::new(PolicySet::of(vec![policy::policy()], bounds));
     let settings = CountSettings { lanes: lanes(), groups: GROUPS.get() };
     let counts = Counts::new(&connection, &streams, GROUPS);
     let count =
-        Count(Counter::new(settings, MemoryCheckpoints::default(), counts, Nowhere), Arc::clone(&book));
+        Count(LaneProcessor::new(settings, MemoryCheckpoints::default(), counts, NoOp), Arc::clone(&book));
     let ticks = folder.path().join("resharded");
-    let outlets = Outlets {
+    let outlets = SurgeSinks {
         checkpoints: MemoryCheckpoints::default(),
         maps: MemoryMaps::default(),
-        cache: Nowhere,
-        changes: Nowhere,
-        ticks: RowWriter::new(File::create(&ticks).unwrap()),
+        cache: NoOp,
+        changes: NoOp,
+        ticks: TickWriter::new(File::create(&ticks).unwrap()),
     };
-    let surge = Surge(Pricer::new(lanes(), outlets), Arc::clone(&book));
+    let surge = Surge(CityProcessor::new(lanes(), outlets), Arc::clone(&book));
     let settings =
         Settings { batch_size: 200, report_batch_item_failures: true, poll_ms: 0, ..Settings::default() };
-    let source = |name: &str| Stream::new(&connection, name);
-    let mut count = Runner::new(settings, names("events"), source(&streams.events), count, Nothing).unwrap();
-    let mut surge = Runner::new(settings, names("counts"), source(&streams.counts), surge, Nothing).unwrap();
+    let source = |name: &str| KinesisConsumer::new(&connection, name);
+    let mut count =
+        EventSourcePoller::new(settings, names("events"), source(&streams.events), count, Nothing).unwrap();
+    let mut surge =
+        EventSourcePoller::new(settings, names("counts"), source(&streams.counts), surge, Nothing).unwrap();
 
     let ingester = Ingester::new(Events::new(&connection, &streams, lanes()), lanes());
     let lines: Vec<&str> = events.split_inclusive('\n').collect();
@@ -188,7 +193,7 @@ async fn the_ticks_are_the_unsharded_runs_when_shards_split_and_merge_under_load
             let headers = [("content-type".into(), "application/x-ndjson".into())];
             let body = body.as_bytes();
             let request = Request { method: "POST", path: "/v1/events", query: "", headers: &headers, body };
-            let (response, tally) = equilibrium_ingest::answer(&ingester, &request, &book, now_ms()).await;
+            let (response, tally) = equilibrium_ingest::respond(&ingester, &request, &book, now_ms()).await;
             assert_eq!((response.status, tally.refused), (202, [0; 7]));
         }
         (resharding.steps, resharding.source.shards().await.unwrap().len())
@@ -204,8 +209,8 @@ async fn the_ticks_are_the_unsharded_runs_when_shards_split_and_merge_under_load
     let counting = async {
         let began = Instant::now();
         loop {
-            count.turn(now_ms()).await;
-            surge.turn(now_ms()).await;
+            count.poll(now_ms()).await;
+            surge.poll(now_ms()).await;
             surge.target().0.ticks().end().unwrap();
             if fs::read_to_string(&ticks).unwrap().contains(&last) {
                 return;

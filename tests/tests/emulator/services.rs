@@ -7,13 +7,13 @@ use aws_sdk_elasticache::Client as ElastiCache;
 use aws_sdk_sqs::Client as Sqs;
 use equilibrium_app::cache_status::CacheState;
 use equilibrium_app::metrics::{EVENTS_LATE, ITERATOR_AGE};
-use equilibrium_app::ports::{DeadLetter, DeadLetters, Unavailable};
+use equilibrium_app::ports::{DeadLetter, DeadLetterQueue, Unavailable};
 use equilibrium_aws::cloudwatch::{Greatest, Metrics};
-use equilibrium_aws::discards::DiscardQueue;
+use equilibrium_aws::dead_letters::SqsDeadLetterQueue;
 use equilibrium_aws::elasticache::cache_status;
-use equilibrium_aws::letters::LetterQueue;
+use equilibrium_aws::on_failure::SqsOnFailureDestination;
 use equilibrium_domain::sequence::Sequence;
-use equilibrium_runner::driver::OnFailure;
+use equilibrium_runner::poller::OnFailure;
 use equilibrium_runner::record::{Discarded, Reason, ShardId};
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ async fn messages(client: &Sqs, url: &str) -> Vec<Value> {
 #[tokio::test]
 async fn refused_events_wait_in_their_queue() {
     let (client, _, url) = queue().await;
-    let letters = LetterQueue::at(&config(&emulator().endpoint), url.clone(), DEADLINE);
+    let letters = SqsDeadLetterQueue::at(&config(&emulator().endpoint), url.clone(), DEADLINE);
     let letter = |index: usize| DeadLetter {
         line: vec![0xff, b'{', b'"'],
         length: 3,
@@ -72,7 +72,7 @@ async fn discarded_records_are_told_of_as_lambda_tells_of_them() {
     let arns = ["arn:aws:lambda:us-east-1:0:function:count", "arn:aws:kinesis:us-east-1:0:stream/events"];
     let [function, stream] = arns.map(str::to_owned);
     let config = config(&emulator().endpoint);
-    let queue = DiscardQueue::find(&config, &name, function, stream, DEADLINE).await.unwrap();
+    let queue = SqsOnFailureDestination::find(&config, &name, function, stream, DEADLINE).await.unwrap();
     let sequence = |digits| Sequence::new(digits).unwrap();
     queue
         .report(Discarded {
@@ -103,7 +103,8 @@ async fn discarded_records_are_told_of_as_lambda_tells_of_them() {
 #[tokio::test]
 async fn a_queue_that_is_not_there_is_named_before_any_record_needs_it() {
     let config = config(&emulator().endpoint);
-    let found = DiscardQueue::find(&config, "nowhere", String::new(), String::new(), DEADLINE).await;
+    let found =
+        SqsOnFailureDestination::find(&config, "nowhere", String::new(), String::new(), DEADLINE).await;
     assert_eq!(found.map(drop), Err(Unavailable));
 }
 

@@ -7,11 +7,11 @@ use std::task::Poll;
 
 use equilibrium_app::contract::{self, STREAM_PARTS};
 use equilibrium_app::ports::{ChangeStream, CountsStream, EventLog, Unavailable};
-use equilibrium_aws::kinesis::{Changes, Connection, Counts, Events, Stream, Streams};
-use equilibrium_aws::patience::Patience;
-use equilibrium_domain::id::{CityId, Lane, LaneCount};
+use equilibrium_aws::kinesis::{Changes, Connection, Counts, Events, KinesisConsumer, Streams};
+use equilibrium_aws::retry::RetryPolicy;
+use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_domain::sequence::Sequence;
-use equilibrium_runner::driver::{Source, SourceError};
+use equilibrium_runner::poller::{Source, SourceError};
 use equilibrium_runner::record::{Record, ShardId};
 use futures_util::future::join_all;
 
@@ -32,7 +32,7 @@ pub struct World {
 impl World {
     pub async fn new(test: &str) -> Self {
         let streams = Streams::named(&fresh(test));
-        let connection = Connection::new(&config(&emulator().endpoint), Patience::default());
+        let connection = Connection::new(&config(&emulator().endpoint), RetryPolicy::default());
         streams.create(&connection, 4).await.unwrap();
         Self { streams, connection }
     }
@@ -44,7 +44,7 @@ impl World {
 
 /// All that a stream holds, shard by shard.
 pub async fn all(connection: &Connection, stream: &str) -> Vec<(ShardId, Vec<Record>)> {
-    let stream = Stream::new(connection, stream);
+    let stream = KinesisConsumer::new(connection, stream);
     let mut all = Vec::new();
     for shard in stream.shards().await.unwrap() {
         let mut records: Vec<Record> = Vec::new();
@@ -79,7 +79,7 @@ async fn begin(mut call: Pin<&mut impl Future>) {
 #[tokio::test]
 async fn events_keep_the_contract() {
     let world = World::new("events").await;
-    let read = async |lane: Lane| of_key(&world.connection, &world.streams.events, &lane.to_string()).await;
+    let read = async |lane: LaneId| of_key(&world.connection, &world.streams.events, &lane.to_string()).await;
     contract::event_log(&world.events(), read).await;
 }
 
@@ -143,13 +143,13 @@ async fn who_gives_up_a_put_holds_up_nobody() {
     let world = World::new("given-up").await;
     let events = world.events();
     // Given up before it was sent, as the first of those that gather.
-    let mut first = Box::pin(events.put(Lane(1), b"given up".to_vec()));
+    let mut first = Box::pin(events.put(LaneId(1), b"given up".to_vec()));
     begin(first.as_mut()).await;
-    let mut second = Box::pin(events.put(Lane(2), b"two".to_vec()));
+    let mut second = Box::pin(events.put(LaneId(2), b"two".to_vec()));
     begin(second.as_mut()).await;
     drop(first);
     second.await.unwrap();
-    events.put(Lane(1), b"one".to_vec()).await.unwrap();
+    events.put(LaneId(1), b"one".to_vec()).await.unwrap();
     assert_eq!(of_key(&world.connection, &world.streams.events, "1").await, [b"one".to_vec()]);
     assert_eq!(of_key(&world.connection, &world.streams.events, "2").await, [b"two".to_vec()]);
 }
@@ -159,7 +159,7 @@ async fn a_record_too_large_for_a_stream_does_not_harm_its_neighbours() {
     let world = World::new("large").await;
     let events = world.events();
     let (large, small) =
-        tokio::join!(events.put(Lane(1), vec![0; 1 << 20]), events.put(Lane(2), vec![0; 1000]));
+        tokio::join!(events.put(LaneId(1), vec![0; 1 << 20]), events.put(LaneId(2), vec![0; 1000]));
     assert_eq!((large, small), (Err(Unavailable), Ok(())));
     // More than one request may carry.
     let puts = lanes().iter().map(async |lane| events.put(lane, vec![1; 1_000_000]).await);
@@ -171,9 +171,9 @@ async fn reading_goes_on_behind_any_record() {
     let world = World::new("reading").await;
     let events = world.events();
     for number in 0..10 {
-        events.put(Lane(0), vec![number]).await.unwrap();
+        events.put(LaneId(0), vec![number]).await.unwrap();
     }
-    let stream = Stream::new(&world.connection, &world.streams.events);
+    let stream = KinesisConsumer::new(&world.connection, &world.streams.events);
     let shard = ShardId::numbered(0);
     let read = async |after: Option<&Sequence>, limit| {
         let page = stream.read(&shard, after, limit).await.unwrap();
@@ -189,9 +189,9 @@ async fn reading_goes_on_behind_any_record() {
     let (numbers, all) = read(None, usize::MAX).await;
     assert_eq!(numbers.len(), 10);
     assert_eq!(read(Some(&all[9]), 10).await.0, [0; 0]);
-    events.put(Lane(0), vec![10]).await.unwrap();
+    events.put(LaneId(0), vec![10]).await.unwrap();
     assert_eq!(read(Some(&all[9]), 10).await.0, [10]);
-    assert_eq!(stream.behind_ms(), [(shard.clone(), 0)]);
+    assert_eq!(stream.iterator_age_ms(), [(shard.clone(), 0)]);
 
     let oldest = stream.oldest_retained(&shard).await.unwrap().unwrap();
     assert_eq!(oldest.sequence, all[0]);
@@ -202,10 +202,10 @@ async fn reading_goes_on_behind_any_record() {
 #[tokio::test]
 async fn a_shard_that_is_not_there_is_gone() {
     let world = World::new("gone").await;
-    let stream = Stream::new(&world.connection, &world.streams.events);
+    let stream = KinesisConsumer::new(&world.connection, &world.streams.events);
     assert_eq!(stream.read(&ShardId::numbered(9), None, 1).await, Err(SourceError::Gone));
     assert_eq!(
-        Stream::new(&world.connection, "no-such-stream").shards().await,
+        KinesisConsumer::new(&world.connection, "no-such-stream").shards().await,
         Err(SourceError::Unavailable)
     );
 }
@@ -213,12 +213,12 @@ async fn a_shard_that_is_not_there_is_gone() {
 #[tokio::test]
 async fn streams_are_created_and_deleted_once() {
     let world = World::new("created").await;
-    world.events().put(Lane(0), b"kept".to_vec()).await.unwrap();
+    world.events().put(LaneId(0), b"kept".to_vec()).await.unwrap();
     world.streams.create(&world.connection, 4).await.unwrap();
     assert_eq!(of_key(&world.connection, &world.streams.events, "0").await.len(), 1);
     for _ in 0..2 {
         world.streams.delete(&world.connection).await.unwrap();
     }
-    let stream = Stream::new(&world.connection, &world.streams.events);
+    let stream = KinesisConsumer::new(&world.connection, &world.streams.events);
     assert_eq!(stream.shards().await, Err(SourceError::Unavailable));
 }

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use equilibrium_app::ports::PolicyStore;
 use equilibrium_aws::dynamodb::{self, Policies, Tables};
-use equilibrium_aws::kinesis::{self, Stream as KinesisStream, Streams};
-use equilibrium_aws::patience::Patience;
+use equilibrium_aws::kinesis::{self, KinesisConsumer as KinesisStream, Streams};
+use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_domain::id::{CityId, LaneCount};
 use equilibrium_local::city::{City, Settings as CitySettings, policy};
-use equilibrium_local::hosted::{Function, Hosted};
+use equilibrium_local::hosted::{Function, LambdaProcess};
 use equilibrium_local::replay::Replay;
-use equilibrium_runner::driver::{OnFailure, Runner, Target};
 use equilibrium_runner::payload::Stream;
+use equilibrium_runner::poller::{EventSourcePoller, OnFailure, Target};
 use equilibrium_runner::record::Discarded;
 use equilibrium_runner::settings::{MAX_BATCH_SIZE, Settings};
 use serde_json::{Value, json};
@@ -51,9 +51,9 @@ fn program(name: &str) -> PathBuf {
     program
 }
 
-fn function(name: &str, environment: &[(&str, &str)]) -> Hosted {
+fn function(name: &str, environment: &[(&str, &str)]) -> LambdaProcess {
     let environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-    Hosted::new(Function {
+    LambdaProcess::new(Function {
         name: name.into(),
         program: program(name),
         environment,
@@ -70,20 +70,21 @@ pub fn names(stream: &str) -> Stream {
     }
 }
 
-fn mapping(name: &str, connection: &kinesis::Connection, stream: &str, function: Hosted) -> Mapped {
+fn mapping(name: &str, connection: &kinesis::Connection, stream: &str, function: LambdaProcess) -> Mapped {
     let settings = Settings {
         batch_size: MAX_BATCH_SIZE,
         report_batch_item_failures: true,
         poll_ms: 50,
         ..Settings::default()
     };
-    Runner::new(settings, names(name), KinesisStream::new(connection, stream), function, Nothing).unwrap()
+    EventSourcePoller::new(settings, names(name), KinesisStream::new(connection, stream), function, Nothing)
+        .unwrap()
 }
 
-type Mapped = Runner<KinesisStream, Hosted, Nothing>;
+type Mapped = EventSourcePoller<KinesisStream, LambdaProcess, Nothing>;
 
 /// Invokes with a request as API Gateway hands it over; the answer's status and body.
-async fn ask(function: &Hosted, method: &str, path: &str, body: &str) -> (u64, Value) {
+async fn ask(function: &LambdaProcess, method: &str, path: &str, body: &str) -> (u64, Value) {
     let payload = json!({
         "version": "2.0", "rawPath": path, "rawQueryString": "", "isBase64Encoded": false,
         "headers": {"content-type": "application/x-ndjson"},
@@ -127,8 +128,8 @@ async fn the_map_is_the_replays_when_every_function_is_a_process() {
     let sdk = config(&emulator.endpoint);
     let deployment = fresh("walk");
     let (tables, streams) = (Tables::named(&deployment), Streams::named(&deployment));
-    let dynamodb = dynamodb::Connection::new(&sdk, Patience::default());
-    let kinesis = kinesis::Connection::new(&sdk, Patience::default());
+    let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::default());
+    let kinesis = kinesis::Connection::new(&sdk, RetryPolicy::default());
     tables.create(&dynamodb).await.unwrap();
     streams.create(&kinesis, SHARDS).await.unwrap();
     let nyc = CityId::new("nyc").unwrap();
@@ -167,8 +168,8 @@ async fn the_map_is_the_replays_when_every_function_is_a_process() {
     let mut surge = mapping("counts", &kinesis, &streams.counts, surge);
     let began = Instant::now();
     let map = loop {
-        count.turn(crate::emulator::now_ms()).await;
-        surge.turn(crate::emulator::now_ms()).await;
+        count.poll(crate::emulator::now_ms()).await;
+        surge.poll(crate::emulator::now_ms()).await;
         let (status, map) = ask(&price, "GET", "/v1/cities/nyc/surge", "").await;
         assert_eq!(status, 200);
         if map["as_of"].as_str().is_some_and(|as_of| as_of >= last.as_str()) {

@@ -1,7 +1,7 @@
 //! What is acknowledged is in the log, whatever form it came in.
 
 use equilibrium_domain::event::{self, Event};
-use equilibrium_domain::id::Lane;
+use equilibrium_domain::id::LaneId;
 use equilibrium_domain::wire;
 
 use crate::world::{NOW, World, gzip, lane_of, lanes, ping, post, sample};
@@ -12,7 +12,7 @@ fn lines_of(name: &str) -> Vec<String> {
 }
 
 /// Every event's line in the log, by lane.
-fn logged(world: &World) -> Vec<(Lane, String)> {
+fn logged(world: &World) -> Vec<(LaneId, String)> {
     let mut logged = Vec::new();
     for (lane, records) in world.log.lanes() {
         for record in records.into_iter().filter(|record| !wire::is_frame(record)) {
@@ -60,7 +60,7 @@ async fn a_printed_array_is_written_one_event_a_line() {
         let known = lines.iter().map(|(lane, line)| {
             let event = event::read(line.as_bytes()).unwrap();
             // An unknown event's lane is that of its line's hash, and the lines differ.
-            let lane = if event == Event::Unknown { Lane(0) } else { *lane };
+            let lane = if event == Event::Unknown { LaneId(0) } else { *lane };
             format!("{lane} {event:?}")
         });
         let mut known: Vec<_> = known.collect();

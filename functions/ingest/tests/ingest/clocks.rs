@@ -4,10 +4,10 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-use equilibrium_domain::clock;
-use equilibrium_domain::id::Lane;
+use equilibrium_domain::id::LaneId;
+use equilibrium_domain::watermark;
 use equilibrium_domain::wire;
-use equilibrium_ingest::handle;
+use equilibrium_ingest::handle_event;
 
 use crate::world::{LANES, NOW, Reply, World, lane_of, lanes, ping, post};
 
@@ -15,7 +15,7 @@ use crate::world::{LANES, NOW, Reply, World, lane_of, lanes, ping, post};
 const TICK: i64 = NOW;
 
 /// What a lane of the log says, one text a line or clock: `driver@ms after TICK`, `city watermark first`.
-fn story(world: &World, lane: Lane) -> Vec<String> {
+fn story(world: &World, lane: LaneId) -> Vec<String> {
     let mut story = Vec::new();
     for record in world.log.lanes().remove(&lane).unwrap_or_default() {
         if !wire::is_frame(&record) {
@@ -25,7 +25,7 @@ fn story(world: &World, lane: Lane) -> Vec<String> {
             }
             continue;
         }
-        let (told, clocks) = clock::read(&record, lanes()).unwrap();
+        let (told, clocks) = watermark::read(&record, lanes()).unwrap();
         assert_eq!(told, lane);
         for (city, clock) in clocks {
             story.push(format!("{city} {} {}", clock.watermark - TICK, clock.first_tick - TICK));
@@ -90,7 +90,7 @@ async fn every_city_has_its_own_clock() {
     let suva = |driver, at| ping(driver, TICK + at).replace("nyc", "suva");
     let lines = [ping("a", TICK - 20_000), suva("b", -12_000), ping("c", TICK - 12_000), suva("d", -4000)];
     world.send_lines(&lines).await;
-    let heard: Vec<String> = story(&world, Lane(0)).into_iter().filter(|told| told.contains(' ')).collect();
+    let heard: Vec<String> = story(&world, LaneId(0)).into_iter().filter(|told| told.contains(' ')).collect();
     let begun = ["nyc -25000 -20000", "suva -17000 -10000"];
     assert_eq!(heard, [begun, ["nyc -17000 -20000", "suva -9000 -10000"]].concat());
 }
@@ -110,7 +110,7 @@ async fn a_tick_is_told_once_by_an_instance() {
 async fn a_clock_that_not_every_lane_heard_is_told_again() {
     let world = World::new();
     let lines = [ping("a", TICK - 20_000), ping("a", TICK - 12_000)];
-    let missed = Lane((lane_of("a").0 + 1) % 4);
+    let missed = LaneId((lane_of("a").0 + 1) % 4);
     world.log.held().fails = Some((missed, 0));
     assert_eq!(world.send_lines(&lines).await.status, 503);
     assert_eq!(clocks(&world), 2 * (LANES - 1));
@@ -126,7 +126,7 @@ async fn a_clock_is_told_again_when_its_client_hung_up() {
     let lines = [ping("a", TICK - 20_000), ping("a", TICK - 12_000)];
     {
         let payload = post("application/x-ndjson", &lines.join("\n")).payload();
-        let mut handled = pin!(handle(&world.ingester, &payload, &world.book, NOW));
+        let mut handled = pin!(handle_event(&world.ingester, &payload, &world.book, NOW));
         assert!(handled.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     }
     assert_eq!(clocks(&world), 0);

@@ -1,7 +1,7 @@
 //! Every error of the call, as RFC 9457 has it.
 
 use equilibrium_app::http::PayloadError;
-use equilibrium_ingest::{Tally, handle};
+use equilibrium_ingest::{IngestMetrics, handle_event};
 
 use crate::world::{Call, NOW, Reply, World, ping, post, sample};
 
@@ -15,7 +15,7 @@ async fn problem(call: &Call) -> Reply {
         assert!(json[member].as_str().is_some_and(|text| !text.is_empty()), "{member}");
     }
     assert!(world.log.lanes().is_empty());
-    assert_eq!(reply.tally, Tally::default());
+    assert_eq!(reply.tally, IngestMetrics::default());
     reply
 }
 
@@ -91,10 +91,10 @@ async fn what_is_no_base64_is_unreadable() {
 async fn what_is_no_payload_is_an_error() {
     let world = World::new();
     for payload in ["", "{}", "[]", "{"] {
-        let error = handle(&world.ingester, payload.as_bytes(), &world.book, NOW).await.unwrap_err();
+        let error = handle_event(&world.ingester, payload.as_bytes(), &world.book, NOW).await.unwrap_err();
         assert!(matches!(error, PayloadError::Shape(_)), "{payload}");
     }
     let first = String::from_utf8(sample("ndjson").payload()).unwrap().replace("\"2.0\"", "\"1.0\"");
-    let error = handle(&world.ingester, first.as_bytes(), &world.book, NOW).await.unwrap_err();
+    let error = handle_event(&world.ingester, first.as_bytes(), &world.book, NOW).await.unwrap_err();
     assert!(matches!(error, PayloadError::Version));
 }

@@ -1,7 +1,7 @@
 //! What is refused is listed, with its index, code and reason, and its neighbours are not.
 
 use equilibrium_domain::event::Refusal;
-use equilibrium_ingest::LISTED_BYTES;
+use equilibrium_ingest::MAX_LISTED_BYTES;
 
 use crate::world::{NOW, World, padded, ping, post, sample};
 
@@ -107,7 +107,7 @@ async fn an_answer_has_room_for_every_refusal_of_a_usual_body_and_says_what_it_l
     let rubbish = format!("{}\n{}", "x\n".repeat(500_000), ping("d", NOW));
     let reply = World::new().send(&post("application/x-ndjson", &rubbish)).await;
     let listed = reply.refused().len() as u64;
-    assert!(reply.body.len() < LISTED_BYTES + 100);
+    assert!(reply.body.len() < MAX_LISTED_BYTES + 100);
     assert_eq!(listed + reply.json()["unlisted"].as_u64().unwrap(), 500_000);
     assert_eq!(reply.json()["accepted"], 1);
     assert_eq!(reply.tally.refused[1], 500_000);

@@ -5,15 +5,15 @@ use std::fs;
 use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use equilibrium_app::book::{Bounds, PolicyBook};
 use equilibrium_app::contract;
 use equilibrium_app::http::{Header, Request};
 use equilibrium_app::ingesting::Ingester;
+use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::ports::{EventLog, Unavailable};
-use equilibrium_domain::id::{Lane, LaneCount};
+use equilibrium_domain::id::{LaneCount, LaneId};
 use equilibrium_domain::policy::Policy;
 use equilibrium_domain::time::Timestamp;
-use equilibrium_ingest::{Tally, answer, handle};
+use equilibrium_ingest::{IngestMetrics, handle_event, respond};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
@@ -31,12 +31,12 @@ pub struct SlowLog(Arc<Mutex<Held>>);
 #[derive(Debug, Default)]
 pub struct Held {
     /// Every record taken, in order.
-    pub records: Vec<(Lane, Vec<u8>)>,
+    pub records: Vec<(LaneId, Vec<u8>)>,
     /// The lane that fails, and how many records it takes before.
-    pub fails: Option<(Lane, usize)>,
+    pub fails: Option<(LaneId, usize)>,
     /// Most lanes that were put to at once.
     pub most_at_once: usize,
-    in_flight: HashSet<Lane>,
+    in_flight: HashSet<LaneId>,
 }
 
 impl SlowLog {
@@ -50,8 +50,8 @@ impl SlowLog {
     }
 
     /// Each lane's records.
-    pub fn lanes(&self) -> BTreeMap<Lane, Vec<Vec<u8>>> {
-        let mut lanes: BTreeMap<Lane, Vec<Vec<u8>>> = BTreeMap::new();
+    pub fn lanes(&self) -> BTreeMap<LaneId, Vec<Vec<u8>>> {
+        let mut lanes: BTreeMap<LaneId, Vec<Vec<u8>>> = BTreeMap::new();
         for (lane, record) in &self.held().records {
             lanes.entry(*lane).or_default().push(record.clone());
         }
@@ -60,7 +60,7 @@ impl SlowLog {
 }
 
 impl EventLog for SlowLog {
-    async fn put(&self, lane: Lane, record: Vec<u8>) -> Result<(), Unavailable> {
+    async fn put(&self, lane: LaneId, record: Vec<u8>) -> Result<(), Unavailable> {
         {
             let mut held = self.held();
             assert!(held.in_flight.insert(lane), "lane {lane} is being put to already");
@@ -85,7 +85,7 @@ impl EventLog for SlowLog {
 pub struct World {
     pub log: SlowLog,
     pub ingester: Ingester<SlowLog>,
-    pub book: Arc<PolicyBook>,
+    pub book: Arc<PolicySet>,
 }
 
 impl World {
@@ -100,7 +100,7 @@ impl World {
         let policies = Policy::list_from_json(&format!("[{}]", policies.join(","))).unwrap();
         let log = SlowLog::default();
         let ingester = Ingester::new(log.clone(), lanes());
-        Self { log, ingester, book: Arc::new(PolicyBook::of(policies, Bounds::default())) }
+        Self { log, ingester, book: Arc::new(PolicySet::of(policies, ResourceLimits::default())) }
     }
 
     /// A world whose city has begun: every lane knows its first tick, and none is due.
@@ -116,7 +116,7 @@ impl World {
 
     /// Has the function handle a payload.
     pub async fn send(&self, call: &Call) -> Reply {
-        let (answer, tally) = handle(&self.ingester, &call.payload(), &self.book, NOW).await.unwrap();
+        let (answer, tally) = handle_event(&self.ingester, &call.payload(), &self.book, NOW).await.unwrap();
         let answer: Value = serde_json::from_slice(&answer).unwrap();
         assert_eq!(answer["isBase64Encoded"], false);
         let headers = answer["headers"].as_object().unwrap().iter();
@@ -133,7 +133,7 @@ impl World {
         let headers: Vec<Header> =
             headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         let request = Request { method, path, query: "", headers: &headers, body };
-        let (response, tally) = answer(&self.ingester, &request, &self.book, NOW).await;
+        let (response, tally) = respond(&self.ingester, &request, &self.book, NOW).await;
         let headers = response.headers.into_iter();
         Reply {
             status: response.status.into(),
@@ -154,7 +154,7 @@ pub struct Reply {
     pub status: u64,
     headers: BTreeMap<String, String>,
     pub body: String,
-    pub tally: Tally,
+    pub tally: IngestMetrics,
 }
 
 impl Reply {
@@ -179,7 +179,7 @@ pub fn lanes() -> LaneCount {
 }
 
 /// The lane of a driver.
-pub fn lane_of(driver: &str) -> Lane {
+pub fn lane_of(driver: &str) -> LaneId {
     lanes().lane_of(driver.as_bytes())
 }
 

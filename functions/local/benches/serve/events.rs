@@ -13,7 +13,7 @@ use crate::percentile;
 use crate::world::{Server, serve};
 
 const BODY_EVENTS: usize = 500;
-const CONNECTIONS: usize = 16;
+const MAX_CONNECTIONS: usize = 16;
 const LASTS: Duration = Duration::from_secs(10);
 
 /// Events of a city, in bodies whose times are still to be filled in.
@@ -58,7 +58,7 @@ pub fn measure() {
     let next = AtomicUsize::new(0);
     let end = Instant::now() + LASTS;
     let mut times: Vec<Duration> = thread::scope(|scope| {
-        let clients: Vec<_> = (0..CONNECTIONS)
+        let clients: Vec<_> = (0..MAX_CONNECTIONS)
             .map(|_| {
                 scope.spawn(|| {
                     let mut connection = server.connect();

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::dice::Dice;
+use super::rng::SplitMix64;
 
 /// When a line is due, how many were sent before it, and the line; the first due is the greatest.
 type OnItsWay = Reverse<(i64, u64, Box<[u8]>)>;
@@ -14,7 +14,7 @@ pub(super) struct Delay {
     /// Nothing is on its way for longer than this.
     most_ms: i64,
     /// Its own, so that the same events happen however they are delivered.
-    dice: Dice,
+    dice: SplitMix64,
     lines: BinaryHeap<OnItsWay>,
     sent: u64,
 }
@@ -22,7 +22,12 @@ pub(super) struct Delay {
 impl Delay {
     /// `None` where everything arrives as it happens.
     pub(super) fn new(most_ms: i64, seed: u64) -> Option<Self> {
-        (most_ms > 0).then(|| Self { most_ms, dice: Dice::new(!seed), lines: BinaryHeap::new(), sent: 0 })
+        (most_ms > 0).then(|| Self {
+            most_ms,
+            dice: SplitMix64::new(!seed),
+            lines: BinaryHeap::new(),
+            sent: 0,
+        })
     }
 
     /// Sends the lines of `text`, of which each happened now.

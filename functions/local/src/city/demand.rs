@@ -1,8 +1,8 @@
 //! Where people want to leave from, and when: districts by the hour, and a stadium that empties.
 
-use super::dice::Dice;
-use super::numbers::real;
-use super::place::Point;
+use super::geography::Point;
+use super::rng::SplitMix64;
+use super::rounding::real;
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
@@ -112,7 +112,7 @@ impl Demand {
 
     /// Where from one of [`Self::most_per_s`] chances a second, each at an even `level` below it, becomes
     /// a request; `None` where it does not.
-    pub(super) fn request(&self, now_ms: i64, level: f64, dice: &mut Dice) -> Option<Point> {
+    pub(super) fn request(&self, now_ms: i64, level: f64, dice: &mut SplitMix64) -> Option<Point> {
         let stadium = self.stadium_per_s(now_ms);
         if level < stadium {
             return Some(scatter(Point::at(STADIUM.0, STADIUM.1), STADIUM_REACH_M, dice));
@@ -123,7 +123,7 @@ impl Demand {
 
     /// Where somebody who leaves a place now is going: of a few places they might go to the nearest that
     /// is too far to walk, for most rides are short.
-    pub(super) fn destination(&self, from: Point, now_ms: i64, dice: &mut Dice) -> Point {
+    pub(super) fn destination(&self, from: Point, now_ms: i64, dice: &mut SplitMix64) -> Point {
         let places: [Point; DESTINATIONS] = std::array::from_fn(|_| self.later_spot(now_ms, dice));
         let far = places.iter().filter(|place| place.distance_m(from) >= WALK_M);
         let nearest = far.min_by(|a, b| a.distance_m(from).total_cmp(&b.distance_m(from)));
@@ -131,7 +131,7 @@ impl Demand {
     }
 
     /// Where a driver may hope for riders now.
-    pub(super) fn hot_spot(&self, now_ms: i64, dice: &mut Dice) -> Point {
+    pub(super) fn hot_spot(&self, now_ms: i64, dice: &mut SplitMix64) -> Point {
         let level = dice.part() * (self.stadium_per_s(now_ms) + self.districts_per_s(now_ms));
         let spot = self.request(now_ms, level, dice);
         spot.unwrap_or_else(|| Point::at(DISTRICTS[0].lat, DISTRICTS[0].lng))
@@ -142,7 +142,7 @@ impl Demand {
         self.districts_per_s(now_ms) / self.noon_per_s
     }
 
-    fn later_spot(&self, now_ms: i64, dice: &mut Dice) -> Point {
+    fn later_spot(&self, now_ms: i64, dice: &mut SplitMix64) -> Point {
         let later_ms = now_ms + STAY_MS;
         let level = dice.part() * self.districts_per_s(later_ms);
         let district = self.district_at(later_ms, level).unwrap_or(&DISTRICTS[0]);
@@ -183,7 +183,7 @@ impl Demand {
     }
 }
 
-fn scatter(centre: Point, reach_m: f64, dice: &mut Dice) -> Point {
+fn scatter(centre: Point, reach_m: f64, dice: &mut SplitMix64) -> Point {
     Point { x: centre.x + reach_m * dice.bell(), y: centre.y + reach_m * dice.bell() }
 }
 

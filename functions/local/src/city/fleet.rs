@@ -1,10 +1,10 @@
 //! The drivers: where each is, what they do, and when they rest.
 
 use super::demand::Demand;
-use super::dice::Dice;
+use super::geography::Point;
 use super::nearby::Nearby;
-use super::numbers::{real, whole};
-use super::place::Point;
+use super::rng::SplitMix64;
+use super::rounding::{real, whole};
 use super::route::Route;
 
 /// A driver's phone tells its place this often, each at a moment of its own, up to so much later.
@@ -72,7 +72,7 @@ pub(super) struct Fleet {
 
 impl Fleet {
     /// A fleet in the middle of its day.
-    pub(super) fn new(drivers: u32, demand: &Demand, dice: &mut Dice) -> Self {
+    pub(super) fn new(drivers: u32, demand: &Demand, dice: &mut SplitMix64) -> Self {
         let mut free = Nearby::new(drivers);
         let drivers: Vec<Driver> = (0..drivers).map(|_| Driver::somewhere(demand, dice)).collect();
         for (driver, number) in drivers.iter().zip(0..) {
@@ -94,7 +94,7 @@ impl Fleet {
         number: u32,
         now_ms: i64,
         demand: &Demand,
-        dice: &mut Dice,
+        dice: &mut SplitMix64,
     ) -> (Sight, i64) {
         let driver = &mut self.drivers[number as usize];
         driver.decide(now_ms, &self.free, demand, dice);
@@ -136,7 +136,7 @@ impl Fleet {
     }
 
     /// A rider got out.
-    pub(super) fn release(&mut self, number: u32, now_ms: i64, dice: &mut Dice) {
+    pub(super) fn release(&mut self, number: u32, now_ms: i64, dice: &mut SplitMix64) {
         let driver = &mut self.drivers[number as usize];
         driver.become_free(now_ms, dice);
         self.free.put(number, driver.route.at(now_ms));
@@ -151,7 +151,7 @@ impl Fleet {
 }
 
 impl Driver {
-    fn somewhere(demand: &Demand, dice: &mut Dice) -> Self {
+    fn somewhere(demand: &Demand, dice: &mut SplitMix64) -> Self {
         let at = demand.hot_spot(0, dice);
         let pace = 0.9 + 0.2 * dice.part();
         let mut driver = Self {
@@ -177,7 +177,7 @@ impl Driver {
         driver
     }
 
-    fn decide(&mut self, now_ms: i64, free: &Nearby, demand: &Demand, dice: &mut Dice) {
+    fn decide(&mut self, now_ms: i64, free: &Nearby, demand: &Demand, dice: &mut SplitMix64) {
         match self.status {
             Status::Offline => {
                 self.status = Status::Available;
@@ -204,7 +204,7 @@ impl Driver {
     }
 
     /// Of a few hot spots the one that is near and has few free drivers.
-    fn hope(&self, now_ms: i64, free: &Nearby, demand: &Demand, dice: &mut Dice) -> Point {
+    fn hope(&self, now_ms: i64, free: &Nearby, demand: &Demand, dice: &mut SplitMix64) -> Point {
         let at = self.route.at(now_ms);
         let mut best = (f64::INFINITY, at);
         for _ in 0..SPOTS {
@@ -221,7 +221,7 @@ impl Driver {
         self.route = Route::drive(self.route.at(now_ms), to, self.pace, now_ms);
     }
 
-    fn become_free(&mut self, now_ms: i64, dice: &mut Dice) {
+    fn become_free(&mut self, now_ms: i64, dice: &mut SplitMix64) {
         self.status = Status::Available;
         self.route = Route::parked(self.route.at(now_ms), now_ms);
         self.move_on_ms = now_ms + dice.between(PARKED_MS.0, PARKED_MS.1);

@@ -6,7 +6,7 @@ use equilibrium_domain::id::{CityId, ProductId};
 use equilibrium_domain::time::Timestamp;
 
 use super::fleet::{Sight, Status};
-use super::place::Point;
+use super::geography::Point;
 use super::riders::Rider;
 
 /// What becomes of a request once it was made.

@@ -1,7 +1,7 @@
 //! Who is free near a place: free drivers by square kilometre, so that nobody looks through all of them.
 
-use super::numbers::whole;
-use super::place::{HEIGHT_M, Point, WIDTH_M};
+use super::geography::{HEIGHT_M, Point, WIDTH_M};
+use super::rounding::whole;
 
 /// A square's side: a few free drivers each, and at most [`REACH`] squares to look at either way.
 const SIDE_M: f64 = 1000.0;
@@ -103,14 +103,14 @@ fn ring_of(column: i64, row: i64, ring: i64) -> impl Iterator<Item = (i64, i64)>
 
 #[cfg(test)]
 mod tests {
-    use super::super::dice::Dice;
+    use super::super::rng::SplitMix64;
     use super::*;
 
     #[test]
     fn the_nearest_is_who_a_look_through_all_would_find() {
-        let mut dice = Dice::new(3);
+        let mut dice = SplitMix64::new(3);
         let somewhere =
-            |dice: &mut Dice| Point { x: dice.part() * WIDTH_M * 0.3, y: dice.part() * HEIGHT_M * 0.3 };
+            |dice: &mut SplitMix64| Point { x: dice.part() * WIDTH_M * 0.3, y: dice.part() * HEIGHT_M * 0.3 };
         let mut nearby = Nearby::new(200);
         let mut at: Vec<Option<Point>> = vec![None; 200];
         for step in 0..4_000 {

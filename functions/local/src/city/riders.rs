@@ -1,6 +1,6 @@
 //! The riders that want something now: each asks, waits, rides or gives up, and is forgotten.
 
-use super::place::Point;
+use super::geography::Point;
 
 /// What a rider does.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use super::riders::{Rider, Stage};
 use super::{City, Due};
 
 /// How long riders wait for a driver to be found before they give up.
-const PATIENCE_MS: (i64, i64) = (60_000, 180_000);
+const RIDER_PATIENCE_MS: (i64, i64) = (60_000, 180_000);
 
 /// How long finding a driver takes at first, and how soon it is tried again.
 const SEARCH_MS: (i64, i64) = (1_500, 5_000);
@@ -30,7 +30,7 @@ impl City {
     /// thinning", 1979).
     pub(super) fn await_somebody(&mut self, now_ms: i64) {
         let wait_ms = self.dice.wait_ms(self.demand.most_per_s());
-        self.expect(now_ms + wait_ms, Due::Somebody);
+        self.expect(now_ms + wait_ms, Due::NewRider);
     }
 
     pub(super) fn somebody(&mut self, now_ms: i64, out: &mut Vec<u8>) {
@@ -67,7 +67,7 @@ impl City {
     }
 
     fn ask(&mut self, seat: u32, now_ms: i64, out: &mut Vec<u8>) {
-        let until_ms = now_ms + self.between(PATIENCE_MS);
+        let until_ms = now_ms + self.between(RIDER_PATIENCE_MS);
         let rider = self.riders.get(seat);
         rider.request = self.requests;
         rider.asked += 1;

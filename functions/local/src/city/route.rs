@@ -1,7 +1,7 @@
 //! A drive through the grid of streets: down the avenue, then along the street.
 
-use super::numbers::{real, whole};
-use super::place::Point;
+use super::geography::Point;
+use super::rounding::{real, whole};
 
 /// Manhattan's avenues run 29° east of north, its streets across them.
 const AVENUE: Point = Point { x: 0.484_810, y: 0.874_620 };

@@ -16,7 +16,7 @@ use self::reading::{Line, lines};
 use super::demand::{EMPTYING_MS, STADIUM, STADIUM_REACH_M};
 use super::file::START_MS;
 use super::fleet::Status;
-use super::place::Point;
+use super::geography::Point;
 use super::policy::policy;
 use super::{City, Settings, write_city, write_city_file};
 

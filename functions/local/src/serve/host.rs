@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use equilibrium_app::book::PolicyBook;
 use equilibrium_app::http::{Problem, Request, Response};
 use equilibrium_app::ingesting::Ingester;
 use equilibrium_app::maps::{MapReader, Timer};
-use equilibrium_app::memory::Nowhere;
+use equilibrium_app::memory::NoOp;
+use equilibrium_app::policy_set::PolicySet;
 
 use crate::clock::Clock;
-use crate::feeding::Intake;
+use crate::feeding::EventSink;
 use crate::store::Store;
 
 /// The runtime's time.
@@ -26,27 +26,27 @@ impl Timer for RuntimeTimer {
 }
 
 /// The maps, as the store in the same process has them.
-pub type Maps = MapReader<Store, Nowhere, RuntimeTimer>;
+pub type Maps = MapReader<Store, NoOp, RuntimeTimer>;
 
 /// Answers requests by the function that each is for.
 #[derive(Debug)]
-pub struct Host {
+pub struct LocalApi {
     ingester: Ingester<Store>,
     maps: Maps,
-    book: Arc<PolicyBook>,
+    book: Arc<PolicySet>,
     clock: Clock,
     accepted: AtomicU64,
     refused: AtomicU64,
     index: String,
 }
 
-impl Host {
+impl LocalApi {
     /// A host of the store's events and maps; `index` is what it says of itself.
     #[must_use]
-    pub fn new(store: &Store, book: Arc<PolicyBook>, index: String) -> Self {
+    pub fn new(store: &Store, book: Arc<PolicySet>, index: String) -> Self {
         Self {
             ingester: Ingester::new(store.clone(), store.lanes()),
-            maps: MapReader::new(store.clone(), Nowhere, RuntimeTimer),
+            maps: MapReader::new(store.clone(), NoOp, RuntimeTimer),
             book,
             clock: store.clock(),
             accepted: AtomicU64::new(0),
@@ -57,7 +57,7 @@ impl Host {
 
     /// The policies it answers by.
     #[must_use]
-    pub fn book(&self) -> &Arc<PolicyBook> {
+    pub fn book(&self) -> &Arc<PolicySet> {
         &self.book
     }
 
@@ -69,27 +69,27 @@ impl Host {
 
     /// Events accepted and refused so far.
     #[must_use]
-    pub fn taken(&self) -> (u64, u64) {
+    pub fn ingest_totals(&self) -> (u64, u64) {
         (self.accepted.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed))
     }
 
     /// Answers one request.
-    pub async fn answer(&self, request: &Request<'_>) -> Response {
+    pub async fn respond(&self, request: &Request<'_>) -> Response {
         let now_ms = self.clock.now_ms();
         match request.path {
             "/v1/events" => {
-                let answer = equilibrium_ingest::answer(&self.ingester, request, &self.book, now_ms);
+                let answer = equilibrium_ingest::respond(&self.ingester, request, &self.book, now_ms);
                 let (response, tally) = answer.await;
                 self.accepted.fetch_add(tally.accepted, Ordering::Relaxed);
                 self.refused.fetch_add(tally.refused.iter().sum(), Ordering::Relaxed);
                 response
             }
-            "/" => self.say(request),
-            _ => equilibrium_price::answer(&self.maps, request, &self.book, now_ms).await,
+            "/" => self.print(request),
+            _ => equilibrium_price::respond(&self.maps, request, &self.book, now_ms).await,
         }
     }
 
-    fn say(&self, request: &Request<'_>) -> Response {
+    fn print(&self, request: &Request<'_>) -> Response {
         let mut response = Response::empty(200).with("content-type", "text/plain; charset=utf-8");
         match request.method {
             "GET" => response.body = self.index.clone().into_bytes(),
@@ -100,10 +100,10 @@ impl Host {
     }
 }
 
-impl Intake for Arc<Host> {
+impl EventSink for Arc<LocalApi> {
     async fn post(&self, body: &[u8]) -> io::Result<bool> {
         let headers = [("content-type".into(), "application/x-ndjson".into())];
         let request = Request { method: "POST", path: "/v1/events", query: "", headers: &headers, body };
-        Ok(self.answer(&request).await.status != 503)
+        Ok(self.respond(&request).await.status != 503)
     }
 }

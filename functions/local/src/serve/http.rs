@@ -17,23 +17,23 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, MutexGuard, Semaphore, watch};
 
-use super::host::Host;
+use super::host::LocalApi;
 
 /// Most connections at a time; who comes later waits until one closes. Each takes some 20 KB.
-pub const CONNECTIONS: usize = 16_384;
+pub const MAX_CONNECTIONS: usize = 16_384;
 
 /// Open files that are none of a connection's.
 const OTHER_FILES: u64 = 256;
 
 /// How long a client may take for a request's head, and how long a connection may rest between two.
-pub const HEAD_PATIENCE: Duration = Duration::from_secs(30);
+pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a client may take for a request's body, once it was begun.
-pub const BODY_PATIENCE: Duration = Duration::from_secs(10);
+pub const BODY_READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Most bytes of a body as sent. The handler's own limit holds for what it inflates to; what cannot be
 /// compressed grows by a few bytes, for which there is room.
-const SENT_BYTES: usize = equilibrium_ingest::BODY_BYTES + 4_096;
+const SENT_BYTES: usize = equilibrium_ingest::MAX_BODY_BYTES + 4_096;
 
 /// Most bytes of bodies that are held at a time, over all connections.
 const HELD_BYTES: usize = 32 * SENT_BYTES;
@@ -42,17 +42,18 @@ const HELD_BYTES: usize = 32 * SENT_BYTES;
 const BEGUN_BYTES: usize = 64 << 10;
 
 /// How long accepting rests when the system cannot give another connection.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// How long requests under way may take once the process is asked to stop.
-const LAST_PATIENCE: Duration = Duration::from_secs(1);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
 /// Serves until `stop` says so, then lets requests under way come to their end.
-pub async fn serve(listener: TcpListener, host: Arc<Host>, mut stop: watch::Receiver<bool>) {
+pub async fn serve(listener: TcpListener, host: Arc<LocalApi>, mut stop: watch::Receiver<bool>) {
     let most = usize::try_from(rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1_024) - OTHER_FILES);
-    let most = most.unwrap_or(CONNECTIONS).clamp(1, CONNECTIONS);
+    let most = most.unwrap_or(MAX_CONNECTIONS).clamp(1, MAX_CONNECTIONS);
     let slots = Arc::new(Semaphore::new(most));
-    let desk = Arc::new(Desk { host, bodies: Semaphore::new(HELD_BYTES), beyond: Mutex::default() });
+    let desk =
+        Arc::new(ConnectionHandler { host, bodies: Semaphore::new(HELD_BYTES), beyond: Mutex::default() });
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, &slots) => accepted,
@@ -67,12 +68,12 @@ pub async fn serve(listener: TcpListener, host: Arc<Host>, mut stop: watch::Rece
                     drop(slot);
                 });
             }
-            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+            Err(_) => tokio::time::sleep(ACCEPT_BACKOFF).await,
         }
     }
     drop(listener);
     let all = u32::try_from(most).unwrap_or(u32::MAX);
-    drop(tokio::time::timeout(LAST_PATIENCE, slots.acquire_many(all)).await);
+    drop(tokio::time::timeout(SHUTDOWN_GRACE, slots.acquire_many(all)).await);
 }
 
 type Slot = tokio::sync::OwnedSemaphorePermit;
@@ -86,14 +87,14 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> io::Result<(T
 
 async fn connection(
     stream: TcpStream,
-    desk: &Desk,
+    desk: &ConnectionHandler,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), hyper::Error> {
     let service = service_fn(|request| async { Ok::<_, Infallible>(desk.serve(request).await) });
     let mut builder = http1::Builder::new();
     // `pipeline_flush` stays off: with it the last answer is never written to a client that has sent more
     // than is read.
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE);
+    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_READ_TIMEOUT);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         ended = &mut connection => return ended,
@@ -104,8 +105,8 @@ async fn connection(
 
 /// Where requests are read and handed on.
 #[derive(Debug)]
-struct Desk {
-    host: Arc<Host>,
+struct ConnectionHandler {
+    host: Arc<LocalApi>,
     /// A permit for each byte of a body that is held: of those that have come, not of those announced, or a
     /// few clients that send none would keep all others waiting.
     bodies: Semaphore,
@@ -115,14 +116,14 @@ struct Desk {
 }
 
 /// A body, and its share of what is held until it is dropped.
-struct Held<'a> {
-    desk: &'a Desk,
+struct BufferedBody<'a> {
+    desk: &'a ConnectionHandler,
     bytes: Vec<u8>,
     permits: usize,
     beyond: Option<MutexGuard<'a, ()>>,
 }
 
-impl Held<'_> {
+impl BufferedBody<'_> {
     async fn append(&mut self, more: &[u8]) {
         if self.beyond.is_none() {
             match self.desk.bodies.try_acquire_many(u32::try_from(more.len()).unwrap_or(u32::MAX)) {
@@ -137,13 +138,13 @@ impl Held<'_> {
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for BufferedBody<'_> {
     fn drop(&mut self) {
         self.desk.bodies.add_permits(self.permits);
     }
 }
 
-impl Desk {
+impl ConnectionHandler {
     async fn serve(&self, request: hyper::Request<Incoming>) -> hyper::Response<Full<Bytes>> {
         let (head, body) = request.into_parts();
         let headers = headers(&head.headers);
@@ -156,22 +157,22 @@ impl Desk {
             body: b"",
         };
         if !has_body {
-            return written(self.host.answer(&asked).await, false);
+            return written(self.host.respond(&asked).await, false);
         }
-        match tokio::time::timeout(BODY_PATIENCE, self.read(body)).await {
-            Ok(Ok(held)) => written(self.host.answer(&Request { body: &held.bytes, ..asked }).await, false),
+        match tokio::time::timeout(BODY_READ_TIMEOUT, self.read(body)).await {
+            Ok(Ok(held)) => written(self.host.respond(&Request { body: &held.bytes, ..asked }).await, false),
             Ok(Err(problem)) => written(problem.into(), true),
             Err(_) => written(incomplete("the body did not come within 10 s").into(), true),
         }
     }
 
-    async fn read(&self, body: Incoming) -> Result<Held<'_>, Problem> {
+    async fn read(&self, body: Incoming) -> Result<BufferedBody<'_>, Problem> {
         let announced = body.size_hint().lower();
         if announced > SENT_BYTES as u64 {
             return Err(too_large());
         }
         let bytes = Vec::with_capacity(usize::try_from(announced).unwrap_or_default().min(BEGUN_BYTES));
-        let mut held = Held { desk: self, bytes, permits: 0, beyond: None };
+        let mut held = BufferedBody { desk: self, bytes, permits: 0, beyond: None };
         let mut body = Limited::new(body, SENT_BYTES);
         while let Some(frame) = body.frame().await {
             match frame {
@@ -189,7 +190,7 @@ impl Desk {
 }
 
 fn too_large() -> Problem {
-    let most = equilibrium_ingest::BODY_BYTES;
+    let most = equilibrium_ingest::MAX_BODY_BYTES;
     Problem::new(413, "body_too_large", format!("the body is larger than {most} bytes, inflated"))
 }
 

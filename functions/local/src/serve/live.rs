@@ -5,18 +5,18 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use equilibrium_domain::mode::Ladder;
+use equilibrium_domain::fallback::Fallback;
 use equilibrium_domain::policy::Multiplier;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::host::Host;
+use super::host::LocalApi;
 use super::pipeline::Progress;
 use crate::store::Store;
 
 /// One second.
 #[derive(Debug)]
-struct Second {
+struct StatusLine {
     events_per_s: u64,
     cells: usize,
     surging: usize,
@@ -28,7 +28,7 @@ struct Second {
     trouble: Option<Arc<str>>,
 }
 
-impl fmt::Display for Second {
+impl fmt::Display for StatusLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { events_per_s, cells, surging, highest, late, refused, .. } = self;
         let (whole, part) = (highest.hundredths() / 100, highest.hundredths() % 100);
@@ -49,8 +49,8 @@ impl fmt::Display for Second {
 }
 
 /// Writes a line each second until the process stops.
-pub async fn show(
-    host: Arc<Host>,
+pub async fn run(
+    host: Arc<LocalApi>,
     store: Store,
     progress: watch::Receiver<Progress>,
     mut stop: watch::Receiver<bool>,
@@ -58,7 +58,7 @@ pub async fn show(
     let mut seconds = interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(MissedTickBehavior::Skip);
     seconds.tick().await;
-    let (mut before, _) = host.taken();
+    let (mut before, _) = host.ingest_totals();
     loop {
         tokio::select! {
             _ = seconds.tick() => {}
@@ -73,10 +73,15 @@ pub async fn show(
     }
 }
 
-async fn look(host: &Host, store: &Store, progress: &watch::Receiver<Progress>, before: &mut u64) -> Second {
+async fn look(
+    host: &LocalApi,
+    store: &Store,
+    progress: &watch::Receiver<Progress>,
+    before: &mut u64,
+) -> StatusLine {
     let now_ms = store.clock().now_ms();
-    let (accepted, refused) = host.taken();
-    let mut second = Second {
+    let (accepted, refused) = host.ingest_totals();
+    let mut second = StatusLine {
         events_per_s: accepted - std::mem::replace(before, accepted),
         cells: 0,
         surging: 0,
@@ -84,12 +89,12 @@ async fn look(host: &Host, store: &Store, progress: &watch::Receiver<Progress>, 
         age_ms: None,
         late: progress.borrow().late,
         refused,
-        trouble: store.trouble(),
+        trouble: store.write_error(),
     };
     for book in host.book().cities(None) {
-        let policy = &book.terms.policy;
+        let policy = &book.pricing.policy;
         let Some(map) = host.maps().map(&policy.city, policy.clock, now_ms).await else { continue };
-        second.age_ms = second.age_ms.max(Ladder::new(policy, Some(map.head().as_of), now_ms).age_ms);
+        second.age_ms = second.age_ms.max(Fallback::new(policy, Some(map.head().as_of), now_ms).age_ms);
         for row in (0..=u8::MAX).take(map.head().products.len()).flat_map(|product| map.rows(product)) {
             second.cells += 1;
             second.surging += usize::from(row.multiplier > Multiplier::ONE);
@@ -105,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_second_is_one_line() {
-        let second = Second {
+        let second = StatusLine {
             events_per_s: 672,
             cells: 1043,
             surging: 37,
@@ -118,7 +123,7 @@ mod tests {
         let line =
             "events/s    672  cells  1043  surging   37  highest 2.40x  age   5.3 s  late 2  refused 1";
         assert_eq!(second.to_string(), line);
-        let ill = Second { age_ms: None, trouble: Some("no space left".into()), ..second };
+        let ill = StatusLine { age_ms: None, trouble: Some("no space left".into()), ..second };
         let line = ill.to_string();
         assert!(line.contains("age   none") && line.ends_with("the disk fails: no space left"), "{line}");
     }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use equilibrium_app::book::PolicyBook;
-use equilibrium_app::memory::Nowhere;
+use equilibrium_app::memory::NoOp;
+use equilibrium_app::policy_set::PolicySet;
 use tokio::runtime;
 use tokio::sync::watch;
 
-use crate::pipeline::{Pipeline, Turn};
+use crate::pipeline::{Pipeline, PipelineState};
 use crate::store::Store;
 
 /// How long what failed is left alone.
@@ -34,7 +34,7 @@ pub struct Progress {
 /// What the system says where it gives no thread.
 pub fn start(
     store: Store,
-    book: Arc<PolicyBook>,
+    book: Arc<PolicySet>,
     progress: watch::Sender<Progress>,
     stop: watch::Receiver<bool>,
 ) -> io::Result<JoinHandle<()>> {
@@ -45,25 +45,25 @@ pub fn start(
 
 async fn work(
     store: Store,
-    book: Arc<PolicyBook>,
+    book: Arc<PolicySet>,
     progress: watch::Sender<Progress>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let pipeline = Pipeline::new(store.clone(), &book, Nowhere);
+    let pipeline = Pipeline::new(store.clone(), &book, NoOp);
     let mut pipeline = pipeline.expect("the settings are within their bounds");
     while !*stop.borrow() {
-        let turn = pipeline.turn().await;
+        let turn = pipeline.poll().await;
         let counted = pipeline.counted();
         progress.send_replace(Progress {
             late: counted.late,
-            is_done: turn == Turn::Idle,
+            is_done: turn == PipelineState::Idle,
             corrupt: (counted.corrupt.len() + pipeline.priced().corrupt.len()) as u64,
         });
         let pause = async {
             match turn {
-                Turn::Busy => {}
-                Turn::Idle => store.arrived().await,
-                Turn::Stuck => tokio::time::sleep(RETRY).await,
+                PipelineState::Busy => {}
+                PipelineState::Idle => store.arrived().await,
+                PipelineState::Stuck => tokio::time::sleep(RETRY).await,
             }
         };
         tokio::select! {

@@ -8,7 +8,7 @@ use equilibrium_domain::id::LaneCount;
 use equilibrium_domain::policy::Policy;
 use equilibrium_domain::polygon::Ring;
 
-use super::FeedChoice;
+use super::FeedSource;
 
 /// How finely a boundary's box is searched for a place within.
 const STEPS: u32 = 32;
@@ -18,7 +18,7 @@ const STADIUM: Place = Place { lat: 40.8296, lng: -73.9262 };
 
 /// Everything there is to say.
 #[derive(Debug)]
-pub struct Welcome<'a> {
+pub struct StartupBanner<'a> {
     /// Where it listens.
     pub address: SocketAddr,
     /// Its lanes.
@@ -26,7 +26,7 @@ pub struct Welcome<'a> {
     /// Where it keeps things.
     pub folder: Option<&'a Path>,
     /// What feeds it.
-    pub feed: &'a FeedChoice,
+    pub feed: &'a FeedSource,
     /// A city of its.
     pub policy: &'a Policy,
 }
@@ -44,7 +44,7 @@ impl Display for Place {
     }
 }
 
-impl Display for Welcome<'_> {
+impl Display for StartupBanner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { address, lanes, folder, feed, policy } = self;
         let (url, lanes) = (format!("http://{address}"), lanes.get());

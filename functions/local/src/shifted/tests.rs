@@ -17,10 +17,10 @@ const SAMPLE: &[u8] = include_bytes!("../../../../events/replay-sample.ndjson");
 /// 2027-01-15T08:00:00Z.
 const START_MS: i64 = 1_800_000_000_000;
 
-fn feed(content: &[u8], start_ms: i64) -> ShiftedFile {
+fn feed(content: &[u8], start_ms: i64) -> RebasedFile {
     let file = NamedTempFile::new().unwrap();
     fs::write(file.path(), content).unwrap();
-    ShiftedFile::open(file.path(), start_ms).unwrap()
+    RebasedFile::open(file.path(), start_ms).unwrap()
 }
 
 fn gzip(content: &[u8]) -> Vec<u8> {
@@ -98,11 +98,11 @@ fn a_line_too_long_for_an_event_passes_and_one_that_grows_too_long_does_too() {
         let text = r#"{"time":"2026-03-06T17:00:00Z"}"#;
         format!("{text}{}", " ".repeat(bytes - text.len()))
     };
-    let (longer, longest) = (line(EVENT_BYTES + 1), line(EVENT_BYTES));
-    let blank = " ".repeat(EVENT_BYTES + 1);
+    let (longer, longest) = (line(MAX_EVENT_BYTES + 1), line(MAX_EVENT_BYTES));
+    let blank = " ".repeat(MAX_EVENT_BYTES + 1);
     let out = shifted(format!("{longer}\n{blank}\n{longest}\n"));
     let grown = longest.replace("2026-03-06T17:00:00Z", &time(START_MS));
-    assert_eq!(grown.len(), EVENT_BYTES + 4);
+    assert_eq!(grown.len(), MAX_EVENT_BYTES + 4);
     assert_eq!(out, format!("{longer}\n{blank}\n{grown}\n"));
 }
 
@@ -144,7 +144,7 @@ fn an_empty_file_is_finished_when_it_was_looked_into() {
 #[test]
 fn what_cannot_be_opened_says_so() {
     let folder = tempfile::tempdir().unwrap();
-    let failure = |path: &Path| ShiftedFile::open(path, START_MS).unwrap_err().kind();
+    let failure = |path: &Path| RebasedFile::open(path, START_MS).unwrap_err().kind();
     assert_eq!(failure(folder.path()), io::ErrorKind::IsADirectory);
     assert_eq!(failure(&folder.path().join("none")), io::ErrorKind::NotFound);
 }
@@ -182,7 +182,7 @@ fn a_long_file_is_read_as_it_comes_due_and_each_line_is_given_once() {
             }
             assert_eq!(next, ((until_ms - START_MS + 9) / 10).min(lines));
             // A block, and a line that began in the one before.
-            assert!(feed.waiting.bytes.len() <= (1 << 20) + EVENT_BYTES + 3);
+            assert!(feed.waiting.bytes.len() <= (1 << 20) + MAX_EVENT_BYTES + 3);
             assert!(feed.waiting.runs.len() <= (1 << 20) / 200 + 2);
             until_ms += 777;
         }

@@ -17,12 +17,12 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::mapped::Mapped;
+use super::mapped::MappingTask;
 
 const MAPPINGS: &str = "/2015-03-31/event-source-mappings";
 
 /// An update is a small object.
-const BODY_BYTES: usize = 64 << 10;
+const MAX_BODY_BYTES: usize = 64 << 10;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
@@ -34,7 +34,11 @@ struct Update {
 }
 
 /// Answers for as long as the process lives.
-pub async fn serve(listener: TcpListener, mappings: Arc<[Arc<Mapped>]>, mut stop: watch::Receiver<bool>) {
+pub async fn serve(
+    listener: TcpListener,
+    mappings: Arc<[Arc<MappingTask>]>,
+    mut stop: watch::Receiver<bool>,
+) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -51,7 +55,7 @@ pub async fn serve(listener: TcpListener, mappings: Arc<[Arc<Mapped>]>, mut stop
     }
 }
 
-async fn answer(mappings: &[Arc<Mapped>], request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer(mappings: &[Arc<MappingTask>], request: Request<Incoming>) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
     let path = head.uri.path().trim_end_matches('/');
     if path == MAPPINGS {
@@ -87,7 +91,7 @@ async fn answer(mappings: &[Arc<Mapped>], request: Request<Incoming>) -> Respons
     match head.method {
         Method::GET => say(StatusCode::OK, &mapping.document()),
         Method::PUT => {
-            let Ok(body) = Limited::new(body, BODY_BYTES).collect().await else {
+            let Ok(body) = Limited::new(body, MAX_BODY_BYTES).collect().await else {
                 return refuse(
                     StatusCode::BAD_REQUEST,
                     "RequestTooLargeException",

@@ -5,24 +5,24 @@ use std::time::Duration;
 
 use equilibrium_app::metrics::ITERATOR_AGE;
 use equilibrium_aws::cloudwatch::Metrics;
-use equilibrium_aws::discards::DiscardQueue;
-use equilibrium_aws::kinesis::Stream;
-use equilibrium_runner::driver::{Runner, Target, Turn};
+use equilibrium_aws::kinesis::KinesisConsumer;
+use equilibrium_aws::on_failure::SqsOnFailureDestination;
+use equilibrium_runner::poller::{EventSourcePoller, PollOutcome, Target};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::names;
-use super::positions::Positions;
+use super::positions::PositionFile;
 use crate::clock::world_ms;
 
 /// How often the stream's age is put into `CloudWatch`, and positions that moved into their file.
-const TOLD_EVERY: Duration = Duration::from_secs(10);
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A mapping as others see it.
 #[derive(Debug)]
-pub struct Mapped {
+pub struct MappingTask {
     /// The function's short name, as `count`.
     pub name: String,
     /// The mapping's own name, in the shape that Lambda gives it: the same at every start.
@@ -34,7 +34,7 @@ pub struct Mapped {
     /// The queue that hears of records that were given up.
     pub discards_arn: String,
     /// How it reads.
-    pub mapping: names::Mapping,
+    pub mapping: names::MappingConfig,
     enabled: watch::Sender<bool>,
     seen: Mutex<Seen>,
 }
@@ -49,7 +49,7 @@ struct Seen {
     source_errors: usize,
 }
 
-impl Mapped {
+impl MappingTask {
     /// An enabled mapping.
     #[must_use]
     pub fn new(
@@ -57,7 +57,7 @@ impl Mapped {
         function_arn: String,
         stream_arn: String,
         discards_arn: String,
-        mapping: names::Mapping,
+        mapping: names::MappingConfig,
     ) -> Self {
         let digest = xxh3_128(format!("{stream_arn} {function_arn}").as_bytes());
         let hex = format!("{digest:032x}");
@@ -106,7 +106,7 @@ impl Mapped {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, turn: &Turn) {
+    fn note(&self, turn: &PollOutcome) {
         let mut seen = self.seen();
         seen.read += turn.read;
         seen.invoked += turn.invoked;
@@ -117,8 +117,8 @@ impl Mapped {
     /// Works until the process stops.
     pub async fn run<T: Target>(
         &self,
-        mut runner: Runner<Stream, T, DiscardQueue>,
-        mut positions: Option<Positions>,
+        mut runner: EventSourcePoller<KinesisConsumer, T, SqsOnFailureDestination>,
+        mut positions: Option<PositionFile>,
         metrics: Metrics,
         mut stop: watch::Receiver<bool>,
     ) {
@@ -135,15 +135,15 @@ impl Mapped {
                 continue;
             }
             let turn = tokio::select! {
-                turn = runner.turn(world_ms()) => turn,
+                turn = runner.poll(world_ms()) => turn,
                 // A turn dropped midway loses nothing.
                 _ = stop.wait_for(|stop| *stop) => break,
             };
             self.note(&turn);
-            if told.elapsed() >= TOLD_EVERY {
+            if told.elapsed() >= REPORT_INTERVAL {
                 told = Instant::now();
                 self.save(&runner, &mut positions);
-                self.tell_age(&runner, &metrics).await;
+                self.report_iterator_age(&runner, &metrics).await;
             }
             let pause = u64::try_from(turn.due_ms.saturating_sub(world_ms())).unwrap_or(0);
             tokio::select! {
@@ -156,7 +156,11 @@ impl Mapped {
         self.save(&runner, &mut positions);
     }
 
-    fn save<T: Target>(&self, runner: &Runner<Stream, T, DiscardQueue>, positions: &mut Option<Positions>) {
+    fn save<T: Target>(
+        &self,
+        runner: &EventSourcePoller<KinesisConsumer, T, SqsOnFailureDestination>,
+        positions: &mut Option<PositionFile>,
+    ) {
         let Some(positions) = positions else { return };
         if let Err(error) = positions.save(runner.positions()) {
             // The next start reads again what the functions then skip.
@@ -164,11 +168,16 @@ impl Mapped {
         }
     }
 
-    async fn tell_age<T: Target>(&self, runner: &Runner<Stream, T, DiscardQueue>, metrics: &Metrics) {
-        let behind_ms = runner.source().behind_ms().into_iter().map(|(_, behind_ms)| behind_ms).max();
-        let Some(behind_ms) = behind_ms else { return };
+    async fn report_iterator_age<T: Target>(
+        &self,
+        runner: &EventSourcePoller<KinesisConsumer, T, SqsOnFailureDestination>,
+        metrics: &Metrics,
+    ) {
+        let iterator_age_ms =
+            runner.source().iterator_age_ms().into_iter().map(|(_, iterator_age_ms)| iterator_age_ms).max();
+        let Some(iterator_age_ms) = iterator_age_ms else { return };
         #[expect(clippy::cast_precision_loss, reason = "a day has fewer than 2^53 milliseconds")]
-        let age = behind_ms as f64;
+        let age = iterator_age_ms as f64;
         // The log has said so where it failed; the next one comes soon.
         let _ = metrics.put(&self.name, ITERATOR_AGE, world_ms(), age).await;
     }
@@ -178,12 +187,12 @@ impl Mapped {
 mod tests {
     use super::*;
 
-    fn mapped() -> Mapped {
+    fn mapped() -> MappingTask {
         let mapping = names::mappings()["count"].clone();
         let function = "arn:aws:lambda:us-east-1:000000000000:function:equilibrium-count";
         let stream = "arn:aws:kinesis:us-east-1:000000000000:stream/equilibrium-events";
         let queue = "arn:aws:sqs:us-east-1:000000000000:equilibrium-discarded";
-        Mapped::new("count".into(), function.into(), stream.into(), queue.into(), mapping)
+        MappingTask::new("count".into(), function.into(), stream.into(), queue.into(), mapping)
     }
 
     #[test]
@@ -196,7 +205,7 @@ mod tests {
     #[test]
     fn a_mapping_is_disabled_once_nothing_is_under_way() {
         let mapped = mapped();
-        let state = |mapped: &Mapped| mapped.document()["State"].clone();
+        let state = |mapped: &MappingTask| mapped.document()["State"].clone();
         assert_eq!(state(&mapped), "Enabling");
         mapped.seen().is_working = true;
         assert_eq!(state(&mapped), "Enabled");

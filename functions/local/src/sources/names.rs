@@ -9,13 +9,13 @@ const JSON: &str = include_str!("../../../../infra/names.json");
 
 #[derive(Deserialize)]
 struct Names {
-    mappings: BTreeMap<String, Mapping>,
+    mappings: BTreeMap<String, MappingConfig>,
 }
 
 /// How one function reads a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Mapping {
+pub struct MappingConfig {
     /// The stream's short name, as `events`.
     pub stream: String,
     /// Most records of a batch.
@@ -32,7 +32,7 @@ pub struct Mapping {
     pub on_failure: String,
 }
 
-impl Mapping {
+impl MappingConfig {
     /// The same as settings of a mapping that looks every `poll_ms`.
     #[must_use]
     pub fn settings(&self, poll_ms: i64) -> Settings {
@@ -53,7 +53,7 @@ impl Mapping {
 /// # Panics
 /// Never: what it reads is part of the program, and a test has read it.
 #[must_use]
-pub fn mappings() -> BTreeMap<String, Mapping> {
+pub fn mappings() -> BTreeMap<String, MappingConfig> {
     let names: Names = serde_json::from_str(JSON).expect("infra/names.json names the mappings");
     names.mappings
 }

@@ -30,12 +30,12 @@ pub enum PositionsError {
 
 /// Positions in a file, and what was written to it last.
 #[derive(Debug)]
-pub struct Positions {
+pub struct PositionFile {
     path: PathBuf,
     written: BTreeMap<String, String>,
 }
 
-impl Positions {
+impl PositionFile {
     /// The file of the function called `name` in `folder`, and what it holds; nothing where there is none.
     ///
     /// # Errors
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn what_was_saved_is_found_again() {
         let folder = TempDir::new().unwrap();
-        let (mut file, none) = Positions::open(folder.path(), "count").unwrap();
+        let (mut file, none) = PositionFile::open(folder.path(), "count").unwrap();
         assert!(none.is_empty());
         let positions = [
             (ShardId::numbered(0), Position::End),
@@ -105,9 +105,9 @@ mod tests {
             (ShardId::numbered(2), Position::Oldest),
         ];
         file.save(positions.iter().map(|(shard, position)| (shard, position))).unwrap();
-        let (_, found) = Positions::open(folder.path(), "count").unwrap();
+        let (_, found) = PositionFile::open(folder.path(), "count").unwrap();
         assert_eq!(found, positions[..2]);
-        let (_, other) = Positions::open(folder.path(), "surge").unwrap();
+        let (_, other) = PositionFile::open(folder.path(), "surge").unwrap();
         assert!(other.is_empty());
     }
 
@@ -116,7 +116,7 @@ mod tests {
         let folder = TempDir::new().unwrap();
         for text in ["", "[]", r#"{"shard 1": "4"}"#, r#"{"shardId-1": "soon"}"#, r#"{"shardId-1": 4}"#] {
             fs::write(folder.path().join("count.json"), text).unwrap();
-            let refused = Positions::open(folder.path(), "count").unwrap_err();
+            let refused = PositionFile::open(folder.path(), "count").unwrap_err();
             assert!(matches!(refused, PositionsError::Foreign(_)), "{text}: {refused}");
         }
     }

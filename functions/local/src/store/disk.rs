@@ -6,8 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use equilibrium_app::memory::{ChunkName, Logs, Maps};
-use equilibrium_app::ports::LogName;
-use equilibrium_domain::id::{CityId, Lane, LaneCount};
+use equilibrium_app::ports::CheckpointKey;
+use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_domain::map::MapHead;
 use equilibrium_domain::wire::Corrupt;
 use redb::{
@@ -44,7 +44,7 @@ pub enum Row {
     /// A record of the log of counts, by its number.
     Counts(u64),
     /// An entry of a checkpoint log.
-    Entry(LogName, u64),
+    Entry(CheckpointKey, u64),
     /// The head of a city's map.
     Head(CityId),
     /// A chunk of a city's map.
@@ -198,8 +198,10 @@ impl Disk {
                 match row {
                     Row::Events(first) => put(&mut events, first, content)?,
                     Row::Counts(number) => put(&mut counts, number, content)?,
-                    Row::Entry(LogName::Lane(lane), number) => put(&mut lanes, (lane.0, *number), content)?,
-                    Row::Entry(LogName::City(city), number) => {
+                    Row::Entry(CheckpointKey::Lane(lane), number) => {
+                        put(&mut lanes, (lane.0, *number), content)?
+                    }
+                    Row::Entry(CheckpointKey::City(city), number) => {
                         put(&mut cities, (city.as_str(), *number), content)?;
                     }
                     Row::Head(city) => put(&mut heads, city.as_str(), content)?,
@@ -268,12 +270,12 @@ impl Disk {
         for row in transaction.open_table(LANES)?.iter()? {
             let (key, entry) = row?;
             let (lane, number) = key.value();
-            contents.logs.restore(LogName::Lane(Lane(lane)), number, entry.value().to_vec());
+            contents.logs.restore(CheckpointKey::Lane(LaneId(lane)), number, entry.value().to_vec());
         }
         for row in transaction.open_table(CITIES)?.iter()? {
             let (key, entry) = row?;
             let (city, number) = key.value();
-            contents.logs.restore(LogName::City(city_id(city)?), number, entry.value().to_vec());
+            contents.logs.restore(CheckpointKey::City(city_id(city)?), number, entry.value().to_vec());
         }
         for row in transaction.open_table(CHUNKS)?.iter()? {
             let (key, chunk) = row?;

@@ -1,6 +1,6 @@
 //! Records that were put together, as one row holds them.
 
-use equilibrium_domain::wire::{Corrupt, Reader, put_bytes, put_number, put_signed};
+use equilibrium_domain::wire::{Corrupt, Reader, put_bytes, put_varint_i64, put_varint_u64};
 
 /// A record and where it goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,8 +21,8 @@ pub fn encode<'a>(records: impl Iterator<Item = &'a Record> + Clone) -> Vec<u8> 
     let bytes = records.clone().map(|record| record.data.len() + FRAME_BYTES).sum();
     let mut row = Vec::with_capacity(bytes);
     for record in records {
-        put_number(&mut row, u64::from(record.place));
-        put_signed(&mut row, record.arrival_ms);
+        put_varint_u64(&mut row, u64::from(record.place));
+        put_varint_i64(&mut row, record.arrival_ms);
         put_bytes(&mut row, &record.data);
     }
     row
@@ -36,8 +36,8 @@ pub fn decode(row: &[u8]) -> Result<Vec<Record>, Corrupt> {
     let mut input = Reader::new(row);
     let mut records = Vec::new();
     while !input.is_done() {
-        let place = input.small("a lane or group")?;
-        let arrival_ms = input.signed("an arrival")?;
+        let place = input.varint_u32("a lane or group")?;
+        let arrival_ms = input.varint_i64("an arrival")?;
         let data = input.bytes("a record")?.to_vec();
         records.push(Record { place, arrival_ms, data });
     }

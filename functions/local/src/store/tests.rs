@@ -6,7 +6,7 @@ use std::path::Path;
 
 use equilibrium_app::contract;
 use equilibrium_domain::locate::Cell;
-use equilibrium_runner::driver::Source;
+use equilibrium_runner::poller::Source;
 use equilibrium_runner::record::ShardId;
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -38,13 +38,13 @@ fn again(store: Store, folder: &Path) -> Store {
     opened(folder)
 }
 
-async fn read(log: &Arc<MemoryLog>) -> Vec<(u64, Vec<u8>)> {
+async fn read(log: &Arc<StreamLog>) -> Vec<(u64, Vec<u8>)> {
     let page = log.read(&ShardId::numbered(0), None, 1000).await.unwrap();
     page.records.into_iter().map(|record| (record.sequence.as_str().parse().unwrap(), record.data)).collect()
 }
 
 /// The records of one partition key.
-async fn records(log: &Arc<MemoryLog>, key: &str) -> Vec<Vec<u8>> {
+async fn records(log: &Arc<StreamLog>, key: &str) -> Vec<Vec<u8>> {
     let page = log.read(&ShardId::numbered(0), None, 1000).await.unwrap();
     page.records
         .into_iter()
@@ -87,7 +87,7 @@ async fn every_port_keeps_its_contract_in_memory_and_on_disk() {
 async fn what_was_kept_is_found_again() {
     let folder = TempDir::new().unwrap();
     let store = opened(folder.path());
-    let (lane, city) = (LogName::Lane(Lane(3)), LogName::City(CityId::new("nyc").unwrap()));
+    let (lane, city) = (CheckpointKey::Lane(LaneId(3)), CheckpointKey::City(CityId::new("nyc").unwrap()));
     for (number, snapshot) in [(0, false), (1, false), (2, true), (3, false)] {
         store.append(&lane, number, &[b'a'; 3][..usize::try_from(number).unwrap()], snapshot).await.unwrap();
     }
@@ -95,14 +95,14 @@ async fn what_was_kept_is_found_again() {
     let nyc = CityId::new("nyc").unwrap();
     store.save_chunk(&nyc, 7, 1, b"chunk").await.unwrap();
     store.save_head(&head(1, vec![(Cell(7), 1)])).await.unwrap();
-    EventLog::put(&store, Lane(0), b"one".to_vec()).await.unwrap();
-    EventLog::put(&store, Lane(3), b"two".to_vec()).await.unwrap();
+    EventLog::put(&store, LaneId(0), b"one".to_vec()).await.unwrap();
+    EventLog::put(&store, LaneId(3), b"two".to_vec()).await.unwrap();
     store.send(5, b"counts".to_vec()).await.unwrap();
 
     let store = again(store, folder.path());
     assert_eq!(store.load(&lane).await.unwrap(), [b"aa".to_vec(), b"aaa".to_vec()], "from the snapshot on");
     assert_eq!(store.load(&city).await.unwrap(), [b"zero".to_vec()]);
-    assert_eq!(store.append(&lane, 3, b"", false).await, Err(AppendError::Taken));
+    assert_eq!(store.append(&lane, 3, b"", false).await, Err(AppendError::Conflict));
     store.append(&lane, 4, b"", false).await.unwrap();
     assert_eq!(store.head(&nyc).await.unwrap().unwrap().version, 1);
     assert_eq!(store.chunk(&nyc, 7, 1).await.unwrap(), Some(b"chunk".to_vec()));
@@ -116,7 +116,7 @@ async fn what_was_let_go_stays_so_and_its_number_is_not_given_again() {
     let folder = TempDir::new().unwrap();
     let store = opened(folder.path());
     for data in [b"one", b"two"] {
-        EventLog::put(&store, Lane(0), data.to_vec()).await.unwrap();
+        EventLog::put(&store, LaneId(0), data.to_vec()).await.unwrap();
         store.send(0, data.to_vec()).await.unwrap();
     }
     let shard = ShardId::numbered(0);
@@ -127,7 +127,7 @@ async fn what_was_let_go_stays_so_and_its_number_is_not_given_again() {
     assert!(store.events().is_empty());
     assert_eq!(read(store.counts()).await, [(2, b"two".to_vec())]);
     store.trim_counts([(&shard, &after(2))].into_iter());
-    EventLog::put(&store, Lane(0), b"three".to_vec()).await.unwrap();
+    EventLog::put(&store, LaneId(0), b"three".to_vec()).await.unwrap();
 
     let store = again(store, folder.path());
     assert_eq!(read(store.events()).await, [(3, b"three".to_vec())]);
@@ -161,20 +161,20 @@ async fn a_closed_store_takes_no_event() {
     let folder = TempDir::new().unwrap();
     let store = opened(folder.path());
     store.close();
-    assert_eq!(EventLog::put(&store, Lane(0), b"late".to_vec()).await, Err(Unavailable));
+    assert_eq!(EventLog::put(&store, LaneId(0), b"late".to_vec()).await, Err(Unavailable));
 }
 
 #[tokio::test(start_paused = true)]
 async fn events_wait_for_room_until_others_are_counted_and_not_for_ever() {
     let store = Store::in_memory(lanes(), clock());
     let full = vec![0; BACKLOG_BYTES];
-    EventLog::put(&store, Lane(0), full).await.unwrap();
-    assert_eq!(EventLog::put(&store, Lane(0), b"later".to_vec()).await, Err(Unavailable));
+    EventLog::put(&store, LaneId(0), full).await.unwrap();
+    assert_eq!(EventLog::put(&store, LaneId(0), b"later".to_vec()).await, Err(Unavailable));
     let counting = async {
-        tokio::time::sleep(ROOM_PATIENCE / 2).await;
+        tokio::time::sleep(BACKPRESSURE_TIMEOUT / 2).await;
         store.trim_events([(&ShardId::numbered(0), &after(1))].into_iter());
     };
-    let (put, ()) = tokio::join!(EventLog::put(&store, Lane(0), b"later".to_vec()), counting);
+    let (put, ()) = tokio::join!(EventLog::put(&store, LaneId(0), b"later".to_vec()), counting);
     assert_eq!(put, Ok(()));
     assert_eq!(read(store.events()).await, [(2, b"later".to_vec())]);
 }
@@ -250,8 +250,8 @@ fn database() -> Vec<u8> {
     runtime.block_on(async {
         let nyc = CityId::new("nyc").unwrap();
         for number in 0..40 {
-            store.append(&LogName::Lane(Lane(1)), number, &[7; 900], false).await.unwrap();
-            EventLog::put(&store, Lane(2), vec![8; 900]).await.unwrap();
+            store.append(&CheckpointKey::Lane(LaneId(1)), number, &[7; 900], false).await.unwrap();
+            EventLog::put(&store, LaneId(2), vec![8; 900]).await.unwrap();
         }
         store.save_chunk(&nyc, 7, 1, b"chunk").await.unwrap();
         store.save_head(&head(1, vec![(Cell(7), 1)])).await.unwrap();
@@ -295,7 +295,7 @@ proptest! {
         let folder = TempDir::new().unwrap();
         fs::write(folder.path().join(FILE), bytes).unwrap();
         if let Ok((_, contents)) = Disk::open(folder.path(), lanes()) {
-            let entries = contents.logs.entries(&LogName::Lane(Lane(1)));
+            let entries = contents.logs.entries(&CheckpointKey::Lane(LaneId(1)));
             prop_assert!(entries.iter().all(|entry| *entry == vec![7; 900]));
             let records = contents.events.iter().flat_map(|(_, group)| group);
             prop_assert!(records.into_iter().all(|record| record.data == vec![8; 900]));

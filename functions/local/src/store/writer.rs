@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::disk::{Changes, Disk, OpenError, Row};
-use super::{Ledger, Put, Shared, group, lock};
+use super::{PendingWrites, Put, Shared, group, lock};
 
 /// How long a disk that failed is left alone.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -94,13 +94,13 @@ fn fail(shared: &Shared, work: Work, error: &str) -> bool {
     ledger.trouble = Some(Arc::from(error));
     ledger.puts.clear();
     drop(puts);
-    let lasts = |kept: &mut super::Kept| kept.ledger.as_ref().is_some_and(|ledger| !ledger.closing);
+    let lasts = |kept: &mut super::State| kept.ledger.as_ref().is_some_and(|ledger| !ledger.closing);
     let waited = shared.changed.wait_timeout_while(kept, PAUSE, lasts);
     let (kept, _) = waited.unwrap_or_else(PoisonError::into_inner);
     kept.ledger.as_ref().is_some_and(|ledger| !ledger.closing)
 }
 
-impl Ledger {
+impl PendingWrites {
     fn is_clean(&self) -> bool {
         self.changes.rows.is_empty() && self.puts.is_empty()
     }

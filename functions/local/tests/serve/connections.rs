@@ -8,7 +8,7 @@ use crate::market::{counts, driver, now_ms, place};
 use crate::world::{SETTLED_MS, Server, until};
 
 /// Connections that a process must hold, and no more are tried.
-const CONNECTIONS: u64 = 10_000;
+const MAX_CONNECTIONS: u64 = 10_000;
 
 /// Files that the tests beside need.
 const OTHER_FILES: u64 = 1_000;
@@ -85,7 +85,7 @@ fn bodies_that_do_not_come_keep_no_other_waiting() {
 #[test]
 fn ten_thousand_connections_that_rest_keep_nobody_waiting() {
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap();
-    let most = CONNECTIONS.min(files.saturating_sub(OTHER_FILES));
+    let most = MAX_CONNECTIONS.min(files.saturating_sub(OTHER_FILES));
     assert!(most >= 500, "the system gives {files} files, too few to tell");
     let server = Server::unfed();
     let files = || fs::read_dir(format!("/proc/{}/fd", server.process.id())).unwrap().count() as u64;

@@ -51,7 +51,7 @@ async fn it_is_looked_at_every_20_ms_at_most_until_it_comes() {
     // A clock that was set back.
     multiplier(&town, DUE + 400).await;
     assert_eq!(town.cache.reads().0, 5);
-    assert_eq!(town.maps.take_tally().looks, 5);
+    assert_eq!(town.maps.take_metrics().refreshes, 5);
 }
 
 #[tokio::test(start_paused = true)]
@@ -91,7 +91,7 @@ async fn where_the_cache_fails_the_store_answers() {
     town.cache.set_down(true);
     assert!(close(multiplier(&town, TICK).await, 1.37));
     assert_eq!(town.store.reads(), (1, 2));
-    assert_eq!(town.maps.take_tally().cache_faults, 1, "its chunks are not asked for");
+    assert_eq!(town.maps.take_metrics().cache_faults, 1, "its chunks are not asked for");
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn where_both_fail_the_old_map_answers_with_its_age() {
         (&price["multiplier"], &price["age_ms"], &price["mode"]),
         (&json!(1.37), &json!(45_000), &json!("cached"))
     );
-    assert_eq!(town.maps.take_tally().store_faults, 1);
+    assert_eq!(town.maps.take_metrics().store_faults, 1);
     town.store.set_down(false);
     town.publish(&new_york(8, TICK + 40_000)).await;
     assert!(close(multiplier(&town, TICK + 45_020).await, 1.38));
@@ -134,7 +134,7 @@ async fn a_request_waits_20_ms_and_the_next_takes_what_came() {
     let (second, waited) = timed(multiplier(&town, DUE + 25)).await;
     assert!(close(second, 1.37));
     assert_eq!(waited, Duration::ZERO, "its patience was the first one's");
-    assert_eq!(town.maps.take_tally().impatient, 2);
+    assert_eq!(town.maps.take_metrics().refresh_timeouts, 2);
 
     tokio::time::sleep(Duration::from_millis(15)).await;
     // The head is there, and the chunks are asked for.
@@ -204,7 +204,7 @@ async fn a_chunk_that_nobody_can_read_comes_from_the_store() {
         town.cache.maps().save_chunk(&map.head.city, *parent, 7, b"spoiled").await.unwrap();
     }
     assert!(close(multiplier(&town, TICK).await, 1.37));
-    assert_eq!((town.store.reads(), town.maps.take_tally().corrupt), ((0, 2), 2));
+    assert_eq!((town.store.reads(), town.maps.take_metrics().corrupt), ((0, 2), 2));
 }
 
 #[tokio::test]

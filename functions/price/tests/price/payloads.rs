@@ -18,7 +18,7 @@ fn sample(name: &str) -> Vec<u8> {
 /// What API Gateway makes of the answer.
 async fn call(name: &str) -> (ApiGatewayV2httpResponse, Value) {
     let town = Town::priced().await;
-    let answer = equilibrium_price::handle(&town.maps, &sample(name), &town.book, TICK).await.unwrap();
+    let answer = equilibrium_price::handle_event(&town.maps, &sample(name), &town.book, TICK).await.unwrap();
     let mut answer: Value = serde_json::from_slice(&answer).unwrap();
     // Optional for API Gateway, though not for this type.
     answer["cookies"] = json!([]);
@@ -67,7 +67,8 @@ async fn a_compressed_map_goes_out_in_base_64() {
     let rows: Vec<_> =
         (0..40).map(|step| row(0, cell(40.5 + f64::from(step) / 100.0, -73.9, 8), 1, 1, 120)).collect();
     town.publish(&Map::new("nyc", 1, TICK, 8, &rows)).await;
-    let answer = equilibrium_price::handle(&town.maps, &sample("get-map"), &town.book, TICK).await.unwrap();
+    let answer =
+        equilibrium_price::handle_event(&town.maps, &sample("get-map"), &town.book, TICK).await.unwrap();
     let answer: Value = serde_json::from_slice(&answer).unwrap();
     assert_eq!(
         (&answer["isBase64Encoded"], &answer["headers"]["content-encoding"]),
@@ -80,5 +81,5 @@ async fn a_compressed_map_goes_out_in_base_64() {
 #[tokio::test]
 async fn what_is_no_payload_is_an_error() {
     let town = Town::new();
-    assert!(equilibrium_price::handle(&town.maps, b"{}", &town.book, TICK).await.is_err());
+    assert!(equilibrium_price::handle_event(&town.maps, b"{}", &town.book, TICK).await.is_err());
 }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use equilibrium_app::book::{Bounds, PolicyBook};
 use equilibrium_app::http::{Header, Request, Response};
 use equilibrium_app::maps::{MapReader, Timer};
 use equilibrium_app::memory::MemoryMaps;
+use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::ports::{MapStore, Unavailable};
 use equilibrium_domain::event::Position;
 use equilibrium_domain::id::{CityId, ProductId};
@@ -31,14 +31,14 @@ pub struct Town {
     pub store: Source,
     pub cache: Source,
     pub maps: MapReader<Source, Source, Sleep>,
-    pub book: PolicyBook,
+    pub book: PolicySet,
 }
 
 impl Town {
     pub fn new() -> Self {
         let (store, cache) = (Source::default(), Source::default());
         let policies = policies().iter().map(|policy| Policy::from_json(policy).unwrap()).collect();
-        let book = PolicyBook::of(policies, Bounds::default());
+        let book = PolicySet::of(policies, ResourceLimits::default());
         Self { maps: MapReader::new(store.clone(), cache.clone(), Sleep), store, cache, book }
     }
 
@@ -63,7 +63,7 @@ impl Town {
         let headers: Vec<Header<'_>> =
             headers.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(*value))).collect();
         let request = Request { method, path, query, headers: &headers, body: b"" };
-        equilibrium_price::answer(&self.maps, &request, &self.book, now).await
+        equilibrium_price::respond(&self.maps, &request, &self.book, now).await
     }
 }
 

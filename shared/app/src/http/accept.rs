@@ -3,7 +3,7 @@
 /// The one of `offers` (media types) that the client prefers, the first of those it likes alike; `None`
 /// where it takes none of them (§12.5.1).
 #[must_use]
-pub fn preferred(accept: &str, offers: &[&'static str]) -> Option<&'static str> {
+pub fn negotiate(accept: &str, offers: &[&'static str]) -> Option<&'static str> {
     let mut best = (0, None);
     for offer in offers {
         let quality = media_quality(accept, offer);
@@ -16,7 +16,7 @@ pub fn preferred(accept: &str, offers: &[&'static str]) -> Option<&'static str> 
 
 /// Whether the client takes gzip, and no less gladly than nothing at all (§12.5.3).
 #[must_use]
-pub fn allows_gzip(accept_encoding: &str) -> bool {
+pub fn accepts_gzip(accept_encoding: &str) -> bool {
     let quality = |coding: &str| {
         let is_it = |name: &str| name.eq_ignore_ascii_case(coding);
         elements(accept_encoding).find(|(name, _)| is_it(name)).map(|(_, quality)| quality)
@@ -27,7 +27,7 @@ pub fn allows_gzip(accept_encoding: &str) -> bool {
 
 /// Whether `If-None-Match` names the entity tag `"opaque"`, weakly compared (§13.1.2), or any.
 #[must_use]
-pub fn is_tag_listed(if_none_match: &str, opaque: &str) -> bool {
+pub fn etag_matches(if_none_match: &str, opaque: &str) -> bool {
     let mut rest = if_none_match.trim();
     if rest == "*" {
         return true;
@@ -114,7 +114,7 @@ mod tests {
             ("text/html", None),
             ("", None),
         ] {
-            assert_eq!(preferred(accept, &[JSON, GEO]), expected, "{accept}");
+            assert_eq!(negotiate(accept, &[JSON, GEO]), expected, "{accept}");
         }
     }
 
@@ -134,7 +134,7 @@ mod tests {
             ("br", false),
             ("", false),
         ] {
-            assert_eq!(allows_gzip(accept_encoding), allowed, "{accept_encoding}");
+            assert_eq!(accepts_gzip(accept_encoding), allowed, "{accept_encoding}");
         }
     }
 
@@ -153,7 +153,7 @@ mod tests {
             (r#""*""#, false),
             ("", false),
         ] {
-            assert_eq!(is_tag_listed(if_none_match, "7.fresh"), listed, "{if_none_match}");
+            assert_eq!(etag_matches(if_none_match, "7.fresh"), listed, "{if_none_match}");
         }
     }
 }

@@ -83,7 +83,7 @@ fn long_answers_are_compressed_for_those_who_take_it() {
 
 #[test]
 fn a_problem_tells_programs_and_people() {
-    let response = Response::from(Problem::new(422, "out_of_range", "must be 1 to 2").about("limit"));
+    let response = Response::from(Problem::new(422, "out_of_range", "must be 1 to 2").for_parameter("limit"));
     assert_eq!(response.status, 422);
     assert_eq!(response.header("content-type"), Some("application/problem+json"));
     assert_eq!(
@@ -96,7 +96,8 @@ fn a_problem_tells_programs_and_people() {
 fn a_problem_says_what_to_do_instead() {
     let refused = Response::from(Problem::method_not_allowed("GET"));
     assert_eq!((refused.header("allow"), refused.header("cache-control")), (Some("GET"), Some("no-store")));
-    let wait = Problem::new(429, "too_many", "wait").with("retry-after", format!("{}", 7)).about("limit");
+    let wait =
+        Problem::new(429, "too_many", "wait").with("retry-after", format!("{}", 7)).for_parameter("limit");
     assert_eq!(Response::from(wait).header("retry-after"), Some("7"));
 }
 

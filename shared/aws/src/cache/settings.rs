@@ -9,7 +9,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use thiserror::Error;
 
-use crate::cache::link::{CONNECT_WITHIN, Route};
+use crate::cache::connection::{CONNECT_TIMEOUT, Route};
 
 /// How a cluster's client asks again: twice, for a slot moves once and a node fails over once.
 const CLUSTER_RETRIES: u32 = 2;
@@ -158,7 +158,7 @@ impl CacheSettings {
             .retries(CLUSTER_RETRIES)
             .min_retry_wait(1)
             .max_retry_wait(CLUSTER_PAUSE_MS)
-            .connection_timeout(CONNECT_WITHIN)
+            .connection_timeout(CONNECT_TIMEOUT)
             .response_timeout(self.deadline)
             .tcp_settings(tcp);
         if let Some(certificates) = self.certificates() {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
-use equilibrium_app::ports::{AppendError, CheckpointLog, LogName, Unavailable};
+use equilibrium_app::ports::{AppendError, CheckpointKey, CheckpointLog, Unavailable};
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::time::timeout_at;
@@ -16,7 +16,7 @@ use super::item::{
     EXPIRES, Item, WRITER, Writers, bytes, now_s, number, read_number, read_text, take_bytes, text,
 };
 use super::{Connection, Tables};
-use crate::patience::{unavailable, until};
+use crate::retry::{unavailable, with_deadline};
 
 const LOG: &str = "log";
 const N: &str = "n";
@@ -148,7 +148,7 @@ impl Checkpoints {
     }
 
     /// Looks what stands in an entry's place after its writer was left without an answer.
-    async fn look(&self, log: &LogName, n: u64, writer: &str) -> Result<Written, Unavailable> {
+    async fn read_page(&self, log: &CheckpointKey, n: u64, writer: &str) -> Result<Written, Unavailable> {
         let request = self
             .connection
             .client
@@ -166,7 +166,7 @@ impl Checkpoints {
     }
 
     /// The items of the newest snapshot, or the first entry, and all that follow, in order.
-    async fn items(&self, log: &LogName) -> Result<Vec<Stored>, Unavailable> {
+    async fn items(&self, log: &CheckpointKey) -> Result<Vec<Stored>, Unavailable> {
         let mut newest_first: Vec<Stored> = Vec::new();
         let mut from: Option<HashMap<String, AttributeValue>> = None;
         loop {
@@ -212,7 +212,7 @@ impl Checkpoints {
     }
 
     /// Gives entries and their parts a new life, if one of them has lived a while of its own.
-    async fn renew(&self, log: &LogName, entries: &[Stored]) -> Result<(), Unavailable> {
+    async fn renew(&self, log: &CheckpointKey, entries: &[Stored]) -> Result<(), Unavailable> {
         let now = now_s();
         if entries.iter().all(|entry| entry.expires + RENEWED_S >= now + lifetime(entry.snapshot)) {
             return Ok(());
@@ -250,7 +250,7 @@ impl Checkpoints {
         Ok(())
     }
 
-    async fn content(&self, log: &LogName, content: Content) -> Result<Vec<u8>, Unavailable> {
+    async fn content(&self, log: &CheckpointKey, content: Content) -> Result<Vec<u8>, Unavailable> {
         let (prefix, count) = match content {
             Content::Whole(bytes) => return Ok(bytes),
             Content::Parts { prefix, count } => (prefix, count),
@@ -274,25 +274,31 @@ impl Checkpoints {
 }
 
 /// What the log of the function names beside what befalls a checkpoint log.
-fn of(log: &LogName) -> Span {
+fn of(log: &CheckpointKey) -> Span {
     match log {
-        LogName::Lane(lane) => error_span!("checkpoints", %lane),
-        LogName::City(city) => error_span!("checkpoints", %city),
+        CheckpointKey::Lane(lane) => error_span!("checkpoints", %lane),
+        CheckpointKey::City(city) => error_span!("checkpoints", %city),
     }
 }
 
 impl CheckpointLog for Checkpoints {
-    async fn load(&self, log: &LogName) -> Result<Vec<Vec<u8>>, Unavailable> {
+    async fn load(&self, log: &CheckpointKey) -> Result<Vec<Vec<u8>>, Unavailable> {
         let load = async {
             let entries = self.items(log).await?;
             self.renew(log, &entries).await?;
             let contents = entries.into_iter().map(|entry| self.content(log, entry.content));
             join_all(contents).await.into_iter().collect()
         };
-        until(self.connection.patience.deadline(), of(log), load).await
+        with_deadline(self.connection.patience.deadline(), of(log), load).await
     }
 
-    async fn append(&self, log: &LogName, n: u64, entry: &[u8], snapshot: bool) -> Result<(), AppendError> {
+    async fn append(
+        &self,
+        log: &CheckpointKey,
+        n: u64,
+        entry: &[u8],
+        snapshot: bool,
+    ) -> Result<(), AppendError> {
         let patience = self.connection.patience;
         let (deadline, write_deadline) = (patience.deadline(), patience.write_deadline());
         let writer = self.writers.token();
@@ -311,16 +317,16 @@ impl CheckpointLog for Checkpoints {
             item.insert(PARTS.into(), number(parts as u64));
             // Until the entry names them they are nothing: it was certainly not written.
             let prefix = prefix(log, n, &writer);
-            until(write_deadline, of(log), self.write_parts(&prefix, entry, parts, expires)).await?;
+            with_deadline(write_deadline, of(log), self.write_parts(&prefix, entry, parts, expires)).await?;
         }
         let written = timeout_at(write_deadline, self.write_entry(item, &writer).instrument(of(log))).await;
         let written = match written.unwrap_or(Written::Unknown) {
-            Written::Unknown => until(deadline, of(log), self.look(log, n, &writer)).await?,
+            Written::Unknown => with_deadline(deadline, of(log), self.read_page(log, n, &writer)).await?,
             known => known,
         };
         match written {
             Written::Ours => Ok(()),
-            Written::Anothers => Err(AppendError::Taken),
+            Written::Anothers => Err(AppendError::Conflict),
             // An attempt may be under way still.
             Written::Unknown => Err(Unavailable.into()),
         }
@@ -328,7 +334,7 @@ impl CheckpointLog for Checkpoints {
 }
 
 impl Stored {
-    fn read(mut item: Item, log: &LogName) -> Option<Self> {
+    fn read(mut item: Item, log: &CheckpointKey) -> Option<Self> {
         let number = read_number(&item, N)?;
         let snapshot = *item.get(SNAPSHOT)?.as_bool().ok()?;
         let expires = read_number(&item, EXPIRES)?;
@@ -341,7 +347,7 @@ impl Stored {
 }
 
 /// The log under which a writer keeps the parts of one entry.
-fn prefix(log: &LogName, number: u64, writer: &str) -> String {
+fn prefix(log: &CheckpointKey, number: u64, writer: &str) -> String {
     format!("{log}#{number}#{writer}")
 }
 
@@ -354,7 +360,7 @@ fn whose(item: &Item, writer: &str) -> Written {
 }
 
 /// A log that cannot be read as it stands. Where entries are about to expire, this passes.
-fn broken(log: &LogName, reason: &'static str) -> Unavailable {
+fn broken(log: &CheckpointKey, reason: &'static str) -> Unavailable {
     tracing::error!(%log, reason, "a checkpoint log was unreadable");
     Unavailable
 }

@@ -12,7 +12,7 @@ use tracing::{Span, error_span};
 
 use super::item::{EXPIRES, Item, bytes, now_s, number, take_bytes, text};
 use super::{Connection, Tables};
-use crate::patience::{unavailable, until};
+use crate::retry::{unavailable, with_deadline};
 
 const CITY: &str = "city";
 const PART: &str = "part";
@@ -131,12 +131,12 @@ impl MapStore for Maps {
             .item(VERSION, number(version))
             .item(BYTES, bytes(chunk));
         let put = async { request.send().await.map_err(|error| unavailable("PutItem", &error)) };
-        until(self.connection.patience.deadline(), of(city), put).await.map(drop)
+        with_deadline(self.connection.patience.deadline(), of(city), put).await.map(drop)
     }
 
     async fn save_head(&self, head: &MapHead) -> Result<(), Unavailable> {
         let deadline = self.connection.patience.deadline();
-        let Some(mut old) = until(deadline, of(&head.city), self.replace_head(head)).await? else {
+        let Some(mut old) = with_deadline(deadline, of(&head.city), self.replace_head(head)).await? else {
             return Ok(());
         };
         // The head is saved whatever becomes of these. One that cannot be read names nothing.
@@ -145,14 +145,14 @@ impl MapStore for Maps {
                 self.outlive(&old, head).await;
                 Ok(())
             };
-            until(deadline, of(&head.city), outlive).await.ok();
+            with_deadline(deadline, of(&head.city), outlive).await.ok();
         }
         Ok(())
     }
 
     async fn head(&self, city: &CityId) -> Result<Option<MapHead>, Unavailable> {
         let read = self.read(city, HEAD.into());
-        let Some(bytes) = until(self.connection.patience.deadline(), of(city), read).await? else {
+        let Some(bytes) = with_deadline(self.connection.patience.deadline(), of(city), read).await? else {
             return Ok(None);
         };
         // The next tick writes it anew.
@@ -161,6 +161,6 @@ impl MapStore for Maps {
 
     async fn chunk(&self, city: &CityId, parent: u64, version: u64) -> Result<Option<Vec<u8>>, Unavailable> {
         let read = self.read(city, chunk_name(parent, version));
-        until(self.connection.patience.deadline(), of(city), read).await
+        with_deadline(self.connection.patience.deadline(), of(city), read).await
     }
 }

@@ -10,7 +10,7 @@ use tracing::{Span, error_span};
 
 use super::item::{Item, WRITER, Writers, number, read_number, read_text, text};
 use super::{Connection, Tables};
-use crate::patience::{unavailable, until};
+use crate::retry::{unavailable, with_deadline};
 
 const CITY: &str = "city";
 const VERSION: &str = "version";
@@ -97,7 +97,7 @@ impl PolicyStore for Policies {
                 }
             }
         };
-        until(self.connection.patience.deadline(), Span::none(), scan).await
+        with_deadline(self.connection.patience.deadline(), Span::none(), scan).await
     }
 
     async fn save(&self, city: &CityId, document: &str, after: Option<u64>) -> Result<u64, ReplaceError> {
@@ -115,15 +115,15 @@ impl PolicyStore for Policies {
         match timeout_at(write_deadline, self.replace(item, after)).await {
             // What stands there may be from an attempt of this call whose answer was lost.
             Ok(Some(standing)) if is_ours(&standing) => Ok(version),
-            Ok(Some(_)) => Err(ReplaceError::Outdated),
+            Ok(Some(_)) => Err(ReplaceError::VersionMismatch),
             Ok(None) | Err(_) => {
-                let standing = until(deadline, error_span!("policy", %city), self.read(city)).await?;
+                let standing = with_deadline(deadline, error_span!("policy", %city), self.read(city)).await?;
                 if standing.as_ref().is_some_and(is_ours) {
                     return Ok(version);
                 }
                 let standing = standing.and_then(|item| read_number(&item, VERSION));
                 // Where the one to be replaced still stands, an attempt may be under way.
-                Err(if standing == after { Unavailable.into() } else { ReplaceError::Outdated })
+                Err(if standing == after { Unavailable.into() } else { ReplaceError::VersionMismatch })
             }
         }
     }

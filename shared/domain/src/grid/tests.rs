@@ -53,10 +53,10 @@ fn m(grid: &mut Grid, cell: u64) -> u64 {
     let mut bytes = Vec::new();
     grid.write(&mut bytes);
     let mut input = Reader::new(&bytes);
-    for _ in 0..input.number("cells").unwrap() {
-        let (at, m, _) = (input.word("a").unwrap(), input.word("b").unwrap(), input.word("c").unwrap());
+    for _ in 0..input.varint_u64("cells").unwrap() {
+        let (at, m, _) = (input.u64_le("a").unwrap(), input.u64_le("b").unwrap(), input.u64_le("c").unwrap());
         for _ in 0..3 {
-            input.number("d").unwrap();
+            input.varint_u64("d").unwrap();
         }
         if at == cell {
             return m;

@@ -2,26 +2,26 @@
 
 use std::sync::Arc;
 
+use crate::counting_config::{CountingConfig, MAX_PRODUCTS};
 use crate::event::{MarketEvent, Refusal, What};
 use crate::id::{CityId, EntityKey, ProductId};
 use crate::locate::Locators;
-use crate::report::{Reports, read_dictionary, write_dictionary};
-use crate::rules::{PRODUCTS, Rules};
 use crate::sightings::{Lifetime, Place, Sightings};
+use crate::tick_counts::{TickCountsWriter, read_products, write_products};
 use crate::time::{tick_at_or_after, tick_at_or_before};
-use crate::wire::{Corrupt, Reader, put_bytes, put_number, put_signed};
+use crate::wire::{Corrupt, Reader, put_bytes, put_varint_i64, put_varint_u64};
 
 /// What a lane knows of one city.
 #[derive(Debug)]
-pub(super) struct City {
+pub(super) struct LaneCity {
     pub(super) name: CityId,
-    rules: Arc<Rules>,
+    config: Arc<CountingConfig>,
     /// Products ever met, a bit each in this order; a policy may drop one and take it up again.
-    pub(super) dictionary: Vec<ProductId>,
+    pub(super) products: Vec<ProductId>,
     /// For each product of the rules, its bit.
     bits: Vec<u8>,
     /// The city's first tick; unknown until a clock record names it, and until then none closes.
-    pub(super) first: Option<i64>,
+    pub(super) first_tick: Option<i64>,
     /// The newest closed tick.
     closed: Option<i64>,
     /// The greatest watermark heard or seen.
@@ -30,9 +30,9 @@ pub(super) struct City {
     pub(super) drivers: Sightings,
     pub(super) riders: Sightings,
     log: Vec<u8>,
-    logged_clock: (i64, Option<i64>),
+    logged_watermark: (i64, Option<i64>),
     pub(super) logged_late: u64,
-    pub(super) reports: Reports,
+    pub(super) tick_counts: TickCountsWriter,
 }
 
 /// Before any time that an event can have.
@@ -40,90 +40,90 @@ const NEVER: i64 = -(1 << 60);
 
 /// The steps of a city's log.
 pub(super) mod op {
-    pub const RULES: u8 = 1;
+    pub const CONFIG: u8 = 1;
     pub const DRIVERS: u8 = 2;
     pub const RIDERS: u8 = 3;
-    pub const CLOCK: u8 = 4;
+    pub const WATERMARK: u8 = 4;
 }
 
-impl City {
-    pub(super) fn new(name: CityId, rules: Arc<Rules>) -> Self {
+impl LaneCity {
+    pub(super) fn new(name: CityId, rules: Arc<CountingConfig>) -> Self {
         let mut city = Self {
             name,
-            rules: Arc::clone(&rules),
-            dictionary: Vec::new(),
+            config: Arc::clone(&rules),
+            products: Vec::new(),
             bits: Vec::new(),
-            first: None,
+            first_tick: None,
             closed: None,
             watermark: NEVER,
             late: 0,
             drivers: Sightings::default(),
             riders: Sightings::default(),
             log: Vec::new(),
-            logged_clock: (NEVER, None),
+            logged_watermark: (NEVER, None),
             logged_late: 0,
-            reports: Reports::default(),
+            tick_counts: TickCountsWriter::default(),
         };
-        city.take_up(rules);
+        city.set_config(rules);
         city
     }
 
-    fn drivers_life(&self) -> Lifetime {
-        let Rules { driver_ttl_ms: ttl_ms, tick_ms, most_entities: most, .. } = *self.rules;
+    fn driver_lifetime(&self) -> Lifetime {
+        let CountingConfig { driver_ttl_ms: ttl_ms, tick_ms, max_entities: most, .. } = *self.config;
         Lifetime { ttl_ms, tick_ms, most }
     }
 
-    fn riders_life(&self) -> Lifetime {
-        Lifetime { ttl_ms: self.rules.window_ms, ..self.drivers_life() }
+    fn rider_lifetime(&self) -> Lifetime {
+        Lifetime { ttl_ms: self.config.window_ms, ..self.driver_lifetime() }
     }
 
     /// Goes over to other rules, if they are others, and writes it down.
-    pub(super) fn adopt(&mut self, rules: &Arc<Rules>) {
-        if Arc::ptr_eq(&self.rules, rules) {
+    pub(super) fn apply_config(&mut self, rules: &Arc<CountingConfig>) {
+        if Arc::ptr_eq(&self.config, rules) {
             return;
         }
-        if self.rules == *rules {
-            self.rules = Arc::clone(rules);
+        if self.config == *rules {
+            self.config = Arc::clone(rules);
             return;
         }
         self.flush();
-        self.take_up(Arc::clone(rules));
-        self.write_rules();
+        self.set_config(Arc::clone(rules));
+        self.log_config();
         // Shorter ticks may have been passed already: whoever does this again will close them here, too.
         self.advance(self.watermark);
     }
 
-    pub(super) fn write_rules(&mut self) {
-        self.log.push(op::RULES);
-        self.rules.write(&mut self.log);
+    pub(super) fn log_config(&mut self) {
+        self.log.push(op::CONFIG);
+        self.config.write(&mut self.log);
     }
 
-    fn take_up(&mut self, rules: Arc<Rules>) {
+    fn set_config(&mut self, rules: Arc<CountingConfig>) {
         let new: Vec<_> =
-            rules.products.iter().filter(|product| !self.dictionary.contains(product)).cloned().collect();
-        if self.dictionary.len() + new.len() > PRODUCTS {
+            rules.products.iter().filter(|product| !self.products.contains(product)).cloned().collect();
+        if self.products.len() + new.len() > MAX_PRODUCTS {
             // More products over time than a place has bits for: begin anew with those of today.
-            self.dictionary.clone_from(&rules.products);
+            self.products.clone_from(&rules.products);
             self.drivers = Sightings::default();
             self.riders = Sightings::default();
         } else {
-            self.dictionary.extend(new);
+            self.products.extend(new);
         }
-        let other_ticks = self.rules.tick_ms != rules.tick_ms;
-        self.rules = rules;
+        let other_ticks = self.config.tick_ms != rules.tick_ms;
+        self.config = rules;
         self.number_products();
         if other_ticks {
-            let (drivers, riders) = (self.drivers_life(), self.riders_life());
-            self.drivers.wait_for_other_ticks(self.closed, drivers);
-            self.riders.wait_for_other_ticks(self.closed, riders);
+            let (drivers, riders) = (self.driver_lifetime(), self.rider_lifetime());
+            self.drivers.rebucket(self.closed, drivers);
+            self.riders.rebucket(self.closed, riders);
         }
     }
 
     /// Looks up the bit of each product of the rules.
     fn number_products(&mut self) {
-        let bit = |product| self.dictionary.iter().position(|known| known == product);
+        let bit = |product| self.products.iter().position(|known| known == product);
         self.bits = self
-            .rules
+            .config
             .products
             .iter()
             .filter_map(bit)
@@ -132,7 +132,7 @@ impl City {
     }
 
     fn bit(&self, product: &[u8]) -> Result<u8, Refusal> {
-        self.rules.product(product).map(|at| self.bits[at])
+        self.config.product(product).map(|at| self.bits[at])
     }
 
     pub(super) fn absorb(
@@ -156,11 +156,11 @@ impl City {
                     }
                 };
                 let at = if *available && products != 0 {
-                    Place { cell: locators.locate(*place, self.rules.resolution).0, products }
+                    Place { cell: locators.locate(*place, self.config.resolution).0, products }
                 } else {
                     Place::NOWHERE
                 };
-                let life = self.drivers_life();
+                let life = self.driver_lifetime();
                 self.drivers.absorb(EntityKey::driver(driver), at, time, self.closed, life);
             }
             What::Request { rider, place, product } => {
@@ -168,22 +168,22 @@ impl City {
                     Some(product) => self.bit(product)?,
                     None => self.bits[0],
                 };
-                let cell = locators.locate(*place, self.rules.resolution).0;
+                let cell = locators.locate(*place, self.config.resolution).0;
                 let at = Place { cell, products: 1 << bit };
-                let life = self.riders_life();
+                let life = self.rider_lifetime();
                 self.riders.absorb(EntityKey::rider(rider, bit), at, time, self.closed, life);
             }
             What::Progress { .. } => {}
         }
         self.note_late(time);
-        self.advance(time - self.rules.lateness_ms);
+        self.advance(time - self.config.lateness_ms);
         Ok(())
     }
 
     /// Counts an event whose own tick has closed; a tick before the city's first never closes.
     fn note_late(&mut self, time: i64) {
-        let (Some(first), Some(closed)) = (self.first, self.closed) else { return };
-        if time <= closed && tick_at_or_after(time, self.rules.tick_ms) >= first {
+        let (Some(first), Some(closed)) = (self.first_tick, self.closed) else { return };
+        if time <= closed && tick_at_or_after(time, self.config.tick_ms) >= first {
             self.late += 1;
         }
     }
@@ -193,39 +193,39 @@ impl City {
         self.watermark = self.watermark.max(watermark);
         if self.next_tick().is_some_and(|next| next <= self.watermark) {
             self.flush();
-            self.write_clock();
+            self.log_watermark();
             self.close_ticks();
         }
     }
 
     fn next_tick(&self) -> Option<i64> {
         match self.closed {
-            Some(closed) => Some(tick_at_or_after(closed + 1, self.rules.tick_ms)),
-            None => self.first,
+            Some(closed) => Some(tick_at_or_after(closed + 1, self.config.tick_ms)),
+            None => self.first_tick,
         }
     }
 
     fn close_ticks(&mut self) {
-        let tick_ms = self.rules.tick_ms;
-        let (drivers, riders) = (self.drivers_life(), self.riders_life());
+        let tick_ms = self.config.tick_ms;
+        let (drivers, riders) = (self.driver_lifetime(), self.rider_lifetime());
         while let Some(tick) = self.next_tick().filter(|tick| *tick <= self.watermark) {
             if let Some(last) = self.last_empty(tick) {
-                self.reports.add_empty(tick, last, tick_ms);
+                self.tick_counts.add_empty(tick, last, tick_ms);
                 self.closed = Some(last);
                 continue;
             }
             self.drivers.close(tick, drivers);
             self.riders.close(tick, riders);
-            self.reports.add_tick(tick, tick_ms, self.drivers.counts(), self.riders.counts());
+            self.tick_counts.add_tick(tick, tick_ms, self.drivers.counts(), self.riders.counts());
             self.closed = Some(tick);
         }
     }
 
     /// Where nobody counts, and nobody is about to at `tick`: the last tick of which that is so.
     fn last_empty(&mut self, tick: i64) -> Option<i64> {
-        let tick_ms = self.rules.tick_ms;
-        let drivers = self.drivers.next_change(self.drivers_life());
-        let riders = self.riders.next_change(self.riders_life());
+        let tick_ms = self.config.tick_ms;
+        let drivers = self.drivers.next_change(self.driver_lifetime());
+        let riders = self.riders.next_change(self.rider_lifetime());
         let change = drivers.into_iter().chain(riders).min();
         if change.is_some_and(|change| change <= tick) {
             return None;
@@ -250,56 +250,56 @@ impl City {
         }
     }
 
-    fn write_clock(&mut self) {
-        self.log.push(op::CLOCK);
-        put_signed(&mut self.log, self.watermark);
-        put_number(&mut self.log, u64::from(self.first.is_some()));
-        if let Some(first) = self.first {
-            put_signed(&mut self.log, first);
+    fn log_watermark(&mut self) {
+        self.log.push(op::WATERMARK);
+        put_varint_i64(&mut self.log, self.watermark);
+        put_varint_u64(&mut self.log, u64::from(self.first_tick.is_some()));
+        if let Some(first) = self.first_tick {
+            put_varint_i64(&mut self.log, first);
         }
-        self.logged_clock = (self.watermark, self.first);
+        self.logged_watermark = (self.watermark, self.first_tick);
     }
 
     pub(super) fn take_log(&mut self, entry: &mut Vec<u8>) {
         self.flush();
-        if (self.watermark, self.first) != self.logged_clock {
-            self.write_clock();
+        if (self.watermark, self.first_tick) != self.logged_watermark {
+            self.log_watermark();
         }
         if self.log.is_empty() && self.late == self.logged_late {
             return;
         }
         put_bytes(entry, self.name.as_str().as_bytes());
-        put_number(entry, self.late - self.logged_late);
+        put_varint_u64(entry, self.late - self.logged_late);
         put_bytes(entry, &std::mem::take(&mut self.log));
         self.logged_late = self.late;
     }
 
     /// Does the steps of a log again.
-    pub(super) fn repeat(&mut self, log: &mut Reader<'_>) -> Result<(), Corrupt> {
+    pub(super) fn replay(&mut self, log: &mut Reader<'_>) -> Result<(), Corrupt> {
         while !log.is_done() {
             match log.byte("a step")? {
-                op::RULES => {
-                    let rules = Rules::read(log)?;
-                    self.take_up(Arc::new(rules));
+                op::CONFIG => {
+                    let rules = CountingConfig::read(log)?;
+                    self.set_config(Arc::new(rules));
                 }
                 op::DRIVERS => {
-                    let life = self.drivers_life();
-                    self.drivers.repeat(log.bytes("drivers")?, self.closed, life)?;
+                    let life = self.driver_lifetime();
+                    self.drivers.replay(log.bytes("drivers")?, self.closed, life)?;
                 }
                 op::RIDERS => {
-                    let life = self.riders_life();
-                    self.riders.repeat(log.bytes("riders")?, self.closed, life)?;
+                    let life = self.rider_lifetime();
+                    self.riders.replay(log.bytes("riders")?, self.closed, life)?;
                 }
-                op::CLOCK => {
+                op::WATERMARK => {
                     self.watermark = log.instant("a watermark")?;
-                    self.first = match log.number_to(1, "a first tick's mark")? {
+                    self.first_tick = match log.varint_up_to(1, "a first tick's mark")? {
                         0 => None,
                         _ => Some(log.instant("a first tick")?),
                     };
-                    self.logged_clock = (self.watermark, self.first);
+                    self.logged_watermark = (self.watermark, self.first_tick);
                     self.close_ticks();
                 }
-                _ => return Err(log.nonsense("a step")),
+                _ => return Err(log.invalid("a step")),
             }
         }
         Ok(())
@@ -307,37 +307,37 @@ impl City {
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         put_bytes(out, self.name.as_str().as_bytes());
-        self.rules.write(out);
-        write_dictionary(out, &self.dictionary);
-        for instant in [self.first, self.closed] {
-            put_number(out, u64::from(instant.is_some()));
-            put_signed(out, instant.unwrap_or(0));
+        self.config.write(out);
+        write_products(out, &self.products);
+        for instant in [self.first_tick, self.closed] {
+            put_varint_u64(out, u64::from(instant.is_some()));
+            put_varint_i64(out, instant.unwrap_or(0));
         }
-        put_signed(out, self.watermark);
-        put_number(out, self.late);
+        put_varint_i64(out, self.watermark);
+        put_varint_u64(out, self.late);
         self.drivers.write(out, self.closed);
         self.riders.write(out, self.closed);
     }
 
     pub(super) fn read(input: &mut Reader<'_>) -> Result<Self, Corrupt> {
-        let name = CityId::new(input.text("a city")?).ok_or(input.nonsense("a city"))?;
-        let mut city = Self::new(name, Arc::new(Rules::read(input)?));
-        city.dictionary = read_dictionary(input)?;
+        let name = CityId::new(input.text("a city")?).ok_or(input.invalid("a city"))?;
+        let mut city = Self::new(name, Arc::new(CountingConfig::read(input)?));
+        city.products = read_products(input)?;
         city.number_products();
-        if city.bits.len() != city.rules.products.len() {
-            return Err(input.nonsense("a dictionary without one of the products"));
+        if city.bits.len() != city.config.products.len() {
+            return Err(input.invalid("a dictionary without one of the products"));
         }
-        for instant in [&mut city.first, &mut city.closed] {
-            let known = input.number_to(1, "a tick's mark")? == 1;
+        for instant in [&mut city.first_tick, &mut city.closed] {
+            let known = input.varint_up_to(1, "a tick's mark")? == 1;
             let tick = input.instant("a tick")?;
             *instant = known.then_some(tick);
         }
         city.watermark = input.instant("a watermark")?;
-        city.logged_clock = (city.watermark, city.first);
-        city.late = input.number("late events")?;
+        city.logged_watermark = (city.watermark, city.first_tick);
+        city.late = input.varint_u64("late events")?;
         city.logged_late = city.late;
-        city.drivers = Sightings::read(input, city.closed, city.drivers_life())?;
-        city.riders = Sightings::read(input, city.closed, city.riders_life())?;
+        city.drivers = Sightings::read(input, city.closed, city.driver_lifetime())?;
+        city.riders = Sightings::read(input, city.closed, city.rider_lifetime())?;
         Ok(city)
     }
 }

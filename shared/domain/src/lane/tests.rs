@@ -8,10 +8,10 @@ use super::*;
 use crate::event::{self, Event};
 use crate::id::ProductId;
 use crate::locate::Cell;
-use crate::report::write_dictionary;
-use crate::report::{self, Report};
 use crate::sightings::Count;
 use crate::sightings::{Place, Sightings};
+use crate::tick_counts::write_products;
+use crate::tick_counts::{self, TickCounts};
 
 fn lanes() -> LaneCount {
     LaneCount::new(4).unwrap()
@@ -21,15 +21,15 @@ fn names(products: &[&str]) -> Vec<ProductId> {
     products.iter().map(|product| ProductId::new(product).unwrap()).collect()
 }
 
-fn rules(products: &[&str]) -> Rules {
-    Rules {
+fn rules(products: &[&str]) -> CountingConfig {
+    CountingConfig {
         resolution: h3o::Resolution::Eight,
         tick_ms: 5_000,
         window_ms: 30_000,
         driver_ttl_ms: 60_000,
         lateness_ms: 5_000,
         products: names(products),
-        most_entities: 1_000,
+        max_entities: 1_000,
     }
 }
 
@@ -61,16 +61,16 @@ fn progress(what: &str) -> String {
 
 /// A lane that counts New York, with what it takes to feed it.
 struct Fed {
-    lane: Lane,
+    lane: LaneState,
     index: CityIndex,
     locators: Locators,
     sequence: u64,
 }
 
 impl Fed {
-    fn new(rules: Rules) -> Self {
-        let mut lane = Lane::new(LaneNumber(2), lanes());
-        let index = lane.enter(&city("nyc"), &Arc::new(rules));
+    fn new(rules: CountingConfig) -> Self {
+        let mut lane = LaneState::new(LaneId(2), lanes());
+        let index = lane.city_mut(&city("nyc"), &Arc::new(rules));
         Self { lane, index, locators: Locators::default(), sequence: 0 }
     }
 
@@ -84,31 +84,31 @@ impl Fed {
     }
 
     fn hear(&mut self, first_tick: i64, watermark: i64) {
-        self.lane.hear(self.index, &CityClock { watermark, first_tick });
+        self.lane.advance_watermark(self.index, &CityWatermark { watermark, first_tick });
     }
 
-    fn reports(&mut self) -> Vec<Report> {
+    fn reports(&mut self) -> Vec<TickCounts> {
         told(&mut self.lane).into_iter().flat_map(|(_, _, reports)| reports).collect()
     }
 
     fn entry(&mut self) -> Vec<u8> {
-        let snapshot = self.lane.begin();
+        let snapshot = self.lane.begin_batch();
         self.end(snapshot.as_deref())
     }
 
     fn end(&mut self, snapshot: Option<&[u8]>) -> Vec<u8> {
         self.sequence += 1;
-        self.lane.entry(snapshot, Sequence::from(self.sequence).borrowed())
+        self.lane.seal_entry(snapshot, Sequence::from(self.sequence).borrowed())
     }
 }
 
-fn told(lane: &mut Lane) -> Vec<(CityId, Vec<ProductId>, Vec<Report>)> {
+fn told(lane: &mut LaneState) -> Vec<(CityId, Vec<ProductId>, Vec<TickCounts>)> {
     let mut told = Vec::new();
-    for record in report::records(lane.number(), lanes(), lane.take_reports()) {
-        let record = report::open(&record, lanes()).unwrap();
+    for record in tick_counts::records(lane.number(), lanes(), lane.take_output()) {
+        let record = tick_counts::open(&record, lanes()).unwrap();
         assert_eq!(record.lane, lane.number());
         for section in record.cities {
-            let reports = report::read_reports(section.reports, section.dictionary.len()).unwrap();
+            let reports = tick_counts::read_tick_counts(section.reports, section.dictionary.len()).unwrap();
             told.push((section.city, section.dictionary, reports));
         }
     }
@@ -119,8 +119,8 @@ fn at(spot: usize, products: u64, entities: u32) -> Count {
     Count { place: Place { cell: SPOTS[spot].2, products }, entities }
 }
 
-fn tick(at: i64, supply: Vec<Count>, demand: Vec<Count>) -> Report {
-    Report::Tick { at, first: true, last: true, supply, demand }
+fn tick(at: i64, supply: Vec<Count>, demand: Vec<Count>) -> TickCounts {
+    TickCounts::Tick { at, first: true, last: true, supply, demand }
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_driver_who_counts_nowhere_is_forgotten_a_lifetime_later() {
     assert_eq!(fed.lane.entities(), 1);
     fed.hear(5_000, 165_000);
     assert_eq!(fed.lane.entities(), 0);
-    assert_eq!(fed.reports(), [Report::Empty { from: 5_000, to: 165_000 }]);
+    assert_eq!(fed.reports(), [TickCounts::Empty { from: 5_000, to: 165_000 }]);
 }
 
 #[test]
@@ -172,11 +172,11 @@ fn a_clock_closes_what_its_watermark_reaches_and_no_more() {
 fn a_lanes_own_events_close_ticks_too() {
     let mut fed = Fed::new(rules(&["standard"]));
     fed.hear(35_000, 35_000);
-    assert_eq!(fed.reports(), [Report::Empty { from: 35_000, to: 35_000 }]);
+    assert_eq!(fed.reports(), [TickCounts::Empty { from: 35_000, to: 35_000 }]);
     fed.absorb(&request("q", 1, ""), 44_999);
     assert_eq!(fed.reports(), []);
     fed.absorb(&progress("ride_matched"), 45_000);
-    assert_eq!(fed.reports(), [Report::Empty { from: 40_000, to: 40_000 }]);
+    assert_eq!(fed.reports(), [TickCounts::Empty { from: 40_000, to: 40_000 }]);
     fed.absorb(&request("r", 1, ""), 50_000);
     assert_eq!(fed.reports(), [tick(45_000, vec![], vec![at(1, 1, 1)])]);
 }
@@ -186,7 +186,7 @@ fn a_citys_first_tick_stays_what_it_was_first() {
     let mut fed = Fed::new(rules(&["standard"]));
     fed.hear(35_000, 30_000);
     fed.hear(5_000, 40_000);
-    assert_eq!(fed.reports(), [Report::Empty { from: 35_000, to: 40_000 }]);
+    assert_eq!(fed.reports(), [TickCounts::Empty { from: 35_000, to: 40_000 }]);
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn a_rider_counts_for_a_window_and_a_driver_for_a_lifetime() {
     let (here, none) = (vec![at(0, 1, 1)], vec![]);
     let mut wanted: Vec<_> = (7..13).map(|number| tick(5_000 * number, here.clone(), here.clone())).collect();
     wanted.extend((13..19).map(|number| tick(5_000 * number, here.clone(), none.clone())));
-    wanted.push(Report::Empty { from: 95_000, to: 100_000 });
+    wanted.push(TickCounts::Empty { from: 95_000, to: 100_000 });
     assert_eq!(fed.reports(), wanted);
     assert_eq!(fed.lane.entities(), 0);
 }
@@ -223,10 +223,10 @@ fn a_jump_of_years_over_empty_ticks_is_one_report() {
     fed.hear(5_000, 60_000 + 3_000 * year);
     let reports = fed.reports();
     assert_eq!(reports.len(), 13);
-    assert_eq!(reports[12], Report::Empty { from: 65_000, to: 60_000 + 3_000 * year });
+    assert_eq!(reports[12], TickCounts::Empty { from: 65_000, to: 60_000 + 3_000 * year });
     fed.hear(5_000, 60_000 + 4_000 * year + 4_999);
     let next = 65_000 + 3_000 * year;
-    assert_eq!(fed.reports(), [Report::Empty { from: next, to: 60_000 + 4_000 * year }]);
+    assert_eq!(fed.reports(), [TickCounts::Empty { from: next, to: 60_000 + 4_000 * year }]);
 }
 
 #[test]
@@ -243,9 +243,9 @@ fn runs_of_empty_ticks_of_one_batch_are_one_report() {
     fed.hear(5_000, 5_000);
     fed.hear(5_000, 10_000);
     fed.hear(5_000, 20_000);
-    assert_eq!(fed.reports(), [Report::Empty { from: 5_000, to: 20_000 }]);
+    assert_eq!(fed.reports(), [TickCounts::Empty { from: 5_000, to: 20_000 }]);
     fed.hear(5_000, 25_000);
-    assert_eq!(fed.reports(), [Report::Empty { from: 25_000, to: 25_000 }]);
+    assert_eq!(fed.reports(), [TickCounts::Empty { from: 25_000, to: 25_000 }]);
 }
 
 #[test]
@@ -256,7 +256,7 @@ fn a_sighting_far_ahead_keeps_every_tick_until_then() {
     fed.hear(5_000, 25_000);
     assert_eq!(
         fed.reports(),
-        [Report::Empty { from: 5_000, to: 20_000 }, tick(25_000, vec![at(0, 1, 1)], vec![])]
+        [TickCounts::Empty { from: 5_000, to: 20_000 }, tick(25_000, vec![at(0, 1, 1)], vec![])]
     );
 }
 
@@ -296,7 +296,7 @@ fn nothing_is_late_before_a_tick_has_closed() {
 
 #[test]
 fn an_event_that_closes_its_own_tick_is_in_time_and_counts() {
-    let mut fed = Fed::new(Rules { lateness_ms: 0, ..rules(&["standard"]) });
+    let mut fed = Fed::new(CountingConfig { lateness_ms: 0, ..rules(&["standard"]) });
     fed.hear(35_000, 35_000);
     fed.reports();
     fed.absorb(&driver("d", 0, ""), 40_000);
@@ -321,7 +321,7 @@ fn drivers_who_are_not_to_be_had_count_nowhere_and_are_remembered() {
         fed.hear(35_000, 35_000);
         assert_eq!(
             fed.reports(),
-            [tick(35_000, vec![], vec![])].map(|_| Report::Empty { from: 35_000, to: 35_000 })
+            [tick(35_000, vec![], vec![])].map(|_| TickCounts::Empty { from: 35_000, to: 35_000 })
         );
         assert_eq!(fed.lane.entities(), 1);
     }
@@ -331,19 +331,19 @@ fn drivers_who_are_not_to_be_had_count_nowhere_and_are_remembered() {
 fn cities_are_counted_apart() {
     let mut fed = Fed::new(rules(&["standard"]));
     assert_eq!(fed.lane.find("suva"), None);
-    let suva = fed.lane.enter(&city("suva"), &Arc::new(rules(&["boat"])));
+    let suva = fed.lane.city_mut(&city("suva"), &Arc::new(rules(&["boat"])));
     assert_eq!(fed.lane.find("suva"), Some(suva));
     assert_eq!(fed.lane.find("nyc"), Some(fed.index));
     assert_eq!(fed.lane.name(suva), &city("suva"));
-    assert_eq!(fed.lane.enter(&city("nyc"), &Arc::new(rules(&["standard"]))), fed.index);
+    assert_eq!(fed.lane.city_mut(&city("nyc"), &Arc::new(rules(&["standard"]))), fed.index);
     fed.absorb(&driver("d", 0, ""), 4_000);
     fed.hear(5_000, 5_000);
-    fed.lane.hear(suva, &CityClock { watermark: 20_000, first_tick: 10_000 });
+    fed.lane.advance_watermark(suva, &CityWatermark { watermark: 20_000, first_tick: 10_000 });
     assert_eq!(
         told(&mut fed.lane),
         [
             (city("nyc"), names(&["standard"]), vec![tick(5_000, vec![at(0, 1, 1)], vec![])]),
-            (city("suva"), names(&["boat"]), vec![Report::Empty { from: 10_000, to: 20_000 }]),
+            (city("suva"), names(&["boat"]), vec![TickCounts::Empty { from: 10_000, to: 20_000 }]),
         ]
     );
     assert_eq!(told(&mut fed.lane), [], "reports are taken once");
@@ -351,7 +351,7 @@ fn cities_are_counted_apart() {
 
 #[test]
 fn too_many_entities_of_one_role_are_held_in_bounds_and_counted() {
-    let mut fed = Fed::new(Rules { most_entities: 2, ..rules(&["standard"]) });
+    let mut fed = Fed::new(CountingConfig { max_entities: 2, ..rules(&["standard"]) });
     for who in ["a", "b", "c"] {
         fed.absorb(&driver(who, 0, ""), 4_000);
         fed.absorb(&request(who, 0, ""), 4_000);

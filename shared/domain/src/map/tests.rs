@@ -23,7 +23,7 @@ fn head() -> MapHead {
 
 fn complaint<T: std::fmt::Debug>(read: Result<T, Corrupt>) -> &'static str {
     match read.unwrap_err() {
-        Corrupt::Nonsense { what, .. } => what,
+        Corrupt::Invalid { what, .. } => what,
         other => panic!("{other:?}"),
     }
 }
@@ -67,7 +67,7 @@ fn what_is_sealed_but_means_nothing_is_refused() {
     assert_eq!(complaint(TickChanges::decode(&sealed(Kind::Changes, b"\x03NYC"))), "a city");
     let row = |multiplier: u64| {
         let mut content = vec![0, 2, 1, 1];
-        put_number(&mut content, multiplier);
+        put_varint_u64(&mut content, multiplier);
         decode_chunk(&sealed(Kind::MapChunk, &content))
     };
     assert_eq!(row(10_000).unwrap().len(), 1);
@@ -76,7 +76,7 @@ fn what_is_sealed_but_means_nothing_is_refused() {
     }
     let change = |before: u64| {
         let mut content = b"\x03nyc\x00\x01\x00\x00\x02\x01\x01\x64".to_vec();
-        put_number(&mut content, before);
+        put_varint_u64(&mut content, before);
         TickChanges::decode(&sealed(Kind::Changes, &content))
     };
     assert_eq!(change(65_535).unwrap().changes[0].before, 65_535);

@@ -18,16 +18,16 @@ pub const DRIVER_TTL_MS: RangeInclusive<i64> = 1..=86_400_000;
 pub const LATENESS_MS: RangeInclusive<i64> = 0..=86_400_000;
 
 /// The products a driver serves are one bit each of 64.
-pub const MOST_PRODUCTS: usize = 64;
+pub const MAX_PRODUCTS: usize = 64;
 
 /// Zones are looked through one by one for each cell.
-pub const MOST_ZONES: usize = 1_024;
+pub const MAX_ZONES: usize = 1_024;
 
 /// Rings of a polygon are looked through one by one for each cell.
-pub const MOST_RINGS: usize = 1_024;
+pub const MAX_RINGS: usize = 1_024;
 
 /// Rings 0 to 6: 127 cells feed each other.
-pub const MOST_RING_WEIGHTS: usize = 7;
+pub const MAX_RING_WEIGHTS: usize = 7;
 
 /// A year: slower than that is standing still.
 pub const HALF_LIFE_MS: RangeInclusive<i64> = 1..=31_536_000_000;

@@ -48,7 +48,7 @@ const SURGE_FIELDS: [&str; 12] = [
 ];
 
 /// The most digits that ISO 4217 gives a currency: what amounts are read in while theirs is unknown.
-const MOST_DIGITS: usize = 4;
+const MAX_DIGITS: usize = 4;
 
 impl Policy {
     /// Reads one policy. A field that is `null` is absent; absent fields have the defaults of
@@ -119,7 +119,7 @@ fn read_policy(field: &Field) -> Option<Policy> {
     let name = policy.get("name").text(ranges::NAME_CHARS);
     let timezone = policy.get("timezone").parsed("a time zone of the IANA database", zone_of);
     let currency = policy.required("currency").parsed("a currency's code of ISO 4217", Currency::new);
-    let digits = currency.map_or(MOST_DIGITS, Currency::digits);
+    let digits = currency.map_or(MAX_DIGITS, Currency::digits);
     let boundary = read_polygon(&policy.required("boundary"), 1);
     let resolution = policy.get("resolution").integer(&ranges::RESOLUTION);
     let clock = read_clock(&policy.get("clock").object(&CLOCK_FIELDS));
@@ -159,10 +159,10 @@ fn read_polygon(field: &Field, fewest_rings: usize) -> Option<Polygon> {
     // RFC 7946 §6.1: others may add members of their own.
     let polygon = field.open_object();
     polygon.required("type").parsed("\"Polygon\"", |name| (name == "Polygon").then_some(()));
-    let expected = format_args!("an array of {fewest_rings} to {} rings", ranges::MOST_RINGS);
+    let expected = format_args!("an array of {fewest_rings} to {} rings", ranges::MAX_RINGS);
     let rings = polygon
         .required("coordinates")
-        .items(expected, |count| (fewest_rings..=ranges::MOST_RINGS).contains(&count))?;
+        .items(expected, |count| (fewest_rings..=ranges::MAX_RINGS).contains(&count))?;
     Some(Polygon::new(rings.iter().filter_map(read_ring).collect()))
 }
 
@@ -197,8 +197,8 @@ fn read_clock(clock: &Object) -> Clock {
 }
 
 fn read_products(field: &Field, digits: usize) -> Vec<Product> {
-    let expected = format_args!("an array of 1 to {} products", ranges::MOST_PRODUCTS);
-    let items = field.items(expected, |count| (1..=ranges::MOST_PRODUCTS).contains(&count));
+    let expected = format_args!("an array of 1 to {} products", ranges::MAX_PRODUCTS);
+    let items = field.items(expected, |count| (1..=ranges::MAX_PRODUCTS).contains(&count));
     let mut ids = HashSet::new();
     let mut products = Vec::new();
     for item in items.unwrap_or_default() {
@@ -306,8 +306,8 @@ fn read_point(field: &Field) -> Option<[f64; 2]> {
 }
 
 fn read_weights(field: &Field) -> Option<Vec<f64>> {
-    let expected = format_args!("an array of 1 to {} weights", ranges::MOST_RING_WEIGHTS);
-    let items = field.items(expected, |count| (1..=ranges::MOST_RING_WEIGHTS).contains(&count))?;
+    let expected = format_args!("an array of 1 to {} weights", ranges::MAX_RING_WEIGHTS);
+    let items = field.items(expected, |count| (1..=ranges::MAX_RING_WEIGHTS).contains(&count))?;
     Some(items.into_iter().filter_map(|item| item.number(&PARAMETER)).collect())
 }
 
@@ -332,8 +332,8 @@ fn read_static(field: &Field) -> Option<Box<[Multiplier; HOURS_OF_WEEK]>> {
 }
 
 fn read_zones(field: &Field, digits: usize) -> Vec<Zone> {
-    let expected = format_args!("an array of at most {} zones", ranges::MOST_ZONES);
-    let items = field.items(expected, |count| count <= ranges::MOST_ZONES);
+    let expected = format_args!("an array of at most {} zones", ranges::MAX_ZONES);
+    let items = field.items(expected, |count| count <= ranges::MAX_ZONES);
     let mut ids = HashSet::new();
     let mut zones = Vec::new();
     for item in items.unwrap_or_default() {

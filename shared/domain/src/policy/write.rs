@@ -22,7 +22,7 @@ impl Policy {
             "currency": self.currency.code(),
             "boundary": write_polygon(&self.boundary),
             "resolution": self.resolution,
-            "clock": write_clock(self.clock),
+            "clock": log_watermark(self.clock),
             "products": self.products.iter().map(product).collect::<Vec<_>>(),
             "surge": write_surge(&self.surge),
             "limits": write_limits(self.limits),
@@ -38,7 +38,7 @@ fn write_polygon(polygon: &Polygon) -> Value {
     json!({"type": "Polygon", "coordinates": rings})
 }
 
-fn write_clock(clock: Clock) -> Value {
+fn log_watermark(clock: Clock) -> Value {
     json!({
         "tick_ms": clock.tick_ms,
         "window_ms": clock.window_ms,

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use equilibrium_runner::mapping::Mapping;
-use equilibrium_runner::memory::MemoryLog;
+use equilibrium_runner::mapping::EventSourceMapping;
 use equilibrium_runner::record::{Listed, Page, Position, ShardId};
 use equilibrium_runner::settings::Settings;
+use equilibrium_runner::stream_log::StreamLog;
 
 use crate::world::{Function, Outcome, record, run_to_the_end, stream, turn, world};
 
@@ -17,27 +17,27 @@ fn listed(index: usize, parents: &[usize]) -> Listed {
     Listed { id: id(index), parents: parents.iter().copied().map(id).collect() }
 }
 
-fn mapping(saved: Vec<(ShardId, Position)>) -> Mapping {
-    Mapping::new(Settings::default(), stream(), saved).unwrap()
+fn mapping(saved: Vec<(ShardId, Position)>) -> EventSourceMapping {
+    EventSourceMapping::new(Settings::default(), stream(), saved).unwrap()
 }
 
-fn readable(mapping: &mut Mapping) -> Vec<ShardId> {
+fn readable(mapping: &mut EventSourceMapping) -> Vec<ShardId> {
     mapping.readable().map(|shard| shard.id().clone()).collect()
 }
 
 /// Reads the last page of the readable shard `index`: one record, or none.
-fn read_to_the_end(mapping: &mut Mapping, index: usize, number: Option<u64>) {
+fn read_to_the_end(mapping: &mut EventSourceMapping, index: usize, number: Option<u64>) {
     let settings = mapping.settings();
     let records = number.map(|number| record(number, 0)).into_iter().collect();
     let shard = mapping.readable().find(|shard| *shard.id() == id(index)).unwrap();
     shard.gather(0, Page { records, ended: true }, &settings);
 }
 
-fn succeed(mapping: &mut Mapping, index: usize) {
+fn succeed(mapping: &mut EventSourceMapping, index: usize) {
     let settings = mapping.settings();
     let shard = mapping.readable().find(|shard| *shard.id() == id(index)).unwrap();
     shard.step(0, &settings);
-    shard.settle(0, &equilibrium_runner::payload::Answer::Success, &settings);
+    shard.settle(0, &equilibrium_runner::payload::InvocationOutcome::Success, &settings);
 }
 
 #[test]
@@ -46,12 +46,12 @@ fn a_child_waits_for_both_merged_parents() {
     mapping.list(vec![listed(2, &[0, 1]), listed(0, &[]), listed(1, &[])]);
     assert_eq!(readable(&mut mapping), [id(0), id(1)]);
     read_to_the_end(&mut mapping, 0, None);
-    assert!(mapping.pass_on());
+    assert!(mapping.open_children());
     assert_eq!(readable(&mut mapping), [id(1)]);
     read_to_the_end(&mut mapping, 1, None);
-    assert!(mapping.pass_on());
+    assert!(mapping.open_children());
     assert_eq!(readable(&mut mapping), [id(2)]);
-    assert!(!mapping.pass_on());
+    assert!(!mapping.open_children());
 }
 
 #[test]
@@ -59,17 +59,17 @@ fn a_child_waits_until_its_parents_records_are_done_not_only_read() {
     let mut mapping = mapping(vec![]);
     mapping.list(vec![listed(0, &[]), listed(1, &[0])]);
     read_to_the_end(&mut mapping, 0, Some(1));
-    assert!(!mapping.pass_on());
+    assert!(!mapping.open_children());
     mapping.list(vec![listed(1, &[0])]);
     assert_eq!(readable(&mut mapping), [id(0)], "unlisted, but its record is under way");
     succeed(&mut mapping, 0);
-    assert!(mapping.pass_on());
+    assert!(mapping.open_children());
     assert_eq!(readable(&mut mapping), [id(1)]);
 }
 
 #[test]
 fn an_empty_parent_is_passed_at_once() {
-    let (log, function) = (Arc::new(MemoryLog::new(1)), Function::default());
+    let (log, function) = (Arc::new(StreamLog::new(1)), Function::default());
     let [low, _] = log.split(&id(0), 100).unwrap();
     log.split(&low, 50).unwrap();
     function.put(&log, 0, vec![], 0);
@@ -99,7 +99,7 @@ fn a_done_parent_is_not_read_again_after_a_restart() {
     let mut mapping =
         mapping(vec![(id(0), Position::End), (id(1), Position::After(5.into())), (id(9), Position::End)]);
     mapping.list(vec![listed(0, &[]), listed(1, &[0])]);
-    mapping.pass_on();
+    mapping.open_children();
     assert_eq!(readable(&mut mapping), [id(1)]);
     assert_eq!(mapping.readable().next().unwrap().read_after(), Some(&5.into()));
     assert_eq!(mapping.position(&id(0)), Some(&Position::End));
@@ -111,7 +111,7 @@ fn a_done_shard_is_forgotten_with_its_listing() {
     let mut mapping = mapping(vec![]);
     mapping.list(vec![listed(0, &[]), listed(1, &[0])]);
     read_to_the_end(&mut mapping, 0, None);
-    mapping.pass_on();
+    mapping.open_children();
     mapping.list(vec![listed(0, &[]), listed(1, &[0]), listed(1, &[0])]);
     assert_eq!(mapping.positions().count(), 2);
     mapping.list(vec![listed(1, &[0])]);
@@ -120,7 +120,7 @@ fn a_done_shard_is_forgotten_with_its_listing() {
 
 #[test]
 fn a_stuck_parent_holds_its_children_and_nobody_else() {
-    let (log, function) = (Arc::new(MemoryLog::new(2)), Function::default());
+    let (log, function) = (Arc::new(StreamLog::new(2)), Function::default());
     let stuck = function.put(&log, 0, vec![], 0);
     log.split(&id(0), 100).unwrap();
     let child = function.put(&log, 0, vec![], 0);

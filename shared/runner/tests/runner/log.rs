@@ -1,25 +1,25 @@
 //! The log in memory: where records go, and how shards come and go.
 
-use equilibrium_runner::driver::{Source, SourceError};
-use equilibrium_runner::memory::{LogError, MemoryLog};
+use equilibrium_runner::poller::{Source, SourceError};
 use equilibrium_runner::record::{Listed, Page, Position, ShardId};
+use equilibrium_runner::stream_log::{LogError, StreamLog};
 
 use crate::world::poll_once;
 
-fn read(log: &MemoryLog, shard: usize, after: Option<u64>, limit: usize) -> (Vec<u64>, bool) {
+fn read(log: &StreamLog, shard: usize, after: Option<u64>, limit: usize) -> (Vec<u64>, bool) {
     let page = poll_once(log.read(&ShardId::numbered(shard), after.map(Into::into).as_ref(), limit)).unwrap();
     let Page { records, ended } = page.unwrap();
     (records.iter().map(|record| record.sequence.as_str().parse().unwrap()).collect(), ended)
 }
 
-fn listed(log: &MemoryLog) -> Vec<Listed> {
+fn listed(log: &StreamLog) -> Vec<Listed> {
     poll_once(log.shards()).unwrap().unwrap()
 }
 
 #[test]
 fn lanes_are_spread_evenly_over_the_shards() {
     for shards in [1, 2, 4, 16] {
-        let log = MemoryLog::new(shards);
+        let log = StreamLog::new(shards);
         for lane in 0..64_u128 {
             let key = lane * (u128::MAX / 64 + 1);
             assert_eq!(log.shard_of(key), Some(ShardId::numbered(lane as usize * shards / 64)));
@@ -30,7 +30,7 @@ fn lanes_are_spread_evenly_over_the_shards() {
 
 #[test]
 fn sequence_numbers_grow_over_the_whole_log() {
-    let log = MemoryLog::new(2);
+    let log = StreamLog::new(2);
     let numbers = [0, u128::MAX, 0, u128::MAX].map(|key| log.put(key, "k", vec![], 5).unwrap());
     assert!(numbers.is_sorted_by(|a, b| a < b));
     assert_eq!(read(&log, 0, None, 9), (vec![numbers[0], numbers[2]], false));
@@ -40,7 +40,7 @@ fn sequence_numbers_grow_over_the_whole_log() {
 
 #[test]
 fn a_split_closes_the_parent_and_divides_its_range() {
-    let log = MemoryLog::new(1);
+    let log = StreamLog::new(1);
     let old = log.put(10, "k", vec![], 0).unwrap();
     let [low, high] = log.split(&ShardId::numbered(0), 100).unwrap();
     assert_eq!(log.shard_of(99), Some(low.clone()));
@@ -56,7 +56,7 @@ fn a_split_closes_the_parent_and_divides_its_range() {
 
 #[test]
 fn a_merge_gives_both_ranges_to_one_child() {
-    let log = MemoryLog::new(4);
+    let log = StreamLog::new(4);
     let [a, b, c] = [0, 1, 2].map(ShardId::numbered);
     assert_eq!(log.merge(&a, &c), Err(LogError::NotAdjacent));
     assert_eq!(log.merge(&a, &a), Err(LogError::NotAdjacent));
@@ -69,7 +69,7 @@ fn a_merge_gives_both_ranges_to_one_child() {
 
 #[test]
 fn only_done_records_are_trimmed() {
-    let log = MemoryLog::new(1);
+    let log = StreamLog::new(1);
     let shard = ShardId::numbered(0);
     let numbers = [(); 4].map(|()| log.put(0, "k", vec![], 0).unwrap());
     log.trim(&shard, &Position::Oldest);
@@ -83,7 +83,7 @@ fn only_done_records_are_trimmed() {
 
 #[test]
 fn only_closed_shards_expire() {
-    let log = MemoryLog::new(1);
+    let log = StreamLog::new(1);
     let shard = ShardId::numbered(0);
     assert_eq!(log.expire(&shard), Err(LogError::Open));
     log.close();
@@ -96,7 +96,7 @@ fn only_closed_shards_expire() {
 
 #[test]
 fn bytes_are_those_of_the_records_kept() {
-    let log = MemoryLog::new(2);
+    let log = StreamLog::new(2);
     let numbers = [0, u128::MAX, 0].map(|key| log.put(key, "key", vec![7; 100], 5).unwrap());
     assert_eq!(log.bytes(), 300);
     log.trim(&ShardId::numbered(0), &Position::After(numbers[0].into()));

@@ -2,7 +2,7 @@
 
 use base64_simd::STANDARD;
 use equilibrium_domain::sequence::Sequence;
-use equilibrium_runner::payload::{Answer, Envelope, FRAME_BYTES};
+use equilibrium_runner::payload::{Envelope, FRAME_BYTES, InvocationOutcome};
 use equilibrium_runner::record::{Record, ShardId};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -91,7 +91,11 @@ fn what_lambda_takes_for_success_is_success() {
         r#"{"batchItemFailures":[]}"#,
         r#"{"other":1}"#,
     ] {
-        assert_eq!(Answer::read(response.as_bytes(), true), Answer::Success, "{response}");
+        assert_eq!(
+            InvocationOutcome::read(response.as_bytes(), true),
+            InvocationOutcome::Success,
+            "{response}"
+        );
     }
 }
 
@@ -107,18 +111,29 @@ fn an_item_without_a_sequence_fails_the_whole_batch() {
         r#"{"itemIdentifier":7}"#,
     ] {
         let response = format!(r#"{{"batchItemFailures":[{{"itemIdentifier":"1"}},{item}]}}"#);
-        assert_eq!(Answer::read(response.as_bytes(), true), Answer::Failure, "{response}");
+        assert_eq!(
+            InvocationOutcome::read(response.as_bytes(), true),
+            InvocationOutcome::Failure,
+            "{response}"
+        );
     }
     for response in ["{", "7", "[]", r#""ok""#, r#"{"batchItemFailures":{}}"#] {
-        assert_eq!(Answer::read(response.as_bytes(), true), Answer::Failure, "{response}");
+        assert_eq!(
+            InvocationOutcome::read(response.as_bytes(), true),
+            InvocationOutcome::Failure,
+            "{response}"
+        );
     }
 }
 
 #[test]
 fn reported_items_are_heard_only_where_the_mapping_listens() {
     let response = br#"{"batchItemFailures":[{"itemIdentifier":"12"},{"itemIdentifier":"9"}]}"#;
-    assert_eq!(Answer::read(response, true), Answer::Items(vec![12.into(), 9.into()]));
-    assert_eq!(Answer::read(response, false), Answer::Success);
-    assert_eq!(Answer::read(br#"{"batchItemFailures":[{"itemIdentifier":null}]}"#, false), Answer::Success);
-    assert_eq!(Answer::read(b"not json", false), Answer::Failure);
+    assert_eq!(InvocationOutcome::read(response, true), InvocationOutcome::Items(vec![12.into(), 9.into()]));
+    assert_eq!(InvocationOutcome::read(response, false), InvocationOutcome::Success);
+    assert_eq!(
+        InvocationOutcome::read(br#"{"batchItemFailures":[{"itemIdentifier":null}]}"#, false),
+        InvocationOutcome::Success
+    );
+    assert_eq!(InvocationOutcome::read(b"not json", false), InvocationOutcome::Failure);
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use equilibrium_runner::memory::MemoryLog;
 use equilibrium_runner::record::{Position, Reason, ShardId};
 use equilibrium_runner::settings::Settings;
+use equilibrium_runner::stream_log::StreamLog;
 use proptest::prelude::*;
 
 use crate::world::{Function, Outcome, Poison, World, poll_once, run_to_the_end, world};
@@ -64,7 +64,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 
 /// The stream, its reader, and how far the reader was at the last look.
 struct History {
-    log: Arc<MemoryLog>,
+    log: Arc<StreamLog>,
     function: Function,
     settings: Settings,
     runner: World,
@@ -74,7 +74,7 @@ struct History {
 
 impl History {
     fn new(settings: Settings) -> Self {
-        let (log, function) = (Arc::new(MemoryLog::new(2)), Function::default());
+        let (log, function) = (Arc::new(StreamLog::new(2)), Function::default());
         let runner = world(settings, &log, &function, Vec::new());
         Self { log, function, settings, runner, now_ms: 1_000_000, seen: BTreeMap::new() }
     }
@@ -89,7 +89,7 @@ impl History {
             Event::Expire { shard } => self.expire(&ShardId::numbered(shard)),
             Event::Turn { after_ms } => {
                 self.now_ms += after_ms;
-                poll_once(self.runner.turn(self.now_ms));
+                poll_once(self.runner.poll(self.now_ms));
                 self.look();
             }
             Event::Crash => self.crash(),

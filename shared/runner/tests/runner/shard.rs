@@ -1,7 +1,7 @@
 //! One shard: when a batch goes, what an answer moves, and what is given up.
 
 use equilibrium_domain::sequence::Sequence;
-use equilibrium_runner::payload::{Answer, Envelope};
+use equilibrium_runner::payload::{Envelope, InvocationOutcome};
 use equilibrium_runner::record::{Discarded, Page, Position, Reason, Record, ShardId};
 use equilibrium_runner::settings::Settings;
 use equilibrium_runner::shard::{Shard, Step};
@@ -57,8 +57,8 @@ fn given_up(shard: &mut Shard, now_ms: i64, settings: &Settings) -> Discarded {
     discarded
 }
 
-fn items(numbers: &[u64]) -> Answer {
-    Answer::Items(numbers.iter().map(|&number| Sequence::from(number)).collect())
+fn items(numbers: &[u64]) -> InvocationOutcome {
+    InvocationOutcome::Items(numbers.iter().map(|&number| Sequence::from(number)).collect())
 }
 
 fn after(number: u64) -> Position {
@@ -96,7 +96,7 @@ fn the_end_of_a_shard_sends_what_is_gathered() {
     shard.gather(1, Page { records: vec![], ended: true }, &settings);
     assert_eq!(invoked(&mut shard, 1, &settings), [1, 2]);
     assert_eq!(shard.position(), &Position::Oldest);
-    shard.settle(1, &Answer::Success, &settings);
+    shard.settle(1, &InvocationOutcome::Success, &settings);
     assert_eq!(shard.position(), &Position::End);
 }
 
@@ -117,7 +117,7 @@ fn a_record_that_no_invocation_can_carry_is_given_up_alone() {
     let huge = Record { data: vec![0; 2_000], ..record(2, 7) };
     shard.gather(0, Page { records: vec![huge, record(3, 0)], ended: false }, &settings);
     assert_eq!(invoked(&mut shard, 0, &settings), [1]);
-    shard.settle(0, &Answer::Success, &settings);
+    shard.settle(0, &InvocationOutcome::Success, &settings);
     let discarded = given_up(&mut shard, 0, &settings);
     assert_eq!((discarded.reason, discarded.count, discarded.attempts), (Reason::TooLarge, 1, 0));
     assert_eq!((discarded.first, discarded.first_arrival_ms), (2.into(), 7));
@@ -131,7 +131,7 @@ fn one_batch_of_a_shard_is_in_hand_at_a_time() {
     assert_eq!(invoked(&mut shard, 0, &settings), [1]);
     assert_eq!(shard.step(1_000_000, &settings), Step::Wait(None));
     assert_eq!((shard.due_at(&settings), shard.read_at()), (None, None));
-    shard.settle(0, &Answer::Success, &settings);
+    shard.settle(0, &InvocationOutcome::Success, &settings);
     assert_eq!(invoked(&mut shard, 0, &settings), [2]);
 }
 
@@ -153,7 +153,7 @@ fn a_record_read_twice_is_gathered_once() {
     assert_eq!(shard.gather(0, page(2..=4), &settings), 1);
     assert_eq!(shard.read_after(), Some(&4.into()));
     assert_eq!(invoked(&mut shard, 0, &settings), [1, 2, 3, 4]);
-    shard.settle(0, &Answer::Success, &settings);
+    shard.settle(0, &InvocationOutcome::Success, &settings);
     assert_eq!(shard.gather(0, page(1..=4), &settings), 0);
 }
 
@@ -229,7 +229,7 @@ fn a_failed_batch_is_halved_and_the_first_half_goes_first() {
     let mut batches = Vec::new();
     while let Step::Invoke = shard.step(0, &settings) {
         batches.push(numbers(&shard));
-        let answer = if batches.len() == 1 { Answer::Failure } else { Answer::Success };
+        let answer = if batches.len() == 1 { InvocationOutcome::Failure } else { InvocationOutcome::Success };
         shard.settle(0, &answer, &settings);
     }
     assert_eq!(batches, [vec![1, 2, 3, 4, 5], vec![1, 2], vec![3, 4, 5]]);
@@ -254,7 +254,7 @@ fn retries_wait_twice_as_long_each_time_up_to_a_minute() {
     let mut now_ms = 0;
     for _ in 0..40 {
         assert_eq!(invoked(&mut shard, now_ms, &settings), [1]);
-        shard.settle(now_ms, &Answer::Failure, &settings);
+        shard.settle(now_ms, &InvocationOutcome::Failure, &settings);
         let Step::Wait(Some(at)) = shard.step(now_ms, &settings) else { panic!("no wait") };
         assert_eq!(shard.due_at(&settings), Some(at));
         waits.push(at - now_ms);
@@ -269,11 +269,11 @@ fn progress_forgets_the_waiting() {
     let settings = Settings { batch_size: 1, ..plain() };
     let mut shard = shard(2, &settings);
     shard.step(0, &settings);
-    shard.settle(0, &Answer::Failure, &settings);
+    shard.settle(0, &InvocationOutcome::Failure, &settings);
     shard.step(100, &settings);
-    shard.settle(100, &Answer::Success, &settings);
+    shard.settle(100, &InvocationOutcome::Success, &settings);
     assert_eq!(invoked(&mut shard, 100, &settings), [2]);
-    shard.settle(100, &Answer::Failure, &settings);
+    shard.settle(100, &InvocationOutcome::Failure, &settings);
     assert_eq!(shard.step(100, &settings), Step::Wait(Some(200)));
 }
 
@@ -284,7 +284,7 @@ fn a_batch_is_given_up_at_once_when_its_retries_are_used_up() {
     shard.gather(0, Page { records: vec![record(8, 50), record(9, 60)], ended: false }, &settings);
     for _ in 0..3 {
         assert_eq!(invoked(&mut shard, 1_000, &settings), [8, 9]);
-        shard.settle(0, &Answer::Failure, &settings);
+        shard.settle(0, &InvocationOutcome::Failure, &settings);
     }
     assert_eq!(shard.due_at(&settings), Some(i64::MIN));
     let expected = Discarded {
@@ -310,7 +310,7 @@ fn an_old_record_is_given_up_and_its_younger_neighbour_goes() {
     let mut shard = Shard::new(envelope(), Position::Oldest);
     shard.gather(0, Page { records: vec![record(1, 0), record(2, 1)], ended: false }, &settings);
     assert_eq!(invoked(&mut shard, 60_000, &settings), [1, 2]);
-    shard.settle(60_000, &Answer::Failure, &settings);
+    shard.settle(60_000, &InvocationOutcome::Failure, &settings);
     let discarded = given_up(&mut shard, 60_001, &settings);
     assert_eq!((discarded.reason, discarded.count, discarded.attempts), (Reason::TooOld, 1, 1));
     assert_eq!(invoked(&mut shard, 60_001, &settings), [2]);
@@ -322,7 +322,7 @@ fn a_refused_invocation_uses_up_no_attempt_and_splits_nothing() {
     let mut shard = shard(4, &settings);
     for now_ms in [0, 100, 300] {
         assert_eq!(invoked(&mut shard, now_ms, &settings), [1, 2, 3, 4]);
-        shard.settle(now_ms, &Answer::Refused, &settings);
+        shard.settle(now_ms, &InvocationOutcome::Refused, &settings);
     }
     assert_eq!(shard.step(699, &settings), Step::Wait(Some(700)));
 }

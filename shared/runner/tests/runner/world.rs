@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use equilibrium_domain::sequence::Sequence;
-use equilibrium_runner::driver::{InvokeError, OnFailure, Runner, Target, Turn};
-use equilibrium_runner::mapping::Mapping;
-use equilibrium_runner::memory::MemoryLog;
+use equilibrium_runner::mapping::EventSourceMapping;
 use equilibrium_runner::payload::Stream;
+use equilibrium_runner::poller::{EventSourcePoller, InvokeError, OnFailure, PollOutcome, Target};
 use equilibrium_runner::record::{Discarded, Position, Record, ShardId};
 use equilibrium_runner::settings::Settings;
+use equilibrium_runner::stream_log::StreamLog;
 use serde_json::{Value, json};
 
 /// What the function does next.
@@ -56,7 +56,7 @@ pub struct Witness {
 #[derive(Clone, Debug, Default)]
 pub struct Function(pub Arc<Mutex<Witness>>);
 
-pub type World = Runner<Arc<MemoryLog>, Function, Function>;
+pub type World = EventSourcePoller<Arc<StreamLog>, Function, Function>;
 
 pub fn stream() -> Stream {
     Stream {
@@ -73,13 +73,13 @@ pub fn record(number: u64, arrival_ms: i64) -> Record {
 /// A runner over `log` that goes on from `saved`.
 pub fn world(
     settings: Settings,
-    log: &Arc<MemoryLog>,
+    log: &Arc<StreamLog>,
     function: &Function,
     saved: Vec<(ShardId, Position)>,
 ) -> World {
     function.0.lock().unwrap().settings = settings;
-    let mapping = Mapping::new(settings, stream(), saved).unwrap();
-    Runner::of(mapping, Arc::clone(log), function.clone(), function.clone())
+    let mapping = EventSourceMapping::new(settings, stream(), saved).unwrap();
+    EventSourcePoller::of(mapping, Arc::clone(log), function.clone(), function.clone())
 }
 
 /// Polls once: in memory nothing waits, so what is pending hangs, and is dropped.
@@ -90,8 +90,8 @@ pub fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
     }
 }
 
-pub fn turn(world: &mut World, now_ms: i64) -> Turn {
-    poll_once(world.turn(now_ms)).unwrap()
+pub fn turn(world: &mut World, now_ms: i64) -> PollOutcome {
+    poll_once(world.poll(now_ms)).unwrap()
 }
 
 /// Turns until nothing is left, letting time pass as the turns ask for it.
@@ -100,7 +100,7 @@ pub fn run_to_the_end(world: &mut World, mut now_ms: i64) {
         if world.is_finished() {
             return;
         }
-        if let Some(turn) = poll_once(world.turn(now_ms)) {
+        if let Some(turn) = poll_once(world.poll(now_ms)) {
             now_ms = now_ms.max(turn.due_ms);
         }
     }
@@ -113,7 +113,7 @@ impl Function {
     }
 
     /// Puts a record and remembers where it must come from.
-    pub fn put(&self, log: &MemoryLog, hash_key: u128, data: Vec<u8>, now_ms: i64) -> u64 {
+    pub fn put(&self, log: &StreamLog, hash_key: u128, data: Vec<u8>, now_ms: i64) -> u64 {
         let number = log.put(hash_key, "k", data, now_ms).unwrap();
         let shard = log.shard_of(hash_key).unwrap();
         self.0.lock().unwrap().put.insert(number, shard);

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::super::numbers::real;
-use super::super::place::Point;
+use super::super::geography::Point;
 use super::super::policy::policy;
+use super::super::rounding::real;
 use super::reading::{Line, lines};
 use super::{MINUTE_MS, START_MS, small, text};
 

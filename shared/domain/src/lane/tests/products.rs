@@ -35,11 +35,11 @@ fn an_event_that_names_an_unknown_product_changes_nothing() {
 fn a_product_that_comes_has_the_next_bit_and_one_that_goes_keeps_its_own() {
     let mut fed = Fed::new(rules(&["standard", "xl"]));
     fed.absorb(&driver("a", 0, ""), 1_000);
-    fed.lane.enter(&city("nyc"), &Arc::new(rules(&["boat", "xl"])));
+    fed.lane.city_mut(&city("nyc"), &Arc::new(rules(&["boat", "xl"])));
     fed.absorb(&driver("b", 0, ""), 1_000);
     fed.absorb(&request("q", 0, ""), 1_000);
     assert!(fed.try_absorb(&request("q", 0, r#","product":"standard""#), 1_000).is_err());
-    fed.lane.enter(&city("nyc"), &Arc::new(rules(&["standard"])));
+    fed.lane.city_mut(&city("nyc"), &Arc::new(rules(&["standard"])));
     fed.absorb(&driver("c", 0, ""), 1_000);
     fed.hear(5_000, 5_000);
     let supply = vec![at(0, 0b001, 1), at(0, 0b011, 1), at(0, 0b110, 1)];
@@ -56,10 +56,10 @@ fn with_more_products_over_time_than_bits_counting_begins_anew() {
     let mut fed = Fed::new(rules(&all[..63]));
     fed.absorb(&driver("a", 0, ""), 1_000);
     fed.absorb(&request("a", 0, ""), 1_000);
-    fed.lane.enter(&city("nyc"), &Arc::new(rules(&all)));
+    fed.lane.city_mut(&city("nyc"), &Arc::new(rules(&all)));
     fed.absorb(&driver("b", 0, r#","products":["p63"]"#), 1_000);
     assert_eq!(fed.lane.entities(), 3, "64 fit");
-    fed.lane.enter(&city("nyc"), &Arc::new(rules(&["p1", "boat"])));
+    fed.lane.city_mut(&city("nyc"), &Arc::new(rules(&["p1", "boat"])));
     assert_eq!(fed.lane.entities(), 0);
     fed.absorb(&driver("c", 0, r#","products":["boat"]"#), 1_000);
     fed.hear(5_000, 5_000);
@@ -73,13 +73,13 @@ fn with_more_products_over_time_than_bits_counting_begins_anew() {
 fn ticks_go_on_where_another_length_puts_the_next() {
     let mut fed = Fed::new(rules(&["standard"]));
     fed.hear(5_000, 15_000);
-    fed.lane.enter(&city("nyc"), &Arc::new(Rules { tick_ms: 4_000, ..rules(&["standard"]) }));
+    fed.lane.city_mut(&city("nyc"), &Arc::new(CountingConfig { tick_ms: 4_000, ..rules(&["standard"]) }));
     fed.hear(5_000, 20_000);
     fed.hear(5_000, 27_000);
     let reports = fed.reports();
     assert_eq!(
         reports,
-        [Report::Empty { from: 5_000, to: 15_000 }, Report::Empty { from: 16_000, to: 24_000 }]
+        [TickCounts::Empty { from: 5_000, to: 15_000 }, TickCounts::Empty { from: 16_000, to: 24_000 }]
     );
 }
 
@@ -88,10 +88,10 @@ fn what_waits_for_its_tick_counts_at_the_first_of_other_ticks() {
     let mut fed = Fed::new(rules(&["standard"]));
     fed.absorb(&driver("a", 0, ""), 3_000);
     fed.absorb(&request("a", 0, ""), 3_000);
-    fed.lane.enter(&city("nyc"), &Arc::new(Rules { tick_ms: 2_000, ..rules(&["standard"]) }));
+    fed.lane.city_mut(&city("nyc"), &Arc::new(CountingConfig { tick_ms: 2_000, ..rules(&["standard"]) }));
     fed.hear(2_000, 4_000);
     let both = tick(4_000, vec![at(0, 1, 1)], vec![at(0, 1, 1)]);
-    assert_eq!(fed.reports(), [Report::Empty { from: 2_000, to: 2_000 }, both]);
+    assert_eq!(fed.reports(), [TickCounts::Empty { from: 2_000, to: 2_000 }, both]);
 }
 
 #[test]
@@ -100,13 +100,13 @@ fn what_counts_goes_when_its_time_is_over_whatever_the_ticks() {
     fed.absorb(&driver("a", 0, ""), 1_000);
     fed.absorb(&driver("b", 0, ""), 1_000);
     fed.hear(5_000, 5_000);
-    fed.lane.enter(&city("nyc"), &Arc::new(Rules { tick_ms: 2_000, ..rules(&["standard"]) }));
+    fed.lane.city_mut(&city("nyc"), &Arc::new(CountingConfig { tick_ms: 2_000, ..rules(&["standard"]) }));
     fed.hear(5_000, 62_000);
     let reports = fed.reports();
     let [first, .., last, gone] = &reports[..] else { panic!("{reports:?}") };
     assert_eq!(first, &tick(5_000, vec![at(0, 1, 2)], vec![]));
     assert_eq!(last, &tick(60_000, vec![at(0, 1, 2)], vec![]));
-    assert_eq!(gone, &Report::Empty { from: 62_000, to: 62_000 });
+    assert_eq!(gone, &TickCounts::Empty { from: 62_000, to: 62_000 });
     assert_eq!(fed.lane.entities(), 0);
 }
 
@@ -117,11 +117,11 @@ fn a_tick_that_shorter_ticks_put_behind_the_watermark_closes_at_once() {
     fed.hear(5_000, 9_000);
     let first = fed.entry();
     fed.reports();
-    fed.lane.enter(&city("nyc"), &Arc::new(Rules { tick_ms: 4_000, ..rules(&["standard"]) }));
+    fed.lane.city_mut(&city("nyc"), &Arc::new(CountingConfig { tick_ms: 4_000, ..rules(&["standard"]) }));
     let second = fed.entry();
     let reports = fed.reports();
-    assert_eq!(reports, [Report::Empty { from: 8_000, to: 8_000 }]);
-    let mut again = Lane::load(LaneNumber(2), lanes(), [&first[..], &second]).unwrap();
+    assert_eq!(reports, [TickCounts::Empty { from: 8_000, to: 8_000 }]);
+    let mut again = LaneState::load(LaneId(2), lanes(), [&first[..], &second]).unwrap();
     assert_eq!(told(&mut again), [(city("nyc"), names(&["standard"]), reports)]);
 }
 
@@ -129,9 +129,9 @@ fn a_tick_that_shorter_ticks_put_behind_the_watermark_closes_at_once() {
 fn the_same_rules_again_are_not_written_down_again() {
     let mut fed = Fed::new(rules(&["standard"]));
     let first = fed.entry();
-    fed.lane.enter(&city("nyc"), &Arc::new(rules(&["standard"])));
+    fed.lane.city_mut(&city("nyc"), &Arc::new(rules(&["standard"])));
     let idle = fed.entry();
     assert!(idle.len() < 30 && first.len() > idle.len() + 20, "{} {}", first.len(), idle.len());
-    fed.lane.enter(&city("nyc"), &Arc::new(rules(&["xl"])));
+    fed.lane.city_mut(&city("nyc"), &Arc::new(rules(&["xl"])));
     assert!(fed.entry().len() > idle.len() + 20);
 }

@@ -4,13 +4,13 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn load(entries: &[&[u8]]) -> Result<Lane, Corrupt> {
-    Lane::load(LaneNumber(2), lanes(), entries.iter().copied())
+fn load(entries: &[&[u8]]) -> Result<LaneState, Corrupt> {
+    LaneState::load(LaneId(2), lanes(), entries.iter().copied())
 }
 
 fn complaint(entries: &[&[u8]]) -> &'static str {
     match load(entries).unwrap_err() {
-        Corrupt::Nonsense { what, .. } => what,
+        Corrupt::Invalid { what, .. } => what,
         other => panic!("{other:?}"),
     }
 }
@@ -22,12 +22,12 @@ fn log() -> [Vec<u8>; 3] {
     fed.absorb(&request("q", 1, ""), 7_000);
     fed.hear(5_000, 5_000);
     let first = fed.entry();
-    fed.lane.ask_for_snapshot();
+    fed.lane.request_snapshot();
     fed.absorb(&driver("d", 1, ""), 9_000);
     let second = fed.entry();
     fed.absorb(&driver("e", 1, ""), 17_000);
     fed.absorb(&driver("e", 1, ""), 1_000);
-    fed.lane.enter(&city("nyc"), &Arc::new(rules(&["boat"])));
+    fed.lane.city_mut(&city("nyc"), &Arc::new(rules(&["boat"])));
     [first, second, fed.entry()]
 }
 
@@ -36,7 +36,7 @@ fn entry(lane: u64, of: u64, number: u64, reached: &str, rest: &[u8]) -> Vec<u8>
     let mut entry = Vec::new();
     wire::begin(&mut entry, Kind::LaneEntry);
     for part in [lane, of, number] {
-        put_number(&mut entry, part);
+        put_varint_u64(&mut entry, part);
     }
     put_bytes(&mut entry, reached.as_bytes());
     entry.extend_from_slice(rest);
@@ -54,10 +54,10 @@ fn entries_are_this_lanes_in_order_from_a_beginning() {
     assert_eq!(complaint(&[&first, &third]), "an entry out of order");
     assert_eq!(complaint(&[&first, &first]), "an entry out of order");
     assert_eq!(complaint(&[&second, &first]), "an entry out of order");
-    let other = Lane::load(LaneNumber(3), lanes(), [&first[..]]).unwrap_err();
-    assert!(matches!(other, Corrupt::Nonsense { what: "another lane's entry", .. }), "{other:?}");
-    let other = Lane::load(LaneNumber(2), LaneCount::new(8).unwrap(), [&first[..]]).unwrap_err();
-    assert!(matches!(other, Corrupt::Nonsense { what: "another stream's entry", .. }), "{other:?}");
+    let other = LaneState::load(LaneId(3), lanes(), [&first[..]]).unwrap_err();
+    assert!(matches!(other, Corrupt::Invalid { what: "another lane's entry", .. }), "{other:?}");
+    let other = LaneState::load(LaneId(2), LaneCount::new(8).unwrap(), [&first[..]]).unwrap_err();
+    assert!(matches!(other, Corrupt::Invalid { what: "another stream's entry", .. }), "{other:?}");
 }
 
 #[test]
@@ -82,11 +82,11 @@ fn what_is_sealed_but_means_nothing_is_refused() {
     let of_city = |name: &[u8], log: &[u8]| {
         let mut rest = vec![0];
         put_bytes(&mut rest, name);
-        put_number(&mut rest, 0);
+        put_varint_u64(&mut rest, 0);
         put_bytes(&mut rest, log);
         rest
     };
-    let mut rules_of = vec![op::RULES];
+    let mut rules_of = vec![op::CONFIG];
     rules(&["standard"]).write(&mut rules_of);
     assert!(load(&[&entry(2, 4, 0, "7", &of_city(b"nyc", &rules_of))]).is_ok());
     assert_eq!(complaint(&[&entry(2, 4, 0, "7", &of_city(b"NYC", &rules_of))]), "a city");
@@ -102,15 +102,15 @@ fn what_is_sealed_but_means_nothing_is_refused() {
 /// A snapshot of `cities`, each by its name, its dictionary and what it holds.
 fn snapshot(count: u64, cities: &[(&str, &[&str])], rest: &[u8]) -> Vec<u8> {
     let mut snapshot = Vec::new();
-    put_number(&mut snapshot, count);
+    put_varint_u64(&mut snapshot, count);
     for (name, dictionary) in cities {
         put_bytes(&mut snapshot, name.as_bytes());
         rules(&["standard", "xl"]).write(&mut snapshot);
-        write_dictionary(&mut snapshot, &names(dictionary));
+        write_products(&mut snapshot, &names(dictionary));
         for part in [0, 0, 0, 0, 0] {
-            put_number(&mut snapshot, part);
+            put_varint_u64(&mut snapshot, part);
         }
-        put_number(&mut snapshot, 3);
+        put_varint_u64(&mut snapshot, 3);
         Sightings::default().write(&mut snapshot, None);
         Sightings::default().write(&mut snapshot, None);
     }
@@ -148,9 +148,9 @@ proptest! {
         }
         wire::seal(entry);
         if let Ok(mut lane) = load(&[&log[0], &log[1], &log[2]]) {
-            let _ = report::records(LaneNumber(2), lanes(), lane.take_reports());
-            lane.ask_for_snapshot();
-            assert!(lane.begin().is_some());
+            let _ = tick_counts::records(LaneId(2), lanes(), lane.take_output());
+            lane.request_snapshot();
+            assert!(lane.begin_batch().is_some());
         }
     }
 }

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::*;
 
 /// Loads what was written since the newest snapshot.
-fn load(entries: &[Vec<u8>]) -> Lane {
-    Lane::load(LaneNumber(2), lanes(), entries.iter().map(Vec::as_slice)).unwrap()
+fn load(entries: &[Vec<u8>]) -> LaneState {
+    LaneState::load(LaneId(2), lanes(), entries.iter().map(Vec::as_slice)).unwrap()
 }
 
 fn seen(line: &str) -> Event<'_> {
@@ -35,12 +35,12 @@ fn steps() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn some_rules(number: usize) -> Rules {
+fn some_rules(number: usize) -> CountingConfig {
     match number {
         0 => rules(&["standard", "xl"]),
-        1 => Rules { most_entities: 5, ..rules(&["standard", "xl"]) },
-        2 => Rules { tick_ms: 3_000, window_ms: 2_000, ..rules(&["standard", "boat"]) },
-        _ => Rules { lateness_ms: 0, driver_ttl_ms: 7_000, ..rules(&["boat"]) },
+        1 => CountingConfig { max_entities: 5, ..rules(&["standard", "xl"]) },
+        2 => CountingConfig { tick_ms: 3_000, window_ms: 2_000, ..rules(&["standard", "boat"]) },
+        _ => CountingConfig { lateness_ms: 0, driver_ttl_ms: 7_000, ..rules(&["boat"]) },
     }
 }
 
@@ -48,11 +48,11 @@ const DRIVERS: [&str; 4] =
     ["", r#","products":["standard"]"#, r#","products":["boat"]"#, r#","status":"on_trip""#];
 const REQUESTS: [&str; 4] = ["", r#","product":"standard""#, r#","product":"boat""#, r#","product":"xl""#];
 
-fn apply(lane: &mut Lane, step: &Step, clock: &mut i64) {
+fn apply(lane: &mut LaneState, step: &Step, clock: &mut i64) {
     let towns = [city("nyc"), city("suva")];
-    let enter = |lane: &mut Lane, at: usize, rules: Option<usize>| match lane.find(towns[at].as_str()) {
+    let enter = |lane: &mut LaneState, at: usize, rules: Option<usize>| match lane.find(towns[at].as_str()) {
         Some(index) if rules.is_none() => index,
-        _ => lane.enter(&towns[at], &Arc::new(some_rules(rules.unwrap_or(0)))),
+        _ => lane.city_mut(&towns[at], &Arc::new(some_rules(rules.unwrap_or(0)))),
     };
     let (index, said, after) = match step {
         Step::Adopt { city, rules } => {
@@ -61,7 +61,10 @@ fn apply(lane: &mut Lane, step: &Step, clock: &mut i64) {
         }
         Step::Hear { city, after } => {
             let index = enter(lane, *city, None);
-            lane.hear(index, &CityClock { watermark: *clock + after, first_tick: 1_772_000_005_000 });
+            lane.advance_watermark(
+                index,
+                &CityWatermark { watermark: *clock + after, first_tick: 1_772_000_005_000 },
+            );
             *clock += (*after).clamp(0, 10_000);
             return;
         }
@@ -85,24 +88,24 @@ proptest! {
     fn a_lane_that_is_loaded_is_the_one_in_memory(
         batches in prop::collection::vec((prop::collection::vec(steps(), 0..12), 0..6_u8), 1..12),
     ) {
-        let mut lane = Lane::new(LaneNumber(2), lanes());
-        let mut loaded = Lane::new(LaneNumber(2), lanes());
+        let mut lane = LaneState::new(LaneId(2), lanes());
+        let mut loaded = LaneState::new(LaneId(2), lanes());
         let mut entries: Vec<Vec<u8>> = Vec::new();
         let mut clock = 1_772_000_000_000;
         for (number, (batch, ask)) in (1_u64..).zip(&batches) {
             if *ask == 0 && number > 1 {
-                lane.ask_for_snapshot();
-                loaded.ask_for_snapshot();
+                lane.request_snapshot();
+                loaded.request_snapshot();
             }
             let mut both = Vec::new();
             let began = clock;
             for lane in [&mut lane, &mut loaded] {
                 clock = began;
-                let snapshot = lane.begin();
+                let snapshot = lane.begin_batch();
                 for step in batch {
                     apply(lane, step, &mut clock);
                 }
-                both.push((lane.entry(snapshot.as_deref(), Sequence::from(number).borrowed()), snapshot.is_some()));
+                both.push((lane.seal_entry(snapshot.as_deref(), Sequence::from(number).borrowed()), snapshot.is_some()));
             }
             let (entry, is_snapshot) = both.pop().unwrap();
             prop_assert_eq!(&both[0].0, &entry);
@@ -112,7 +115,7 @@ proptest! {
             entries.push(entry);
             loaded = load(&entries);
             prop_assert_eq!(loaded.next_entry(), number);
-            prop_assert!(loaded.holds(Sequence::from(number).borrowed()) && !loaded.holds(Sequence::from(number + 1).borrowed()));
+            prop_assert!(loaded.already_processed(Sequence::from(number).borrowed()) && !loaded.already_processed(Sequence::from(number + 1).borrowed()));
             prop_assert_eq!(loaded.late(), lane.late());
             prop_assert_eq!(loaded.evicted(), lane.evicted());
             prop_assert_eq!(loaded.entities(), lane.entities());
@@ -148,10 +151,10 @@ fn late_events_and_clocks_that_close_nothing_are_remembered() {
     assert_eq!(told(&mut again), []);
     // It has heard as much as the one in memory: neither has more to say of the same clock.
     let index = again.find("nyc").unwrap();
-    again.hear(index, &CityClock { watermark: 21_000, first_tick: 5_000 });
+    again.advance_watermark(index, &CityWatermark { watermark: 21_000, first_tick: 5_000 });
     assert_eq!(
-        again.entry(None, Sequence::from(9).borrowed()),
-        fed.lane.entry(None, Sequence::from(9).borrowed())
+        again.seal_entry(None, Sequence::from(9).borrowed()),
+        fed.lane.seal_entry(None, Sequence::from(9).borrowed())
     );
 }
 
@@ -163,23 +166,26 @@ fn a_lane_owes_its_last_entrys_reports_alone() {
     fed.hear(5_000, 30_000);
     let second = fed.entry();
     let reports = |entries: &[Vec<u8>]| told(&mut load(entries)).pop().map(|(_, _, reports)| reports);
-    assert_eq!(reports(std::slice::from_ref(&first)), Some(vec![Report::Empty { from: 5_000, to: 20_000 }]));
-    assert_eq!(reports(&[first, second]), Some(vec![Report::Empty { from: 25_000, to: 30_000 }]));
+    assert_eq!(
+        reports(std::slice::from_ref(&first)),
+        Some(vec![TickCounts::Empty { from: 5_000, to: 20_000 }])
+    );
+    assert_eq!(reports(&[first, second]), Some(vec![TickCounts::Empty { from: 25_000, to: 30_000 }]));
 }
 
 #[test]
 fn an_asked_for_snapshot_comes_with_the_next_entry_but_never_with_the_first() {
     let mut fed = Fed::new(rules(&["standard"]));
     assert!(!fed.lane.needs_snapshot());
-    fed.lane.ask_for_snapshot();
+    fed.lane.request_snapshot();
     assert!(fed.lane.needs_snapshot());
-    assert!(fed.lane.begin().is_none());
+    assert!(fed.lane.begin_batch().is_none());
     fed.absorb(&driver("d", 0, ""), 4_000);
     fed.hear(5_000, 5_000);
     fed.end(None);
-    let snapshot = fed.lane.begin().unwrap();
+    let snapshot = fed.lane.begin_batch().unwrap();
     assert!(!fed.lane.needs_snapshot());
-    assert!(fed.lane.begin().is_none());
+    assert!(fed.lane.begin_batch().is_none());
     fed.hear(5_000, 10_000);
     let entry = fed.end(Some(&snapshot));
     let mut again = load(&[entry]);
@@ -199,7 +205,7 @@ fn crowd(fed: &mut Fed, from: usize, count: usize) {
 
 #[test]
 fn a_snapshot_is_due_when_the_entries_outweigh_the_last_one_and_256_kib() {
-    let mut fed = Fed::new(Rules { most_entities: 100_000, ..rules(&["standard"]) });
+    let mut fed = Fed::new(CountingConfig { max_entities: 100_000, ..rules(&["standard"]) });
     let (mut entries, mut who, mut bytes, mut snapshot_bytes) = (Vec::new(), 0, 0, 0);
     let mut snapshots = 0;
     while snapshots < 3 {
@@ -209,7 +215,7 @@ fn a_snapshot_is_due_when_the_entries_outweigh_the_last_one_and_256_kib() {
             assert!(load(&entries).needs_snapshot());
             assert!(!load(&entries[..entries.len() - 1]).needs_snapshot());
         }
-        let snapshot = fed.lane.begin();
+        let snapshot = fed.lane.begin_batch();
         if let Some(snapshot) = &snapshot {
             (snapshots, bytes, snapshot_bytes) = (snapshots + 1, 0, snapshot.len());
             entries.clear();
@@ -235,7 +241,7 @@ fn litter_of_drivers_or_of_riders_calls_for_a_snapshot() {
         }
         assert!(fed.lane.needs_snapshot());
         fed.end(None);
-        let snapshot = fed.lane.begin();
+        let snapshot = fed.lane.begin_batch();
         assert!(snapshot.is_some() && !fed.lane.needs_snapshot());
     }
 }
@@ -243,12 +249,16 @@ fn litter_of_drivers_or_of_riders_calls_for_a_snapshot() {
 #[test]
 fn a_lane_holds_what_its_entries_reached() {
     let mut fed = Fed::new(rules(&["standard"]));
-    assert!(!fed.lane.holds(Sequence::from(0).borrowed()));
+    assert!(!fed.lane.already_processed(Sequence::from(0).borrowed()));
     fed.sequence = 41;
     fed.entry();
-    assert!(fed.lane.holds(Sequence::from(42).borrowed()) && fed.lane.holds(Sequence::from(9).borrowed()));
     assert!(
-        !fed.lane.holds(Sequence::from(43).borrowed()) && !fed.lane.holds(Sequence::from(100).borrowed())
+        fed.lane.already_processed(Sequence::from(42).borrowed())
+            && fed.lane.already_processed(Sequence::from(9).borrowed())
     );
-    assert_eq!((fed.lane.number(), fed.lane.next_entry()), (LaneNumber(2), 1));
+    assert!(
+        !fed.lane.already_processed(Sequence::from(43).borrowed())
+            && !fed.lane.already_processed(Sequence::from(100).borrowed())
+    );
+    assert_eq!((fed.lane.number(), fed.lane.next_entry()), (LaneId(2), 1));
 }

@@ -176,16 +176,16 @@ fn places_nobody_stands_at_are_litter_once_they_outweigh_the_rest() {
     for number in 1..=4_099 {
         held.absorb(key(1), place(number), number, Some(number), LIFE);
     }
-    assert!(!held.is_littered());
+    assert!(!held.needs_compaction());
     held.absorb(key(1), place(4_100), 4_100, Some(4_100), LIFE);
-    assert!(held.is_littered());
-    assert!(!reread(&held, Some(4_100), LIFE).is_littered());
+    assert!(held.needs_compaction());
+    assert!(!reread(&held, Some(4_100), LIFE).needs_compaction());
     // Each entity may have four.
     held.absorb(key(2), place(1), 4_100, Some(4_100), LIFE);
-    assert!(!held.is_littered());
+    assert!(!held.needs_compaction());
     for number in 4_101..=4_103 {
         held.absorb(key(1), place(number), 4_200, Some(4_200), LIFE);
-        assert!(!held.is_littered());
+        assert!(!held.needs_compaction());
     }
 }
 
@@ -209,7 +209,7 @@ proptest! {
                 Step::Close(ticks) => {
                     let mut log = Vec::new();
                     held.take_log(&mut log);
-                    copy.repeat(&log, closed, life).unwrap();
+                    copy.replay(&log, closed, life).unwrap();
                     for _ in 0..ticks {
                         tick += life.tick_ms;
                         held.close(tick, life);
@@ -224,7 +224,7 @@ proptest! {
                 Step::Snapshot => {
                     let mut log = Vec::new();
                     held.take_log(&mut log);
-                    copy.repeat(&log, closed, life).unwrap();
+                    copy.replay(&log, closed, life).unwrap();
                     held = reread(&held, closed, life);
                     copy = reread(&copy, closed, life);
                 }
@@ -232,7 +232,7 @@ proptest! {
         }
         let mut log = Vec::new();
         held.take_log(&mut log);
-        copy.repeat(&log, closed, life).unwrap();
+        copy.replay(&log, closed, life).unwrap();
         let (mut these, mut those) = (Vec::new(), Vec::new());
         held.write(&mut these, closed);
         copy.write(&mut those, closed);

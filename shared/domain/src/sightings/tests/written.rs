@@ -17,7 +17,7 @@ fn snapshot_of(held: &Sightings, closed: Option<i64>) -> Vec<u8> {
 fn numbers(parts: &[u64]) -> Vec<u8> {
     let mut out = Vec::new();
     for part in parts {
-        put_number(&mut out, *part);
+        put_varint_u64(&mut out, *part);
     }
     out
 }
@@ -26,12 +26,12 @@ fn repeat(log: &[u8]) -> Result<Sightings, Corrupt> {
     let mut held = Sightings::default();
     held.absorb(key(1), place(2), 1_000, None, LIFE);
     held.absorb(key(2), place(3), 1_000, None, LIFE);
-    held.repeat(log, None, LIFE).map(|()| held)
+    held.replay(log, None, LIFE).map(|()| held)
 }
 
 fn complaint<T: std::fmt::Debug>(read: Result<T, Corrupt>) -> &'static str {
     match read.unwrap_err() {
-        Corrupt::Nonsense { what, .. } => what,
+        Corrupt::Invalid { what, .. } => what,
         other => panic!("{other:?}"),
     }
 }
@@ -129,13 +129,13 @@ fn a_log_that_cannot_follow_is_refused_by_what_is_wrong() {
     for (time, fits) in [((1_i64 << 60) - 1, true), (1 << 60, false), (-(1 << 60), false), (i64::MAX, false)]
     {
         let mut log = numbers(&[place_2, 1]);
-        put_signed(&mut log, time);
+        put_varint_i64(&mut log, time);
         assert_eq!(repeat(&log).is_ok(), fits, "{time}");
     }
     let mut overflow = numbers(&[place_2, 1]);
-    put_signed(&mut overflow, 1 << 59);
+    put_varint_i64(&mut overflow, 1 << 59);
     overflow.extend(numbers(&[place_2, 1]));
-    put_signed(&mut overflow, i64::MAX);
+    put_varint_i64(&mut overflow, i64::MAX);
     assert_eq!(complaint(repeat(&overflow)), "a time");
 }
 
@@ -145,7 +145,7 @@ fn a_log_that_ends_midway_is_refused() {
     let log = log_of(&mut held);
     let whole = (0..=log.len()).filter(|end| {
         let mut held = Sightings::default();
-        held.repeat(&log[..*end], None, LIFE).is_ok()
+        held.replay(&log[..*end], None, LIFE).is_ok()
     });
     // Nothing, or whole sightings.
     assert_eq!(whole.count(), 1 + 6);
@@ -158,7 +158,7 @@ fn a_slot_let_go_is_nobodys() {
     held.close(5_000, LIFE);
     log_of(&mut held);
     held.close(65_000, LIFE);
-    assert_eq!(complaint(held.repeat(&numbers(&[2 << 1, 0, 0]), None, LIFE)), "an entity's slot");
+    assert_eq!(complaint(held.replay(&numbers(&[2 << 1, 0, 0]), None, LIFE)), "an entity's slot");
 }
 
 fn read(parts: &[&[u8]], closed: Option<i64>) -> Result<Sightings, Corrupt> {
@@ -206,7 +206,7 @@ proptest! {
     fn any_bytes_are_a_log_or_are_refused(bytes in any::<Vec<u8>>(), small in prop::collection::vec(0..6_u8, 0..60)) {
         for log in [bytes, small] {
             let (mut held, closed) = town();
-            if held.repeat(&log, Some(closed), LIFE).is_ok() {
+            if held.replay(&log, Some(closed), LIFE).is_ok() {
                 held.close(10_000, LIFE);
                 held.close(70_000, LIFE);
                 counted(&mut held);

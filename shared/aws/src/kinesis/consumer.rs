@@ -1,0 +1,301 @@
+//! A stream read shard by shard, from where each was left.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use aws_sdk_kinesis::error::SdkError;
+use aws_sdk_kinesis::operation::get_records::{GetRecordsError, GetRecordsOutput};
+use aws_sdk_kinesis::operation::get_shard_iterator::GetShardIteratorError;
+use aws_sdk_kinesis::primitives::DateTime;
+use aws_sdk_kinesis::types::{self, ShardIteratorType};
+use equilibrium_domain::sequence::Sequence;
+use equilibrium_runner::poller::{Source, SourceError};
+use equilibrium_runner::record::{Listed, Page, Record, ShardId};
+use tokio::time::timeout_at;
+
+use super::Connection;
+use crate::retry::unavailable;
+
+/// Most records of one read (Kinesis API, `GetRecords`).
+const MAX_READ_RECORDS: usize = 10_000;
+
+/// Kinesis's own sequence numbers are longer (56 digits). `ministack` pads its shorter ones to this many
+/// with zeros, which are no part of a [`Sequence`], and finds its place by comparing texts.
+const MAX_SEQUENCE_DIGITS: usize = 30;
+
+/// A stream, and where its readers stand.
+///
+/// A read goes on with the iterator that the last one of that shard left, if it asks for what follows:
+/// one request a page.
+#[derive(Debug)]
+pub struct KinesisConsumer {
+    connection: Connection,
+    name: String,
+    shards: Mutex<HashMap<ShardId, ShardCursor>>,
+}
+
+/// Where the last read of a shard ended.
+#[derive(Debug)]
+struct ShardCursor {
+    after: Option<Sequence>,
+    iterator: Option<String>,
+    iterator_age_ms: i64,
+}
+
+/// The oldest record that a shard keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Oldest {
+    /// Its place.
+    pub sequence: Sequence,
+    /// When the stream took it, in milliseconds since the Unix epoch.
+    pub arrival_ms: i64,
+}
+
+/// Why there is no page.
+enum ReadError {
+    /// The iterator has outlived its five minutes.
+    Expired,
+    Source(SourceError),
+}
+
+impl From<SourceError> for ReadError {
+    fn from(error: SourceError) -> Self {
+        Self::Source(error)
+    }
+}
+
+impl KinesisConsumer {
+    /// The stream called `name`.
+    #[must_use]
+    pub fn new(connection: &Connection, name: &str) -> Self {
+        Self { connection: connection.clone(), name: name.into(), shards: Mutex::default() }
+    }
+
+    /// The stream's ARN (`DescribeStreamSummary`).
+    ///
+    /// # Errors
+    /// [`SourceError`]: there is no such stream, or nobody says so.
+    pub async fn arn(&self) -> Result<String, SourceError> {
+        self.within(async {
+            let described = self.connection.client.describe_stream_summary().stream_name(&self.name).send();
+            let described =
+                described.await.map_err(|error| source_unavailable("DescribeStreamSummary", &error))?;
+            let summary = described.stream_description_summary.ok_or(SourceError::Unavailable)?;
+            Ok(summary.stream_arn)
+        })
+        .await
+    }
+
+    /// How far the last read of each shard was behind the shard's newest record, in milliseconds.
+    #[must_use]
+    pub fn iterator_age_ms(&self) -> Vec<(ShardId, i64)> {
+        self.lock().iter().map(|(shard, standing)| (shard.clone(), standing.iterator_age_ms)).collect()
+    }
+
+    /// The oldest record that `shard` keeps, if it keeps any.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub async fn oldest_retained(&self, shard: &ShardId) -> Result<Option<Oldest>, SourceError> {
+        self.within(async {
+            let mut iterator = Some(self.iterator(shard, None).await?);
+            while let Some(from) = iterator {
+                let page = self.page(&from, 1).await.map_err(ReadError::now)?;
+                if let Some(record) = page.records.first() {
+                    let Record { sequence, arrival_ms, .. } = read(record)?;
+                    return Ok(Some(Oldest { sequence, arrival_ms }));
+                }
+                // An empty page does not mean an empty shard, as long as there is something ahead.
+                iterator = page.next_shard_iterator.filter(|_| page.millis_behind_latest.unwrap_or(0) > 0);
+            }
+            Ok(None)
+        })
+        .await
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ShardId, ShardCursor>> {
+        self.shards.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn within<T>(&self, call: impl Future<Output = Result<T, SourceError>>) -> Result<T, SourceError> {
+        timeout_at(self.connection.patience.deadline(), call).await.unwrap_or(Err(SourceError::Unavailable))
+    }
+
+    /// An iterator that stands behind `after`.
+    async fn iterator(&self, shard: &ShardId, after: Option<&Sequence>) -> Result<String, SourceError> {
+        let request = self.connection.client.get_shard_iterator();
+        let request = request.stream_name(&self.name).shard_id(shard.as_str());
+        let oldest = request.clone().shard_iterator_type(ShardIteratorType::TrimHorizon);
+        let answer = match after {
+            None => oldest.send().await,
+            Some(after) => {
+                let request = request.shard_iterator_type(ShardIteratorType::AfterSequenceNumber);
+                let after = format!("{:0>MAX_SEQUENCE_DIGITS$}", after.as_str());
+                match request.starting_sequence_number(after).send().await {
+                    // The shard never held it, or does not any more.
+                    Err(SdkError::ServiceError(error)) if error.err().is_invalid_argument_exception() => {
+                        oldest.send().await
+                    }
+                    answer => answer,
+                }
+            }
+        };
+        match answer {
+            Ok(answer) => answer.shard_iterator.ok_or(SourceError::Unavailable),
+            Err(SdkError::ServiceError(error))
+                if matches!(error.err(), GetShardIteratorError::ResourceNotFoundException(_)) =>
+            {
+                Err(SourceError::Gone)
+            }
+            Err(error) => Err(source_unavailable("GetShardIterator", &error)),
+        }
+    }
+
+    async fn page(&self, iterator: &str, limit: usize) -> Result<GetRecordsOutput, ReadError> {
+        let limit = i32::try_from(limit.clamp(1, MAX_READ_RECORDS)).expect("at most 10 000");
+        let request = self.connection.client.get_records().shard_iterator(iterator).limit(limit);
+        match request.send().await {
+            Ok(page) => Ok(page),
+            Err(SdkError::ServiceError(error)) if error.err().is_expired_iterator_exception() => {
+                Err(ReadError::Expired)
+            }
+            Err(SdkError::ServiceError(error))
+                if matches!(error.err(), GetRecordsError::ResourceNotFoundException(_)) =>
+            {
+                Err(SourceError::Gone.into())
+            }
+            Err(error) => Err(source_unavailable("GetRecords", &error).into()),
+        }
+    }
+
+    /// The iterator that the last read left, if it ended at `after`.
+    fn kept(&self, shard: &ShardId, after: Option<&Sequence>) -> Option<String> {
+        let shards = self.lock();
+        let standing = shards.get(shard).filter(|standing| standing.after.as_ref() == after)?;
+        standing.iterator.clone()
+    }
+}
+
+impl ReadError {
+    /// Where a new iterator would be no younger.
+    fn now(self) -> SourceError {
+        match self {
+            Self::Expired => SourceError::Unavailable,
+            Self::Source(error) => error,
+        }
+    }
+}
+
+impl Source for KinesisConsumer {
+    async fn shards(&self) -> Result<Vec<Listed>, SourceError> {
+        self.within(async {
+            let mut listed = Vec::new();
+            let mut more: Option<String> = None;
+            loop {
+                let request = self.connection.client.list_shards();
+                // A token stands for the stream's name, too.
+                let request = match more {
+                    Some(token) => request.next_token(token),
+                    None => request.stream_name(&self.name),
+                };
+                let page = request.send().await.map_err(|error| source_unavailable("ListShards", &error))?;
+                for shard in page.shards() {
+                    listed.push(list(shard).ok_or(SourceError::Unavailable)?);
+                }
+                more = page.next_token;
+                if more.is_none() {
+                    return Ok(listed);
+                }
+            }
+        })
+        .await
+    }
+
+    async fn read(
+        &self,
+        shard: &ShardId,
+        after: Option<&Sequence>,
+        limit: usize,
+    ) -> Result<Page, SourceError> {
+        let page = self.within(async {
+            if let Some(kept) = self.kept(shard, after) {
+                match self.page(&kept, limit).await {
+                    Err(ReadError::Expired) => {}
+                    page => return page.map_err(ReadError::now),
+                }
+            }
+            let iterator = self.iterator(shard, after).await?;
+            self.page(&iterator, limit).await.map_err(ReadError::now)
+        });
+        let page = page.await?;
+        let mut records = Vec::with_capacity(page.records.len());
+        for record in &page.records {
+            let record = read(record)?;
+            // An iterator may have had to begin at the oldest record.
+            if after.is_none_or(|after| record.sequence > *after) {
+                records.push(record);
+            }
+        }
+        let ended = page.next_shard_iterator.is_none();
+        let standing = ShardCursor {
+            after: records.last().map(|record| record.sequence.clone()).or_else(|| after.cloned()),
+            iterator: page.next_shard_iterator,
+            iterator_age_ms: page.millis_behind_latest.unwrap_or(0),
+        };
+        self.lock().insert(shard.clone(), standing);
+        Ok(Page { records, ended })
+    }
+}
+
+fn list(shard: &types::Shard) -> Option<Listed> {
+    let parents = [shard.parent_shard_id(), shard.adjacent_parent_shard_id()];
+    let parents = parents.into_iter().flatten().map(ShardId::new).collect::<Option<_>>()?;
+    Some(Listed { id: ShardId::new(shard.shard_id())?, parents })
+}
+
+fn read(record: &types::Record) -> Result<Record, SourceError> {
+    let digits = record.sequence_number.trim_start_matches('0');
+    Ok(Record {
+        sequence: Sequence::new(digits).ok_or(SourceError::Unavailable)?,
+        partition_key: record.partition_key.as_deref().unwrap_or_default().into(),
+        data: record.data.as_ref().to_vec(),
+        arrival_ms: record.approximate_arrival_timestamp.map(nearest_ms).ok_or(SourceError::Unavailable)?,
+    })
+}
+
+/// Milliseconds since the epoch. They travel as seconds with decimals, which no binary fraction meets.
+fn nearest_ms(at: DateTime) -> i64 {
+    at.secs() * 1000 + i64::from((at.subsec_nanos() + 500_000) / 1_000_000)
+}
+
+fn source_unavailable(request: &'static str, error: &dyn std::error::Error) -> SourceError {
+    unavailable(request, error);
+    SourceError::Unavailable
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arrival_is_the_nearest_millisecond() {
+        for ms in [1_545_084_650_987, 1_763_942_400_001, 1_763_942_400_999, 0] {
+            #[expect(clippy::cast_precision_loss)]
+            let seconds = ms as f64 / 1000.0;
+            assert_eq!(nearest_ms(DateTime::from_secs_f64(seconds)), ms);
+        }
+    }
+
+    #[test]
+    fn a_padded_sequence_number_is_the_number() {
+        let record = |digits: &str| {
+            let record = types::Record::builder().sequence_number(digits).partition_key("1");
+            let record = record.data(Vec::new().into());
+            read(&record.approximate_arrival_timestamp(DateTime::from_secs(1)).build().unwrap()).unwrap()
+        };
+        assert_eq!(record("000000017639424000010000000007").sequence.as_str(), "17639424000010000000007");
+        let long = "49590338271490256608559692538361571095921575989136588898";
+        assert_eq!(record(long).sequence.as_str(), long);
+    }
+}

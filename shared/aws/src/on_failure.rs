@@ -1,0 +1,95 @@
+//! Spans of records that were given up, told to a queue of Amazon SQS as Lambda tells its on-failure
+//! destination (AWS Lambda developer guide, "Retain discarded batch records for a Kinesis Data Streams event
+//! source").
+
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::DisplayErrorContext;
+use equilibrium_app::ports::Unavailable;
+use equilibrium_domain::time::Timestamp;
+use equilibrium_runner::poller::OnFailure;
+use equilibrium_runner::record::{Discarded, Reason};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use crate::clock::now_ms;
+
+/// The destination of one function's discarded records.
+#[derive(Clone, Debug)]
+pub struct SqsOnFailureDestination {
+    client: Client,
+    url: String,
+    deadline: Duration,
+    function_arn: String,
+    stream_arn: String,
+}
+
+impl SqsOnFailureDestination {
+    /// The queue called `name`, told of records of a stream that a function did not do. Each is told within
+    /// `deadline`, or is named in the log alone.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where there is no such queue, or nobody says so within `deadline`.
+    pub async fn find(
+        config: &SdkConfig,
+        name: &str,
+        function_arn: String,
+        stream_arn: String,
+        deadline: Duration,
+    ) -> Result<Self, Unavailable> {
+        let client = Client::new(config);
+        let found = timeout(deadline, client.get_queue_url().queue_name(name).send()).await;
+        let found = found.map_err(|_| Unavailable)?.map_err(|error| {
+            tracing::error!(name, error = DisplayErrorContext(&error).to_string(), "no such queue");
+            Unavailable
+        })?;
+        let url = found.queue_url.ok_or(Unavailable)?;
+        Ok(Self { client, url, deadline, function_arn, stream_arn })
+    }
+
+    fn document(&self, discarded: &Discarded, now_ms: i64) -> Value {
+        let time = |ms: i64| Timestamp::from_ms(ms).map_or_else(|| ms.to_string(), |time| time.to_string());
+        let Discarded { shard, reason, first, last, count, .. } = discarded;
+        json!({
+            "version": "1.0",
+            "timestamp": time(now_ms),
+            "requestContext": {
+                "functionArn": self.function_arn,
+                "condition": match reason {
+                    Reason::RetriesExhausted => "RetryAttemptsExhausted",
+                    Reason::TooOld => "RecordAgeExceeded",
+                    // Lambda has no word for it: what it reads is never larger than what it invokes with.
+                    Reason::TooLarge => "PayloadSizeExceeded",
+                },
+                "approximateInvokeCount": discarded.attempts,
+            },
+            "KinesisBatchInfo": {
+                "shardId": shard.as_str(),
+                "startSequenceNumber": first.as_str(),
+                "endSequenceNumber": last.as_str(),
+                "approximateArrivalOfFirstRecord": time(discarded.first_arrival_ms),
+                "approximateArrivalOfLastRecord": time(discarded.last_arrival_ms),
+                "batchSize": count,
+                "streamArn": self.stream_arn,
+            },
+        })
+    }
+}
+
+impl OnFailure for SqsOnFailureDestination {
+    async fn report(&self, discarded: Discarded) {
+        let document = self.document(&discarded, now_ms()).to_string();
+        tracing::error!(document, "records were given up");
+        let call = self.client.send_message().queue_url(&self.url).message_body(&document).send();
+        match timeout(self.deadline, call).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                let error = DisplayErrorContext(&error).to_string();
+                tracing::error!(error, "the queue did not take them");
+            }
+            Err(_) => tracing::error!("the queue did not take them in time"),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Counting follows its city's policy, and reads its rules as it wrote them.
+
+use serde_json::json;
+
+use super::*;
+use crate::event::{self, Event};
+
+fn names(products: &[&str]) -> Vec<ProductId> {
+    products.iter().map(|product| ProductId::new(product).unwrap()).collect()
+}
+
+fn rules() -> CountingConfig {
+    CountingConfig {
+        resolution: Resolution::Nine,
+        tick_ms: 4_000,
+        window_ms: 86_400_000,
+        driver_ttl_ms: 61_000,
+        lateness_ms: 0,
+        products: names(&["standard", "xl"]),
+        max_entities: 7,
+    }
+}
+
+#[test]
+fn rules_are_a_policys() {
+    let policy = json!({
+        "city": "nyc",
+        "currency": "USD",
+        "boundary": {"type": "Polygon", "coordinates": [[[-75, 40], [-73, 40], [-73, 42], [-75, 42], [-75, 40]]]},
+        "resolution": 9,
+        "clock": {"tick_ms": 4_000, "window_ms": 86_400_000, "driver_ttl_ms": 61_000, "lateness_ms": 0},
+        "products": [{"id": "standard"}, {"id": "xl"}],
+    });
+    assert_eq!(CountingConfig::of(&Policy::from_json(&policy).unwrap(), 7), rules());
+}
+
+#[test]
+fn rules_read_back() {
+    let mut bytes = Vec::new();
+    rules().write(&mut bytes);
+    let mut input = Reader::new(&bytes);
+    assert_eq!(CountingConfig::read(&mut input), Ok(rules()));
+    assert!(input.is_done());
+    for cut in 0..bytes.len() {
+        assert!(CountingConfig::read(&mut Reader::new(&bytes[..cut])).is_err());
+    }
+}
+
+#[test]
+fn rules_that_no_policy_gives_are_refused() {
+    let read = |parts: [u64; 6], products: &[&str]| {
+        let mut bytes = Vec::new();
+        for part in parts {
+            put_varint_u64(&mut bytes, part);
+        }
+        write_products(&mut bytes, &names(products));
+        match CountingConfig::read(&mut Reader::new(&bytes)) {
+            Ok(_) => "",
+            Err(Corrupt::Invalid { what, .. }) => what,
+            Err(other) => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(read([15, 1, 0, 0, 0, 0], &["a"]), "");
+    assert_eq!(read([16, 1, 0, 0, 0, 0], &["a"]), "a resolution");
+    assert_eq!(read([256, 1, 0, 0, 0, 0], &["a"]), "a resolution");
+    assert_eq!(read([8, 86_400_000, 0, 0, 86_400_000, 0], &["a"]), "");
+    assert_eq!(read([8, 1, 86_400_001, 0, 0, 0], &["a"]), "a span");
+    assert_eq!(read([8, 1, 0, 0, 0, 1 << 32], &["a"]), "a bound on entities");
+    assert_eq!(read([8, 0, 0, 0, 0, 0], &["a"]), "rules without ticks or products");
+    assert_eq!(read([8, 1, 0, 0, 0, 0], &[]), "rules without ticks or products");
+}
+
+#[test]
+fn a_product_has_its_place_in_the_policy() {
+    assert_eq!(rules().product(b"standard"), Ok(0));
+    assert_eq!(rules().product(b"xl"), Ok(1));
+    let unknown = |product: &str| Err(Refusal::UnknownProduct { product: product.into() });
+    assert_eq!(rules().product(b"x"), unknown("x"));
+    assert_eq!(rules().product(&[b'x', 0xff]), unknown("x\u{fffd}"));
+}
+
+#[test]
+fn an_event_may_name_the_citys_products_alone() {
+    let check = |line: &str| {
+        let line =
+            format!(r#"{{"id":"e","time":"2026-03-06T17:00:00Z","city":"nyc","lat":1,"lng":2,{line}}}"#);
+        let Event::Market(event) = event::read(line.as_bytes()).unwrap() else { panic!("{line}") };
+        rules().check(&event.what)
+    };
+    let driver = |products: &str| {
+        check(&format!(r#""type":"driver_location","driver_id":"d","status":"available"{products}"#))
+    };
+    let request = |product: &str| check(&format!(r#""type":"ride_requested","request_id":"q"{product}"#));
+    for good in ["", r#","products":[]"#, r#","products":["xl"]"#, r#","products":["xl","standard"]"#] {
+        assert_eq!(driver(good), Ok(()), "{good}");
+    }
+    let unknown = |product: &str| Err(Refusal::UnknownProduct { product: product.into() });
+    assert_eq!(driver(r#","products":["xl","boat","ship"]"#), unknown("boat"));
+    assert_eq!(driver(r#","products":["boat","xl"]"#), unknown("boat"));
+    assert_eq!(request(""), Ok(()));
+    assert_eq!(request(r#","product":"xl""#), Ok(()));
+    assert_eq!(request(r#","product":"boat""#), unknown("boat"));
+    assert_eq!(check(r#""type":"ride_matched","request_id":"q","product":"boat""#), Ok(()));
+}

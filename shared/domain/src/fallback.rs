@@ -1,0 +1,224 @@
+//! How good a price is, by its age, and what holds where it is too old (CONTRACT §6).
+
+use std::fmt;
+
+use h3o::LatLng;
+use jiff::tz::TimeZone;
+
+use crate::locate::Cell;
+use crate::map::Row;
+use crate::policy::{HOURS_OF_WEEK, Limits, Multiplier, Policy};
+
+/// Oldest price that is fresh, in milliseconds (CONTRACT §6).
+pub const FRESH_MS: i64 = 30_000;
+
+/// Oldest price that still holds, in milliseconds (CONTRACT §6).
+pub const CACHED_MS: i64 = 300_000;
+
+/// How good a price is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Of the newest ticks.
+    Fresh,
+    /// The last good value.
+    Cached,
+    /// The policy's table of the week's hours.
+    Static,
+    /// 1.0: nothing is known, and the city has no table.
+    Degraded,
+}
+
+impl Mode {
+    /// The mode of a price of this age; `None` where no tick has closed yet.
+    #[must_use]
+    pub fn by_age(age_ms: Option<i64>, has_table: bool) -> Self {
+        match age_ms {
+            Some(age_ms) if age_ms <= FRESH_MS => Self::Fresh,
+            Some(age_ms) if age_ms <= CACHED_MS => Self::Cached,
+            _ if has_table => Self::Static,
+            _ => Self::Degraded,
+        }
+    }
+
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Cached => "cached",
+            Self::Static => "static",
+            Self::Degraded => "degraded",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What holds in a city at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Fallback<'a> {
+    policy: &'a Policy,
+    /// How old the map is; never below 0, for a tick that another's clock closed early is new.
+    pub age_ms: Option<i64>,
+    /// How good its prices are.
+    pub mode: Mode,
+    /// The hour whose multiplier of the table holds everywhere, where [`Mode::Static`] does.
+    pub hour: Option<usize>,
+}
+
+impl<'a> Fallback<'a> {
+    /// What holds at `now` under a map as of `as_of`, in milliseconds since the epoch.
+    #[must_use]
+    pub fn new(policy: &'a Policy, as_of: Option<i64>, now: i64) -> Self {
+        let age_ms = as_of.map(|as_of| now.saturating_sub(as_of).max(0));
+        let mode = Mode::by_age(age_ms, policy.static_hours.is_some());
+        let hour = (mode == Mode::Static).then(|| hour_of_week(&policy.timezone, now));
+        Self { policy, age_ms, mode, hour }
+    }
+
+    /// The multiplier of a cell, of which the map holds `row` or nothing.
+    #[must_use]
+    pub fn multiplier(&self, cell: Cell, row: Option<&Row>) -> Multiplier {
+        match (self.mode, row) {
+            (Mode::Fresh | Mode::Cached, Some(row)) => row.multiplier,
+            _ => self.limits(cell).apply(self.everywhere().hundredths().into()),
+        }
+    }
+
+    /// What holds where the map says nothing, before any limit.
+    fn everywhere(&self) -> Multiplier {
+        let table = self.policy.static_hours.as_ref().zip(self.hour);
+        table.map_or(Multiplier::ONE, |(table, hour)| table[hour])
+    }
+
+    /// The limits at the cell's centre (CONTRACT §7).
+    fn limits(&self, cell: Cell) -> Limits {
+        let Some(centre) = cell.h3().map(LatLng::from) else { return self.policy.limits };
+        self.policy.limits_at(centre.lng(), centre.lat())
+    }
+}
+
+/// The hour of the week at `now`, in milliseconds since the epoch: 0 begins on Monday at 00:00 local time.
+#[must_use]
+pub fn hour_of_week(timezone: &TimeZone, now: i64) -> usize {
+    let now = jiff::Timestamp::from_millisecond(now).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    let local = timezone.to_datetime(now);
+    let days = local.weekday().to_monday_zero_offset().unsigned_abs();
+    let hour = usize::from(days) * 24 + usize::from(local.hour().unsigned_abs());
+    hour.min(HOURS_OF_WEEK - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Position;
+    use crate::locate::cell_at;
+    use serde_json::json;
+
+    /// Monday 2026-03-02, 00:00 in New York.
+    const MONDAY: i64 = 1_772_427_600_000;
+
+    fn policy(table: &[f64]) -> Policy {
+        let square = json!({"type": "Polygon", "coordinates": [[[-74.0, 40.0], [-73.0, 40.0], [-73.0, 41.0], [-74.0, 41.0], [-74.0, 40.0]]]});
+        let world = json!({"type": "Polygon", "coordinates": [[[-90, 30], [-60, 30], [-60, 50], [-90, 50], [-90, 30]]]});
+        let document = json!({
+            "city": "nyc", "currency": "USD", "boundary": world, "products": [{"id": "standard"}],
+            "timezone": "America/New_York", "static": table,
+            "limits": {"min_multiplier": 1.2, "max_multiplier": 3.0},
+            "zones": [{"id": "low", "polygon": square, "limits": {"max_multiplier": 1.1}}],
+        });
+        Policy::from_json(&document).unwrap()
+    }
+
+    fn cell(lat: f64, lng: f64) -> Cell {
+        cell_at(Position { lat, lng }, h3o::Resolution::Eight)
+    }
+
+    fn row(hundredths: u16) -> Row {
+        let multiplier = Multiplier::new(hundredths).unwrap();
+        Row { product: 0, cell: cell(40.5, -75.0), demand: 1, supply: 0, multiplier }
+    }
+
+    #[test]
+    fn each_age_has_its_rung() {
+        for (age_ms, with_table, without) in [
+            (Some(0), Mode::Fresh, Mode::Fresh),
+            (Some(30_000), Mode::Fresh, Mode::Fresh),
+            (Some(30_001), Mode::Cached, Mode::Cached),
+            (Some(300_000), Mode::Cached, Mode::Cached),
+            (Some(300_001), Mode::Static, Mode::Degraded),
+            (Some(i64::MAX), Mode::Static, Mode::Degraded),
+            (None, Mode::Static, Mode::Degraded),
+        ] {
+            assert_eq!(Mode::by_age(age_ms, true), with_table, "{age_ms:?}");
+            assert_eq!(Mode::by_age(age_ms, false), without, "{age_ms:?}");
+        }
+    }
+
+    #[test]
+    fn a_mode_is_written_as_the_contract_names_it() {
+        let modes = [Mode::Fresh, Mode::Cached, Mode::Static, Mode::Degraded];
+        assert_eq!(modes.map(|mode| mode.to_string()), ["fresh", "cached", "static", "degraded"]);
+    }
+
+    #[test]
+    fn the_last_good_value_holds_for_five_minutes() {
+        let policy = policy(&[]);
+        let place = cell(40.5, -75.0);
+        for (now, hundredths) in [(0, 170), (300_000, 170), (300_001, 120)] {
+            let ladder = Fallback::new(&policy, Some(0), now);
+            assert_eq!(ladder.multiplier(place, Some(&row(170))).hundredths(), hundredths, "{now}");
+        }
+    }
+
+    #[test]
+    fn the_hours_of_the_table_are_the_citys_own() {
+        let hours: Vec<f64> = (0..168).map(|hour| f64::from(120 + hour) / 100.0).collect();
+        let policy = policy(&hours);
+        for (now, hundredths) in
+            [(MONDAY, 120), (MONDAY + 3_599_999, 120), (MONDAY + 3_600_000, 121), (MONDAY - 1, 287)]
+        {
+            let ladder = Fallback::new(&policy, None, now);
+            assert_eq!(ladder.mode, Mode::Static);
+            assert_eq!(ladder.multiplier(cell(40.5, -75.0), None).hundredths(), hundredths, "{now}");
+        }
+    }
+
+    #[test]
+    fn an_hour_that_the_clocks_skip_or_repeat_is_the_one_they_show() {
+        let new_york = TimeZone::get("America/New_York").unwrap();
+        // Clocks went from 02:00 to 03:00 on Sunday, 2026-03-08 at 07:00 UTC, and from 02:00 back to 01:00
+        // on Sunday, 2026-11-01 at 06:00 UTC.
+        for (now, hour) in [
+            (1_772_953_199_999, 6 * 24 + 1),
+            (1_772_953_200_000, 6 * 24 + 3),
+            (1_793_512_799_999, 6 * 24 + 1),
+            (1_793_512_800_000, 6 * 24 + 1),
+            (1_793_516_400_000, 6 * 24 + 2),
+        ] {
+            assert_eq!(hour_of_week(&new_york, now), hour, "{now}");
+        }
+    }
+
+    #[test]
+    fn limits_at_the_place_hold_what_the_ladder_says() {
+        let policy = policy(&[4.0; 168]);
+        let ladder = Fallback::new(&policy, None, MONDAY);
+        assert_eq!(ladder.multiplier(cell(40.5, -75.0), None).hundredths(), 300);
+        assert_eq!(ladder.multiplier(cell(40.5, -73.5), None).hundredths(), 110, "the zone's cap wins");
+        let fresh = Fallback::new(&policy, Some(MONDAY), MONDAY);
+        assert_eq!(fresh.multiplier(cell(40.5, -75.0), None).hundredths(), 120, "1.0, raised to the floor");
+        assert_eq!(fresh.multiplier(cell(40.5, -73.5), None).hundredths(), 110);
+    }
+
+    #[test]
+    fn a_tick_from_a_clock_ahead_is_new() {
+        let policy = policy(&[]);
+        let ladder = Fallback::new(&policy, Some(1_000), 0);
+        assert_eq!((ladder.age_ms, ladder.mode), (Some(0), Mode::Fresh));
+    }
+}

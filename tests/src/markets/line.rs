@@ -1,0 +1,128 @@
+//! One event as text, in the many forms that mean the same.
+
+use crate::oracle::time;
+use crate::rng::SplitMix64;
+
+/// An event's fields, each with its value as JSON text, in the order they are written.
+#[derive(Clone)]
+pub(super) struct Draft(pub(super) Vec<(String, String)>);
+
+impl Draft {
+    pub(super) fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Sets a field, in its place if it is there already.
+    pub(super) fn set(&mut self, field: &str, json: String) {
+        match self.0.iter_mut().find(|(name, _)| name == field) {
+            Some((_, value)) => *value = json,
+            None => self.0.push((field.to_owned(), json)),
+        }
+    }
+
+    pub(super) fn remove(&mut self, field: &str) {
+        self.0.retain(|(name, _)| name != field);
+    }
+
+    /// The line without its end. Wherever chance adds something, it adds what must not matter.
+    pub(super) fn write(mut self, dice: &mut SplitMix64) -> String {
+        if dice.percent(30) {
+            for index in (1..self.0.len()).rev() {
+                self.0.swap(index, dice.below(index + 1));
+            }
+        }
+        if dice.percent(6) {
+            // The last of two counts, so the false one goes before.
+            let (field, _) = &self.0[dice.below(self.0.len())];
+            let value = dice.pick(&[
+                "null",
+                "\"\"",
+                "[{}]",
+                "7",
+                "\"x y\"",
+                "\"2026-03-01T00:00:00Z\"",
+                "\"offline\"",
+            ]);
+            self.0.insert(0, (field.clone(), value.to_owned()));
+        }
+        let colon = dice.pick(&[":", ":", ": ", " :\t"]);
+        let comma = dice.pick(&[",", ",", ", ", " , "]);
+        let mut members: Vec<String> =
+            self.0.iter().map(|(field, json)| format!("{}{colon}{json}", quoted(dice, field))).collect();
+        if dice.percent(12) {
+            members.insert(dice.below(members.len() + 1), dice.pick(&JUNK).to_owned());
+        }
+        let space = if dice.percent(4) { " \t" } else { "" };
+        format!("{space}{{{space}{}{space}}}{space}", members.join(comma))
+    }
+}
+
+/// Fields that no event has.
+const JUNK: [&str; 12] = [
+    r#""extra":{"a":[1,2,"}\\\""]}"#,
+    r#""note":"line\nbreak \u00e9 \ud83d\ude00 \\ \/ \b\f\r\t""#,
+    r#""deep":[[[[{"type":"ride_requested","time":null,"lat":{"lat":[]}}]]]]"#,
+    r#""":"""#,
+    r#""é":"日本 🚕""#,
+    r#""lat ":400"#,
+    r#""Type":"driver_location""#,
+    r#""speed":-1.5E-7"#,
+    r#""big":123456789012345678901234567890"#,
+    r#""flags":[true,false,null,[],{}]"#,
+    r#""dropoff":{"lat":"x"}"#,
+    r#""\u0000":"\u0000""#,
+];
+
+/// A JSON string, now and then with escapes where none are needed.
+pub(super) fn quoted(dice: &mut SplitMix64, text: &str) -> String {
+    if !dice.percent(3) {
+        return format!("\"{text}\"");
+    }
+    let escaped: String = text
+        .chars()
+        .map(|char| match dice.below(4) {
+            0 => format!("\\u{:04x}", u32::from(char)),
+            1 => format!("\\u{:04X}", u32::from(char)),
+            _ => char.to_string(),
+        })
+        .collect();
+    format!("\"{escaped}\"")
+}
+
+/// A time in one of the forms of RFC 3339.
+pub(super) fn time_json(dice: &mut SplitMix64, time: i64) -> String {
+    let offset = if dice.percent(15) { dice.one_of(&[330, -570, 840, -1, 0, 1_439, -1_439]) } else { 0 };
+    let mut text = time::to_text(time + offset * 60_000);
+    text.pop(); // the `Z`
+    match dice.below(8) {
+        // What is finer than a millisecond is cut off, not rounded.
+        0 => text.push_str(dice.pick(&["0", "9", "508", "999999", "99999999999999999999999999"])),
+        1 | 2 => {
+            let short = text.trim_end_matches('0').trim_end_matches('.').len();
+            text.truncate(short.max("0000-00-00T00:00:00".len()));
+        }
+        _ => {}
+    }
+    let zone = if offset == 0 {
+        dice.pick(&["Z", "Z", "Z", "Z", "z", "+00:00", "-00:00"]).to_owned()
+    } else {
+        let sign = if offset < 0 { '-' } else { '+' };
+        format!("{sign}{:02}:{:02}", offset.abs() / 60, offset.abs() % 60)
+    };
+    text.push_str(&zone);
+    if dice.percent(4) {
+        text = text.replace('T', "t");
+    }
+    quoted(dice, &text)
+}
+
+/// Degrees in one of the forms of a JSON number, all of the same value.
+pub(super) fn degrees_json(dice: &mut SplitMix64, degrees: f64) -> String {
+    match dice.below(12) {
+        0 => format!("{degrees:e}"),
+        1 => format!("{degrees:E}").replace('E', if degrees.abs() < 1.0 { "E" } else { "E+" }),
+        2 => format!("{degrees:?}0000000000000000000000"),
+        3 => format!("{degrees:?}e0"),
+        _ => format!("{degrees}"),
+    }
+}
