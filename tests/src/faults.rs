@@ -7,7 +7,7 @@ use equilibrium_app::ports::{
     AppendError, ChangeStream, CheckpointKey, CheckpointLog, CountsStream, MapStore, TickLog, Unavailable,
 };
 use equilibrium_domain::id::{CityId, LaneCount};
-use equilibrium_domain::map::{ClosedTick, MapHead};
+use equilibrium_domain::surge::map::{ClosedTick, MapHead};
 
 use crate::rng::SplitMix64;
 

@@ -10,8 +10,8 @@ use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::ports::{CheckpointKey, CheckpointLog, MapStore};
 use equilibrium_app::pricing::{self, CityProcessor, SurgeSinks};
 use equilibrium_domain::event::Refusal;
+use equilibrium_domain::event::watermark::{self, CityWatermark};
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
-use equilibrium_domain::watermark::{self, CityWatermark};
 use equilibrium_runner::payload::{Envelope, Stream};
 use equilibrium_runner::record::{Record, ShardId};
 

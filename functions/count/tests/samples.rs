@@ -13,10 +13,10 @@ use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::ports::{
     AppendError, CheckpointKey, CheckpointLog, DeadLetter, DeadLetterQueue, Unavailable,
 };
+use equilibrium_domain::count::sightings::Count;
+use equilibrium_domain::count::tick_counts::{self, TickCounts};
 use equilibrium_domain::event::Refusal;
 use equilibrium_domain::id::{LaneCount, LaneId};
-use equilibrium_domain::sightings::Count;
-use equilibrium_domain::tick_counts::{self, TickCounts};
 
 /// 2026-03-06T17:00:05Z, the first tick of New York in the samples.
 const TICK: i64 = 1_772_816_405_000;
@@ -89,7 +89,7 @@ impl<D: DeadLetterQueue + Clone> Function<D> {
 
 /// A tick and how many drivers and riders were counted at it.
 fn heads(report: &TickCounts) -> (i64, u32, u32) {
-    match tick_counts {
+    match report {
         TickCounts::Empty { from, to } => {
             assert_eq!(from, to);
             (*from, 0, 0)

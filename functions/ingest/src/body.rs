@@ -5,7 +5,7 @@ use std::io::Read;
 
 use equilibrium_app::http::{Problem, Request};
 use equilibrium_domain::event::{self, Lines};
-use equilibrium_domain::json::{Malformed, Scan};
+use equilibrium_domain::wire::json::{Malformed, Scan};
 use flate2::bufread::MultiGzDecoder;
 
 /// Largest body taken, in bytes, inflated (CONTRACT §5).

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 
 use equilibrium_app::ports::{TickLog, Unavailable};
-use equilibrium_domain::map::{ClosedTick, MapHead};
+use equilibrium_domain::surge::map::{ClosedTick, MapHead};
 use equilibrium_domain::time::Timestamp;
 
 /// Writes rows; of a failure it keeps the first, and writes no more.

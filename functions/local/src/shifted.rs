@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use equilibrium_domain::event::{self, MAX_EVENT_BYTES};
-use equilibrium_domain::json::{Malformed, Scan, Text, Value};
 use equilibrium_domain::time::Timestamp;
+use equilibrium_domain::wire::json::{Malformed, Scan, Text, Value};
 
 use crate::input::{BlockReader, LineSplitter};
 

@@ -19,7 +19,7 @@ use equilibrium_app::ports::{
     AppendError, CheckpointKey, CheckpointLog, CountsStream, EventLog, MapStore, Unavailable,
 };
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
-use equilibrium_domain::map::MapHead;
+use equilibrium_domain::surge::map::MapHead;
 use equilibrium_runner::record::{Position, ShardId};
 use equilibrium_runner::stream_log::StreamLog;
 use tokio::sync::{Notify, oneshot};

@@ -2,9 +2,9 @@
 
 use std::fmt::{self, Display};
 
-use equilibrium_domain::fallback::Mode;
-use equilibrium_domain::locate::Cell;
+use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::policy::Multiplier;
+use equilibrium_domain::surge::fallback::Mode;
 use equilibrium_domain::time::Timestamp;
 use serde::{Serialize, Serializer};
 

@@ -16,9 +16,9 @@ use equilibrium_app::http::{Payload, PayloadError, Problem, Request, Response};
 use equilibrium_app::maps::{CityMap, MapReader, Timer};
 use equilibrium_app::policy_set::{CityConfig, PolicySet};
 use equilibrium_app::ports::MapStore;
-use equilibrium_domain::city_pricing::PricingConfig;
-use equilibrium_domain::fallback::Fallback;
 use equilibrium_domain::policy::Policy;
+use equilibrium_domain::surge::city_pricing::PricingConfig;
+use equilibrium_domain::surge::fallback::Fallback;
 
 /// Handles one invocation at `now`, in milliseconds since the epoch: a request as API Gateway hands it
 /// over in, the answer for it out. What it came to, [`MapReader::take_metrics`] says.

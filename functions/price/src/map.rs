@@ -3,10 +3,10 @@
 use equilibrium_app::http::{Problem, Request, Response, etag_matches, negotiate};
 use equilibrium_app::maps::Timer;
 use equilibrium_app::ports::MapStore;
-use equilibrium_domain::fallback::{Fallback, Mode};
-use equilibrium_domain::map::Row;
-use equilibrium_domain::outline::outline;
-use equilibrium_domain::polygon::Position;
+use equilibrium_domain::geo::outline::outline;
+use equilibrium_domain::geo::polygon::Position;
+use equilibrium_domain::surge::fallback::{Fallback, Mode};
+use equilibrium_domain::surge::map::Row;
 use equilibrium_domain::time::Timestamp;
 use serde::Serialize;
 

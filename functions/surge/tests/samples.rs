@@ -10,7 +10,7 @@ use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::ports::MapStore;
 use equilibrium_app::pricing::{CityProcessor, SurgeMetrics, SurgeSinks};
 use equilibrium_domain::id::{CityId, LaneCount};
-use equilibrium_domain::map::{ClosedTick, MapHead, Row, TickChanges};
+use equilibrium_domain::surge::map::{ClosedTick, MapHead, Row, TickChanges};
 
 /// 2026-03-06T17:00:05Z, the first tick of New York in the samples.
 const TICK: i64 = 1_772_816_405_000;

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use equilibrium_domain::json::{self, Malformed, Scan, Value};
-use equilibrium_domain::sequence::{Sequence, SequenceRef};
+use equilibrium_domain::event::sequence::{Sequence, SequenceRef};
+use equilibrium_domain::wire::json::{self, Malformed, Scan, Value};
 use thiserror::Error;
 
 /// The payload is no batch of Kinesis records.

@@ -3,10 +3,10 @@
 //! Each function panics where the adapter breaks the port's contract; it expects a store in which the
 //! names it uses are free.
 
+use equilibrium_domain::count::tick_counts;
+use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::{CityId, LaneId};
-use equilibrium_domain::locate::Cell;
-use equilibrium_domain::map::MapHead;
-use equilibrium_domain::tick_counts;
+use equilibrium_domain::surge::map::MapHead;
 use futures_util::future::join_all;
 
 use crate::ingesting::MAX_RECORD_BYTES;

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use equilibrium_domain::count::lane::{CityIndex, LaneState};
+use equilibrium_domain::count::tick_counts;
+use equilibrium_domain::event::watermark::{self, CityWatermark};
 use equilibrium_domain::event::{self, Event, Lines, MarketEvent, Refusal};
+use equilibrium_domain::geo::locate::Locators;
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
-use equilibrium_domain::lane::{CityIndex, LaneState};
-use equilibrium_domain::locate::Locators;
-use equilibrium_domain::tick_counts;
-use equilibrium_domain::watermark::{self, CityWatermark};
 use equilibrium_domain::wire;
 use futures_util::future::join_all;
 

@@ -3,11 +3,11 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use equilibrium_domain::counting_config::CountingConfig;
+use equilibrium_domain::count::config::CountingConfig;
+use equilibrium_domain::event::watermark::{self, CityWatermark, Watermarks};
 use equilibrium_domain::event::{self, Event, MAX_FUTURE_MS, Refusal};
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_domain::time::Timestamp;
-use equilibrium_domain::watermark::{self, CityWatermark, Watermarks};
 use futures_util::future::join_all;
 use hashbrown::HashMap;
 

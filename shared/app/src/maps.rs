@@ -7,10 +7,10 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::CityId;
-use equilibrium_domain::locate::Cell;
-use equilibrium_domain::map::{MapHead, Row, decode_chunk};
 use equilibrium_domain::policy::Clock;
+use equilibrium_domain::surge::map::{MapHead, Row, decode_chunk};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, Shared, join_all, select};
 use hashbrown::HashMap;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use equilibrium_domain::id::{CityId, LaneId};
-use equilibrium_domain::map::{ClosedTick, MapHead};
+use equilibrium_domain::surge::map::{ClosedTick, MapHead};
 
 use crate::ports::{
     AppendError, ChangeStream, CheckpointKey, CheckpointLog, CountsStream, DeadLetter, DeadLetterQueue,

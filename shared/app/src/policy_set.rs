@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use equilibrium_domain::city_pricing::PricingConfig;
-use equilibrium_domain::counting_config::CountingConfig;
+use equilibrium_domain::count::config::CountingConfig;
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::policy::Policy;
+use equilibrium_domain::surge::city_pricing::PricingConfig;
 use hashbrown::HashMap;
 
 /// What bounds a city beyond its policy.

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::future::Future;
 
+use equilibrium_domain::event::sequence::Sequence;
 use equilibrium_domain::id::{CityId, LaneId};
-use equilibrium_domain::map::{ClosedTick, MapHead};
-use equilibrium_domain::sequence::Sequence;
+use equilibrium_domain::surge::map::{ClosedTick, MapHead};
 use thiserror::Error;
 
 /// A checkpoint log: a lane's, or a city's.
@@ -126,7 +126,7 @@ pub trait MapStore: Send + Sync {
 
 /// Where subscribers and analytics hear of changed multipliers.
 pub trait ChangeStream: Send + Sync {
-    /// Sends one tick's changes of a city ([`equilibrium_domain::map::TickChanges`], encoded).
+    /// Sends one tick's changes of a city ([`equilibrium_domain::surge::map::TickChanges`], encoded).
     ///
     /// # Errors
     /// [`Unavailable`]: the record may or may not have been sent.

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use equilibrium_domain::city_pricing::{CityPricing, Output};
+use equilibrium_domain::count::tick_counts::{self, CityCountsRef};
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
-use equilibrium_domain::map::{ClosedTick, MapHead, TickChanges};
-use equilibrium_domain::tick_counts::{self, CityCountsRef};
+use equilibrium_domain::surge::city_pricing::{CityPricing, Output};
+use equilibrium_domain::surge::map::{ClosedTick, MapHead, TickChanges};
 use equilibrium_domain::wire::Corrupt;
 use futures_util::future::join_all;
 

@@ -3,8 +3,8 @@
 use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 
+use equilibrium_domain::event::sequence::Sequence;
 use equilibrium_domain::id::CityId;
-use equilibrium_domain::sequence::Sequence;
 use hashbrown::HashMap;
 use xxhash_rust::xxh3::xxh3_64;
 

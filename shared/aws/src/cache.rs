@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use equilibrium_app::ports::{MapStore, Unavailable};
+use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::CityId;
-use equilibrium_domain::locate::Cell;
-use equilibrium_domain::map::MapHead;
+use equilibrium_domain::surge::map::MapHead;
 use redis::Value;
 
 pub use crate::cache::connection::{CONNECT_TIMEOUT, RECONNECT_BACKOFF};

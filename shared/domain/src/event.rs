@@ -1,12 +1,15 @@
 //! A market event: one line in, what it says or the reason it is refused out (CONTRACT §1).
 
+pub mod sequence;
+pub mod watermark;
+
 use std::borrow::Cow;
 
 use thiserror::Error;
 
 use crate::id::{is_city_id, is_entity_id};
-use crate::json::{self, Text, Value};
 use crate::time::Timestamp;
+use crate::wire::json::{self, Text, Value};
 
 /// Longest line taken, in bytes without its line end (CONTRACT §1).
 pub const MAX_EVENT_BYTES: usize = 4096;

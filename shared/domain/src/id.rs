@@ -5,7 +5,7 @@ use std::fmt;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use crate::hash::spread;
+use crate::wire::hash::spread;
 
 /// Longest id of an event, a driver, a rider or a request, in bytes (CONTRACT §1).
 pub const MAX_ENTITY_ID_BYTES: usize = 64;

@@ -1,26 +1,15 @@
-//! The rules of the market: what is counted, how it is priced, what may be said in the log.
+//! The rules of the market: what counts, how it is priced, and how both are written to the log.
 //!
-//! Nothing here waits, looks at a clock or draws a number: values come in, values go out.
+//! Every function here is pure and synchronous: a rule that needs the time, a store or a random number takes
+//! the value as an argument. The folders follow the data: [`event`], [`count`], [`surge`]; [`policy`] and
+//! [`fare`] hold what an operator decides, [`geo`] and [`wire`] what the others share.
 
-pub mod city_pricing;
-pub mod counting_config;
-pub mod curve;
+pub mod count;
 pub mod event;
-pub mod fallback;
-pub mod grid;
-pub mod hash;
+pub mod fare;
+pub mod geo;
 pub mod id;
-pub mod json;
-pub mod lane;
-pub mod locate;
-pub mod map;
-pub mod money;
-pub mod outline;
 pub mod policy;
-pub mod polygon;
-pub mod sequence;
-pub mod sightings;
-pub mod tick_counts;
+pub mod surge;
 pub mod time;
-pub mod watermark;
 pub mod wire;

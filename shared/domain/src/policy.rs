@@ -11,10 +11,10 @@ use std::fmt;
 use jiff::tz::TimeZone;
 
 pub use self::limits::{Limits, Multiplier};
-use crate::curve::Curve;
+use crate::fare::money::{Currency, MinorUnits};
+use crate::geo::polygon::Polygon;
 use crate::id::{CityId, ProductId};
-use crate::money::{Currency, MinorUnits};
-use crate::polygon::Polygon;
+use crate::surge::curve::Curve;
 
 /// Hours of a week, from Monday 00:00 local time.
 pub const HOURS_OF_WEEK: usize = 168;

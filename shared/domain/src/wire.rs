@@ -3,6 +3,9 @@
 //! A frame is `ff 45 51 kind version`, its content, and the XXH3 of all before it. Its first byte is
 //! none of UTF-8, so no line of a user's can pass for a frame.
 
+pub mod hash;
+pub mod json;
+
 use thiserror::Error;
 use xxhash_rust::xxh3::xxh3_64;
 

@@ -4,7 +4,7 @@
 //! Streams" (event) and "Configuring partial batch response" (answer).
 
 use base64_simd::STANDARD;
-use equilibrium_domain::sequence::Sequence;
+use equilibrium_domain::event::sequence::Sequence;
 use serde_json::Value;
 
 use crate::record::{Record, ShardId};

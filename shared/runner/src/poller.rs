@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use equilibrium_domain::sequence::Sequence;
+use equilibrium_domain::event::sequence::Sequence;
 use thiserror::Error;
 
 use crate::mapping::EventSourceMapping;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use equilibrium_domain::sequence::Sequence;
+use equilibrium_domain::event::sequence::Sequence;
 
 /// Longest shard id, in bytes (Kinesis API, `ShardId`).
 pub const SHARD_ID_BYTES: usize = 128;

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use equilibrium_domain::sequence::Sequence;
+use equilibrium_domain::event::sequence::Sequence;
 
 use crate::payload::{Envelope, FRAME_BYTES, InvocationOutcome};
 use crate::record::{Discarded, Page, Position, Reason, Record, ShardId};

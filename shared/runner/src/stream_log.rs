@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::future::{Future, ready};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use equilibrium_domain::sequence::Sequence;
+use equilibrium_domain::event::sequence::Sequence;
 use thiserror::Error;
 
 use crate::poller::{Source, SourceError};

@@ -8,9 +8,9 @@ use equilibrium_app::counting::{CountSettings, LaneProcessor};
 use equilibrium_app::memory::NoOp;
 use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::ports::{AppendError, CheckpointKey, CheckpointLog, CountsStream, Unavailable};
+use equilibrium_domain::event::watermark::{self, CityWatermark, Watermarks};
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_domain::time::Timestamp;
-use equilibrium_domain::watermark::{self, CityWatermark, Watermarks};
 use equilibrium_runner::payload::{Envelope, Stream};
 use equilibrium_runner::record::{Record, ShardId};
 

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use equilibrium_app::ingesting::{RecordPacker, RecordSink, TimeRule};
 use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
+use equilibrium_domain::event::sequence::Sequence;
 use equilibrium_domain::id::{LaneCount, LaneId};
-use equilibrium_domain::sequence::Sequence;
 use equilibrium_local::city::{City, Settings, policy};
 use equilibrium_runner::payload::{Envelope, Stream};
 use equilibrium_runner::poller::Target;

@@ -10,9 +10,9 @@ mod server;
 use std::time::Duration;
 
 use equilibrium_aws::cache::{Cache, CacheSettings, Layout};
+use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::CityId;
-use equilibrium_domain::locate::Cell;
-use equilibrium_domain::map::MapHead;
+use equilibrium_domain::surge::map::MapHead;
 
 /// Far longer than a server on this machine takes, so that only a dead one meets it.
 const DEADLINE: Duration = Duration::from_secs(5);

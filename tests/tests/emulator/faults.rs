@@ -9,7 +9,7 @@ use equilibrium_aws::dynamodb::{Checkpoints, Connection, Maps, Policies, Tables}
 use equilibrium_aws::kinesis::{self, Events, KinesisConsumer, Streams};
 use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
-use equilibrium_domain::map::MapHead;
+use equilibrium_domain::surge::map::MapHead;
 use equilibrium_runner::poller::{Source, SourceError};
 use equilibrium_runner::record::ShardId;
 use equilibrium_tests::rng::SplitMix64;

@@ -6,9 +6,9 @@ use equilibrium_app::contract;
 use equilibrium_app::ports::{MapStore, Unavailable};
 use equilibrium_aws::dynamodb::{Connection, Maps, Tables};
 use equilibrium_aws::retry::RetryPolicy;
+use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::CityId;
-use equilibrium_domain::locate::Cell;
-use equilibrium_domain::map::MapHead;
+use equilibrium_domain::surge::map::MapHead;
 use futures_util::future::join_all;
 
 use crate::emulator::{config, emulator, fresh};

@@ -12,7 +12,7 @@ use equilibrium_aws::cloudwatch::{Greatest, Metrics};
 use equilibrium_aws::dead_letters::SqsDeadLetterQueue;
 use equilibrium_aws::elasticache::cache_status;
 use equilibrium_aws::on_failure::SqsOnFailureDestination;
-use equilibrium_domain::sequence::Sequence;
+use equilibrium_domain::event::sequence::Sequence;
 use equilibrium_runner::poller::OnFailure;
 use equilibrium_runner::record::{Discarded, Reason, ShardId};
 use serde_json::{Value, json};

@@ -4,8 +4,8 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
+use equilibrium_domain::event::watermark;
 use equilibrium_domain::id::LaneId;
-use equilibrium_domain::watermark;
 use equilibrium_domain::wire;
 use equilibrium_ingest::handle_event;
 

@@ -5,8 +5,8 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use equilibrium_domain::fallback::Fallback;
 use equilibrium_domain::policy::Multiplier;
+use equilibrium_domain::surge::fallback::Fallback;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 

@@ -4,9 +4,9 @@ use std::fmt::{self, Display};
 use std::net::SocketAddr;
 use std::path::Path;
 
+use equilibrium_domain::geo::polygon::Ring;
 use equilibrium_domain::id::LaneCount;
 use equilibrium_domain::policy::Policy;
-use equilibrium_domain::polygon::Ring;
 
 use super::FeedSource;
 

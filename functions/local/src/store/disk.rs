@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use equilibrium_app::memory::{ChunkName, Logs, Maps};
 use equilibrium_app::ports::CheckpointKey;
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
-use equilibrium_domain::map::MapHead;
+use equilibrium_domain::surge::map::MapHead;
 use equilibrium_domain::wire::Corrupt;
 use redb::{
     Database, DatabaseError, Key, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableError,

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::path::Path;
 
 use equilibrium_app::contract;
-use equilibrium_domain::locate::Cell;
+use equilibrium_domain::geo::locate::Cell;
 use equilibrium_runner::poller::Source;
 use equilibrium_runner::record::ShardId;
 use proptest::prelude::*;

@@ -12,9 +12,9 @@ use std::fmt::Write;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::CityId;
-use equilibrium_domain::locate::Cell;
-use equilibrium_domain::map::MapHead;
+use equilibrium_domain::surge::map::MapHead;
 use redis::{Cmd, Script};
 
 /// How long a head is kept: long enough that readers of a city that stands still ask the store rarely, and

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use aws_sdk_sqs::config::{BehaviorVersion, Config, Credentials, Region};
 use equilibrium_app::dead_letters::{MAX_DEAD_LETTER_LINE_BYTES, MAX_DEAD_LETTERS_PER_BATCH};
-use equilibrium_domain::sequence::Sequence;
+use equilibrium_domain::event::sequence::Sequence;
 use serde_json::Value;
 
 use super::*;

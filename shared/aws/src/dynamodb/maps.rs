@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::ReturnValue;
 use equilibrium_app::ports::{MapStore, Unavailable};
 use equilibrium_domain::id::CityId;
-use equilibrium_domain::map::MapHead;
+use equilibrium_domain::surge::map::MapHead;
 use futures_util::future::join_all;
 use tracing::{Span, error_span};
 

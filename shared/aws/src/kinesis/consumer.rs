@@ -9,7 +9,7 @@ use aws_sdk_kinesis::operation::get_records::{GetRecordsError, GetRecordsOutput}
 use aws_sdk_kinesis::operation::get_shard_iterator::GetShardIteratorError;
 use aws_sdk_kinesis::primitives::DateTime;
 use aws_sdk_kinesis::types::{self, ShardIteratorType};
-use equilibrium_domain::sequence::Sequence;
+use equilibrium_domain::event::sequence::Sequence;
 use equilibrium_runner::poller::{Source, SourceError};
 use equilibrium_runner::record::{Listed, Page, Record, ShardId};
 use tokio::time::timeout_at;

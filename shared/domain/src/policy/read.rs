@@ -10,10 +10,10 @@ use super::{
     Clock, Fare, FareOverrides, Fault, HOURS_OF_WEEK, Limits, Multiplier, Policy, Product, QuoteTerms, Surge,
     Zone, ranges,
 };
-use crate::curve::{Curve, Formula, PARAMETER, Table, TableError};
+use crate::fare::money::{Currency, MinorUnits};
+use crate::geo::polygon::{Polygon, Ring, RingError};
 use crate::id::{CityId, ProductId, is_entity_id};
-use crate::money::{Currency, MinorUnits};
-use crate::polygon::{Polygon, Ring, RingError};
+use crate::surge::curve::{Curve, Formula, PARAMETER, Table, TableError};
 
 const FIELDS: [&str; 13] = [
     "city",

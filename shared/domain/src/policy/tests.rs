@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::curve::{Formula, Table};
-use crate::polygon::{Position, Ring};
+use crate::geo::polygon::{Position, Ring};
+use crate::surge::curve::{Formula, Table};
 
 /// The document of CONTRACT §7.
 const SAMPLE: &str = r#"

@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::{Clock, Fare, FareOverrides, Limits, Multiplier, Policy, Product, QuoteTerms, Surge, Zone};
-use crate::curve::Formula;
-use crate::money::{Currency, MinorUnits};
-use crate::polygon::{Polygon, Ring};
+use crate::fare::money::{Currency, MinorUnits};
+use crate::geo::polygon::{Polygon, Ring};
+use crate::surge::curve::Formula;
 
 impl Policy {
     /// The policy as CONTRACT §7 shows it: the same policy gives the same text, and reading it gives the

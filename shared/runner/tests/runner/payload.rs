@@ -1,7 +1,7 @@
 //! The event as Lambda writes it, byte for byte, and the answers as Lambda reads them.
 
 use base64_simd::STANDARD;
-use equilibrium_domain::sequence::Sequence;
+use equilibrium_domain::event::sequence::Sequence;
 use equilibrium_runner::payload::{Envelope, FRAME_BYTES, InvocationOutcome};
 use equilibrium_runner::record::{Record, ShardId};
 use proptest::prelude::*;

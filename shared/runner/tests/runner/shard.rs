@@ -1,6 +1,6 @@
 //! One shard: when a batch goes, what an answer moves, and what is given up.
 
-use equilibrium_domain::sequence::Sequence;
+use equilibrium_domain::event::sequence::Sequence;
 use equilibrium_runner::payload::{Envelope, InvocationOutcome};
 use equilibrium_runner::record::{Discarded, Page, Position, Reason, Record, ShardId};
 use equilibrium_runner::settings::Settings;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use equilibrium_domain::sequence::Sequence;
+use equilibrium_domain::event::sequence::Sequence;
 use equilibrium_runner::poller::{EventSourcePoller, PollOutcome, Source, SourceError};
 use equilibrium_runner::record::{Listed, Page, Position, ShardId};
 use equilibrium_runner::settings::{LIST_MS, Settings, SettingsError};

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use equilibrium_domain::sequence::Sequence;
+use equilibrium_domain::event::sequence::Sequence;
 use equilibrium_runner::mapping::EventSourceMapping;
 use equilibrium_runner::payload::Stream;
 use equilibrium_runner::poller::{EventSourcePoller, InvokeError, OnFailure, PollOutcome, Target};

@@ -5,13 +5,13 @@ mod refused;
 mod stored;
 
 use super::*;
+use crate::count::sightings::Count;
+use crate::count::sightings::{Place, Sightings};
+use crate::count::tick_counts::write_products;
+use crate::count::tick_counts::{self, TickCounts};
 use crate::event::{self, Event};
+use crate::geo::locate::Cell;
 use crate::id::ProductId;
-use crate::locate::Cell;
-use crate::sightings::Count;
-use crate::sightings::{Place, Sightings};
-use crate::tick_counts::write_products;
-use crate::tick_counts::{self, TickCounts};
 
 fn lanes() -> LaneCount {
     LaneCount::new(4).unwrap()
@@ -127,7 +127,7 @@ fn tick(at: i64, supply: Vec<Count>, demand: Vec<Count>) -> TickCounts {
 fn the_spots_lie_in_their_cells() {
     for (lat, lng, cell) in SPOTS {
         let place = crate::event::Position { lat, lng };
-        assert_eq!(crate::locate::cell_at(place, h3o::Resolution::Eight), Cell(cell));
+        assert_eq!(crate::geo::locate::cell_at(place, h3o::Resolution::Eight), Cell(cell));
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
-use crate::grid::{Grid, Side};
+use crate::count::sightings::{Count, Place};
+use crate::count::tick_counts::TickCounts;
 use crate::id::ProductId;
-use crate::sightings::{Count, Place};
-use crate::tick_counts::TickCounts;
+use crate::surge::grid::{Grid, Side};
 use crate::wire::{Corrupt, Reader, put_varint_i64, put_varint_u64};
 
 /// What one lane has said so far.

@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use lane_progress::{LaneProgress, ProductMapping};
 
-use crate::counting_config::MAX_PRODUCTS;
-use crate::grid::{Grid, Side};
+use crate::count::config::MAX_PRODUCTS;
+use crate::count::sightings::Count;
+use crate::count::tick_counts::{CityCountsRef, TickCounts, read_products, read_tick_counts, write_products};
+use crate::event::sequence::{Sequence, SequenceRef};
 use crate::id::{CityId, LaneCount, LaneId, ProductId};
-use crate::map::{ClosedTick, MapHead, encode_chunk};
 use crate::policy::Policy;
-use crate::sequence::{Sequence, SequenceRef};
-use crate::sightings::Count;
-use crate::tick_counts::{CityCountsRef, TickCounts, read_products, read_tick_counts, write_products};
+use crate::surge::grid::{Grid, Side};
+use crate::surge::map::{ClosedTick, MapHead, encode_chunk};
 use crate::time::tick_at_or_after;
 use crate::wire::{self, Corrupt, Kind, Reader, put_bytes, put_u64_le, put_varint_i64, put_varint_u64};
 

@@ -11,13 +11,13 @@ use std::sync::Arc;
 use city::{LaneCity, op};
 use hashbrown::HashMap;
 
-use crate::counting_config::CountingConfig;
+use crate::count::config::CountingConfig;
+use crate::count::tick_counts::{CityCounts, TickCountsWriter};
+use crate::event::sequence::{Sequence, SequenceRef};
+use crate::event::watermark::CityWatermark;
 use crate::event::{MarketEvent, Refusal};
+use crate::geo::locate::Locators;
 use crate::id::{CityId, LaneCount};
-use crate::locate::Locators;
-use crate::sequence::{Sequence, SequenceRef};
-use crate::tick_counts::{CityCounts, TickCountsWriter};
-use crate::watermark::CityWatermark;
 use crate::wire::{self, Corrupt, Kind, Reader, put_bytes, put_varint_u64};
 
 pub use crate::id::LaneId;

@@ -7,12 +7,12 @@
 use h3o::{CellIndex, LatLng, Resolution};
 use hashbrown::HashMap;
 
-use crate::curve;
-use crate::hash::IntHasher;
+use crate::geo::locate::Cell;
 use crate::id::ProductId;
-use crate::locate::Cell;
-use crate::map::{Change, Row};
 use crate::policy::{Limits, Policy};
+use crate::surge::curve;
+use crate::surge::map::{Change, Row};
+use crate::wire::hash::IntHasher;
 use crate::wire::{Corrupt, Reader, put_u64_le, put_varint_u64};
 
 /// Chunks of a map are the cells below a parent this many levels up: at most 343.

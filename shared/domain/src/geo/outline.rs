@@ -1,7 +1,7 @@
 //! The outline of a cell on a map, as GeoJSON wants it (RFC 7946 §3.1.6, §3.1.9).
 
-use crate::locate::Cell;
-use crate::polygon::Position;
+use crate::geo::locate::Cell;
+use crate::geo::polygon::Position;
 
 /// The cell's outer rings, closed and anticlockwise: one, or one on each side of the antimeridian.
 ///
@@ -96,8 +96,8 @@ fn closed(mut ring: Vec<Position>) -> Vec<Position> {
 mod tests {
     use super::*;
     use crate::event;
-    use crate::locate::cell_at;
-    use crate::polygon::{Polygon, Ring};
+    use crate::geo::locate::cell_at;
+    use crate::geo::polygon::{Polygon, Ring};
     use h3o::Resolution;
     use proptest::prelude::*;
 

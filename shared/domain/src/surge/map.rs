@@ -3,10 +3,10 @@
 //! Chunks never change: a chunk is named by the version at which one of its rows last changed, and the
 //! head names the chunks of its version. Whoever reads a head can read what it names.
 
+use crate::count::tick_counts::{read_products, write_products};
+use crate::geo::locate::Cell;
 use crate::id::{CityId, ProductId};
-use crate::locate::Cell;
 use crate::policy::Multiplier;
-use crate::tick_counts::{read_products, write_products};
 use crate::wire::{self, Corrupt, Kind, put_bytes, put_u64_le, put_varint_i64, put_varint_u64};
 
 /// A reported cell and product (CONTRACT §3).

@@ -178,8 +178,7 @@ fn sections_share_a_record_while_they_fit() {
     let cities: Vec<_> = opened.cities.iter().map(|section| section.city.as_str()).collect();
     assert_eq!((opened.lane, cities), (LaneId(3), vec!["nyc", "suva"]));
     assert!(
-        super::records(LaneId(3), lanes(), vec![section("none", TickCountsWriter::default())])
-            .is_empty()
+        super::records(LaneId(3), lanes(), vec![section("none", TickCountsWriter::default())]).is_empty()
     );
     assert!(super::records(LaneId(3), lanes(), vec![]).is_empty());
 }
@@ -202,7 +201,7 @@ fn a_record_of_another_stream_or_kind_is_refused() {
     assert_eq!(complaint(open(&record(3, 4, b"\x03nyc\x01\x01 \x00"), lanes())), "a product");
     assert_eq!(complaint(open(&record(3, 4, b"\x03nyc\x41"), lanes())), "products");
     assert_eq!(complaint(open(&record(3, 4, b"\x03nyc\x00\x05"), lanes())), "reports");
-    let clock = crate::watermark::write(LaneId(0), lanes(), []);
+    let clock = crate::event::watermark::write(LaneId(0), lanes(), []);
     assert_eq!(open(&clock, lanes()).unwrap_err(), Corrupt::NotThis { kind: Kind::Counts });
 }
 

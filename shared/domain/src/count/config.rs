@@ -2,10 +2,10 @@
 
 use h3o::Resolution;
 
+use crate::count::tick_counts::{read_products, write_products};
 use crate::event::{Refusal, What};
 use crate::id::ProductId;
 use crate::policy::{Clock, Policy};
-use crate::tick_counts::{read_products, write_products};
 use crate::wire::{Corrupt, Reader, put_varint_u64};
 
 /// Most products a city has, or has had while a driver seen then is remembered: a place holds a bit each.
@@ -38,15 +38,7 @@ impl CountingConfig {
         let resolution =
             Resolution::try_from(policy.resolution).expect("a policy's resolution is one of H3's");
         let products = policy.products.iter().map(|product| product.id.clone()).collect();
-        Self {
-            resolution,
-            tick_ms,
-            window_ms,
-            driver_ttl_ms,
-            lateness_ms,
-            products,
-            max_entities,
-        }
+        Self { resolution, tick_ms, window_ms, driver_ttl_ms, lateness_ms, products, max_entities }
     }
 
     /// The place of `product` among the city's products.
@@ -108,15 +100,7 @@ impl CountingConfig {
         if tick_ms == 0 || products.is_empty() {
             return Err(input.invalid("rules without ticks or products"));
         }
-        Ok(Self {
-            resolution,
-            tick_ms,
-            window_ms,
-            driver_ttl_ms,
-            lateness_ms,
-            products,
-            max_entities,
-        })
+        Ok(Self { resolution, tick_ms, window_ms, driver_ttl_ms, lateness_ms, products, max_entities })
     }
 }
 

@@ -5,9 +5,9 @@ use std::fmt;
 use h3o::LatLng;
 use jiff::tz::TimeZone;
 
-use crate::locate::Cell;
-use crate::map::Row;
+use crate::geo::locate::Cell;
 use crate::policy::{HOURS_OF_WEEK, Limits, Multiplier, Policy};
+use crate::surge::map::Row;
 
 /// Oldest price that is fresh, in milliseconds (CONTRACT §6).
 pub const FRESH_MS: i64 = 30_000;
@@ -116,7 +116,7 @@ pub fn hour_of_week(timezone: &TimeZone, now: i64) -> usize {
 mod tests {
     use super::*;
     use crate::event::Position;
-    use crate::locate::cell_at;
+    use crate::geo::locate::cell_at;
     use serde_json::json;
 
     /// Monday 2026-03-02, 00:00 in New York.

@@ -9,11 +9,11 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::count::sightings::Place;
+use crate::count::tick_counts::{CityCounts, TickCountsWriter, open, records};
 use crate::event::Position;
-use crate::locate::{Cell, cell_at};
-use crate::map::{Row, decode_chunk};
-use crate::sightings::Place;
-use crate::tick_counts::{CityCounts, TickCountsWriter, open, records};
+use crate::geo::locate::{Cell, cell_at};
+use crate::surge::map::{Row, decode_chunk};
 
 /// A cell in New York, and one of its neighbours.
 const HERE: u64 = 0x0882_a100_d63f_ffff;
@@ -237,7 +237,7 @@ fn a_report_in_parts_counts_when_its_last_part_is_there() {
     let section = CityCounts { city: nyc(), dictionary: names(&["standard"]), ticks: reports };
     let record = records(LaneId(0), lanes(1), vec![section]).pop().unwrap();
     let city = open(&record, lanes(1)).unwrap().cities.pop().unwrap();
-    let whole = crate::tick_counts::read_tick_counts(city.reports, 1).unwrap();
+    let whole = crate::count::tick_counts::read_tick_counts(city.reports, 1).unwrap();
     assert_eq!(whole.len(), 2);
     town.market.absorb(LaneId(0), &city, 0).unwrap();
     let (_, ticks) = town.end();

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::counting_config::{CountingConfig, MAX_PRODUCTS};
+use crate::count::config::{CountingConfig, MAX_PRODUCTS};
+use crate::count::sightings::{Lifetime, Place, Sightings};
+use crate::count::tick_counts::{TickCountsWriter, read_products, write_products};
 use crate::event::{MarketEvent, Refusal, What};
+use crate::geo::locate::Locators;
 use crate::id::{CityId, EntityKey, ProductId};
-use crate::locate::Locators;
-use crate::sightings::{Lifetime, Place, Sightings};
-use crate::tick_counts::{TickCountsWriter, read_products, write_products};
 use crate::time::{tick_at_or_after, tick_at_or_before};
 use crate::wire::{Corrupt, Reader, put_bytes, put_varint_i64, put_varint_u64};
 

@@ -3,9 +3,9 @@
 //! A report is absolute: it says what the lane counts at a tick, whatever it said before, so that one
 //! sent twice changes nothing.
 
-use crate::counting_config::MAX_PRODUCTS;
+use crate::count::config::MAX_PRODUCTS;
+use crate::count::sightings::{Count, Place};
 use crate::id::{CityId, LaneCount, LaneId, ProductId};
-use crate::sightings::{Count, Place};
 use crate::wire::{self, Corrupt, Kind, Reader, put_bytes, put_varint_i64, put_varint_u64};
 
 /// Largest record sent, in bytes: Kinesis takes 1 MiB unless told otherwise, partition key included.

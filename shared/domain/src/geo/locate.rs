@@ -11,7 +11,7 @@ use h3o::{LatLng, Resolution};
 use hashbrown::HashMap;
 
 use crate::event::Position;
-use crate::hash::IntHasher;
+use crate::wire::hash::IntHasher;
 
 /// An H3 cell's index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
