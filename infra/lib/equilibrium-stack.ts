@@ -1,20 +1,21 @@
-// One deployment: its storage, functions and API.
+// One deployment: its storage, functions and HTTP API.
 import { CfnOutput, Stack, type StackProps } from "aws-cdk-lib";
 import type { Construct } from "constructs";
 import { Api } from "./api.ts";
-import { Functions } from "./functions.ts";
-import { Storage } from "./storage.ts";
+import { Functions } from "./functions/functions.ts";
+import { Storage } from "./storage/storage.ts";
 
 export interface EquilibriumProps extends StackProps {
-  /** What all names begin with. */
+  /** The prefix of all names. */
   deployment: string;
-  /** Shards of the events' and the counts' streams. */
+  /** Shards of the streams of events and counts. */
   shards: number;
-  /** Lanes of the events' stream, which never change: at least four times the most shards (CONTRACT §2). */
+  /** Lanes of the stream of events: fixed for the life of a deployment, and at least four times the greatest
+   * number of shards it will have (CONTRACT §2). */
   lanes: number;
-  /** The folder with a folder for each function; without, there is storage alone. */
+  /** Directory with a subdirectory per function; without it the stack holds storage alone. */
   code?: string;
-  /** Where all services are, if not on AWS. */
+  /** Endpoint of all AWS services on an emulator; absent on AWS. */
   endpoint?: string;
 }
 
@@ -23,9 +24,9 @@ export class EquilibriumStack extends Stack {
     super(scope, id, props);
     const { deployment, shards, lanes, code, endpoint } = props;
     if (!Number.isInteger(Math.log2(lanes)) || lanes < 4 * shards) {
-      throw new Error(`${lanes} lanes: not a power of two, or fewer than four times ${shards} shards`);
+      throw new Error(`${lanes} lanes: must be a power of two and at least four times the ${shards} shards`);
     }
-    const storage = new Storage(this, "storage", props);
+    const storage = new Storage(this, "storage", { deployment, shards });
     new CfnOutput(this, "CacheUrl", { value: storage.cacheUrl });
     if (code) {
       const functions = new Functions(this, "functions", {

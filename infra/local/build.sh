@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the functions as `up` deploys them.
+# Builds the functions and the command line as `up` deploys them.
 . "$(dirname "$0")/common.sh"
 python_tools
-build_functions
+build_functions --package equilibrium-local

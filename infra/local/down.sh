@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Ends all that `up` and `watch` started. May be repeated.
+# Stops everything that `up` and `watch` started. May be repeated.
 . "$(dirname "$0")/common.sh"
 
-for name in feed runner watch emulator redis; do
+for name in feed event-sources watch emulator redis; do
     stop "$name"
 done
-# What the emulator held went with it.
+# The emulator kept its data in memory, so the rest of its state is of no use.
 rm -rf "$state"
-say "nothing is left running"
+info "all processes are stopped"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs what tests start and what they are built with.
+# Installs the programs that the tests start and the tools that build them.
 . "$(dirname "$0")/common.sh"
 
-debian redis-server redis-server "the cache's tests run against it"
-debian npm npm "runs the CDK's tests, and an emulator of Kinesis"
-debian curl curl "asks whether what was started answers"
-venv_module
+require redis-server redis-server "the cache's tests start it"
+require npm npm "runs the CDK's tests and an emulator of Kinesis"
+require curl curl "checks that a started server answers"
+require_venv

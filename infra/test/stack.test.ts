@@ -1,4 +1,4 @@
-// What the template holds: the few facts that the functions rest on.
+// The facts about the template that the functions rely on.
 import { App, Stack } from "aws-cdk-lib";
 import { Match, Template } from "aws-cdk-lib/assertions";
 import assert from "node:assert/strict";
@@ -6,11 +6,13 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { deployment } from "../lib/deployment.ts";
 import { EquilibriumStack } from "../lib/equilibrium-stack.ts";
-import { names } from "../lib/names.ts";
+
+const functionNames = Object.keys(deployment.functions);
 
 const code = mkdtempSync(join(tmpdir(), "equilibrium-code-"));
-for (const name of ["ingest", "count", "surge", "price"]) {
+for (const name of functionNames) {
   mkdirSync(join(code, name));
   writeFileSync(join(code, name, "bootstrap"), name);
   // An empty archive.
@@ -18,27 +20,74 @@ for (const name of ["ingest", "count", "surge", "price"]) {
 }
 after(() => rmSync(code, { recursive: true }));
 
-const made = (props: { endpoint?: string; code?: string; shards?: number; lanes?: number }) =>
+const synthesised = (props: { endpoint?: string; code?: string; shards?: number; lanes?: number }) =>
   Template.fromStack(
     new EquilibriumStack(new App(), "test", { deployment: "test", shards: 2, lanes: 64, ...props }),
   );
-const onAws = () => made({ code });
-const onEmulator = () => made({ code, endpoint: "http://127.0.0.1:4566" });
+const onAws = () => synthesised({ code });
+const onEmulator = () => synthesised({ code, endpoint: "http://127.0.0.1:4566" });
 
-test("every table, stream and queue has the name that the functions look for", () => {
+/** The logical id of each function, by its name in the list. */
+function logicalIds(template: Template): Map<string, string> {
+  const functions = Object.entries(template.findResources("AWS::Lambda::Function"));
+  return new Map(functions.map(([id, { Properties }]) => [Properties.FunctionName.slice("test-".length), id]));
+}
+
+/** The environment of each function, by its name in the list. */
+function environments(template: Template): Map<string, Record<string, unknown>> {
+  const functions = Object.values(template.findResources("AWS::Lambda::Function"));
+  return new Map(
+    functions.map(({ Properties }) => [
+      Properties.FunctionName.slice("test-".length),
+      Properties.Environment.Variables,
+    ]),
+  );
+}
+
+test("every table, stream and queue has the name that the functions use", () => {
   const template = onAws();
-  for (const table of Object.keys(names.tables)) {
+  for (const table of Object.keys(deployment.tables)) {
     template.hasResourceProperties("AWS::DynamoDB::Table", { TableName: `test-${table}` });
   }
-  for (const stream of names.streams) {
+  for (const stream of Object.keys(deployment.streams)) {
     template.hasResourceProperties("AWS::Kinesis::Stream", { Name: `test-${stream}` });
   }
-  for (const queue of names.queues) {
+  for (const queue of Object.keys(deployment.queues)) {
     template.hasResourceProperties("AWS::SQS::Queue", { QueueName: `test-${queue}` });
   }
 });
 
-test("checkpoints are one log by number, and expire", () => {
+test("every function has the timeout and the memory that the list gives it", () => {
+  const template = onAws();
+  template.resourceCountIs("AWS::Lambda::Function", functionNames.length);
+  for (const [name, { timeoutSeconds, memoryMb }] of Object.entries(deployment.functions)) {
+    template.hasResourceProperties("AWS::Lambda::Function", {
+      FunctionName: `test-${name}`,
+      Timeout: timeoutSeconds,
+      MemorySize: memoryMb,
+    });
+  }
+});
+
+test("every function receives the variables that it requires", () => {
+  const received = environments(onAws());
+  for (const [variable, { functions, required }] of Object.entries(deployment.variables)) {
+    for (const name of required ? functions : []) {
+      assert.ok(received.get(name)?.[variable], `${name} lacks ${variable}`);
+    }
+  }
+});
+
+test("every variable of a function's environment is listed", () => {
+  for (const [name, environment] of environments(onAws())) {
+    const variables = Object.keys(environment).filter((variable) => variable.startsWith("EQUILIBRIUM_"));
+    for (const variable of variables) {
+      assert.ok(variable in deployment.variables, `${name} receives ${variable}`);
+    }
+  }
+});
+
+test("checkpoint entries are keyed by log and number, and expire", () => {
   onAws().hasResourceProperties("AWS::DynamoDB::Table", {
     TableName: "test-checkpoints",
     KeySchema: [
@@ -49,9 +98,9 @@ test("checkpoints are one log by number, and expire", () => {
   });
 });
 
-test("streams go to their functions in order, and what is given up is told of", () => {
+test("streams are processed in order, and discarded batches are reported", () => {
   const template = onAws();
-  template.resourceCountIs("AWS::Lambda::EventSourceMapping", 2);
+  template.resourceCountIs("AWS::Lambda::EventSourceMapping", Object.keys(deployment.mappings).length);
   template.allResourcesProperties("AWS::Lambda::EventSourceMapping", {
     Enabled: true,
     StartingPosition: "TRIM_HORIZON",
@@ -62,22 +111,30 @@ test("streams go to their functions in order, and what is given up is told of", 
   });
 });
 
-test("an emulator's own mappings are disabled", () => {
+test("every mapped function reads the stream that the list gives it", () => {
+  const template = onAws();
+  const functions = logicalIds(template);
+  const streams = template.findResources("AWS::Kinesis::Stream");
+  const mappings = Object.values(template.findResources("AWS::Lambda::EventSourceMapping"));
+  for (const [name, { stream }] of Object.entries(deployment.mappings)) {
+    const mapping = mappings.find(({ Properties }) => Properties.FunctionName.Ref === functions.get(name));
+    const source: string = mapping?.Properties.EventSourceArn["Fn::GetAtt"][0];
+    assert.equal(streams[source]?.Properties.Name, `test-${stream}`);
+  }
+});
+
+test("event source mappings are disabled on an emulator", () => {
   onEmulator().allResourcesProperties("AWS::Lambda::EventSourceMapping", { Enabled: false });
 });
 
-test("functions trust Amazon's roots on AWS and call the emulator on an emulator", () => {
-  const variables = (template: Template) =>
-    Object.values(template.findResources("AWS::Lambda::Function")).map(
-      (resource) => resource.Properties.Environment.Variables,
-    );
-  const there = variables(onAws());
-  assert.equal(there.length, 4);
-  assert.ok(there.every((set) => set.SSL_CERT_FILE === "/var/task/amazon-roots.pem" && !set.AWS_ENDPOINT_URL));
-  assert.ok(variables(onEmulator()).every((set) => set.AWS_ENDPOINT_URL && !set.SSL_CERT_FILE));
+test("functions trust Amazon's root certificates on AWS and call the emulator on an emulator", () => {
+  const aws = [...environments(onAws()).values()];
+  assert.ok(aws.every((set) => set.SSL_CERT_FILE === "/var/task/amazon-roots.pem" && !set.AWS_ENDPOINT_URL));
+  const emulator = [...environments(onEmulator()).values()];
+  assert.ok(emulator.every((set) => set.AWS_ENDPOINT_URL && !set.SSL_CERT_FILE));
 });
 
-test("price can change nothing", () => {
+test("price has no permission to write", () => {
   const policies = Object.entries(onAws().findResources("AWS::IAM::Policy"));
   const [, price] = policies.find(([id]) => id.startsWith("functionsprice")) ?? assert.fail("no policy");
   const actions = price.Properties.PolicyDocument.Statement.flatMap(
@@ -88,20 +145,30 @@ test("price can change nothing", () => {
   assert.deepEqual(actions.filter((action: string) => writing.test(action)), []);
 });
 
-test("posted events go to ingest and all else to price", () => {
+test("every path reaches the function that the list gives it, whatever the method", () => {
   const template = onAws();
-  template.hasResourceProperties("AWS::ApiGatewayV2::Route", { RouteKey: "ANY /v1/events" });
-  template.hasResourceProperties("AWS::ApiGatewayV2::Route", { RouteKey: "$default" });
+  const functions = logicalIds(template);
+  const integrations = template.findResources("AWS::ApiGatewayV2::Integration");
+  const targets = new Map(
+    Object.values(template.findResources("AWS::ApiGatewayV2::Route")).map(({ Properties }) => {
+      const integration: string = Properties.Target["Fn::Join"][1][1].Ref;
+      return [Properties.RouteKey, integrations[integration]?.Properties.IntegrationUri["Fn::GetAtt"][0]];
+    }),
+  );
+  for (const { path, function: name } of deployment.routes) {
+    assert.equal(targets.get(`ANY ${path}`) ?? targets.get("$default"), functions.get(name), path);
+  }
+  assert.equal(targets.get("$default"), functions.get(deployment.defaultFunction));
 });
 
-test("without functions there is storage alone", () => {
-  const template = made({});
+test("a stack without functions holds storage alone", () => {
+  const template = synthesised({});
   template.resourceCountIs("AWS::Lambda::Function", 0);
-  template.resourceCountIs("AWS::DynamoDB::Table", 3);
+  template.resourceCountIs("AWS::DynamoDB::Table", Object.keys(deployment.tables).length);
 });
 
-test("too few lanes for the shards, or no power of two, are refused", () => {
-  assert.throws(() => made({ lanes: 64, shards: 17 }), /four times/);
-  assert.throws(() => made({ lanes: 48 }), /power of two/);
+test("lanes must be a power of two and at least four times the shards", () => {
+  assert.throws(() => synthesised({ lanes: 64, shards: 17 }), /four times/);
+  assert.throws(() => synthesised({ lanes: 48 }), /power of two/);
   assert.ok(Stack.isStack(new EquilibriumStack(new App(), "ok", { deployment: "d", shards: 16, lanes: 64 })));
 });

@@ -1,0 +1,16 @@
+// `count`: the stream of events → per-lane counts of each city's ticks.
+import type { Construct } from "constructs";
+import { EquilibriumFunction, type FunctionProps, readStream } from "./function.ts";
+
+export class CountFunction extends EquilibriumFunction {
+  constructor(scope: Construct, props: FunctionProps) {
+    const { queues, streams, tables } = props.storage;
+    const deadLetters = queues["dead-letters"];
+    super(scope, "count", props, { EQUILIBRIUM_DEAD_LETTERS_URL: deadLetters.queueUrl });
+    tables.checkpoints.grantReadWriteData(this);
+    tables.policies.grantReadData(this);
+    streams.counts.grantWrite(this);
+    deadLetters.grantSendMessages(this);
+    readStream(this, "count", props);
+  }
+}

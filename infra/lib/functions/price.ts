@@ -1,0 +1,12 @@
+// `price`: GET of cities, maps and prices. It changes nothing: its grants are for reading.
+import type { Construct } from "constructs";
+import { EquilibriumFunction, type FunctionProps } from "./function.ts";
+
+export class PriceFunction extends EquilibriumFunction {
+  constructor(scope: Construct, props: FunctionProps) {
+    const { cacheUrl, tables } = props.storage;
+    super(scope, "price", props, { EQUILIBRIUM_CACHE_URLS: cacheUrl });
+    tables.policies.grantReadData(this);
+    tables.maps.grantReadData(this);
+  }
+}

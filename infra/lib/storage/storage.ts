@@ -1,0 +1,33 @@
+// What a deployment stores outside its functions: streams, tables, queues and the cache.
+import type * as dynamodb from "aws-cdk-lib/aws-dynamodb";
+import type * as kinesis from "aws-cdk-lib/aws-kinesis";
+import type * as sqs from "aws-cdk-lib/aws-sqs";
+import { Construct } from "constructs";
+import type { QueueName, StreamName, TableName } from "../deployment.ts";
+import { createCache } from "./cache.ts";
+import { createQueues } from "./queues.ts";
+import { createStreams } from "./streams.ts";
+import { createTables } from "./tables.ts";
+
+export interface StorageProps {
+  /** The prefix of all names. */
+  deployment: string;
+  /** Shards of the streams of events and counts. */
+  shards: number;
+}
+
+export class Storage extends Construct {
+  readonly streams: Record<StreamName, kinesis.Stream>;
+  readonly tables: Record<TableName, dynamodb.Table>;
+  readonly queues: Record<QueueName, sqs.Queue>;
+  /** `redis://host:port` of the cache's primary. */
+  readonly cacheUrl: string;
+
+  constructor(scope: Construct, id: string, { deployment, shards }: StorageProps) {
+    super(scope, id);
+    this.streams = createStreams(this, deployment, shards);
+    this.tables = createTables(this, deployment);
+    this.queues = createQueues(this, deployment);
+    this.cacheUrl = createCache(this, deployment);
+  }
+}
