@@ -9,7 +9,7 @@ use equilibrium_app::ports::{
 use equilibrium_domain::id::{CityId, LaneCount};
 use equilibrium_domain::surge::map::{ClosedTick, MapHead};
 
-use crate::rng::SplitMix64;
+use equilibrium_simulator::rng::SplitMix64;
 
 /// What happens at a call to a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl FaultInjector {
         *calls += 1;
         match plan {
             FaultSchedule::None => None,
-            FaultSchedule::Random(dice, of) => (dice.below(*of) == 0).then(|| dice.one_of(&FAULTS)),
+            FaultSchedule::Random(rng, of) => (rng.below(*of) == 0).then(|| rng.one_of(&FAULTS)),
             FaultSchedule::At(number, fault) => (*calls == *number + 1).then_some(*fault),
         }
     }

@@ -4,5 +4,4 @@
 pub mod faults;
 pub mod markets;
 pub mod oracle;
-pub mod rng;
 pub mod simulation;

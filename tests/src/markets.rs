@@ -6,7 +6,7 @@ mod wrong;
 
 use serde_json::Value;
 
-use crate::rng::SplitMix64;
+use equilibrium_simulator::rng::SplitMix64;
 use line::{Draft, degrees_json, quoted, time_json};
 use town::TestCity;
 
@@ -26,38 +26,38 @@ pub struct Market {
 /// each tick it passes.
 #[must_use]
 pub fn market(seed: u64, size: usize) -> Market {
-    let mut dice = SplitMix64::new(seed);
+    let mut rng = SplitMix64::new(seed);
     let ids = ["nyc", "suva", "0-0", "a-city-with-a-name-of-32-letters"];
-    let count = dice.one_of(&[1, 1, 2, 2, 3, 4]);
+    let count = rng.one_of(&[1, 1, 2, 2, 3, 4]);
     let mut streets: Vec<Street> =
-        ids[..count].iter().map(|id| Street::new(TestCity::draw(&mut dice, id))).collect();
+        ids[..count].iter().map(|id| Street::new(TestCity::draw(&mut rng, id))).collect();
 
     let all_settle = streets.iter().all(|street| street.town.settles);
-    let mut now = start(&mut dice);
-    let jumps = dice.percent(50);
+    let mut now = start(&mut rng);
+    let jumps = rng.percent(50);
     let mut events = Vec::new();
     for index in 0..size {
-        now += pause(&mut dice);
-        let street = dice.below(streets.len());
+        now += pause(&mut rng);
+        let street = rng.below(streets.len());
         let street = &mut streets[street];
-        let mut time = street.time(&mut dice, now);
-        if jumps && street.town.settles && index * 10 > size * 9 && dice.percent(12) {
-            time = now + dice.one_of(&[3_600_000, 86_399_999, YEAR_MS, 300 * YEAR_MS, 7_000 * YEAR_MS]);
-            if all_settle && time < now + YEAR_MS && dice.percent(50) {
+        let mut time = street.time(&mut rng, now);
+        if jumps && street.town.settles && index * 10 > size * 9 && rng.percent(12) {
+            time = now + rng.one_of(&[3_600_000, 86_399_999, YEAR_MS, 300 * YEAR_MS, 7_000 * YEAR_MS]);
+            if all_settle && time < now + YEAR_MS && rng.percent(50) {
                 now = time;
             }
         }
-        let draft = street.event(&mut dice, time);
-        if dice.percent(9) {
-            events.extend(wrong::spoil(&mut dice, draft));
+        let draft = street.event(&mut rng, time);
+        if rng.percent(9) {
+            events.extend(wrong::spoil(&mut rng, draft));
         } else {
-            events.extend(draft.write(&mut dice).into_bytes());
+            events.extend(draft.write(&mut rng).into_bytes());
         }
-        end_line(&mut dice, &mut events, index + 1 == size);
+        end_line(&mut rng, &mut events, index + 1 == size);
     }
 
     let mut policies: Vec<Value> = streets.into_iter().map(|street| street.town.policy).collect();
-    let alone = policies.len() == 1 && dice.percent(50);
+    let alone = policies.len() == 1 && rng.percent(50);
     let policies = if alone { policies.remove(0) } else { Value::Array(policies) };
     Market { events, policies }
 }
@@ -65,28 +65,28 @@ pub fn market(seed: u64, size: usize) -> Market {
 const YEAR_MS: i64 = 365 * 86_400_000;
 
 /// A time at which a market opens: in our days, across the epoch, across a leap day.
-fn start(dice: &mut SplitMix64) -> i64 {
-    let opening = dice.one_of(&[1_772_323_199_000, 1_772_323_199_000, 1_709_164_790_000, -20_000]);
-    opening + dice.between(0, 9_999)
+fn start(rng: &mut SplitMix64) -> i64 {
+    let opening = rng.one_of(&[1_772_323_199_000, 1_772_323_199_000, 1_709_164_790_000, -20_000]);
+    opening + rng.between(0, 9_999)
 }
 
 /// How far time goes on between two events: mostly not far, often not at all.
-fn pause(dice: &mut SplitMix64) -> i64 {
-    match dice.below(100) {
+fn pause(rng: &mut SplitMix64) -> i64 {
+    match rng.below(100) {
         0..30 => 0,
         30..45 => 1,
-        45..98 => dice.between(2, 1_200),
-        _ => dice.between(10_000, 90_000),
+        45..98 => rng.between(2, 1_200),
+        _ => rng.between(10_000, 90_000),
     }
 }
 
-fn end_line(dice: &mut SplitMix64, events: &mut Vec<u8>, is_last: bool) {
-    if is_last && dice.percent(50) {
+fn end_line(rng: &mut SplitMix64, events: &mut Vec<u8>, is_last: bool) {
+    if is_last && rng.percent(50) {
         return;
     }
-    events.extend_from_slice(dice.pick(&[b"\n" as &[u8], b"\n", b"\n", b"\n", b"\r\n"]));
-    if dice.percent(3) {
-        events.extend_from_slice(dice.pick(&[b"\n" as &[u8], b"\r\n", b"\n\n\n"]));
+    events.extend_from_slice(rng.pick(&[b"\n" as &[u8], b"\n", b"\n", b"\n", b"\r\n"]));
+    if rng.percent(3) {
+        events.extend_from_slice(rng.pick(&[b"\n" as &[u8], b"\r\n", b"\n\n\n"]));
     }
 }
 
@@ -105,24 +105,22 @@ impl Street {
     }
 
     /// A time near `now` that is likely to hit an edge: of a tick, of a window, of a driver's time to live.
-    fn time(&mut self, dice: &mut SplitMix64, now: i64) -> i64 {
+    fn time(&mut self, rng: &mut SplitMix64, now: i64) -> i64 {
         let town = &self.town;
-        let time = match dice.below(100) {
+        let time = match rng.below(100) {
             0..50 => now,
-            50..62 => {
-                (now.div_euclid(town.tick_ms) + dice.between(0, 1)) * town.tick_ms - dice.between(-1, 1)
-            }
+            50..62 => (now.div_euclid(town.tick_ms) + rng.between(0, 1)) * town.tick_ms - rng.between(-1, 1),
             62..76 if !self.recent_times.is_empty() => {
-                let before = self.recent_times[dice.below(self.recent_times.len())];
-                let span = dice.one_of(&[0, 0, town.window_ms, town.driver_ttl_ms, -town.lateness_ms]);
+                let before = self.recent_times[rng.below(self.recent_times.len())];
+                let span = rng.one_of(&[0, 0, town.window_ms, town.driver_ttl_ms, -town.lateness_ms]);
                 // On the edge as seen from a tick: moved by whole ticks towards now.
-                let edge = before + span + dice.between(-1, 1);
+                let edge = before + span + rng.between(-1, 1);
                 edge + (now - edge).div_euclid(town.tick_ms).max(0) * town.tick_ms
             }
-            76..90 => now - dice.between(0, town.lateness_ms + town.tick_ms),
-            90..97 => now - dice.between(0, town.driver_ttl_ms.max(town.window_ms) + 2 * town.lateness_ms),
-            97 if town.settles => now - dice.between(3_600_000, 9 * 3_600_000),
-            _ => now + dice.between(0, town.lateness_ms),
+            76..90 => now - rng.between(0, town.lateness_ms + town.tick_ms),
+            90..97 => now - rng.between(0, town.driver_ttl_ms.max(town.window_ms) + 2 * town.lateness_ms),
+            97 if town.settles => now - rng.between(3_600_000, 9 * 3_600_000),
+            _ => now + rng.between(0, town.lateness_ms),
         };
         self.recent_times.push(time);
         if self.recent_times.len() > 6 {
@@ -131,107 +129,105 @@ impl Street {
         time
     }
 
-    fn event(&self, dice: &mut SplitMix64, time: i64) -> Draft {
+    fn event(&self, rng: &mut SplitMix64, time: i64) -> Draft {
         let mut draft = Draft::new();
-        let kind = match dice.below(100) {
+        let kind = match rng.below(100) {
             0..50 => "driver_location",
             50..84 => "ride_requested",
-            84..95 => dice.pick(&["ride_matched", "ride_completed", "ride_cancelled"]),
-            _ => return unknown(dice, self.town.id, time),
+            84..95 => rng.pick(&["ride_matched", "ride_completed", "ride_cancelled"]),
+            _ => return unknown(rng, self.town.id, time),
         };
-        draft.set("type", quoted(dice, kind));
-        let id = format!("{}{}", dice.pick(&["e", "E.", "x:_-"]), dice.below(1_000));
-        draft.set("id", quoted(dice, &id));
-        draft.set("time", time_json(dice, time));
-        draft.set("city", quoted(dice, self.town.id));
+        draft.set("type", quoted(rng, kind));
+        let id = format!("{}{}", rng.pick(&["e", "E.", "x:_-"]), rng.below(1_000));
+        draft.set("id", quoted(rng, &id));
+        draft.set("time", time_json(rng, time));
+        draft.set("city", quoted(rng, self.town.id));
         match kind {
-            "driver_location" => self.driver(dice, &mut draft),
-            "ride_requested" => self.request(dice, &mut draft),
-            _ => self.ride(dice, &mut draft),
+            "driver_location" => self.driver(rng, &mut draft),
+            "ride_requested" => self.request(rng, &mut draft),
+            _ => self.ride(rng, &mut draft),
         }
         draft
     }
 
-    fn driver(&self, dice: &mut SplitMix64, draft: &mut Draft) {
-        let driver = self.driver_id(dice);
-        draft.set("driver_id", quoted(dice, &driver));
-        self.place(dice, draft);
-        let status = match dice.below(10) {
+    fn driver(&self, rng: &mut SplitMix64, draft: &mut Draft) {
+        let driver = self.driver_id(rng);
+        draft.set("driver_id", quoted(rng, &driver));
+        self.place(rng, draft);
+        let status = match rng.below(10) {
             0..7 => "available",
-            _ => dice.pick(&["en_route", "on_trip", "offline"]),
+            _ => rng.pick(&["en_route", "on_trip", "offline"]),
         };
-        draft.set("status", quoted(dice, status));
-        match dice.below(10) {
+        draft.set("status", quoted(rng, status));
+        match rng.below(10) {
             0..5 => {}
             5 => draft.set("products", "null".to_owned()),
             6 => draft.set("products", "[]".to_owned()),
             _ => {
                 // Drawn one by one, so that one may stand there twice.
-                let drawn = 1 + dice.below(self.town.products.len() + 1);
-                let products: Vec<String> = (0..drawn).map(|_| self.product(dice)).collect();
+                let drawn = 1 + rng.below(self.town.products.len() + 1);
+                let products: Vec<String> = (0..drawn).map(|_| self.product(rng)).collect();
                 draft.set("products", format!("[{}]", products.join(",")));
             }
         }
     }
 
-    fn request(&self, dice: &mut SplitMix64, draft: &mut Draft) {
-        self.ride(dice, draft);
-        self.place(dice, draft);
-        match dice.below(10) {
+    fn request(&self, rng: &mut SplitMix64, draft: &mut Draft) {
+        self.ride(rng, draft);
+        self.place(rng, draft);
+        match rng.below(10) {
             0..4 => {}
             4 => draft.set("product", "null".to_owned()),
-            _ => draft.set("product", self.product(dice)),
+            _ => draft.set("product", self.product(rng)),
         }
-        if dice.percent(20) {
-            draft.set("dropoff_lat", dice.pick(&["null", "90", "-90.0", "0", "41e0"]).to_owned());
+        if rng.percent(20) {
+            draft.set("dropoff_lat", rng.pick(&["null", "90", "-90.0", "0", "41e0"]).to_owned());
         }
-        if dice.percent(20) {
-            draft.set("dropoff_lng", dice.pick(&["null", "180", "-180.0", "-0", "7.4E1"]).to_owned());
+        if rng.percent(20) {
+            draft.set("dropoff_lng", rng.pick(&["null", "180", "-180.0", "-0", "7.4E1"]).to_owned());
         }
     }
 
     /// The ids of a ride. Rides and riders share some names, and now and then one with a driver.
-    fn ride(&self, dice: &mut SplitMix64, draft: &mut Draft) {
-        let request = format!("r{}", dice.below(self.riders));
-        draft.set("request_id", quoted(dice, &request));
-        match dice.below(10) {
+    fn ride(&self, rng: &mut SplitMix64, draft: &mut Draft) {
+        let request = format!("r{}", rng.below(self.riders));
+        draft.set("request_id", quoted(rng, &request));
+        match rng.below(10) {
             0..3 => {}
             3 => draft.set("rider_id", "null".to_owned()),
             4 => {
-                let other = format!("r{}", dice.below(self.riders));
-                draft.set("rider_id", quoted(dice, &other));
+                let other = format!("r{}", rng.below(self.riders));
+                draft.set("rider_id", quoted(rng, &other));
             }
             5 => {
-                let driver = self.driver_id(dice);
-                draft.set("rider_id", quoted(dice, &driver));
+                let driver = self.driver_id(rng);
+                draft.set("rider_id", quoted(rng, &driver));
             }
             _ => {
-                let rider = format!("u{}", dice.below(self.riders));
-                draft.set("rider_id", quoted(dice, &rider));
+                let rider = format!("u{}", rng.below(self.riders));
+                draft.set("rider_id", quoted(rng, &rider));
             }
         }
     }
 
-    fn driver_id(&self, dice: &mut SplitMix64) -> String {
-        match dice.below(self.drivers) {
+    fn driver_id(&self, rng: &mut SplitMix64) -> String {
+        match rng.below(self.drivers) {
             0 => "D._:-000000000000000000000000000000000000000000000000000000064ch".to_owned(),
             driver => format!("d{driver}"),
         }
     }
 
-    fn product(&self, dice: &mut SplitMix64) -> String {
-        let product = dice.pick(&self.town.products);
-        quoted(dice, product)
+    fn product(&self, rng: &mut SplitMix64) -> String {
+        let product = rng.pick(&self.town.products);
+        quoted(rng, product)
     }
 
-    fn place(&self, dice: &mut SplitMix64, draft: &mut Draft) {
-        let (lat, lng) = self.town.spots[dice.below(self.town.spots.len())];
-        let (lat, lng) = match dice.below(50) {
+    fn place(&self, rng: &mut SplitMix64, draft: &mut Draft) {
+        let (lat, lng) = self.town.spots[rng.below(self.town.spots.len())];
+        let (lat, lng) = match rng.below(50) {
             // Far away from it all, at a whole number of degrees.
-            0 => {
-                (dice.pick(&["90", "-90", "0", "-0", "41"]), dice.pick(&["180", "-180", "0", "-0.0", "7E1"]))
-            }
-            _ => (&*degrees_json(dice, lat), &*degrees_json(dice, lng)),
+            0 => (rng.pick(&["90", "-90", "0", "-0", "41"]), rng.pick(&["180", "-180", "0", "-0.0", "7E1"])),
+            _ => (&*degrees_json(rng, lat), &*degrees_json(rng, lng)),
         };
         draft.set("lat", lat.to_owned());
         draft.set("lng", lng.to_owned());
@@ -239,21 +235,21 @@ impl Street {
 }
 
 /// An event of a type nobody knows, which must move nothing, least of all the clock.
-fn unknown(dice: &mut SplitMix64, city: &str, time: i64) -> Draft {
+fn unknown(rng: &mut SplitMix64, city: &str, time: i64) -> Draft {
     let mut draft = Draft::new();
-    let kind = dice.pick(&["weather", "", "Driver_Location", "ride_requested ", "ride", "\u{1f695}"]);
-    draft.set("type", quoted(dice, kind));
-    if dice.percent(60) {
-        draft.set("id", dice.pick(&["\"w\"", "\"\"", "null", "{}"]).to_owned());
+    let kind = rng.pick(&["weather", "", "Driver_Location", "ride_requested ", "ride", "\u{1f695}"]);
+    draft.set("type", quoted(rng, kind));
+    if rng.percent(60) {
+        draft.set("id", rng.pick(&["\"w\"", "\"\"", "null", "{}"]).to_owned());
     }
-    if dice.percent(60) {
-        draft.set("city", if dice.percent(70) { quoted(dice, city) } else { "\"ATLANTIS\"".to_owned() });
+    if rng.percent(60) {
+        draft.set("city", if rng.percent(70) { quoted(rng, city) } else { "\"ATLANTIS\"".to_owned() });
     }
-    if dice.percent(60) {
-        let ahead = dice.one_of(&[0, 3_600_000, 50 * YEAR_MS]);
-        draft.set("time", time_json(dice, time + ahead));
+    if rng.percent(60) {
+        let ahead = rng.one_of(&[0, 3_600_000, 50 * YEAR_MS]);
+        draft.set("time", time_json(rng, time + ahead));
     }
-    if dice.percent(40) {
+    if rng.percent(40) {
         draft.set("lat", "\"north\"".to_owned());
     }
     draft

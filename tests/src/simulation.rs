@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use equilibrium_app::clock::Clock;
 use equilibrium_app::counting::{CountSettings, LaneProcessor};
+use equilibrium_app::ingesting::RecordPacker;
 use equilibrium_app::ingesting::RecordSink;
 use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, NoOp};
 use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
@@ -18,18 +20,16 @@ use equilibrium_domain::event::is_blank;
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_domain::policy::Policy;
 use equilibrium_domain::surge::map::{ClosedTick, MapHead, decode_chunk};
-use equilibrium_local::clock::Clock;
-use equilibrium_local::feed;
-use equilibrium_local::rows;
-use equilibrium_runner::payload::Stream;
-use equilibrium_runner::poller::{EventSourcePoller, InvokeError, OnFailure, Target};
-use equilibrium_runner::record::Discarded;
-use equilibrium_runner::settings::Settings;
-use equilibrium_runner::stream_log::StreamLog;
+use equilibrium_embedded::stream_log::StreamLog;
+use equilibrium_event_source::poller::{EventSourcePoller, InvokeError, OnFailure, Target};
+use equilibrium_event_source::record::Discarded;
+use equilibrium_event_source::settings::Settings;
+use equilibrium_lambda::kinesis::encode::Stream;
+use equilibrium_local::commands::replay::tick_writer;
 
 use crate::faults::{FaultInjector, FaultyPort};
 use crate::markets::Market;
-use crate::rng::SplitMix64;
+use equilibrium_simulator::rng::SplitMix64;
 
 /// What a simulation came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,21 +65,22 @@ pub fn simulate(
     seed: u64,
     fate: &FaultInjector,
 ) -> Outcome {
-    let mut dice = SplitMix64::new(seed);
+    let mut rng = SplitMix64::new(seed);
     let world = World::new(market, lanes, fate);
     let events = Arc::new(StreamLog::new(4));
     let settings = Settings {
-        batch_size: if weather == FaultLevel::None { 100 } else { 1 + dice.below(30) },
+        batch_size: if weather == FaultLevel::None { 100 } else { 1 + rng.below(30) },
         report_batch_item_failures: true,
-        bisect_on_error: dice.percent(50),
+        bisect_on_error: rng.percent(50),
         poll_ms: 0,
         ..Settings::default()
     };
-    let mut count = runner(settings, &events, Instances::new(&world, weather, dice.roll(), World::counter));
+    let mut count =
+        runner(settings, &events, Instances::new(&world, weather, rng.next_u64(), World::counter));
     let mut surge =
-        runner(settings, &world.counts, Instances::new(&world, weather, dice.roll(), World::pricer));
+        runner(settings, &world.counts, Instances::new(&world, weather, rng.next_u64(), World::pricer));
     let log = EventLog { log: Arc::clone(&events), lanes };
-    let mut feed = feed::replayed(log, lanes, Arc::clone(&world.book));
+    let mut feed = RecordPacker::replay(log, lanes, Arc::clone(&world.book));
     let lines: Vec<&[u8]> = market.events.split(|byte| *byte == b'\n').collect();
     for chunk in lines.chunks(lines.len().div_ceil(4).max(1)) {
         for line in chunk.iter().map(|line| line.strip_suffix(b"\r").unwrap_or(line)) {
@@ -88,11 +89,11 @@ pub fn simulate(
                 drop(feed.line(line));
             }
         }
-        for _ in 0..dice.below(20) {
+        for _ in 0..rng.below(20) {
             world.turn(&mut count, &mut surge);
         }
         if weather == FaultLevel::Random {
-            reshard(&events, &mut dice);
+            reshard(&events, &mut rng);
         }
     }
     feed.end();
@@ -108,11 +109,11 @@ pub fn simulate(
 }
 
 /// Splits or merges shards, where it can be done.
-fn reshard(log: &StreamLog, dice: &mut SplitMix64) {
+fn reshard(log: &StreamLog, rng: &mut SplitMix64) {
     let open = log.open_shards();
-    let at = dice.below(open.len());
-    if dice.percent(50) {
-        let middle = (u128::MAX / 8) * (1 + dice.below(7) as u128);
+    let at = rng.below(open.len());
+    if rng.percent(50) {
+        let middle = (u128::MAX / 8) * (1 + rng.below(7) as u128);
         drop(log.split(&open[at], middle));
     } else if let Some(next) = open.get(at + 1) {
         drop(log.merge(&open[at], next));
@@ -185,7 +186,7 @@ impl TickLog for Ticks {
     async fn record(&self, map: &MapHead, ticks: &[ClosedTick]) -> Result<(), Unavailable> {
         for tick in ticks {
             let mut lines = Vec::new();
-            rows::append(&mut lines, map, tick);
+            tick_writer::append(&mut lines, map, tick);
             if let Some(before) = self.lock().insert((map.city.clone(), tick.at), lines.clone()) {
                 assert_eq!(before, lines, "{} at {} was told twice, and differently", map.city, tick.at);
             }
@@ -306,7 +307,7 @@ fn map(store: &MemoryMaps, city: &CityId) -> Option<Vec<u8>> {
     let tick =
         ClosedTick { at: head.as_of, version: head.version, heard: head.heard, rows, changes: Vec::new() };
     let mut lines = Vec::new();
-    rows::append(&mut lines, &head, &tick);
+    tick_writer::append(&mut lines, &head, &tick);
     Some(lines)
 }
 
@@ -319,7 +320,7 @@ struct Instances<'a, I> {
 }
 
 struct InstancesState<I> {
-    dice: SplitMix64,
+    rng: SplitMix64,
     alive: Vec<I>,
     /// Batches delivered before.
     past: Vec<Vec<u8>>,
@@ -327,17 +328,17 @@ struct InstancesState<I> {
 
 impl<'a, I: Function> Instances<'a, I> {
     fn new(world: &'a World, weather: FaultLevel, seed: u64, start: fn(&World) -> I) -> Self {
-        let state = InstancesState { dice: SplitMix64::new(seed), alive: Vec::new(), past: Vec::new() };
+        let state = InstancesState { rng: SplitMix64::new(seed), alive: Vec::new(), past: Vec::new() };
         Self { world, weather, start, state: Mutex::new(state) }
     }
 
     /// Lets one of the instances handle a batch. Who dies is gone.
     fn handle(&self, state: &mut InstancesState<I>, payload: &[u8]) -> Result<Vec<u8>, InvokeError> {
         let rough = self.weather == FaultLevel::Random;
-        if state.alive.is_empty() || (rough && state.dice.percent(5)) {
+        if state.alive.is_empty() || (rough && state.rng.percent(5)) {
             state.alive.push((self.start)(self.world));
         }
-        let at = if rough { state.dice.below(state.alive.len()) } else { 0 };
+        let at = if rough { state.rng.below(state.alive.len()) } else { 0 };
         let handling = state.alive[at].handle(payload, &self.world.book, self.world.now());
         if let Some(answer) = poll(handling) {
             return Ok(answer);
@@ -353,10 +354,10 @@ impl<I: Function> Target for Instances<'_, I> {
         if self.weather == FaultLevel::None {
             return self.handle(&mut state, payload);
         }
-        if !state.past.is_empty() && state.dice.percent(10) {
+        if !state.past.is_empty() && state.rng.percent(10) {
             // A batch of before comes again, whatever has happened since.
             let count = state.past.len();
-            let at = state.dice.below(count);
+            let at = state.rng.below(count);
             let again = state.past[at].clone();
             drop(self.handle(&mut state, &again));
         }
@@ -365,7 +366,7 @@ impl<I: Function> Target for Instances<'_, I> {
         }
         let answer = self.handle(&mut state, payload)?;
         // What was done may not be heard of: it will come again.
-        if state.dice.percent(10) { Err(InvokeError::Failed) } else { Ok(answer) }
+        if state.rng.percent(10) { Err(InvokeError::Failed) } else { Ok(answer) }
     }
 }
 

@@ -12,8 +12,8 @@ use equilibrium_app::pricing::{self, CityProcessor, SurgeSinks};
 use equilibrium_domain::event::Refusal;
 use equilibrium_domain::event::watermark::{self, CityWatermark};
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
-use equilibrium_runner::payload::{Envelope, Stream};
-use equilibrium_runner::record::{Record, ShardId};
+use equilibrium_lambda::kinesis::encode::{Envelope, Stream};
+use equilibrium_lambda::kinesis::record::{Record, ShardId};
 
 type Sent = Recorder<(u32, Vec<u8>)>;
 

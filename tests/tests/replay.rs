@@ -5,7 +5,7 @@
 use std::fs;
 
 use equilibrium_domain::id::LaneCount;
-use equilibrium_local::replay::{Replay, Summary};
+use equilibrium_local::commands::replay::{Replay, Summary};
 use equilibrium_tests::markets::{Market, market};
 use equilibrium_tests::oracle::{self, Replayed};
 

@@ -5,7 +5,6 @@
 use std::fs;
 use std::path::Path;
 
-use equilibrium_app::batch::Batch;
 use equilibrium_app::counting::{CountMetrics, CountSettings, LaneProcessor};
 use equilibrium_app::dead_letters::{MAX_DEAD_LETTER_LINE_BYTES, MAX_DEAD_LETTERS_PER_BATCH};
 use equilibrium_app::memory::{MemoryCheckpoints, Recorder};
@@ -17,6 +16,7 @@ use equilibrium_domain::count::sightings::Count;
 use equilibrium_domain::count::tick_counts::{self, TickCounts};
 use equilibrium_domain::event::Refusal;
 use equilibrium_domain::id::{LaneCount, LaneId};
+use equilibrium_lambda::kinesis::decode::decode_event;
 
 /// 2026-03-06T17:00:05Z, the first tick of New York in the samples.
 const TICK: i64 = 1_772_816_405_000;
@@ -119,7 +119,7 @@ async fn the_reports_are_what_the_sample_of_surge_holds() {
     let function = Function::new();
     function.call("count").await;
     let payload = sample("surge");
-    let batch = Batch::read(&payload).unwrap();
+    let batch = decode_event(&payload).unwrap();
     let expected: Vec<_> = batch.iter().map(|record| (0, record.data.to_vec())).collect();
     assert_eq!(function.sent.take(), expected);
 }
@@ -289,7 +289,7 @@ async fn while_the_store_is_away_no_letter_is_sent() {
 #[tokio::test]
 async fn a_clock_that_nobody_can_read_becomes_a_letter() {
     let function = Function::new();
-    let clocks = Batch::read(&sample("count")).map(|batch| {
+    let clocks = decode_event(&sample("count")).map(|batch| {
         batch.iter().map(|record| record.data.to_vec()).find(|data| equilibrium_domain::wire::is_frame(data))
     });
     let mut clock = clocks.unwrap().unwrap();

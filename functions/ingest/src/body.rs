@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::io::Read;
 
-use equilibrium_app::http::{Problem, Request};
 use equilibrium_domain::event::{self, Lines};
 use equilibrium_domain::wire::json::{Malformed, Scan};
+use equilibrium_http::{Problem, Request};
 use flate2::bufread::MultiGzDecoder;
 
 /// Largest body taken, in bytes, inflated (CONTRACT §5).

@@ -9,10 +9,11 @@ mod receipt;
 
 use std::sync::Arc;
 
-use equilibrium_app::http::{Payload, PayloadError, Problem, Request, Response};
 use equilibrium_app::ingesting::Ingester;
 use equilibrium_app::policy_set::PolicySet;
 use equilibrium_app::ports::EventLog;
+use equilibrium_http::{Problem, Request, Response};
+use equilibrium_lambda::api_gateway::{ApiGatewayError, ApiGatewayRequest, encode_response};
 
 pub use crate::body::MAX_BODY_BYTES;
 pub use crate::receipt::{IngestMetrics, MAX_LISTED_BYTES};
@@ -26,20 +27,20 @@ const PATH: &str = "/v1/events";
 /// API Gateway hands it over in; the answer for it, and what to measure, out.
 ///
 /// # Errors
-/// [`PayloadError`] where the payload is no request. A body that is not in base 64, as it says, is the
+/// [`ApiGatewayError`] where the payload is no request. A body that is not in base 64, as it says, is the
 /// request's own fault and answered by 400.
 pub async fn handle_event<L: EventLog>(
     ingester: &Ingester<L>,
     payload: &[u8],
     book: &Arc<PolicySet>,
     now_ms: i64,
-) -> Result<(Vec<u8>, IngestMetrics), PayloadError> {
-    let (response, tally) = match Payload::read(payload) {
+) -> Result<(Vec<u8>, IngestMetrics), ApiGatewayError> {
+    let (response, tally) = match ApiGatewayRequest::read(payload) {
         Ok(payload) => respond(ingester, &payload.request(), book, now_ms).await,
-        Err(PayloadError::Body) => (malformed_base64().into(), IngestMetrics::default()),
+        Err(ApiGatewayError::Body) => (malformed_base64().into(), IngestMetrics::default()),
         Err(error) => return Err(error),
     };
-    Ok((response.to_payload(), tally))
+    Ok((encode_response(&response), tally))
 }
 
 /// Answers one request at `now_ms`, the receiver's clock in milliseconds since the epoch; says what to

@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
-use equilibrium_app::http::Response;
 use equilibrium_app::metrics::{EVENTS_ACCEPTED, Measurements, ToMeasurements};
 use equilibrium_domain::event::Refusal;
+use equilibrium_http::Response;
 
 /// Most bytes of refusals in an answer. Lambda returns 6 MB at most, in which every quote of the body takes
 /// a byte more; the refusals of 1 MiB of events of a usual length take less than half of this.

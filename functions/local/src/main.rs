@@ -8,15 +8,16 @@ use std::process::ExitCode;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use equilibrium_domain::id::LaneCount;
-use equilibrium_local::city;
+use equilibrium_local::commands::city;
 #[cfg(feature = "aws")]
-use equilibrium_local::feed_to::FeedCommand;
+use equilibrium_local::commands::feed::FeedCommand;
 #[cfg(feature = "aws")]
-use equilibrium_local::policies;
-use equilibrium_local::replay::{Replay, Summary};
-use equilibrium_local::serve::{FeedSource, Serve};
+use equilibrium_local::commands::policies;
+use equilibrium_local::commands::replay::{Replay, Summary};
 #[cfg(feature = "aws")]
-use equilibrium_local::sources::{RunSources, Targets};
+use equilibrium_local::commands::run_event_sources::{RunEventSources, Targets};
+use equilibrium_local::commands::serve::Serve;
+use equilibrium_local::workload::source::FeedSource;
 
 /// Prices that keep a marketplace's supply and demand in balance.
 #[derive(Parser)]
@@ -70,7 +71,7 @@ enum Deployed {
     ///
     /// Region, credentials and endpoints come from the environment, as for every AWS client
     /// (`AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_KINESIS`).
-    RunSources {
+    RunEventSources {
         /// What the names of its streams, functions and queues begin with.
         #[arg(long, default_value = "equilibrium", env = "EQUILIBRIUM_DEPLOYMENT")]
         deployment: String,
@@ -216,8 +217,8 @@ fn deployed(command: Deployed) -> (String, u8) {
     };
     let say = |line: String| drop(writeln!(io::stdout(), "{line}"));
     match command {
-        Deployed::RunSources { deployment, to: targets, poll_ms, control_port: control, positions } => {
-            let sources = RunSources { deployment, targets, poll_ms, control, positions };
+        Deployed::RunEventSources { deployment, to: targets, poll_ms, control_port: control, positions } => {
+            let sources = RunEventSources { deployment, targets, poll_ms, control, positions };
             runtime.block_on(sources.run(say)).map_or_else(|error| failed(&error), |()| (String::new(), 0))
         }
         Deployed::Feed { url, file, seed, drivers } => {

@@ -230,7 +230,7 @@ fn what_is_read_is_not_written_over_whatever_it_is_called() {
     let shell = Shell::new();
     shell.write("events", sample());
     fs::hard_link(shell.path("events"), shell.path("link")).unwrap();
-    shell.write("city", equilibrium_local::city::policy::JSON);
+    shell.write("city", equilibrium_simulator::city::policy::JSON);
     for (out, city) in [("events", None), ("link", None), ("city", Some("city"))] {
         let mut arguments = vec!["replay", "events", "--out", out];
         arguments.extend(city.iter().flat_map(|city| ["--city", *city]));
@@ -239,7 +239,7 @@ fn what_is_read_is_not_written_over_whatever_it_is_called() {
         assert!(last_line(&output).contains(out), "{}", last_line(&output));
     }
     assert_eq!(fs::read(shell.path("events")).unwrap(), sample());
-    assert_eq!(fs::read_to_string(shell.path("city")).unwrap(), equilibrium_local::city::policy::JSON);
+    assert_eq!(fs::read_to_string(shell.path("city")).unwrap(), equilibrium_simulator::city::policy::JSON);
 }
 
 #[test]

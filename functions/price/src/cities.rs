@@ -1,17 +1,18 @@
 //! `GET /v1/cities` and `/v1/cities/{city}`: who is served, and how well their prices are known.
 
-use equilibrium_app::http::{Problem, Request, Response};
 use equilibrium_app::maps::Timer;
 use equilibrium_app::policy_set::CityConfig;
 use equilibrium_app::ports::MapStore;
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::surge::fallback::Mode;
 use equilibrium_domain::time::Timestamp;
+use equilibrium_http::{Problem, Request, Response};
 use futures_util::future::join_all;
 use serde::Serialize;
 
 use crate::json::{self, AsDisplay};
-use crate::{CityView, PriceApi, query_params, with_no_cache};
+use crate::{CityView, PriceApi, with_no_cache};
+use equilibrium_http::parameters;
 
 /// Cities of a page where a client does not say: more than most houses have.
 const DEFAULT_PAGE_SIZE: usize = 100;
@@ -50,7 +51,7 @@ where
     pub(crate) async fn all_cities(&self, request: &Request<'_>) -> Result<Response, Problem> {
         let [limit, next] = request.parameters(["limit", "next"])?;
         let limit =
-            query_params::count("limit", limit.as_deref(), 1..=MAX_PAGE_SIZE)?.unwrap_or(DEFAULT_PAGE_SIZE);
+            parameters::count("limit", limit.as_deref(), 1..=MAX_PAGE_SIZE)?.unwrap_or(DEFAULT_PAGE_SIZE);
         let after = next.as_deref().map(decode_page_token).transpose()?;
 
         let mut rest = self.book.cities(after.as_ref().map(CityId::as_str));

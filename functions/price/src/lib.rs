@@ -8,36 +8,36 @@ mod cities;
 mod json;
 mod map;
 mod price;
-mod query_params;
 
 use std::sync::Arc;
 
-use equilibrium_app::http::{Payload, PayloadError, Problem, Request, Response};
 use equilibrium_app::maps::{CityMap, MapReader, Timer};
 use equilibrium_app::policy_set::{CityConfig, PolicySet};
 use equilibrium_app::ports::MapStore;
 use equilibrium_domain::policy::Policy;
 use equilibrium_domain::surge::city_pricing::PricingConfig;
 use equilibrium_domain::surge::fallback::Fallback;
+use equilibrium_http::{Problem, Request, Response};
+use equilibrium_lambda::api_gateway::{ApiGatewayError, ApiGatewayRequest, encode_response};
 
 /// Handles one invocation at `now`, in milliseconds since the epoch: a request as API Gateway hands it
 /// over in, the answer for it out. What it came to, [`MapReader::take_metrics`] says.
 ///
 /// # Errors
-/// [`PayloadError`] where the payload is no request.
+/// [`ApiGatewayError`] where the payload is no request.
 pub async fn handle_event<M, K, T>(
     maps: &MapReader<M, K, T>,
     payload: &[u8],
     book: &PolicySet,
     now: i64,
-) -> Result<Vec<u8>, PayloadError>
+) -> Result<Vec<u8>, ApiGatewayError>
 where
     M: MapStore + 'static,
     K: MapStore + 'static,
     T: Timer + 'static,
 {
-    let payload = Payload::read(payload)?;
-    Ok(respond(maps, &payload.request(), book, now).await.to_payload())
+    let payload = ApiGatewayRequest::read(payload)?;
+    Ok(encode_response(&respond(maps, &payload.request(), book, now).await))
 }
 
 /// Answers one request at `now`, in milliseconds since the epoch.

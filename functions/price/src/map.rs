@@ -1,6 +1,5 @@
 //! `GET /v1/cities/{city}/surge`: the map, as JSON or as GeoJSON hexagons (RFC 7946).
 
-use equilibrium_app::http::{Problem, Request, Response, etag_matches, negotiate};
 use equilibrium_app::maps::Timer;
 use equilibrium_app::ports::MapStore;
 use equilibrium_domain::geo::outline::outline;
@@ -8,6 +7,7 @@ use equilibrium_domain::geo::polygon::Position;
 use equilibrium_domain::surge::fallback::{Fallback, Mode};
 use equilibrium_domain::surge::map::Row;
 use equilibrium_domain::time::Timestamp;
+use equilibrium_http::{Problem, Request, Response, etag_matches, negotiate};
 use serde::Serialize;
 
 use crate::json::{self, AsDisplay, CellHex};

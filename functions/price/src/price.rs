@@ -1,6 +1,5 @@
 //! `GET /v1/price`: what a ride from a point is multiplied by.
 
-use equilibrium_app::http::{Problem, Request, Response};
 use equilibrium_app::maps::Timer;
 use equilibrium_app::policy_set::CityConfig;
 use equilibrium_app::ports::MapStore;
@@ -8,11 +7,13 @@ use equilibrium_domain::event::Position;
 use equilibrium_domain::geo::locate::cell_at;
 use equilibrium_domain::surge::fallback::Mode;
 use equilibrium_domain::time::Timestamp;
+use equilibrium_http::{Problem, Request, Response};
 use h3o::Resolution;
 use serde::Serialize;
 
 use crate::json::{self, AsDisplay, CellHex};
-use crate::{PriceApi, query_params, with_no_cache};
+use crate::{PriceApi, with_no_cache};
+use equilibrium_http::parameters;
 
 #[derive(Serialize)]
 struct Price<'a> {
@@ -33,8 +34,8 @@ where
 {
     pub(crate) async fn price(&self, request: &Request<'_>) -> Result<Response, Problem> {
         let [lat, lng, product, city] = request.parameters(["lat", "lng", "product", "city"])?;
-        let lat = query_params::degrees("lat", lat.as_deref(), -90.0..=90.0)?;
-        let lng = query_params::degrees("lng", lng.as_deref(), -180.0..=180.0)?;
+        let lat = parameters::degrees("lat", lat.as_deref(), -90.0..=90.0)?;
+        let lng = parameters::degrees("lng", lng.as_deref(), -180.0..=180.0)?;
         let place = Position { lat, lng };
         let view = self.view(&self.city_around(place, city.as_deref())?).await;
         let policy = view.policy();

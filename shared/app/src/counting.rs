@@ -12,11 +12,11 @@ use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_domain::wire;
 use futures_util::future::join_all;
 
-use crate::batch::{Batch, Record};
 use crate::dead_letters::DeadLetterBuffer;
 use crate::policy_set::PolicySet;
 use crate::ports::{AppendError, CheckpointKey, CheckpointLog, CountsStream, DeadLetterQueue, Unavailable};
 use crate::state_cache::{BatchOutcome, CachedState, StateCache, group_of};
+use equilibrium_domain::event::record_batch::{RecordBatch, RecordRef};
 
 /// What counting needs to know of its stream.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +68,7 @@ pub struct CountMetrics {
 
 /// A record, read as far as its lane shows.
 struct LaneRecord<'a> {
-    record: Record<'a>,
+    record: RecordRef<'a>,
     content: Content<'a>,
 }
 
@@ -92,7 +92,7 @@ struct BatchResult {
 }
 
 impl BatchResult {
-    fn refuse(&mut self, record: &Record<'_>, line: Line<'_>, refusal: &Refusal) {
+    fn refuse(&mut self, record: &RecordRef<'_>, line: Line<'_>, refusal: &Refusal) {
         self.tally.refused[refusal.index()] += 1;
         if !self.dead_letters.keep(record, line.index, line.bytes, refusal) {
             self.tally.dead_letters_dropped += 1;
@@ -100,7 +100,7 @@ impl BatchResult {
     }
 
     /// Takes note of the record's first lines, of which none is an event of a known type.
-    fn take_lead(&mut self, record: &Record<'_>, lines: usize) {
+    fn take_lead(&mut self, record: &RecordRef<'_>, lines: usize) {
         let lead = Lines::new(record.data).filter(|bytes| !event::is_blank(bytes)).take(lines);
         for (index, bytes) in lead.enumerate() {
             match event::read(bytes) {
@@ -139,7 +139,12 @@ impl<C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LaneProcessor<C, S, 
     /// Refused lines become letters once what else their lane's records hold is written down, so that a store
     /// that is away does not fill the queue; those of records without a lane whenever they come. An instance
     /// that ends in between sends none, and whether anybody takes them is no reason to fail.
-    pub async fn count(&self, batch: &Batch<'_>, book: &PolicySet, now: i64) -> BatchOutcome<CountMetrics> {
+    pub async fn count(
+        &self,
+        batch: &RecordBatch<'_>,
+        book: &PolicySet,
+        now: i64,
+    ) -> BatchOutcome<CountMetrics> {
         let mut notes = BatchResult::default();
         let lanes = self.sort_by_lane(batch, &mut notes);
         let runs = lanes.into_iter().map(|(lane, parts)| async move {
@@ -169,7 +174,7 @@ impl<C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LaneProcessor<C, S, 
     /// The records of each lane. A record's events are all of one lane (CONTRACT §1), that of its first.
     fn sort_by_lane<'a>(
         &self,
-        batch: &'a Batch<'_>,
+        batch: &'a RecordBatch<'_>,
         notes: &mut BatchResult,
     ) -> BTreeMap<LaneId, Vec<LaneRecord<'a>>> {
         let mut lanes: BTreeMap<LaneId, Vec<LaneRecord<'_>>> = BTreeMap::new();
@@ -183,7 +188,7 @@ impl<C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LaneProcessor<C, S, 
     }
 
     /// Reads a record as far as its lane shows; `None` where nothing in it has one.
-    fn open<'a>(&self, record: Record<'a>, notes: &mut BatchResult) -> Option<(LaneId, LaneRecord<'a>)> {
+    fn open<'a>(&self, record: RecordRef<'a>, notes: &mut BatchResult) -> Option<(LaneId, LaneRecord<'a>)> {
         if wire::is_frame(record.data) {
             let whole = Line { index: 0, bytes: record.data };
             let refuse = |_: &_| notes.refuse(&record, whole, &Refusal::MalformedJson { at: 0 });
@@ -378,7 +383,7 @@ impl Absorber<'_> {
     fn count(
         &mut self,
         event: &MarketEvent<'_>,
-        record: &Record<'_>,
+        record: &RecordRef<'_>,
         line: Line<'_>,
         notes: &mut BatchResult,
     ) {
@@ -386,7 +391,7 @@ impl Absorber<'_> {
             notes.tally.misrouted += 1;
             return;
         }
-        match self.market(event, record.arrival) {
+        match self.market(event, record.arrival_ms) {
             Ok(()) => notes.tally.absorbed += 1,
             Err(refusal) => notes.refuse(record, line, &refusal),
         }

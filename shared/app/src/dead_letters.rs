@@ -2,8 +2,8 @@
 
 use equilibrium_domain::event::Refusal;
 
-use crate::batch::Record;
 use crate::ports::DeadLetter;
+use equilibrium_domain::event::record_batch::RecordRef;
 
 /// Most letters of a batch; further refusals are counted alone. A producer gone wrong spoils every event
 /// of thousands: a hundred show how, in ten calls of a queue that takes ten letters each.
@@ -19,7 +19,13 @@ pub(crate) struct DeadLetterBuffer(Vec<DeadLetter>);
 
 impl DeadLetterBuffer {
     /// Keeps the line at `index` of the record; says whether there was room.
-    pub(crate) fn keep(&mut self, record: &Record<'_>, index: usize, line: &[u8], refusal: &Refusal) -> bool {
+    pub(crate) fn keep(
+        &mut self,
+        record: &RecordRef<'_>,
+        index: usize,
+        line: &[u8],
+        refusal: &Refusal,
+    ) -> bool {
         if self.0.len() >= MAX_DEAD_LETTERS_PER_BATCH {
             return false;
         }
@@ -30,7 +36,7 @@ impl DeadLetterBuffer {
             message: refusal.to_string(),
             sequence: record.sequence.to_owned(),
             index,
-            arrival: record.arrival,
+            arrival: record.arrival_ms,
         });
         true
     }

@@ -87,6 +87,12 @@ impl<R: RecordSink> RecordPacker<R> {
         Self { records, lanes, book, clocks, rule, packs, cities, by_name, last: 0 }
     }
 
+    /// A packer of replayed events: an event counts at its own time.
+    #[must_use]
+    pub fn replay(records: R, lanes: LaneCount, book: Arc<PolicySet>) -> Self {
+        Self::new(records, lanes, book, Arc::default(), TimeRule::Replay)
+    }
+
     /// Feeds one line, which is not blank and holds no line feed. An event of an unknown type goes to the
     /// lane of its line's hash.
     ///

@@ -1,12 +1,11 @@
 //! Use cases of the market, the ports they need, and adapters of these in memory.
 
-pub mod batch;
 pub mod cache_status;
+pub mod clock;
 pub mod config;
 pub mod contract;
 pub mod counting;
 pub mod dead_letters;
-pub mod http;
 pub mod ingesting;
 pub mod maps;
 pub mod memory;

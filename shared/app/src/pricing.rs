@@ -9,10 +9,10 @@ use equilibrium_domain::surge::map::{ClosedTick, MapHead, TickChanges};
 use equilibrium_domain::wire::Corrupt;
 use futures_util::future::join_all;
 
-use crate::batch::{Batch, Record};
 use crate::policy_set::PolicySet;
 use crate::ports::{AppendError, ChangeStream, CheckpointKey, CheckpointLog, MapStore, TickLog, Unavailable};
 use crate::state_cache::{BatchOutcome, CachedState, StateCache};
+use equilibrium_domain::event::record_batch::{RecordBatch, RecordRef};
 
 /// Where a pricer keeps and sends what it makes.
 #[derive(Clone, Debug)]
@@ -62,7 +62,7 @@ pub struct SurgeMetrics {
 
 /// One city's part of a record.
 struct CityRecord<'a> {
-    record: Record<'a>,
+    record: RecordRef<'a>,
     lane: LaneId,
     section: CityCountsRef<'a>,
 }
@@ -86,7 +86,12 @@ where
     }
 
     /// Takes in a batch of one shard. Cities fail alone: what others were priced at is kept.
-    pub async fn price(&self, batch: &Batch<'_>, book: &PolicySet, now: i64) -> BatchOutcome<SurgeMetrics> {
+    pub async fn price(
+        &self,
+        batch: &RecordBatch<'_>,
+        book: &PolicySet,
+        now: i64,
+    ) -> BatchOutcome<SurgeMetrics> {
         let mut tally = SurgeMetrics::default();
         let mut cities: BTreeMap<CityId, Vec<CityRecord<'_>>> = BTreeMap::new();
         for record in batch.iter() {
@@ -150,7 +155,7 @@ where
             let snapshot = market.begin_batch();
             market.apply_config(&book.pricing);
             for part in &new {
-                if market.absorb(part.lane, &part.section, part.record.arrival).is_err() {
+                if market.absorb(part.lane, &part.section, part.record.arrival_ms).is_err() {
                     tally.malformed += 1;
                 }
             }

@@ -7,8 +7,9 @@ use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::error::DisplayErrorContext;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit, Statistic};
-use equilibrium_app::metrics::{FUNCTION, Metric, NAMESPACE};
+use equilibrium_app::metrics::{FUNCTION, ITERATOR_AGE, Metric, NAMESPACE};
 use equilibrium_app::ports::Unavailable;
+use equilibrium_event_source::iterator_age::IteratorAgeSink;
 use tokio::time::timeout;
 
 /// The metrics of the functions, each with its function for dimension.
@@ -89,6 +90,19 @@ impl Metrics {
         let mut points: Vec<Greatest> = read.datapoints().iter().filter_map(greatest).collect();
         points.sort_by_key(|point| point.at_ms);
         Ok(points)
+    }
+}
+
+impl IteratorAgeSink for Metrics {
+    async fn put_iterator_age(
+        &self,
+        function: &str,
+        at_ms: i64,
+        iterator_age_ms: i64,
+    ) -> Result<(), Unavailable> {
+        #[expect(clippy::cast_precision_loss, reason = "a day has fewer than 2^53 milliseconds")]
+        let age = iterator_age_ms as f64;
+        self.put(function, ITERATOR_AGE, at_ms, age).await
     }
 }
 

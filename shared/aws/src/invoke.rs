@@ -11,7 +11,7 @@ use aws_sdk_lambda::config::Builder;
 use aws_sdk_lambda::error::{DisplayErrorContext, SdkError};
 use aws_sdk_lambda::operation::invoke::InvokeError as Refusal;
 use aws_sdk_lambda::primitives::Blob;
-use equilibrium_runner::poller::{InvokeError, Target};
+use equilibrium_event_source::poller::{InvokeError, Target};
 
 /// A connection is made within this, or the function is out of reach.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);

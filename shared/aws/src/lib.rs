@@ -2,8 +2,6 @@
 
 #[cfg(feature = "cache")]
 pub mod cache;
-#[cfg(any(feature = "dynamodb", feature = "function", feature = "sqs"))]
-mod clock;
 #[cfg(feature = "cloudwatch")]
 pub mod cloudwatch;
 #[cfg(feature = "sqs")]

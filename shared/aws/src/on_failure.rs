@@ -9,12 +9,12 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::DisplayErrorContext;
 use equilibrium_app::ports::Unavailable;
 use equilibrium_domain::time::Timestamp;
-use equilibrium_runner::poller::OnFailure;
-use equilibrium_runner::record::{Discarded, Reason};
+use equilibrium_event_source::poller::OnFailure;
+use equilibrium_event_source::record::{Discarded, Reason};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::clock::now_ms;
+use equilibrium_app::clock::system_now_ms;
 
 /// The destination of one function's discarded records.
 #[derive(Clone, Debug)]
@@ -80,7 +80,7 @@ impl SqsOnFailureDestination {
 
 impl OnFailure for SqsOnFailureDestination {
     async fn report(&self, discarded: Discarded) {
-        let document = self.document(&discarded, now_ms()).to_string();
+        let document = self.document(&discarded, system_now_ms()).to_string();
         tracing::error!(document, "records were given up");
         let call = self.client.send_message().queue_url(&self.url).message_body(&document).send();
         match timeout(self.deadline, call).await {

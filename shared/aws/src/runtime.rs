@@ -17,7 +17,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::{Instrument, Subscriber, error, info_span};
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::clock::now_ms;
+use equilibrium_app::clock::system_now_ms;
 
 /// Why a process ends: the runtime's own reason.
 pub type RuntimeError = lambda_runtime::Error;
@@ -89,7 +89,7 @@ where
         let request_id = event.context.request_id;
         let span = info_span!("invocation", function = name, request_id);
         async move {
-            let now_ms = now_ms();
+            let now_ms = system_now_ms();
             let answer = handle(Invocation { payload, request_id: request_id.clone(), now_ms }).await;
             let answer = answer.and_then(|(answer, measures)| {
                 let context = Context { function: name, request_id: &request_id, now_ms };

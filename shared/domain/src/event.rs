@@ -1,5 +1,6 @@
 //! A market event: one line in, what it says or the reason it is refused out (CONTRACT §1).
 
+pub mod record_batch;
 pub mod sequence;
 pub mod watermark;
 

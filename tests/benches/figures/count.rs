@@ -11,10 +11,12 @@ use equilibrium_app::ports::{AppendError, CheckpointKey, CheckpointLog, CountsSt
 use equilibrium_domain::event::watermark::{self, CityWatermark, Watermarks};
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_domain::time::Timestamp;
-use equilibrium_runner::payload::{Envelope, Stream};
-use equilibrium_runner::record::{Record, ShardId};
+use equilibrium_lambda::kinesis::encode::{Envelope, Stream};
+use equilibrium_lambda::kinesis::record::{Record, ShardId};
 
-use crate::{Dice, alloc, figure, median, run};
+use equilibrium_simulator::rng::SplitMix64;
+
+use crate::{alloc, figure, median, run};
 
 /// A checkpoint log that only weighs what it is given.
 #[derive(Clone, Default)]
@@ -56,7 +58,7 @@ const SHARD_LANES: u16 = 4;
 
 /// Drivers of one city on one shard, who take turns to ping.
 struct Fleet {
-    dice: Dice,
+    rng: SplitMix64,
     drivers: Vec<Driver>,
     next: usize,
     time: f64,
@@ -78,7 +80,7 @@ struct Driver {
 impl Fleet {
     fn new(drivers: usize) -> Self {
         let lanes = LaneCount::new(64).expect("a power of two");
-        let mut dice = Dice(7);
+        let mut rng = SplitMix64::new(7);
         let mut fleet = Vec::with_capacity(drivers);
         let mut number = 0_u32;
         while fleet.len() < drivers {
@@ -86,12 +88,12 @@ impl Fleet {
             let id = format!("d{number:07}");
             let lane = lanes.lane_of(id.as_bytes());
             if lane.0 < SHARD_LANES {
-                let (lat, lng) = (40.5 + 0.45 * dice.share(), -74.2 + 0.5 * dice.share());
+                let (lat, lng) = (40.5 + 0.45 * rng.fraction(), -74.2 + 0.5 * rng.fraction());
                 fleet.push(Driver { id, lane, lat, lng });
             }
         }
         Self {
-            dice,
+            rng,
             drivers: fleet,
             next: 0,
             time: 0.0,
@@ -108,12 +110,12 @@ impl Fleet {
         let mut records = Vec::new();
         for _ in 0..events {
             self.time += PING_MS as f64 / self.drivers.len() as f64;
-            let time = START_MS + self.time as i64 - self.dice.below(800) as i64;
+            let time = START_MS + self.time as i64 - self.rng.below(800) as i64;
             self.next = (self.next + 1) % self.drivers.len();
             let driver = &mut self.drivers[self.next];
-            driver.lat += (self.dice.share() - 0.5) * 0.0008;
-            driver.lng += (self.dice.share() - 0.5) * 0.0008;
-            let status = if self.dice.below(10) < 6 { "available" } else { "on_trip" };
+            driver.lat += (self.rng.fraction() - 0.5) * 0.0008;
+            driver.lng += (self.rng.fraction() - 0.5) * 0.0008;
+            let status = if self.rng.below(10) < 6 { "available" } else { "on_trip" };
             let line = format!(
                 "{{\"type\":\"driver_location\",\"id\":\"n{:x}-{}\",\"time\":\"{}\",\"city\":\"nyc\",\"driver_id\":\"{}\",\"lat\":{:.6},\"lng\":{:.6},\"status\":\"{status}\"}}\n",
                 self.sequence,

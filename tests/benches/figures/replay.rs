@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use equilibrium_domain::id::LaneCount;
-use equilibrium_local::replay::Replay;
+use equilibrium_local::commands::replay::Replay;
 
 use crate::{figure, median, run};
 

@@ -12,11 +12,13 @@ use equilibrium_domain::count::sightings::{Count, Place};
 use equilibrium_domain::count::tick_counts::{self, CityCounts, TickCountsWriter};
 use equilibrium_domain::id::{CityId, LaneCount, ProductId};
 use equilibrium_domain::surge::map::{ClosedTick, MapHead};
-use equilibrium_runner::payload::{Envelope, Stream};
-use equilibrium_runner::record::{Record, ShardId};
+use equilibrium_lambda::kinesis::encode::{Envelope, Stream};
+use equilibrium_lambda::kinesis::record::{Record, ShardId};
 use h3o::{CellIndex, LatLng, Resolution};
 
-use crate::{Dice, figure, median, run};
+use equilibrium_simulator::rng::SplitMix64;
+
+use crate::{figure, median, run};
 
 const TICK_MS: i64 = 5000;
 
@@ -44,13 +46,9 @@ pub fn figures() {
     // 55 rings: with what is smoothed beyond their border, a little over 10 000 cells are reported.
     let cells: Vec<CellIndex> = centre.grid_disk(55);
     let inside: HashSet<CellIndex> = cells.iter().copied().collect();
-    let mut dice = Dice(3);
+    let mut rng = SplitMix64::new(3);
     let mut souls: Vec<Soul> = (0..13_000)
-        .map(|number| Soul {
-            lane: number % 64,
-            cell: cells[dice.below(cells.len() as u64) as usize],
-            rider: number % 13 > 9,
-        })
+        .map(|number| Soul { lane: number % 64, cell: cells[rng.below(cells.len())], rider: number % 13 > 9 })
         .collect();
     let book = PolicySet::open(ResourceLimits::default());
     let outlets = SurgeSinks {
@@ -67,9 +65,9 @@ pub fn figures() {
     for tick in 1..=80 {
         for soul in &mut souls {
             // About every second one is somewhere else than a tick ago.
-            if dice.below(2) == 0 {
+            if rng.below(2) == 0 {
                 let around: Vec<CellIndex> = soul.cell.grid_disk(1);
-                let next = around[dice.below(around.len() as u64) as usize];
+                let next = around[rng.below(around.len())];
                 if inside.contains(&next) {
                     soul.cell = next;
                 }

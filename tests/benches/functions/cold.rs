@@ -4,8 +4,8 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use equilibrium_local::hosted::LambdaProcess;
-use equilibrium_runner::poller::Target;
+use equilibrium_event_source::poller::Target;
+use equilibrium_event_source::service::runtime_api::LambdaProcess;
 use serde_json::json;
 use tempfile::TempDir;
 

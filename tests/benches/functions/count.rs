@@ -7,11 +7,11 @@ use equilibrium_app::ingesting::{RecordPacker, RecordSink, TimeRule};
 use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_domain::event::sequence::Sequence;
 use equilibrium_domain::id::{LaneCount, LaneId};
-use equilibrium_local::city::{City, Settings, policy};
-use equilibrium_runner::payload::{Envelope, Stream};
-use equilibrium_runner::poller::Target;
-use equilibrium_runner::record::{Record, ShardId};
-use equilibrium_runner::settings::MAX_PAYLOAD_BYTES;
+use equilibrium_event_source::poller::Target;
+use equilibrium_event_source::settings::MAX_PAYLOAD_BYTES;
+use equilibrium_lambda::kinesis::encode::{Envelope, Stream};
+use equilibrium_lambda::kinesis::record::{Record, ShardId};
+use equilibrium_simulator::city::{City, Settings, policy};
 
 use crate::{function, stub};
 

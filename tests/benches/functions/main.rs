@@ -15,7 +15,7 @@ mod stub;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use equilibrium_local::hosted::{Function, LambdaProcess};
+use equilibrium_event_source::service::runtime_api::{Function, LambdaProcess};
 
 const FUNCTIONS: [&str; 4] = ["ingest", "count", "surge", "price"];
 

@@ -11,7 +11,7 @@ use equilibrium_domain::geo::locate::{Cell, cell_at};
 use equilibrium_domain::id::{CityId, ProductId};
 use equilibrium_domain::policy::Multiplier;
 use equilibrium_domain::surge::map::{MapHead, Row, encode_chunk};
-use equilibrium_runner::poller::Target;
+use equilibrium_event_source::poller::Target;
 use h3o::Resolution;
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! One event as text, in the many forms that mean the same.
 
 use crate::oracle::time;
-use crate::rng::SplitMix64;
+use equilibrium_simulator::rng::SplitMix64;
 
 /// An event's fields, each with its value as JSON text, in the order they are written.
 #[derive(Clone)]
@@ -25,16 +25,16 @@ impl Draft {
     }
 
     /// The line without its end. Wherever chance adds something, it adds what must not matter.
-    pub(super) fn write(mut self, dice: &mut SplitMix64) -> String {
-        if dice.percent(30) {
+    pub(super) fn write(mut self, rng: &mut SplitMix64) -> String {
+        if rng.percent(30) {
             for index in (1..self.0.len()).rev() {
-                self.0.swap(index, dice.below(index + 1));
+                self.0.swap(index, rng.below(index + 1));
             }
         }
-        if dice.percent(6) {
+        if rng.percent(6) {
             // The last of two counts, so the false one goes before.
-            let (field, _) = &self.0[dice.below(self.0.len())];
-            let value = dice.pick(&[
+            let (field, _) = &self.0[rng.below(self.0.len())];
+            let value = rng.pick(&[
                 "null",
                 "\"\"",
                 "[{}]",
@@ -45,14 +45,14 @@ impl Draft {
             ]);
             self.0.insert(0, (field.clone(), value.to_owned()));
         }
-        let colon = dice.pick(&[":", ":", ": ", " :\t"]);
-        let comma = dice.pick(&[",", ",", ", ", " , "]);
+        let colon = rng.pick(&[":", ":", ": ", " :\t"]);
+        let comma = rng.pick(&[",", ",", ", ", " , "]);
         let mut members: Vec<String> =
-            self.0.iter().map(|(field, json)| format!("{}{colon}{json}", quoted(dice, field))).collect();
-        if dice.percent(12) {
-            members.insert(dice.below(members.len() + 1), dice.pick(&JUNK).to_owned());
+            self.0.iter().map(|(field, json)| format!("{}{colon}{json}", quoted(rng, field))).collect();
+        if rng.percent(12) {
+            members.insert(rng.below(members.len() + 1), rng.pick(&JUNK).to_owned());
         }
-        let space = if dice.percent(4) { " \t" } else { "" };
+        let space = if rng.percent(4) { " \t" } else { "" };
         format!("{space}{{{space}{}{space}}}{space}", members.join(comma))
     }
 }
@@ -74,13 +74,13 @@ const JUNK: [&str; 12] = [
 ];
 
 /// A JSON string, now and then with escapes where none are needed.
-pub(super) fn quoted(dice: &mut SplitMix64, text: &str) -> String {
-    if !dice.percent(3) {
+pub(super) fn quoted(rng: &mut SplitMix64, text: &str) -> String {
+    if !rng.percent(3) {
         return format!("\"{text}\"");
     }
     let escaped: String = text
         .chars()
-        .map(|char| match dice.below(4) {
+        .map(|char| match rng.below(4) {
             0 => format!("\\u{:04x}", u32::from(char)),
             1 => format!("\\u{:04X}", u32::from(char)),
             _ => char.to_string(),
@@ -90,13 +90,13 @@ pub(super) fn quoted(dice: &mut SplitMix64, text: &str) -> String {
 }
 
 /// A time in one of the forms of RFC 3339.
-pub(super) fn time_json(dice: &mut SplitMix64, time: i64) -> String {
-    let offset = if dice.percent(15) { dice.one_of(&[330, -570, 840, -1, 0, 1_439, -1_439]) } else { 0 };
+pub(super) fn time_json(rng: &mut SplitMix64, time: i64) -> String {
+    let offset = if rng.percent(15) { rng.one_of(&[330, -570, 840, -1, 0, 1_439, -1_439]) } else { 0 };
     let mut text = time::to_text(time + offset * 60_000);
     text.pop(); // the `Z`
-    match dice.below(8) {
+    match rng.below(8) {
         // What is finer than a millisecond is cut off, not rounded.
-        0 => text.push_str(dice.pick(&["0", "9", "508", "999999", "99999999999999999999999999"])),
+        0 => text.push_str(rng.pick(&["0", "9", "508", "999999", "99999999999999999999999999"])),
         1 | 2 => {
             let short = text.trim_end_matches('0').trim_end_matches('.').len();
             text.truncate(short.max("0000-00-00T00:00:00".len()));
@@ -104,21 +104,21 @@ pub(super) fn time_json(dice: &mut SplitMix64, time: i64) -> String {
         _ => {}
     }
     let zone = if offset == 0 {
-        dice.pick(&["Z", "Z", "Z", "Z", "z", "+00:00", "-00:00"]).to_owned()
+        rng.pick(&["Z", "Z", "Z", "Z", "z", "+00:00", "-00:00"]).to_owned()
     } else {
         let sign = if offset < 0 { '-' } else { '+' };
         format!("{sign}{:02}:{:02}", offset.abs() / 60, offset.abs() % 60)
     };
     text.push_str(&zone);
-    if dice.percent(4) {
+    if rng.percent(4) {
         text = text.replace('T', "t");
     }
-    quoted(dice, &text)
+    quoted(rng, &text)
 }
 
 /// Degrees in one of the forms of a JSON number, all of the same value.
-pub(super) fn degrees_json(dice: &mut SplitMix64, degrees: f64) -> String {
-    match dice.below(12) {
+pub(super) fn degrees_json(rng: &mut SplitMix64, degrees: f64) -> String {
+    match rng.below(12) {
         0 => format!("{degrees:e}"),
         1 => format!("{degrees:E}").replace('E', if degrees.abs() < 1.0 { "E" } else { "E+" }),
         2 => format!("{degrees:?}0000000000000000000000"),

@@ -3,7 +3,7 @@
 use h3o::{CellIndex, LatLng, Resolution};
 use serde_json::{Value, json};
 
-use crate::rng::SplitMix64;
+use equilibrium_simulator::rng::SplitMix64;
 
 /// A city of a market, and what its events are drawn from.
 pub(super) struct TestCity {
@@ -21,26 +21,26 @@ pub(super) struct TestCity {
 }
 
 impl TestCity {
-    pub(super) fn draw(dice: &mut SplitMix64, id: &'static str) -> Self {
-        let resolution = Resolution::try_from(dice.one_of(&[5_u8, 6, 7, 8, 8, 9, 10])).expect("at most 15");
-        let centre = centre(dice, resolution);
+    pub(super) fn draw(rng: &mut SplitMix64, id: &'static str) -> Self {
+        let resolution = Resolution::try_from(rng.one_of(&[5_u8, 6, 7, 8, 8, 9, 10])).expect("at most 15");
+        let centre = centre(rng, resolution);
         let edge_deg = resolution.edge_length_km() / 111.0;
-        let spots = (0..dice.between(4, 7)).map(|_| spot(dice, centre, edge_deg)).collect();
+        let spots = (0..rng.between(4, 7)).map(|_| spot(rng, centre, edge_deg)).collect();
 
         let clock = [
-            ("tick_ms", dice.one_of(&[1_000, 2_000, 3_000, 5_000, 5_000, 7_000, 7_001, 10_000, 30_000])),
-            ("window_ms", dice.one_of(&[1_000, 4_000, 12_345, 30_000, 60_000])),
-            ("driver_ttl_ms", dice.one_of(&[1_500, 4_000, 12_345, 20_000, 60_000])),
-            ("lateness_ms", dice.one_of(&[0, 0, 1, 2_500, 5_000, 5_000, 45_000])),
+            ("tick_ms", rng.one_of(&[1_000, 2_000, 3_000, 5_000, 5_000, 7_000, 7_001, 10_000, 30_000])),
+            ("window_ms", rng.one_of(&[1_000, 4_000, 12_345, 30_000, 60_000])),
+            ("driver_ttl_ms", rng.one_of(&[1_500, 4_000, 12_345, 20_000, 60_000])),
+            ("lateness_ms", rng.one_of(&[0, 0, 1, 2_500, 5_000, 5_000, 45_000])),
         ];
         let [tick_ms, window_ms, driver_ttl_ms, lateness_ms] = clock.map(|(_, ms)| ms);
 
         let mut products = vec!["standard", "xl", "moto", "a-very.Long_product:id"];
-        products.rotate_left(dice.below(4));
-        products.truncate(dice.one_of(&[1, 1, 2, 2, 3, 4]));
+        products.rotate_left(rng.below(4));
+        products.truncate(rng.one_of(&[1, 1, 2, 2, 3, 4]));
         let listed: Vec<Value> = products.iter().map(|id| json!({"id": id})).collect();
 
-        let (surge, settles) = surge(dice);
+        let (surge, settles) = surge(rng);
         let boundary = json!([[[-180, -90], [180, -90], [180, 90], [-180, 90], [-180, -90]]]);
         let mut policy = json!({
             "city": id, "name": id, "timezone": "UTC", "currency": "USD",
@@ -48,36 +48,36 @@ impl TestCity {
             "resolution": u8::from(resolution), "products": listed, "surge": surge,
             "clock": clock.map(|(name, ms)| (name.to_owned(), json!(ms))).into_iter().collect::<Value>(),
         });
-        if dice.percent(80) {
-            policy["limits"] = limits(dice);
+        if rng.percent(80) {
+            policy["limits"] = limits(rng);
         }
-        if dice.percent(50) {
-            policy["zones"] = zones(dice, centre, edge_deg);
+        if rng.percent(50) {
+            policy["zones"] = zones(rng, centre, edge_deg);
         }
         Self { id, policy, products, spots, tick_ms, window_ms, driver_ttl_ms, lateness_ms, settles }
     }
 }
 
-fn centre(dice: &mut SplitMix64, resolution: Resolution) -> (f64, f64) {
+fn centre(rng: &mut SplitMix64, resolution: Resolution) -> (f64, f64) {
     let ordinary = [(40.75, -73.98), (-18.13, 178.45), (-0.17, -78.47), (0.0, 0.0), (51.5, 0.0)];
-    match dice.below(8) {
+    match rng.below(8) {
         0 => (-16.8, 180.0),
         1 => (90.0, 0.0),
         2 => (-90.0, 0.0),
         3 | 4 => {
             let pentagons: Vec<CellIndex> = resolution.pentagons().collect();
-            let at = LatLng::from(dice.one_of(&pentagons));
+            let at = LatLng::from(rng.one_of(&pentagons));
             (at.lat(), at.lng())
         }
-        5 => on_face_edge(dice),
-        _ => dice.one_of(&ordinary),
+        5 => on_face_edge(rng),
+        _ => rng.one_of(&ordinary),
     }
 }
 
 /// The middle between two neighbouring corners of the icosahedron, which are the coarsest pentagons' centres.
-fn on_face_edge(dice: &mut SplitMix64) -> (f64, f64) {
+fn on_face_edge(rng: &mut SplitMix64) -> (f64, f64) {
     let corners: Vec<LatLng> = Resolution::Zero.pentagons().map(LatLng::from).collect();
-    let one = corners[dice.below(corners.len())];
+    let one = corners[rng.below(corners.len())];
     let away = |corner: &&LatLng| one.distance_km(**corner);
     let others = corners.iter().filter(|corner| **corner != one);
     let other = others.min_by(|a, b| away(a).total_cmp(&away(b))).expect("an icosahedron has twelve corners");
@@ -92,9 +92,9 @@ fn on_face_edge(dice: &mut SplitMix64) -> (f64, f64) {
 }
 
 /// A point within a few cells of `centre`, which may lie beyond a pole or the antimeridian from it.
-fn spot(dice: &mut SplitMix64, centre: (f64, f64), edge_deg: f64) -> (f64, f64) {
-    let distance = dice.part() * 4.0 * edge_deg;
-    let turn = dice.part() * 360.0;
+fn spot(rng: &mut SplitMix64, centre: (f64, f64), edge_deg: f64) -> (f64, f64) {
+    let distance = rng.millionths() * 4.0 * edge_deg;
+    let turn = rng.millionths() * 360.0;
     if centre.0.abs() > 89.9 {
         return (centre.0 - centre.0.signum() * distance, turn - 180.0);
     }
@@ -105,41 +105,41 @@ fn spot(dice: &mut SplitMix64, centre: (f64, f64), edge_deg: f64) -> (f64, f64) 
 }
 
 /// The policy's `surge`, and whether its prices settle at 1.00.
-fn surge(dice: &mut SplitMix64) -> (Value, bool) {
+fn surge(rng: &mut SplitMix64) -> (Value, bool) {
     // The table takes r itself, which is the balanced ratio where a place is empty.
-    let balanced_ratio = dice.one_of(&[0.5, 0.7, 1.0, 1.0, 1.0, 1.5]);
+    let balanced_ratio = rng.one_of(&[0.5, 0.7, 1.0, 1.0, 1.0, 1.5]);
     let tables = [
         json!([[1.0, 1.0], [2.0, 1.5]]),
         json!([[0.9, 1.0], [1.5, 1.3], [4.0, 3.0]]),
         json!([[0.25, 1.0], [0.5, 0.9], [1.5, 1], [2, 4], [3, 1.5]]),
         json!([[0.5, 1.25], [1, 1.25]]),
     ];
-    let table = dice.below(tables.len());
-    let curve = dice.one_of(&["equilibrium", "linear", "exponential", "table"]);
+    let table = rng.below(tables.len());
+    let curve = rng.one_of(&["equilibrium", "linear", "exponential", "table"]);
     let steps =
         [(0.1, true), (0.1, true), (0.1, true), (0.05, true), (0.25, true), (0.5, true), (0.01, true)];
-    let (step, meets_one) = if dice.percent(10) { (0.3, false) } else { dice.one_of(&steps) };
+    let (step, meets_one) = if rng.percent(10) { (0.3, false) } else { rng.one_of(&steps) };
 
     let mut surge = json!({
         "curve": curve,
         "balanced_ratio": balanced_ratio,
-        "prior": dice.one_of(&[0.5, 1.0, 2.0, 2.0, 5.0]),
-        "demand_elasticity": dice.one_of(&[0.6, 0.1, 1.3]),
-        "supply_elasticity": dice.one_of(&[1.2, 0.4]),
-        "slope": dice.one_of(&[0.5, 1.0, 0.05]),
-        "k": dice.one_of(&[0.3, 0.9]),
+        "prior": rng.one_of(&[0.5, 1.0, 2.0, 2.0, 5.0]),
+        "demand_elasticity": rng.one_of(&[0.6, 0.1, 1.3]),
+        "supply_elasticity": rng.one_of(&[1.2, 0.4]),
+        "slope": rng.one_of(&[0.5, 1.0, 0.05]),
+        "k": rng.one_of(&[0.3, 0.9]),
         "table": tables[table],
-        "ring_weights": dice.one_of(&[
+        "ring_weights": rng.one_of(&[
             &[1.0] as &[f64], &[1.0, 0.5], &[1.0, 0.35, 0.12], &[0.3, 0.7, 0.2], &[1.0, 0.6, 0.3, 0.1],
         ]),
-        "half_life_ms": dice.one_of(&[1_000, 5_000, 30_000, 30_000, 60_000]),
+        "half_life_ms": rng.one_of(&[1_000, 5_000, 30_000, 30_000, 60_000]),
         "step": step,
         "form": "multiplicative",
     });
     let defaults =
         ["prior", "demand_elasticity", "supply_elasticity", "slope", "k", "ring_weights", "half_life_ms"];
     for field in defaults {
-        if dice.percent(15) {
+        if rng.percent(15) {
             surge.as_object_mut().expect("it is one").remove(field);
         }
     }
@@ -154,7 +154,7 @@ fn surge(dice: &mut SplitMix64) -> (Value, bool) {
     (surge, meets_one && (curve != "table" || empty_is_one))
 }
 
-fn limits(dice: &mut SplitMix64) -> Value {
+fn limits(rng: &mut SplitMix64) -> Value {
     let limits = [
         json!({"min_multiplier": 1.0, "max_multiplier": 5.0}),
         json!({"min_multiplier": 1.0, "max_multiplier": 1.37}),
@@ -164,11 +164,11 @@ fn limits(dice: &mut SplitMix64) -> Value {
         json!({"max_multiplier": 9.99}),
         json!({}),
     ];
-    limits[dice.below(limits.len())].clone()
+    limits[rng.below(limits.len())].clone()
 }
 
 /// Zones around `centre` that overlap, have a hole, have no limits, or are nowhere.
-fn zones(dice: &mut SplitMix64, centre: (f64, f64), edge_deg: f64) -> Value {
+fn zones(rng: &mut SplitMix64, centre: (f64, f64), edge_deg: f64) -> Value {
     let (lat, lng) = centre;
     let wide = edge_deg / libm::cos(lat.to_radians()).max(0.01);
     let at = |east: f64, north: f64| {
@@ -195,14 +195,14 @@ fn zones(dice: &mut SplitMix64, centre: (f64, f64), edge_deg: f64) -> Value {
         json!({}),
     ];
     let ids = ["airport", "stadium", "harbour"];
-    ids[..=dice.below(3)]
+    ids[..=rng.below(3)]
         .iter()
         .map(|id| {
-            let shape = &shapes[dice.below(shapes.len())];
+            let shape = &shapes[rng.below(shapes.len())];
             let mut zone =
                 json!({"id": id, "name": id, "polygon": {"type": "Polygon", "coordinates": shape}});
-            if dice.percent(85) {
-                zone["limits"] = rules[dice.below(rules.len())].clone();
+            if rng.percent(85) {
+                zone["limits"] = rules[rng.below(rules.len())].clone();
             }
             zone
         })

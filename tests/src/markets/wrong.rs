@@ -1,79 +1,79 @@
 //! Lines to be refused, for every reason there is.
 
 use super::line::Draft;
-use crate::rng::SplitMix64;
+use equilibrium_simulator::rng::SplitMix64;
 
 /// Spoils a good event into a line that is refused, or that only just is not.
-pub(super) fn spoil(dice: &mut SplitMix64, mut draft: Draft) -> Vec<u8> {
-    match dice.below(10) {
-        0 => sized(dice, draft),
-        1 | 2 => malformed(dice, draft),
+pub(super) fn spoil(rng: &mut SplitMix64, mut draft: Draft) -> Vec<u8> {
+    match rng.below(10) {
+        0 => sized(rng, draft),
+        1 | 2 => malformed(rng, draft),
         3 => {
             let fields: Vec<String> = draft.0.iter().map(|(field, _)| field.clone()).collect();
-            draft.remove(&fields[dice.below(fields.len())]);
-            if dice.percent(40) {
+            draft.remove(&fields[rng.below(fields.len())]);
+            if rng.percent(40) {
                 // Worse in other ways too, but what is missing comes first.
                 draft.set("city", "\"NO SUCH\"".to_owned());
             }
-            draft.write(dice).into_bytes()
+            draft.write(rng).into_bytes()
         }
         4 => {
-            draft.set("city", dice.pick(&["\"atlantis\"", "\"nyc-\"", "\"0\""]).to_owned());
-            if dice.percent(40) {
+            draft.set("city", rng.pick(&["\"atlantis\"", "\"nyc-\"", "\"0\""]).to_owned());
+            if rng.percent(40) {
                 draft.set("product", "\"limo\"".to_owned());
             }
-            draft.write(dice).into_bytes()
+            draft.write(rng).into_bytes()
         }
         5 => {
-            draft.set("product", dice.pick(&["\"limo\"", "\"Standard\"", "\"standard.\""]).to_owned());
+            draft.set("product", rng.pick(&["\"limo\"", "\"Standard\"", "\"standard.\""]).to_owned());
             let products = [
                 "[\"limo\"]",
                 "[\"standard\",\"limo\"]",
                 "[\"xl\",\"moto\",\"standard\",\"xl\",\"STANDARD\"]",
             ];
-            draft.set("products", dice.pick(&products).to_owned());
-            draft.write(dice).into_bytes()
+            draft.set("products", rng.pick(&products).to_owned());
+            draft.write(rng).into_bytes()
         }
         _ => {
-            let (field, json) = BAD[dice.below(BAD.len())];
+            let (field, json) = BAD[rng.below(BAD.len())];
             draft.set(field, json.to_owned());
-            if dice.percent(30) {
+            if rng.percent(30) {
                 draft.set("city", "\"atlantis\"".to_owned());
             }
-            draft.write(dice).into_bytes()
+            draft.write(rng).into_bytes()
         }
     }
 }
 
 /// Fills a good event up to the most bytes a line may have, or just beyond; some are malformed besides.
-fn sized(dice: &mut SplitMix64, draft: Draft) -> Vec<u8> {
-    let length = dice.one_of(&[4_095, 4_096, 4_096, 4_096, 4_097, 4_097, 4_098, 5_000, 20_000]);
-    let mut line = draft.write(dice).into_bytes();
+fn sized(rng: &mut SplitMix64, draft: Draft) -> Vec<u8> {
+    let length = rng.one_of(&[4_095, 4_096, 4_096, 4_096, 4_097, 4_097, 4_098, 5_000, 20_000]);
+    let mut line = draft.write(rng).into_bytes();
     let close = line.iter().rposition(|byte| *byte == b'}').expect("an event is an object");
     line.truncate(close);
     line.extend_from_slice(b",\"pad\":\"");
-    let end: &[u8] = if dice.percent(85) { b"\"}" } else { b"\"" };
+    let end: &[u8] = if rng.percent(85) { b"\"}" } else { b"\"" };
     line.resize(length - end.len(), b'x');
     line.extend_from_slice(end);
     line
 }
 
-fn malformed(dice: &mut SplitMix64, draft: Draft) -> Vec<u8> {
-    let good = draft.write(dice);
+fn malformed(rng: &mut SplitMix64, draft: Draft) -> Vec<u8> {
+    let good = draft.write(rng);
     let mut line = good.clone().into_bytes();
-    match dice.below(6) {
+    match rng.below(6) {
         // Half a line: the writer died, or two writers met.
-        0 => line.truncate(1 + dice.below(line.len() - 4)),
+        0 => line.truncate(1 + rng.below(line.len() - 4)),
         1 => {
             // No UTF-8, inside a string and outside.
-            let at = dice
+            let at = rng
                 .one_of(&[line.iter().position(|byte| *byte == b'"').expect("it has keys") + 1, line.len()]);
-            let bytes: &[u8] = dice.pick(&[b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\xaf"]);
+            let bytes: &[u8] = rng.pick(&[b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\xaf"]);
             line.splice(at..at, bytes.iter().copied());
         }
-        2 => line.extend_from_slice(dice.pick(&["x", "}", ",", "{}", "null", " 0", "\u{feff}"]).as_bytes()),
+        2 => line.extend_from_slice(rng.pick(&["x", "}", ",", "{}", "null", " 0", "\u{feff}"]).as_bytes()),
         3 => line = format!("[{good}]").into_bytes(),
-        _ => line = dice.pick(&MALFORMED).as_bytes().to_vec(),
+        _ => line = rng.pick(&MALFORMED).as_bytes().to_vec(),
     }
     line
 }

@@ -10,9 +10,9 @@ use equilibrium_aws::kinesis::{self, Events, KinesisConsumer, Streams};
 use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_domain::surge::map::MapHead;
-use equilibrium_runner::poller::{Source, SourceError};
-use equilibrium_runner::record::ShardId;
-use equilibrium_tests::rng::SplitMix64;
+use equilibrium_event_source::poller::{Source, SourceError};
+use equilibrium_lambda::kinesis::record::ShardId;
+use equilibrium_simulator::rng::SplitMix64;
 use futures_util::future::join_all;
 
 use crate::emulator::{config, emulator, fresh};
@@ -221,10 +221,10 @@ async fn a_policy_whose_answer_was_lost_is_known_to_be_saved() {
 async fn among_faults_by_chance_nothing_is_lost_or_doubled() {
     for seed in 0..3 {
         let world = World::new("chance").await;
-        let mut dice = SplitMix64::new(seed);
+        let mut rng = SplitMix64::new(seed);
         world.wire.chance(move |_| {
             let faults = [BROKEN, Fault::Cut, Fault::Lost, Fault::Torn];
-            (dice.below(4) == 0).then(|| faults[dice.below(4)])
+            (rng.below(4) == 0).then(|| faults[rng.below(4)])
         });
         let writers = [world.checkpoints(), world.checkpoints()];
         let write = async |of: u8, log: &Checkpoints| {

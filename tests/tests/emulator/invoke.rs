@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use equilibrium_aws::invoke::LambdaInvoker;
-use equilibrium_runner::poller::{InvokeError, Target};
+use equilibrium_event_source::poller::{InvokeError, Target};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 

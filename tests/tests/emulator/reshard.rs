@@ -8,8 +8,9 @@ use equilibrium_app::ports::EventLog;
 use equilibrium_aws::kinesis::{Connection, Events, KinesisConsumer, Streams};
 use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_domain::id::{LaneCount, LaneId};
-use equilibrium_runner::poller::Source;
-use equilibrium_runner::record::{Listed, ShardId};
+use equilibrium_event_source::poller::Source;
+use equilibrium_event_source::record::Listed;
+use equilibrium_lambda::kinesis::record::ShardId;
 use tokio::time::sleep;
 
 use crate::emulator::{config, fresh, resharding_emulator};

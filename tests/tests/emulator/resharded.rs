@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_kinesis::Client;
 use equilibrium_app::counting::{CountSettings, LaneProcessor};
-use equilibrium_app::http::Request;
 use equilibrium_app::ingesting::Ingester;
 use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, NoOp};
 use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
@@ -16,11 +15,12 @@ use equilibrium_app::pricing::{CityProcessor, SurgeSinks};
 use equilibrium_aws::kinesis::{Connection, Counts, Events, KinesisConsumer, Streams};
 use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_domain::id::LaneCount;
-use equilibrium_local::city::{City, Settings as CitySettings, policy};
-use equilibrium_local::replay::Replay;
-use equilibrium_local::rows::TickWriter;
-use equilibrium_runner::poller::{EventSourcePoller, InvokeError, Source, Target};
-use equilibrium_runner::settings::Settings;
+use equilibrium_event_source::poller::{EventSourcePoller, InvokeError, Source, Target};
+use equilibrium_event_source::settings::Settings;
+use equilibrium_http::Request;
+use equilibrium_local::commands::replay::Replay;
+use equilibrium_local::commands::replay::tick_writer::TickWriter;
+use equilibrium_simulator::city::{City, Settings as CitySettings, policy};
 use tempfile::TempDir;
 use tokio::time::sleep;
 

@@ -13,8 +13,9 @@ use equilibrium_aws::dead_letters::SqsDeadLetterQueue;
 use equilibrium_aws::elasticache::cache_status;
 use equilibrium_aws::on_failure::SqsOnFailureDestination;
 use equilibrium_domain::event::sequence::Sequence;
-use equilibrium_runner::poller::OnFailure;
-use equilibrium_runner::record::{Discarded, Reason, ShardId};
+use equilibrium_event_source::poller::OnFailure;
+use equilibrium_event_source::record::{Discarded, Reason};
+use equilibrium_lambda::kinesis::record::ShardId;
 use serde_json::{Value, json};
 
 use crate::emulator::{config, emulator, fresh};

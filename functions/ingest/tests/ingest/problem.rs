@@ -1,7 +1,7 @@
 //! Every error of the call, as RFC 9457 has it.
 
-use equilibrium_app::http::PayloadError;
 use equilibrium_ingest::{IngestMetrics, handle_event};
+use equilibrium_lambda::api_gateway::ApiGatewayError;
 
 use crate::world::{Call, NOW, Reply, World, ping, post, sample};
 
@@ -92,9 +92,9 @@ async fn what_is_no_payload_is_an_error() {
     let world = World::new();
     for payload in ["", "{}", "[]", "{"] {
         let error = handle_event(&world.ingester, payload.as_bytes(), &world.book, NOW).await.unwrap_err();
-        assert!(matches!(error, PayloadError::Shape(_)), "{payload}");
+        assert!(matches!(error, ApiGatewayError::Shape(_)), "{payload}");
     }
     let first = String::from_utf8(sample("ndjson").payload()).unwrap().replace("\"2.0\"", "\"1.0\"");
     let error = handle_event(&world.ingester, first.as_bytes(), &world.book, NOW).await.unwrap_err();
-    assert!(matches!(error, PayloadError::Version));
+    assert!(matches!(error, ApiGatewayError::Version));
 }

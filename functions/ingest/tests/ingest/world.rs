@@ -6,13 +6,13 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use equilibrium_app::contract;
-use equilibrium_app::http::{Header, Request};
 use equilibrium_app::ingesting::Ingester;
 use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::ports::{EventLog, Unavailable};
 use equilibrium_domain::id::{LaneCount, LaneId};
 use equilibrium_domain::policy::Policy;
 use equilibrium_domain::time::Timestamp;
+use equilibrium_http::{Header, Request};
 use equilibrium_ingest::{IngestMetrics, handle_event, respond};
 use flate2::Compression;
 use flate2::write::GzEncoder;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use equilibrium_local::city::{City, Settings, policy};
+use equilibrium_simulator::city::{City, Settings, policy};
 use tempfile::TempDir;
 
 use crate::client::post;

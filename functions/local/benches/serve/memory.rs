@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use equilibrium_local::city::{City, Settings, policy};
+use equilibrium_simulator::city::{City, Settings, policy};
 use tempfile::TempDir;
 
 use crate::client::{get, post};

@@ -10,7 +10,7 @@ use std::sync::{Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use equilibrium_local::city::{City, Settings, policy};
+use equilibrium_simulator::city::{City, Settings, policy};
 use serde_json::Value;
 use tempfile::TempDir;
 

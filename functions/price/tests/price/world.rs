@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use equilibrium_app::http::{Header, Request, Response};
 use equilibrium_app::maps::{MapReader, Timer};
 use equilibrium_app::memory::MemoryMaps;
 use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
@@ -17,6 +16,7 @@ use equilibrium_domain::geo::locate::{Cell, cell_at};
 use equilibrium_domain::id::{CityId, ProductId};
 use equilibrium_domain::policy::{Multiplier, Policy};
 use equilibrium_domain::surge::map::{MapHead, Row, encode_chunk};
+use equilibrium_http::{Header, Request, Response};
 use flate2::read::GzDecoder;
 use h3o::Resolution;
 use serde_json::{Value, json};

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::clock::now_ms;
+use equilibrium_app::clock::system_now_ms;
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
@@ -46,7 +46,7 @@ pub(super) fn take_bytes(item: &mut Item, name: &str) -> Option<Vec<u8>> {
 
 /// Seconds since the epoch.
 pub(super) fn now_s() -> u64 {
-    u64::try_from(now_ms() / 1000).unwrap_or(0)
+    u64::try_from(system_now_ms() / 1000).unwrap_or(0)
 }
 
 /// Gives every call a token that no other call has, in this process or any other.

@@ -10,8 +10,10 @@ use aws_sdk_kinesis::operation::get_shard_iterator::GetShardIteratorError;
 use aws_sdk_kinesis::primitives::DateTime;
 use aws_sdk_kinesis::types::{self, ShardIteratorType};
 use equilibrium_domain::event::sequence::Sequence;
-use equilibrium_runner::poller::{Source, SourceError};
-use equilibrium_runner::record::{Listed, Page, Record, ShardId};
+use equilibrium_event_source::iterator_age::IteratorAge;
+use equilibrium_event_source::poller::{Source, SourceError};
+use equilibrium_event_source::record::{Listed, Page};
+use equilibrium_lambda::kinesis::record::{Record, ShardId};
 use tokio::time::timeout_at;
 
 use super::Connection;
@@ -85,12 +87,6 @@ impl KinesisConsumer {
             Ok(summary.stream_arn)
         })
         .await
-    }
-
-    /// How far the last read of each shard was behind the shard's newest record, in milliseconds.
-    #[must_use]
-    pub fn iterator_age_ms(&self) -> Vec<(ShardId, i64)> {
-        self.lock().iter().map(|(shard, standing)| (shard.clone(), standing.iterator_age_ms)).collect()
     }
 
     /// The oldest record that `shard` keeps, if it keeps any.
@@ -184,6 +180,12 @@ impl ReadError {
             Self::Expired => SourceError::Unavailable,
             Self::Source(error) => error,
         }
+    }
+}
+
+impl IteratorAge for KinesisConsumer {
+    fn iterator_age_ms(&self) -> Option<i64> {
+        self.lock().values().map(|cursor| cursor.iterator_age_ms).max()
     }
 }
 

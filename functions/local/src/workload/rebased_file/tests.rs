@@ -1,0 +1,381 @@
+use std::fs;
+use std::io::Read;
+
+use equilibrium_domain::event::Event;
+use flate2::Compression;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use tempfile::NamedTempFile;
+
+use super::*;
+
+const SAMPLE: &[u8] = include_bytes!("../../../../../events/replay-sample.ndjson");
+
+/// 2027-01-15T08:00:00Z.
+const START_MS: i64 = 1_800_000_000_000;
+
+fn feed(content: &[u8], start_ms: i64) -> RebasedFile {
+    let file = NamedTempFile::new().unwrap();
+    fs::write(file.path(), content).unwrap();
+    RebasedFile::open(file.path(), start_ms).unwrap()
+}
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Everything that `content` comes to where its first time becomes [`START_MS`].
+fn shifted(content: impl AsRef<[u8]>) -> String {
+    let mut feed = feed(content.as_ref(), START_MS);
+    let mut out = Vec::new();
+    feed.advance(i64::MAX, &mut out).unwrap();
+    assert!(feed.is_finished());
+    assert_eq!(feed.due_ms(), None);
+    String::from_utf8(out).unwrap()
+}
+
+fn time(ms: i64) -> String {
+    Timestamp::from_ms(ms).unwrap().to_string()
+}
+
+/// The time of every line, as the event's reader sees it.
+fn times(content: &[u8]) -> Vec<i64> {
+    let read = |line| match event::read(line).unwrap() {
+        Event::Market(event) => event.time.ms(),
+        Event::Unknown => panic!("{}", String::from_utf8_lossy(line)),
+    };
+    content.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(read).collect()
+}
+
+#[test]
+fn the_first_event_is_at_the_start_and_the_others_as_far_from_it_as_they_were() {
+    let before = times(SAMPLE);
+    let after = times(shifted(SAMPLE).as_bytes());
+    assert!(before.len() > 10);
+    assert_eq!(after[0], START_MS);
+    let far = |times: &[i64]| times.iter().map(|ms| ms - times[0]).collect::<Vec<_>>();
+    assert_eq!(far(&after), far(&before));
+}
+
+#[test]
+fn nothing_but_the_time_changes() {
+    let first = r#"{"time":"2026-03-06T17:00:00Z"}"#;
+    let pairs = [
+        (r#" { "time" : "2026-03-06T18:00:01.2345+01:00" , "a":1} "#, r#" { "time" : "@" , "a":1} "#),
+        (r#"{"time":"no","a":"é","time":"2026-03-06T17:00:01.234Z"}"#, r#"{"time":"no","a":"é","time":"@"}"#),
+        (
+            r#"{"time":"2020-01-01T00:00:00Z","time":"2026-03-06T17:00:01.234Z"}"#,
+            r#"{"time":"2020-01-01T00:00:00Z","time":"@"}"#,
+        ),
+        (
+            r#"{"in":{"time":"2020-01-01T00:00:00Z"},"time":"2026-03-06T17:00:01.234Z","last":[{"time":"2020-01-01T00:00:00Z"}]}"#,
+            r#"{"in":{"time":"2020-01-01T00:00:00Z"},"time":"@","last":[{"time":"2020-01-01T00:00:00Z"}]}"#,
+        ),
+        (
+            r#"{"a":"time","time":"2026-03-06T17:00:01.234Z","b":"\"time\":\"2020-01-01T00:00:00Z\""}"#,
+            r#"{"a":"time","time":"@","b":"\"time\":\"2020-01-01T00:00:00Z\""}"#,
+        ),
+        (
+            r#"{"ti\u006de":"2026-03-06T17:00:01.234Z","Time":"2020-01-01T00:00:00Z"}"#,
+            r#"{"ti\u006de":"@","Time":"2020-01-01T00:00:00Z"}"#,
+        ),
+        (r#"{"time":"\u0032026-03-06T17:00:01.234Z"}"#, r#"{"time":"@"}"#),
+    ];
+    for (line, expected) in pairs {
+        let expected = expected.replace('@', &time(START_MS + 1_234));
+        assert_eq!(shifted(format!("{first}\n{line}\n")).lines().nth(1), Some(&*expected), "{line}");
+    }
+}
+
+#[test]
+fn a_line_too_long_for_an_event_passes_and_one_that_grows_too_long_does_too() {
+    let line = |bytes: usize| {
+        let text = r#"{"time":"2026-03-06T17:00:00Z"}"#;
+        format!("{text}{}", " ".repeat(bytes - text.len()))
+    };
+    let (longer, longest) = (line(MAX_EVENT_BYTES + 1), line(MAX_EVENT_BYTES));
+    let blank = " ".repeat(MAX_EVENT_BYTES + 1);
+    let out = shifted(format!("{longer}\n{blank}\n{longest}\n"));
+    let grown = longest.replace("2026-03-06T17:00:00Z", &time(START_MS));
+    assert_eq!(grown.len(), MAX_EVENT_BYTES + 4);
+    assert_eq!(out, format!("{longer}\n{blank}\n{grown}\n"));
+}
+
+#[test]
+fn a_time_that_would_leave_the_years_stays() {
+    let [early, first, last] = ["16:59:59.999Z", "17:00:00.000Z", "17:00:00.001Z"]
+        .map(|clock| format!("{{\"time\":\"2026-03-06T{clock}\"}}\n"));
+    for (start_ms, kept) in [
+        (Timestamp::END_OF_TIME.ms(), &last),
+        (Timestamp::parse(b"0000-01-01T00:00:00Z").unwrap().ms(), &early),
+    ] {
+        let mut feed = feed(format!("{first}{kept}").as_bytes(), start_ms);
+        let mut out = Vec::new();
+        feed.advance(start_ms, &mut out).unwrap();
+        assert_eq!((out.len(), feed.due_ms()), (0, Some(start_ms)));
+        feed.advance(start_ms + 1, &mut out).unwrap();
+        assert!(feed.is_finished());
+        let out = String::from_utf8(out).unwrap();
+        assert_eq!(out, format!("{{\"time\":\"{}\"}}\n{kept}", time(start_ms)));
+    }
+    for start_ms in [i64::MIN, i64::MAX - 1] {
+        let mut out = Vec::new();
+        feed(SAMPLE, start_ms).advance(i64::MAX, &mut out).unwrap();
+        assert_eq!(out, SAMPLE);
+    }
+}
+
+#[test]
+fn an_empty_file_is_finished_when_it_was_looked_into() {
+    for content in ["", "\n", " \r\n\n\t"] {
+        let mut feed = feed(content.as_bytes(), START_MS);
+        assert_eq!((feed.is_finished(), feed.due_ms()), (false, None));
+        feed.advance(i64::MIN, &mut Vec::new()).unwrap();
+        assert!(feed.is_finished());
+        assert_eq!(shifted(content), "");
+    }
+}
+
+#[test]
+fn what_cannot_be_opened_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let failure = |path: &Path| RebasedFile::open(path, START_MS).unwrap_err().kind();
+    assert_eq!(failure(folder.path()), io::ErrorKind::IsADirectory);
+    assert_eq!(failure(&folder.path().join("none")), io::ErrorKind::NotFound);
+}
+
+/// `lines` events, one every 10 ms, each of 200 bytes, and among them some too long to be any.
+fn many(lines: i64) -> Vec<u8> {
+    let mut content = Vec::new();
+    for n in 0..lines {
+        let time = time(1_700_000_000_000 + 10 * n);
+        writeln!(content, r#"{{"n":"{n:08}","time":"{time}","pad":"{}"}}"#, "x".repeat(141)).unwrap();
+        if n % 1_000 == 0 {
+            writeln!(content, "{}", "y".repeat(9_000)).unwrap();
+        }
+    }
+    content
+}
+
+#[test]
+fn a_long_file_is_read_as_it_comes_due_and_each_line_is_given_once() {
+    let lines = 25_000;
+    let content = many(lines);
+    assert!(content.len() > 4 << 20);
+    for content in [gzip(&content), content] {
+        let mut feed = feed(&content, START_MS);
+        let (mut out, mut next) = (Vec::new(), 0);
+        let mut until_ms = START_MS;
+        while !feed.is_finished() {
+            out.clear();
+            feed.advance(until_ms, &mut out).unwrap();
+            for line in out.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"{")) {
+                let expected = format!(r#"{{"n":"{next:08}","time":"{}","#, time(START_MS + 10 * next));
+                assert!(line.starts_with(expected.as_bytes()), "{}", String::from_utf8_lossy(line));
+                assert_eq!(line.len(), 200);
+                next += 1;
+            }
+            assert_eq!(next, ((until_ms - START_MS + 9) / 10).min(lines));
+            // A block, and a line that began in the one before.
+            assert!(feed.waiting.bytes.len() <= (1 << 20) + MAX_EVENT_BYTES + 3);
+            assert!(feed.waiting.runs.len() <= (1 << 20) / 200 + 2);
+            until_ms += 777;
+        }
+        assert_eq!(next, lines);
+    }
+}
+
+#[test]
+fn lines_due_together_wait_as_one() {
+    let mut feed = feed("{}\n".repeat(10_000).as_bytes(), START_MS);
+    let mut out = Vec::new();
+    feed.advance(START_MS, &mut out).unwrap();
+    assert_eq!((out.len(), feed.waiting.runs.len()), (0, 1));
+    feed.advance(START_MS + 1, &mut out).unwrap();
+    assert_eq!(out.len(), 30_000);
+}
+
+#[test]
+fn a_gzip_cut_off_fails_behind_its_last_whole_line_and_only_once() {
+    let whole = many(20_000);
+    let cut = gzip(&whole);
+    let cut = &cut[..cut.len() * 2 / 3];
+    let mut readable = Vec::new();
+    MultiGzDecoder::new(cut).read_to_end(&mut readable).unwrap_err();
+    readable.truncate(readable.iter().rposition(|byte| *byte == b'\n').unwrap() + 1);
+    assert!(readable.len() > 1 << 20);
+    // All of them are as long as they were.
+    let expected = shifted(&whole).into_bytes()[..readable.len()].to_vec();
+
+    let mut feed = feed(cut, START_MS);
+    let mut out = Vec::new();
+    let mut until_ms = START_MS;
+    let failure = loop {
+        if let Err(failure) = feed.advance(until_ms, &mut out) {
+            break failure;
+        }
+        assert!(!feed.is_finished());
+        until_ms += 1_000;
+    };
+    assert_eq!(failure.kind(), io::ErrorKind::UnexpectedEof);
+    assert!(out == expected, "{} bytes, not {}", out.len(), expected.len());
+    assert!(feed.is_finished());
+    assert_eq!(feed.due_ms(), None);
+    feed.advance(i64::MAX, &mut out).unwrap();
+    assert_eq!(out.len(), expected.len());
+}
+
+/// A line of a file: what stands around its time, and how that is written.
+#[derive(Clone, Debug)]
+struct Written {
+    line: &'static str,
+    time_ms: i64,
+    spelling: usize,
+    end: &'static str,
+}
+
+/// `@` stands for the time.
+const READABLE: &[&str] = &[
+    r#"{"time":@}"#,
+    r#"	{"type" : "driver_location", "time" :	@ , "lat":4.5e1}"#,
+    r#"{"time":"2020-01-01T00:00:00Z","in":[{"time":@}],"a":"\"time\":","time":@}"#,
+    r#"{"time":null,"t\u0069me":@,"b":{"time":5}}"#,
+];
+
+const UNREADABLE: &[&str] = &[
+    "nonsense",
+    "\u{feff}{}",
+    "[@]",
+    "@",
+    r#"{"Time":@}"#,
+    r#"{"time":@,"time":null}"#,
+    r#"{"time":"2026-03-06T17:00"}"#,
+    r#"{"time":1772816400000}"#,
+    r#"{"time":"\ud800"}"#,
+    r#"{"a":{"time":@}}"#,
+    r#"{"time":@} x"#,
+    r#"{"time":@,}"#,
+    r#"{"time":@"#,
+];
+
+fn written() -> impl Strategy<Value = Written> {
+    let line = prop_oneof![2 => select(READABLE), 1 => select(UNREADABLE)];
+    let end = select(&["\n", "\r\n", "\n\n", "\n \r\n"][..]);
+    (line, 0..20_000_i64, 0..5_usize, end).prop_map(|(line, time_ms, spelling, end)| Written {
+        line,
+        time_ms: 1_772_816_400_000 + time_ms,
+        spelling,
+        end,
+    })
+}
+
+impl Written {
+    fn line(&self) -> String {
+        self.line.replace('@', &self.spelled())
+    }
+
+    fn spelled(&self) -> String {
+        let utc = time(self.time_ms);
+        let spelled = match self.spelling {
+            0 => utc,
+            1 => utc.replace('Z', "9876-00:00"),
+            2 => time(self.time_ms + 19_800_000).replace('Z', "+05:30"),
+            3 => utc.replace('T', "t").replace('Z', "z"),
+            _ => utc.replace('-', r"\u002d"),
+        };
+        format!("\"{spelled}\"")
+    }
+
+    fn is_readable(&self) -> bool {
+        READABLE.contains(&self.line)
+    }
+
+    /// The line with the last of its times, which is its own, moved to `time_ms`.
+    fn moved(&self, time_ms: i64) -> String {
+        let (before, after) = self.line.rsplit_once('@').unwrap();
+        format!("{}\"{}\"{after}", before.replace('@', &self.spelled()), time(time_ms))
+    }
+}
+
+proptest! {
+    /// The whole of what a file comes to, against the rule in its shortest form.
+    #[test]
+    fn each_line_is_given_in_its_turn_when_it_and_all_before_it_are_due(
+        lines in vec(written(), 0..20),
+        ended in any::<bool>(),
+        compressed in any::<bool>(),
+        untils in vec(-2_000..42_000_i64, 0..30),
+    ) {
+        let mut content: String = lines.iter().map(|line| line.line() + line.end).collect();
+        if !ended {
+            content.truncate(content.trim_end().len());
+        }
+        let first = lines.iter().find(|line| line.is_readable());
+        let by_ms = START_MS - first.map_or(0, |first| first.time_ms);
+        let mut due_ms = START_MS;
+        let expected: Vec<(i64, String)> = lines.iter().map(|line| {
+            if !line.is_readable() {
+                return (due_ms, line.line() + "\n");
+            }
+            let time_ms = line.time_ms + by_ms;
+            due_ms = due_ms.max(time_ms);
+            (due_ms, line.moved(time_ms) + "\n")
+        }).collect();
+
+        let content = if compressed { gzip(content.as_bytes()) } else { content.into_bytes() };
+        let mut feed = feed(&content, START_MS);
+        let mut out = Vec::new();
+        let mut latest_ms = i64::MIN;
+        let untils = untils.iter().map(|until| START_MS + until);
+        for until_ms in untils.chain([START_MS + 100_000]) {
+            feed.advance(until_ms, &mut out).unwrap();
+            latest_ms = latest_ms.max(until_ms);
+            let due = expected.partition_point(|(due_ms, _)| *due_ms < latest_ms);
+            let given: String = expected[..due].iter().map(|(_, line)| &**line).collect();
+            prop_assert_eq!(std::str::from_utf8(&out).unwrap(), given);
+            prop_assert_eq!(feed.due_ms(), expected.get(due).map(|(due_ms, _)| *due_ms));
+            prop_assert_eq!(feed.is_finished(), due == expected.len());
+        }
+    }
+
+    /// Which `time` counts is the event reader's to say: it must see the moved one, and all else as before.
+    #[test]
+    fn the_event_reader_sees_the_moved_time_and_nothing_else_new(members in vec(select(MEMBERS), 0..8)) {
+        let members = [&members[..], REST].concat().join(",");
+        let first = r#"{"time":"2026-03-06T17:00:00Z"}"#;
+        let before = format!("{{{members}}}");
+        let out = shifted(format!("{first}\n{before}"));
+        let after = out.lines().nth(1).unwrap();
+        let first_ms = Timestamp::parse(b"2026-03-06T17:00:00Z").unwrap().ms();
+        match (event::read(before.as_bytes()), event::read(after.as_bytes())) {
+            (Ok(Event::Market(mut before)), Ok(Event::Market(after))) => {
+                before.time = Timestamp::from_ms(before.time.ms() - first_ms + START_MS).unwrap();
+                prop_assert_eq!(before, after);
+            }
+            (refused, again) => {
+                prop_assert!(refused.is_err());
+                prop_assert_eq!(refused, again);
+                prop_assert_eq!(before, after);
+            }
+        }
+    }
+}
+
+const MEMBERS: &[&str] = &[
+    r#""time":"2026-03-06T17:00:01Z""#,
+    r#""time" : "2026-03-06T17:00:02.5+00:00""#,
+    r#""\u0074\u0069me":"2026-03-06T17:00:03Z""#,
+    r#""time":"2026-03-06T17:00:04\u005a""#,
+    r#""time":null"#,
+    r#""time":{"time":"2026-03-06T17:00:05Z"}"#,
+    r#""time\ud800":"2026-03-06T17:00:06Z""#,
+    r#""times":["time","2026-03-06T17:00:07Z"]"#,
+    r#""note":"\"time\":\"2026-03-06T17:00:08Z\"""#,
+];
+
+const REST: &[&str] = &[r#""type":"ride_matched""#, r#""id":"e""#, r#""city":"nyc""#, r#""request_id":"r""#];

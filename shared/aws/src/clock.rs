@@ -1,9 +1,0 @@
-//! The process's clock.
-
-use std::time::{SystemTime, UNIX_EPOCH};
-
-/// Milliseconds since the epoch; a clock before 1970 shows 1970.
-pub fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}

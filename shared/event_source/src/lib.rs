@@ -1,0 +1,13 @@
+//! Lambda's Kinesis event source mappings: read, batch, retry, bisect, in order.
+//!
+//! [`shard`] and [`mapping`] decide and never wait; [`poller`] reads and invokes over three ports. With the feature
+//! `service`, `service` runs mappings as tasks and functions as processes.
+
+pub mod iterator_age;
+pub mod mapping;
+pub mod poller;
+pub mod record;
+#[cfg(feature = "service")]
+pub mod service;
+pub mod settings;
+pub mod shard;

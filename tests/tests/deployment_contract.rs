@@ -1,0 +1,43 @@
+//! The functions look for the tables, streams and variables that `infra/deployment.json` names.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+
+use equilibrium_app::config::Variables;
+use equilibrium_aws::dynamodb::Tables;
+use equilibrium_aws::kinesis::Streams;
+use equilibrium_aws::resources;
+use serde_json::Value;
+
+fn deployment() -> Value {
+    serde_json::from_str(include_str!("../../infra/deployment.json")).unwrap()
+}
+
+fn keys(object: &Value) -> BTreeSet<String> {
+    object.as_object().unwrap().keys().cloned().collect()
+}
+
+#[test]
+fn the_functions_use_every_table_and_stream_of_the_deployment() {
+    let prefixed = |names: &Value| -> BTreeSet<String> {
+        keys(names).into_iter().map(|name| format!("live-{name}")).collect()
+    };
+    let Tables { checkpoints, maps, policies } = Tables::named("live");
+    assert_eq!(prefixed(&deployment()["tables"]), [checkpoints, maps, policies].into());
+    let Streams { events, counts, changes } = Streams::named("live");
+    assert_eq!(prefixed(&deployment()["streams"]), [events, counts, changes].into());
+}
+
+#[test]
+fn the_required_variables_are_all_that_the_functions_require() {
+    let deployment = deployment();
+    let variables = deployment["variables"].as_object().unwrap();
+    let required: BTreeSet<&str> =
+        variables.iter().filter(|(_, it)| it["required"] == true).map(|(name, _)| name.as_str()).collect();
+    let mut reader = Variables::new(|name: &str| required.contains(name).then(|| "1".to_owned()));
+    resources::names(&mut reader);
+    resources::cache(&mut reader);
+    reader.text("EQUILIBRIUM_DEAD_LETTERS_URL");
+    assert_eq!(reader.lanes().get(), 64);
+    assert_eq!(reader.finish(), Ok(()));
+}
