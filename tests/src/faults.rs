@@ -1,11 +1,13 @@
 //! Ports that fail: before they act, after they acted, or by the death of the function.
 
+use parking_lot::Mutex;
 use std::future::{Future, pending};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use equilibrium_app::ports::{
-    AppendError, ChangeStream, CheckpointKey, CheckpointLog, CountsStream, MapStore, TickLog, Unavailable,
-};
+use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
+use equilibrium_app::count::ports::CountsStream;
+use equilibrium_app::surge::ports::{ChangeStream, MapStore, TickLog};
+use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::id::{CityId, LaneCount};
 use equilibrium_domain::surge::map::{ClosedTick, MapHead};
 
@@ -59,11 +61,11 @@ impl FaultInjector {
     /// Calls so far.
     #[must_use]
     pub fn calls(&self) -> u64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1
+        self.0.lock().1
     }
 
     fn next(&self) -> Option<Fault> {
-        let (plan, calls) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (plan, calls) = &mut *self.0.lock();
         *calls += 1;
         match plan {
             FaultSchedule::None => None,

@@ -1,20 +1,24 @@
 //! The product among faults: its functions over ports that fail, under a runner that repeats, overlaps
 //! and bisects batches, on instances that die, linger on and come back.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use equilibrium_app::checkpoint::ports::{CheckpointKey, CheckpointLog};
 use equilibrium_app::clock::Clock;
-use equilibrium_app::counting::{CountSettings, LaneProcessor};
-use equilibrium_app::ingesting::RecordPacker;
-use equilibrium_app::ingesting::RecordSink;
+use equilibrium_app::count::lane_processor::{CountSettings, LaneProcessor};
+use equilibrium_app::count::ports::CountsStream;
+use equilibrium_app::ingest::ingester::RecordPacker;
+use equilibrium_app::ingest::ingester::RecordSink;
 use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, NoOp};
-use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
-use equilibrium_app::ports::{CheckpointKey, CheckpointLog, CountsStream, MapStore, TickLog, Unavailable};
-use equilibrium_app::pricing::{CityProcessor, SurgeSinks};
+use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
+use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
+use equilibrium_app::surge::ports::{MapStore, TickLog};
+use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::count::lane::LaneState;
 use equilibrium_domain::event::is_blank;
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
@@ -178,7 +182,7 @@ type TickLines = BTreeMap<(CityId, i64), Vec<u8>>;
 
 impl Ticks {
     fn lock(&self) -> MutexGuard<'_, TickLines> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
@@ -350,7 +354,7 @@ impl<'a, I: Function> Instances<'a, I> {
 
 impl<I: Function> Target for Instances<'_, I> {
     async fn invoke(&self, payload: &[u8]) -> Result<Vec<u8>, InvokeError> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         if self.weather == FaultLevel::None {
             return self.handle(&mut state, payload);
         }

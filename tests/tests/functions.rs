@@ -4,11 +4,12 @@
 
 use std::sync::Arc;
 
-use equilibrium_app::counting::{self, CountSettings, LaneProcessor};
+use equilibrium_app::checkpoint::ports::{CheckpointKey, CheckpointLog};
+use equilibrium_app::count::lane_processor::{CountSettings, LaneProcessor};
 use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, NoOp, Recorder};
-use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
-use equilibrium_app::ports::{CheckpointKey, CheckpointLog, MapStore};
-use equilibrium_app::pricing::{self, CityProcessor, SurgeSinks};
+use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
+use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
+use equilibrium_app::surge::ports::MapStore;
 use equilibrium_domain::event::Refusal;
 use equilibrium_domain::event::watermark::{self, CityWatermark};
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
@@ -74,13 +75,13 @@ impl Functions {
         payload
     }
 
-    async fn count(&self, payload: &[u8]) -> (String, counting::CountMetrics) {
+    async fn count(&self, payload: &[u8]) -> (String, equilibrium_app::count::metrics::CountMetrics) {
         let (answer, tally) =
             equilibrium_count::handle_event(&self.counter, payload, &self.book, 0).await.unwrap();
         (String::from_utf8(answer).unwrap(), tally)
     }
 
-    async fn surge(&self, payload: &[u8]) -> (String, pricing::SurgeMetrics) {
+    async fn surge(&self, payload: &[u8]) -> (String, equilibrium_app::surge::metrics::SurgeMetrics) {
         let (answer, tally) =
             equilibrium_surge::handle_event(&self.pricer, payload, &self.book, 0).await.unwrap();
         (String::from_utf8(answer).unwrap(), tally)

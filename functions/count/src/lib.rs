@@ -1,8 +1,10 @@
 //! `count`: market events from Kinesis become per-lane counts of each city's ticks.
 
-use equilibrium_app::counting::{CountMetrics, LaneProcessor};
-use equilibrium_app::policy_set::PolicySet;
-use equilibrium_app::ports::{CheckpointLog, CountsStream, DeadLetterQueue};
+use equilibrium_app::checkpoint::ports::CheckpointLog;
+use equilibrium_app::count::lane_processor::LaneProcessor;
+use equilibrium_app::count::metrics::CountMetrics;
+use equilibrium_app::count::ports::{CountsStream, DeadLetterQueue};
+use equilibrium_app::policy::policy_set::PolicySet;
 use equilibrium_lambda::kinesis::decode::{KinesisEventError, decode_event, encode_failures};
 
 /// Handles one invocation at `now`, in milliseconds since the epoch: a Kinesis event in, Lambda's answer

@@ -1,9 +1,9 @@
 //! `count` on AWS: events of a Kinesis stream in, checkpoints in DynamoDB and counts in Kinesis out.
 
 use equilibrium_app::config::Variables;
-use equilibrium_app::counting::LaneProcessor;
-use equilibrium_app::metrics::ToMeasurements;
-use equilibrium_app::policy_cache::PolicyCache;
+use equilibrium_app::count::lane_processor::LaneProcessor;
+use equilibrium_app::policy::policy_cache::PolicyCache;
+use equilibrium_app::telemetry::emf::ToMeasurements;
 use equilibrium_aws::dead_letters::SqsDeadLetterQueue;
 use equilibrium_aws::dynamodb::{self, Checkpoints, Policies};
 use equilibrium_aws::kinesis::{self, Counts};

@@ -5,13 +5,14 @@
 use std::fs;
 use std::path::Path;
 
-use equilibrium_app::counting::{CountMetrics, CountSettings, LaneProcessor};
-use equilibrium_app::dead_letters::{MAX_DEAD_LETTER_LINE_BYTES, MAX_DEAD_LETTERS_PER_BATCH};
+use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
+use equilibrium_app::count::dead_letters::{MAX_DEAD_LETTER_LINE_BYTES, MAX_DEAD_LETTERS_PER_BATCH};
+use equilibrium_app::count::lane_processor::{CountSettings, LaneProcessor};
+use equilibrium_app::count::metrics::CountMetrics;
+use equilibrium_app::count::ports::{DeadLetter, DeadLetterQueue};
 use equilibrium_app::memory::{MemoryCheckpoints, Recorder};
-use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
-use equilibrium_app::ports::{
-    AppendError, CheckpointKey, CheckpointLog, DeadLetter, DeadLetterQueue, Unavailable,
-};
+use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
+use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::count::sightings::Count;
 use equilibrium_domain::count::tick_counts::{self, TickCounts};
 use equilibrium_domain::event::Refusal;

@@ -9,9 +9,9 @@ mod receipt;
 
 use std::sync::Arc;
 
-use equilibrium_app::ingesting::Ingester;
-use equilibrium_app::policy_set::PolicySet;
-use equilibrium_app::ports::EventLog;
+use equilibrium_app::ingest::ingester::Ingester;
+use equilibrium_app::ingest::ports::EventLog;
+use equilibrium_app::policy::policy_set::PolicySet;
 use equilibrium_http::{Problem, Request, Response};
 use equilibrium_lambda::api_gateway::{ApiGatewayError, ApiGatewayRequest, encode_response};
 

@@ -1,9 +1,9 @@
 //! `ingest` on AWS: requests of API Gateway in, events in a Kinesis stream out.
 
 use equilibrium_app::config::Variables;
-use equilibrium_app::ingesting::Ingester;
-use equilibrium_app::metrics::ToMeasurements;
-use equilibrium_app::policy_cache::PolicyCache;
+use equilibrium_app::ingest::ingester::Ingester;
+use equilibrium_app::policy::policy_cache::PolicyCache;
+use equilibrium_app::telemetry::emf::ToMeasurements;
 use equilibrium_aws::dynamodb::{self, Policies};
 use equilibrium_aws::kinesis::{self, Events};
 use equilibrium_aws::resources;

@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-use equilibrium_app::metrics::{EVENTS_ACCEPTED, Measurements, ToMeasurements};
+use equilibrium_app::telemetry::emf::{Measurements, ToMeasurements};
+use equilibrium_app::telemetry::metrics::EVENTS_ACCEPTED;
 use equilibrium_domain::event::Refusal;
 use equilibrium_http::Response;
 
@@ -87,7 +88,7 @@ impl Receipt {
 
 #[cfg(test)]
 mod tests {
-    use equilibrium_app::metrics::Context;
+    use equilibrium_app::telemetry::emf::Context;
 
     use super::*;
 

@@ -1,8 +1,8 @@
 //! `GET /v1/cities` and `/v1/cities/{city}`: who is served, and how well their prices are known.
 
-use equilibrium_app::maps::Timer;
-use equilibrium_app::policy_set::CityConfig;
-use equilibrium_app::ports::MapStore;
+use equilibrium_app::policy::policy_set::CityConfig;
+use equilibrium_app::price::map_reader::Timer;
+use equilibrium_app::surge::ports::MapStore;
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::surge::fallback::Mode;
 use equilibrium_domain::time::Timestamp;

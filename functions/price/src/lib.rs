@@ -11,9 +11,10 @@ mod price;
 
 use std::sync::Arc;
 
-use equilibrium_app::maps::{CityMap, MapReader, Timer};
-use equilibrium_app::policy_set::{CityConfig, PolicySet};
-use equilibrium_app::ports::MapStore;
+use equilibrium_app::policy::policy_set::{CityConfig, PolicySet};
+use equilibrium_app::price::city_map::CityMap;
+use equilibrium_app::price::map_reader::{MapReader, Timer};
+use equilibrium_app::surge::ports::MapStore;
 use equilibrium_domain::policy::Policy;
 use equilibrium_domain::surge::city_pricing::PricingConfig;
 use equilibrium_domain::surge::fallback::Fallback;

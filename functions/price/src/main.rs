@@ -1,9 +1,9 @@
 //! `price` on AWS: requests of API Gateway answered from maps in memory, the cache and DynamoDB.
 
 use equilibrium_app::config::Variables;
-use equilibrium_app::maps::MapReader;
-use equilibrium_app::metrics::ToMeasurements;
-use equilibrium_app::policy_cache::PolicyCache;
+use equilibrium_app::policy::policy_cache::PolicyCache;
+use equilibrium_app::price::map_reader::MapReader;
+use equilibrium_app::telemetry::emf::ToMeasurements;
 use equilibrium_aws::cache::Cache;
 use equilibrium_aws::dynamodb::{self, Maps, Policies};
 use equilibrium_aws::resources;

@@ -1,8 +1,10 @@
 //! `surge`: what the lanes counted, from Kinesis, becomes each city's surge map.
 
-use equilibrium_app::policy_set::PolicySet;
-use equilibrium_app::ports::{ChangeStream, CheckpointLog, MapStore, TickLog};
-use equilibrium_app::pricing::{CityProcessor, SurgeMetrics};
+use equilibrium_app::checkpoint::ports::CheckpointLog;
+use equilibrium_app::policy::policy_set::PolicySet;
+use equilibrium_app::surge::city_processor::CityProcessor;
+use equilibrium_app::surge::metrics::SurgeMetrics;
+use equilibrium_app::surge::ports::{ChangeStream, MapStore, TickLog};
 use equilibrium_lambda::kinesis::decode::{KinesisEventError, decode_event, encode_failures};
 
 /// Handles one invocation at `now`, in milliseconds since the epoch: a Kinesis event in, Lambda's answer

@@ -2,9 +2,9 @@
 
 use equilibrium_app::config::Variables;
 use equilibrium_app::memory::NoOp;
-use equilibrium_app::metrics::ToMeasurements;
-use equilibrium_app::policy_cache::PolicyCache;
-use equilibrium_app::pricing::{CityProcessor, SurgeSinks};
+use equilibrium_app::policy::policy_cache::PolicyCache;
+use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
+use equilibrium_app::telemetry::emf::ToMeasurements;
 use equilibrium_aws::cache::Cache;
 use equilibrium_aws::dynamodb::{self, Checkpoints, Maps, Policies};
 use equilibrium_aws::kinesis::{self, Changes};

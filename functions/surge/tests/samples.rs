@@ -6,9 +6,10 @@ use std::fs;
 use std::path::Path;
 
 use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, Recorder};
-use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
-use equilibrium_app::ports::MapStore;
-use equilibrium_app::pricing::{CityProcessor, SurgeMetrics, SurgeSinks};
+use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
+use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
+use equilibrium_app::surge::metrics::SurgeMetrics;
+use equilibrium_app::surge::ports::MapStore;
 use equilibrium_domain::id::{CityId, LaneCount};
 use equilibrium_domain::surge::map::{ClosedTick, MapHead, Row, TickChanges};
 

@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 use equilibrium_domain::id::LaneCount;
 use thiserror::Error;
 
-use crate::counting::CountSettings;
-use crate::policy_set::ResourceLimits;
+use crate::count::lane_processor::CountSettings;
+use crate::policy::policy_set::ResourceLimits;
 
 /// A variable that is missing or cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]

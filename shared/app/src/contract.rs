@@ -9,11 +9,13 @@ use equilibrium_domain::id::{CityId, LaneId};
 use equilibrium_domain::surge::map::MapHead;
 use futures_util::future::join_all;
 
-use crate::ingesting::MAX_RECORD_BYTES;
-use crate::ports::{
-    AppendError, CheckpointKey, CheckpointLog, CountsStream, EventLog, MapStore, PolicyStore, ReplaceError,
-    StoredPolicy, Unavailable,
-};
+use crate::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
+use crate::count::ports::CountsStream;
+use crate::ingest::ingester::MAX_RECORD_BYTES;
+use crate::ingest::ports::EventLog;
+use crate::policy::ports::{PolicyStore, ReplaceError, StoredPolicy};
+use crate::surge::ports::MapStore;
+use crate::unavailable::Unavailable;
 
 /// How many lanes or groups a stream has at least, to be put to this test: as many are put to at once.
 pub const STREAM_PARTS: u16 = 16;

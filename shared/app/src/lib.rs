@@ -1,17 +1,16 @@
-//! Use cases of the market, the ports they need, and adapters of these in memory.
+//! The use cases of the market, each in a folder with the ports it needs; adapters in memory, and the contract
+//! suites that every adapter of a port passes.
 
-pub mod cache_status;
+pub mod checkpoint;
 pub mod clock;
 pub mod config;
 pub mod contract;
-pub mod counting;
-pub mod dead_letters;
-pub mod ingesting;
-pub mod maps;
+pub mod count;
+pub mod health;
+pub mod ingest;
 pub mod memory;
-pub mod metrics;
-pub mod policy_cache;
-pub mod policy_set;
-pub mod ports;
-pub mod pricing;
-pub mod state_cache;
+pub mod policy;
+pub mod price;
+pub mod surge;
+pub mod telemetry;
+pub mod unavailable;

@@ -1,16 +1,19 @@
 //! Adapters that keep everything in memory, for tests, replays and one process.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use equilibrium_domain::id::{CityId, LaneId};
 use equilibrium_domain::surge::map::{ClosedTick, MapHead};
 
-use crate::ports::{
-    AppendError, ChangeStream, CheckpointKey, CheckpointLog, CountsStream, DeadLetter, DeadLetterQueue,
-    EventLog, MapStore, PolicyStore, ReplaceError, StoredPolicy, TickLog, Unavailable,
-};
+use crate::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
+use crate::count::ports::{CountsStream, DeadLetter, DeadLetterQueue};
+use crate::ingest::ports::EventLog;
+use crate::policy::ports::{PolicyStore, ReplaceError, StoredPolicy};
+use crate::surge::ports::{ChangeStream, MapStore, TickLog};
+use crate::unavailable::Unavailable;
 
 /// What several share; a panic of one does not spoil it, for nothing is left half done under the lock.
 #[derive(Debug, Default)]
@@ -24,7 +27,7 @@ impl<T> Clone for Shared<T> {
 
 impl<T> Shared<T> {
     fn lock(&self) -> MutexGuard<'_, T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -4,12 +4,14 @@ mod connection;
 mod layout;
 mod settings;
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
-use equilibrium_app::ports::{MapStore, Unavailable};
+use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::surge::map::MapHead;
@@ -90,7 +92,7 @@ impl Cache {
 
     /// A panic of another does not spoil it, for nothing is left half done under the lock.
     fn kept(&self) -> MutexGuard<'_, HashMap<CityId, CopiedVersion>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock()
     }
 }
 

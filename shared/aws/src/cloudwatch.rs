@@ -7,8 +7,9 @@ use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::error::DisplayErrorContext;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit, Statistic};
-use equilibrium_app::metrics::{FUNCTION, ITERATOR_AGE, Metric, NAMESPACE};
-use equilibrium_app::ports::Unavailable;
+use equilibrium_app::telemetry::emf::{FUNCTION, NAMESPACE};
+use equilibrium_app::telemetry::metrics::{ITERATOR_AGE, Metric};
+use equilibrium_app::unavailable::Unavailable;
 use equilibrium_event_source::iterator_age::IteratorAgeSink;
 use tokio::time::timeout;
 

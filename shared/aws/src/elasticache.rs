@@ -7,8 +7,8 @@ use aws_sdk_elasticache::operation::describe_replication_groups::DescribeReplica
 use aws_sdk_elasticache::types::{
     AutomaticFailoverStatus, Endpoint, NodeGroup, NodeGroupMember, ReplicationGroup,
 };
-use equilibrium_app::cache_status::{Address, CacheState, CacheStatus, Node, Role, Shard};
-use equilibrium_app::ports::Unavailable;
+use equilibrium_app::health::cache_status::{Address, CacheState, CacheStatus, Node, Role, Shard};
+use equilibrium_app::unavailable::Unavailable;
 use tokio::time::timeout;
 
 /// The status of the replication group `id` (`DescribeReplicationGroups`, Amazon `ElastiCache` API

@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::DisplayErrorContext;
-use equilibrium_app::ports::Unavailable;
+use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::time::Timestamp;
 use equilibrium_event_source::poller::OnFailure;
 use equilibrium_event_source::record::{Discarded, Reason};

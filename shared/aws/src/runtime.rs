@@ -1,15 +1,16 @@
 //! What every function's process does around its handler: settings, JSON traces, payloads as bytes.
 
+use parking_lot::Mutex;
 use std::fmt::Display;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use bytes::Bytes;
-use equilibrium_app::maps::Timer;
-use equilibrium_app::metrics::{Context, Measurements};
+use equilibrium_app::price::map_reader::Timer;
+use equilibrium_app::telemetry::emf::{Context, Measurements};
 use lambda_runtime::tower::layer::layer_fn;
 use lambda_runtime::{Diagnostic, LambdaEvent, LambdaInvocation, Runtime, Service, service_fn};
 use serde_json::value::RawValue;
@@ -85,7 +86,7 @@ where
     let taken = Arc::clone(&payload);
     let handle = &handle;
     let answer = move |event: LambdaEvent<()>| {
-        let payload = std::mem::take(&mut *taken.lock().unwrap_or_else(PoisonError::into_inner));
+        let payload = std::mem::take(&mut *taken.lock());
         let request_id = event.context.request_id;
         let span = info_span!("invocation", function = name, request_id);
         async move {
@@ -137,7 +138,7 @@ impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for Raw<S> {
 
     fn call(&mut self, mut invocation: LambdaInvocation) -> Self::Future {
         let payload = std::mem::replace(&mut invocation.body, Bytes::from_static(b"null"));
-        *self.payload.lock().unwrap_or_else(PoisonError::into_inner) = payload;
+        *self.payload.lock() = payload;
         self.inner.call(invocation)
     }
 }
@@ -147,7 +148,7 @@ impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for Raw<S> {
 mod tests {
     use std::io;
 
-    use equilibrium_app::ports::{CheckpointKey, CheckpointLog};
+    use equilibrium_app::checkpoint::ports::{CheckpointKey, CheckpointLog};
     use equilibrium_domain::id::LaneId;
     use tracing::instrument::WithSubscriber;
 
@@ -160,7 +161,7 @@ mod tests {
 
     impl io::Write for Written {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
+            self.0.lock().write(bytes)
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -191,7 +192,7 @@ mod tests {
         };
         let loaded = load.with_subscriber(traces(LevelFilter::INFO, move || to.clone())).await;
         assert!(loaded.is_err());
-        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        let text = String::from_utf8(written.0.lock().clone()).unwrap();
         let line: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
         assert_eq!((&line["level"], &line["request"]), (&"WARN".into(), &"Query".into()), "{text}");
         assert_eq!(line["spans"][0]["request_id"], "r-1");

@@ -5,8 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use equilibrium_app::checkpoint::ports::CheckpointKey;
 use equilibrium_app::memory::{ChunkName, Logs, Maps};
-use equilibrium_app::ports::CheckpointKey;
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_domain::surge::map::MapHead;
 use equilibrium_domain::wire::Corrupt;

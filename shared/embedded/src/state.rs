@@ -1,7 +1,8 @@
 //! The state that a store and its writer share.
 
+use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use equilibrium_app::clock::Clock;
@@ -67,9 +68,4 @@ impl Shared {
         let put = self.events.put_numbered(number, key, lane.to_string(), record.data, arrival_ms);
         put.expect("numbers grow, and the log is open until it is dropped");
     }
-}
-
-/// Nothing is left half done under a lock, so that a panic elsewhere does not spoil it.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

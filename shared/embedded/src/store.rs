@@ -5,13 +5,16 @@
 //! they are on disk. A group that cannot be written is tried again until it can; meanwhile no event is
 //! taken.
 
-use std::sync::{Arc, Condvar, Mutex};
+use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::stream_log::StreamLog;
-use equilibrium_app::ports::{
-    AppendError, CheckpointKey, CheckpointLog, CountsStream, EventLog, MapStore, Unavailable,
-};
+use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
+use equilibrium_app::count::ports::CountsStream;
+use equilibrium_app::ingest::ports::EventLog;
+use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_domain::surge::map::MapHead;
 use equilibrium_event_source::record::Position;
@@ -21,10 +24,10 @@ use tokio::sync::{Notify, oneshot};
 use crate::database::{Changes, Contents, Disk, Row};
 use crate::record_batch;
 use crate::record_batch::Record;
-use crate::state::{PendingWrites, Put, Shared, State, lock};
+use crate::state::{PendingWrites, Put, Shared, State};
 use crate::write_behind;
 use equilibrium_app::clock::Clock;
-use equilibrium_app::ingesting::RecordSink;
+use equilibrium_app::ingest::ingester::RecordSink;
 
 /// Groups of cities in the log of counts.
 pub const GROUPS: u32 = 16;
@@ -66,7 +69,7 @@ impl Store {
         store.0.events.number_behind(marks.event);
         store.0.counts.number_behind(marks.counts);
         let shared = Arc::clone(&store.0);
-        *lock(&store.0.writer) = Some(std::thread::spawn(move || write_behind::write_behind(&shared, disk)));
+        *store.0.writer.lock() = Some(std::thread::spawn(move || write_behind::write_behind(&shared, disk)));
         store
     }
 
@@ -127,7 +130,7 @@ impl Store {
             self.0.events.trim(shard, position);
             self.0.room.notify_waiters();
             let Some(done) = number(position) else { continue };
-            let mut kept = lock(&self.0.kept);
+            let mut kept = self.0.kept.lock();
             let Some(ledger) = &mut kept.ledger else { continue };
             while let Some((first, _)) = ledger.groups.pop_front_if(|(_, last)| *last <= done) {
                 ledger.changes.rows.insert(Row::Events(first), None);
@@ -141,7 +144,7 @@ impl Store {
         for (shard, position) in positions {
             self.0.counts.trim(shard, position);
             let Some(done) = number(position) else { continue };
-            let mut kept = lock(&self.0.kept);
+            let mut kept = self.0.kept.lock();
             let Some(ledger) = &mut kept.ledger else { continue };
             if ledger.counts_from <= done {
                 let rows = (ledger.counts_from..=done).map(|number| (Row::Counts(number), None));
@@ -173,16 +176,16 @@ impl Store {
     /// Why nothing can be written to disk just now, if so.
     #[must_use]
     pub fn write_error(&self) -> Option<Arc<str>> {
-        lock(&self.0.kept).ledger.as_ref()?.trouble.clone()
+        self.0.kept.lock().ledger.as_ref()?.trouble.clone()
     }
 
     /// Writes what is left and lets the disk go. Nothing is kept afterwards.
     pub fn close(&self) {
-        if let Some(ledger) = &mut lock(&self.0.kept).ledger {
+        if let Some(ledger) = &mut self.0.kept.lock().ledger {
             ledger.closing = true;
         }
         self.0.changed.notify_one();
-        if let Some(writer) = lock(&self.0.writer).take() {
+        if let Some(writer) = self.0.writer.lock().take() {
             // A writer that panicked has said so.
             drop(writer.join());
         }
@@ -193,7 +196,7 @@ impl EventLog for Store {
     async fn put(&self, lane: LaneId, data: Vec<u8>) -> Result<(), Unavailable> {
         self.wait_for_capacity().await?;
         let kept = {
-            let mut kept = lock(&self.0.kept);
+            let mut kept = self.0.kept.lock();
             let Some(ledger) = &mut kept.ledger else {
                 drop(kept);
                 self.put_at_once(lane, data);
@@ -220,7 +223,7 @@ impl RecordSink for Store {
 
 impl CountsStream for Store {
     async fn send(&self, group: u32, data: Vec<u8>) -> Result<(), Unavailable> {
-        let mut kept = lock(&self.0.kept);
+        let mut kept = self.0.kept.lock();
         let arrival_ms = self.0.clock.arrival_ms();
         let row = kept.ledger.is_some().then(|| {
             let record = Record { place: group, arrival_ms, data: data.clone() };
@@ -239,7 +242,7 @@ impl CountsStream for Store {
 
 impl CheckpointLog for Store {
     async fn load(&self, log: &CheckpointKey) -> Result<Vec<Vec<u8>>, Unavailable> {
-        Ok(lock(&self.0.kept).logs.entries(log).to_vec())
+        Ok(self.0.kept.lock().logs.entries(log).to_vec())
     }
 
     async fn append(
@@ -249,7 +252,7 @@ impl CheckpointLog for Store {
         entry: &[u8],
         snapshot: bool,
     ) -> Result<(), AppendError> {
-        let mut kept = lock(&self.0.kept);
+        let mut kept = self.0.kept.lock();
         let let_go = kept.logs.append(log, number, entry.to_vec(), snapshot)?;
         if let Some(ledger) = &mut kept.ledger {
             let rows = let_go.map(|number| (Row::Entry(log.clone(), number), None));
@@ -269,7 +272,7 @@ impl MapStore for Store {
         version: u64,
         chunk: &[u8],
     ) -> Result<(), Unavailable> {
-        let mut kept = lock(&self.0.kept);
+        let mut kept = self.0.kept.lock();
         kept.maps.save_chunk(city, (parent, version), chunk.to_vec());
         if let Some(ledger) = &mut kept.ledger {
             let row = Row::Chunk(city.clone(), (parent, version));
@@ -280,7 +283,7 @@ impl MapStore for Store {
     }
 
     async fn save_head(&self, head: &MapHead) -> Result<(), Unavailable> {
-        let mut kept = lock(&self.0.kept);
+        let mut kept = self.0.kept.lock();
         let Some(let_go) = kept.maps.save_head(head) else { return Ok(()) };
         if let Some(ledger) = &mut kept.ledger {
             let rows = let_go.into_iter().map(|name| (Row::Chunk(head.city.clone(), name), None));
@@ -292,11 +295,11 @@ impl MapStore for Store {
     }
 
     async fn head(&self, city: &CityId) -> Result<Option<MapHead>, Unavailable> {
-        Ok(lock(&self.0.kept).maps.head(city).cloned())
+        Ok(self.0.kept.lock().maps.head(city).cloned())
     }
 
     async fn chunk(&self, city: &CityId, parent: u64, version: u64) -> Result<Option<Vec<u8>>, Unavailable> {
-        Ok(lock(&self.0.kept).maps.chunk(city, (parent, version)).map(<[u8]>::to_vec))
+        Ok(self.0.kept.lock().maps.chunk(city, (parent, version)).map(<[u8]>::to_vec))
     }
 }
 

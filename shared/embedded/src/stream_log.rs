@@ -1,8 +1,8 @@
 //! A log of shards in memory: put, split, merge, trim, and read as a stream.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{HashMap, VecDeque};
 use std::future::{Future, ready};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use equilibrium_domain::event::sequence::Sequence;
 use thiserror::Error;
@@ -229,7 +229,7 @@ impl StreamLog {
 
     /// A panic elsewhere leaves the log whole: every change above is made under one lock, in one go.
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock()
     }
 
     fn page(&self, shard: &ShardId, after: Option<&Sequence>, limit: usize) -> Result<Page, SourceError> {

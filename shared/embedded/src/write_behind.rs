@@ -1,11 +1,12 @@
 //! Writes what has changed, group after group, for as long as the process lives.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
+
 use std::time::Duration;
 
 use crate::database::{Changes, Disk, OpenError, Row};
 use crate::record_batch;
-use crate::state::{PendingWrites, Put, Shared, State, lock};
+use crate::state::{PendingWrites, Put, Shared, State};
 
 /// How long a disk that failed is left alone.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -46,7 +47,7 @@ pub(crate) fn write_behind(shared: &Shared, disk: Disk) {
 
 /// Waits for something to write; `None` once the store is closed and all is written.
 fn next(shared: &Shared) -> Option<Work> {
-    let mut kept = lock(&shared.kept);
+    let mut kept = shared.kept.lock();
     loop {
         let ledger = kept.ledger.as_mut()?;
         if !ledger.is_clean() {
@@ -55,7 +56,7 @@ fn next(shared: &Shared) -> Option<Work> {
         if ledger.closing {
             return None;
         }
-        kept = shared.changed.wait(kept).unwrap_or_else(PoisonError::into_inner);
+        shared.changed.wait(&mut kept);
     }
 }
 
@@ -63,7 +64,7 @@ fn next(shared: &Shared) -> Option<Work> {
 fn settle(shared: &Shared, work: Work) {
     let Work { puts, first, .. } = work;
     let last = first + puts.len() as u64;
-    if let Some(ledger) = &mut lock(&shared.kept).ledger {
+    if let Some(ledger) = &mut shared.kept.lock().ledger {
         ledger.trouble = None;
         ledger.groups.extend((first < last).then(|| (first, last - 1)));
     }
@@ -83,7 +84,7 @@ fn settle(shared: &Shared, work: Work) {
 /// while; whether to try again. Of the events, whose clients are told so, nothing may be found again.
 fn fail(shared: &Shared, work: Work, error: &str) -> bool {
     let Work { changes, puts, first } = work;
-    let mut kept = lock(&shared.kept);
+    let mut kept = shared.kept.lock();
     let Some(ledger) = &mut kept.ledger else { return false };
     let rows = &mut ledger.changes.rows;
     for (row, content) in changes.rows {
@@ -96,8 +97,7 @@ fn fail(shared: &Shared, work: Work, error: &str) -> bool {
     ledger.puts.clear();
     drop(puts);
     let lasts = |kept: &mut State| kept.ledger.as_ref().is_some_and(|ledger| !ledger.closing);
-    let waited = shared.changed.wait_timeout_while(kept, PAUSE, lasts);
-    let (kept, _) = waited.unwrap_or_else(PoisonError::into_inner);
+    shared.changed.wait_while_for(&mut kept, lasts, PAUSE);
     kept.ledger.as_ref().is_some_and(|ledger| !ledger.closing)
 }
 

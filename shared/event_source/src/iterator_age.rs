@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use equilibrium_app::ports::Unavailable;
+use equilibrium_app::unavailable::Unavailable;
 
 /// A stream that knows the age of what its reader reads next.
 pub trait IteratorAge: Send + Sync {

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use equilibrium_app::counting::{CountSettings, LaneProcessor};
+use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
+use equilibrium_app::count::lane_processor::{CountSettings, LaneProcessor};
+use equilibrium_app::count::ports::CountsStream;
 use equilibrium_app::memory::NoOp;
-use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
-use equilibrium_app::ports::{AppendError, CheckpointKey, CheckpointLog, CountsStream, Unavailable};
+use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
+use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::event::watermark::{self, CityWatermark, Watermarks};
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_domain::time::Timestamp;

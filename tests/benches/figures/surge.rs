@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, NoOp};
-use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
-use equilibrium_app::ports::{TickLog, Unavailable};
-use equilibrium_app::pricing::{CityProcessor, SurgeSinks};
+use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
+use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
+use equilibrium_app::surge::ports::TickLog;
+use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::count::sightings::{Count, Place};
 use equilibrium_domain::count::tick_counts::{self, CityCounts, TickCountsWriter};
 use equilibrium_domain::id::{CityId, LaneCount, ProductId};

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use equilibrium_app::ingesting::{RecordPacker, RecordSink, TimeRule};
-use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
+use equilibrium_app::ingest::ingester::{RecordPacker, RecordSink, TimeRule};
+use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_domain::event::sequence::Sequence;
 use equilibrium_domain::id::{LaneCount, LaneId};
 use equilibrium_event_source::poller::Target;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use equilibrium_app::ports::{MapStore, PolicyStore};
+use equilibrium_app::policy::ports::PolicyStore;
+use equilibrium_app::surge::ports::MapStore;
 use equilibrium_aws::dynamodb::{Connection, Maps, Policies, Tables};
 use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_domain::event::Position;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use equilibrium_app::contract;
-use equilibrium_app::ports::{MapStore, Unavailable};
+use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::cache::{CHUNK_KEPT, HEAD_KEPT, REFRESH_EVERY, REPLACED_KEPT};
 
 use crate::server::Server;

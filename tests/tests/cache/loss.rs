@@ -5,7 +5,8 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use equilibrium_app::ports::{MapStore, Unavailable};
+use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::cache::{Cache, RECONNECT_BACKOFF};
 use tokio::time::{sleep, timeout};
 

@@ -3,7 +3,7 @@
 use std::fs;
 
 use equilibrium_app::contract;
-use equilibrium_app::ports::Unavailable;
+use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::cache::{Cache, CacheSettings, Credentials, Layout, UnusableSettings};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;

@@ -4,8 +4,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
+use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
 use equilibrium_app::contract;
-use equilibrium_app::ports::{AppendError, CheckpointKey, CheckpointLog, Unavailable};
+use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::dynamodb::{Checkpoints, Connection, Tables};
 use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_domain::id::{CityId, LaneId};

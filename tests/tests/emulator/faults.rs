@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use equilibrium_app::ports::{
-    AppendError, CheckpointKey, CheckpointLog, EventLog, MapStore, PolicyStore, ReplaceError, Unavailable,
-};
+use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
+use equilibrium_app::ingest::ports::EventLog;
+use equilibrium_app::policy::ports::{PolicyStore, ReplaceError};
+use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::dynamodb::{Checkpoints, Connection, Maps, Policies, Tables};
 use equilibrium_aws::kinesis::{self, Events, KinesisConsumer, Streams};
 use equilibrium_aws::retry::RetryPolicy;

@@ -3,7 +3,8 @@
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use equilibrium_app::contract;
-use equilibrium_app::ports::{MapStore, Unavailable};
+use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::dynamodb::{Connection, Maps, Tables};
 use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_domain::geo::locate::Cell;

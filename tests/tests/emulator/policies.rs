@@ -1,7 +1,7 @@
 //! Policies in DynamoDB.
 
 use equilibrium_app::contract;
-use equilibrium_app::ports::{PolicyStore, ReplaceError};
+use equilibrium_app::policy::ports::{PolicyStore, ReplaceError};
 use equilibrium_aws::dynamodb::{Connection, Policies, Tables};
 use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_domain::id::CityId;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_kinesis::Client;
 use equilibrium_app::contract::{self, STREAM_PARTS};
-use equilibrium_app::ports::EventLog;
+use equilibrium_app::ingest::ports::EventLog;
 use equilibrium_aws::kinesis::{Connection, Events, KinesisConsumer, Streams};
 use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_domain::id::{LaneCount, LaneId};

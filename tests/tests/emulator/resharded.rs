@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_sdk_kinesis::Client;
-use equilibrium_app::counting::{CountSettings, LaneProcessor};
-use equilibrium_app::ingesting::Ingester;
+use equilibrium_app::count::lane_processor::{CountSettings, LaneProcessor};
+use equilibrium_app::ingest::ingester::Ingester;
 use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, NoOp};
-use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
-use equilibrium_app::pricing::{CityProcessor, SurgeSinks};
+use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
+use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
 use equilibrium_aws::kinesis::{Connection, Counts, Events, KinesisConsumer, Streams};
 use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_domain::id::LaneCount;

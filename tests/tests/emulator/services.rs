@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use aws_sdk_elasticache::Client as ElastiCache;
 use aws_sdk_sqs::Client as Sqs;
-use equilibrium_app::cache_status::CacheState;
-use equilibrium_app::metrics::{EVENTS_LATE, ITERATOR_AGE};
-use equilibrium_app::ports::{DeadLetter, DeadLetterQueue, Unavailable};
+use equilibrium_app::count::ports::{DeadLetter, DeadLetterQueue};
+use equilibrium_app::health::cache_status::CacheState;
+use equilibrium_app::telemetry::metrics::{EVENTS_LATE, ITERATOR_AGE};
+use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::cloudwatch::{Greatest, Metrics};
 use equilibrium_aws::dead_letters::SqsDeadLetterQueue;
 use equilibrium_aws::elasticache::cache_status;

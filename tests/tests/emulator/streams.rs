@@ -6,7 +6,10 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use equilibrium_app::contract::{self, STREAM_PARTS};
-use equilibrium_app::ports::{ChangeStream, CountsStream, EventLog, Unavailable};
+use equilibrium_app::count::ports::CountsStream;
+use equilibrium_app::ingest::ports::EventLog;
+use equilibrium_app::surge::ports::ChangeStream;
+use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::kinesis::{Changes, Connection, Counts, Events, KinesisConsumer, Streams};
 use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_domain::event::sequence::Sequence;

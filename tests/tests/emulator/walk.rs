@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use equilibrium_app::ports::PolicyStore;
+use equilibrium_app::policy::ports::PolicyStore;
 use equilibrium_aws::dynamodb::{self, Policies, Tables};
 use equilibrium_aws::kinesis::{self, KinesisConsumer as KinesisStream, Streams};
 use equilibrium_aws::retry::RetryPolicy;

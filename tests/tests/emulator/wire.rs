@@ -1,7 +1,8 @@
 //! A wire between an adapter and the emulator, on which things go wrong as told.
 
+use parking_lot::Mutex;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -80,24 +81,24 @@ impl Wire {
     /// Has a fault happen to the next `times` requests of `operation`, after all that were planned for it
     /// before.
     pub fn plan(&self, operation: &'static str, fault: Fault, times: usize) {
-        self.state.lock().unwrap().planned.push_back((operation, fault, times));
+        self.state.lock().planned.push_back((operation, fault, times));
     }
 
     /// Has faults happen by chance.
     pub fn chance(&self, chance: impl FnMut(&str) -> Option<Fault> + Send + 'static) {
-        self.state.lock().unwrap().chance = Some(Box::new(chance));
+        self.state.lock().chance = Some(Box::new(chance));
     }
 
     /// Has nothing go wrong any more.
     pub fn calm(&self) {
-        let mut state = self.state.lock().unwrap();
+        let mut state = self.state.lock();
         state.planned.clear();
         state.chance = None;
     }
 
     /// How many records each request of `operation` put, so far.
     pub fn calls(&self, operation: &str) -> Vec<usize> {
-        let state = self.state.lock().unwrap();
+        let state = self.state.lock();
         state.calls.iter().filter(|(of, _)| of == operation).map(|(_, records)| *records).collect()
     }
 }
@@ -179,7 +180,7 @@ async fn serve(stream: TcpStream, address: String, state: Arc<Mutex<State>>) {
     let mut stream = BufReader::new(stream);
     while let Some(request) = Message::read(&mut stream).await {
         let records = request.json()["Records"].as_array().map_or(0, Vec::len);
-        let fault = state.lock().unwrap().fault(&request.operation(), records);
+        let fault = state.lock().fault(&request.operation(), records);
         let answer = match fault {
             None => forward(request, &address).await,
             Some(Fault::Refused(status, code)) => {

@@ -1,7 +1,7 @@
 //! How records go into the log: packed, in lane order, and 503 where they do not.
 
 use equilibrium_app::contract;
-use equilibrium_app::ingesting::MAX_RECORD_BYTES;
+use equilibrium_app::ingest::ingester::MAX_RECORD_BYTES;
 use equilibrium_domain::id::LaneId;
 
 use crate::world::{NOW, SlowLog, World, lane_of, padded, ping, sample};

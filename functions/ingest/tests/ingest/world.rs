@@ -1,14 +1,16 @@
 //! One instance of `ingest`, the log behind it, and requests to it.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::Write;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use equilibrium_app::contract;
-use equilibrium_app::ingesting::Ingester;
-use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
-use equilibrium_app::ports::{EventLog, Unavailable};
+use equilibrium_app::ingest::ingester::Ingester;
+use equilibrium_app::ingest::ports::EventLog;
+use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
+use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::id::{LaneCount, LaneId};
 use equilibrium_domain::policy::Policy;
 use equilibrium_domain::time::Timestamp;
@@ -41,7 +43,7 @@ pub struct Held {
 
 impl SlowLog {
     pub fn held(&self) -> MutexGuard<'_, Held> {
-        self.0.lock().unwrap()
+        self.0.lock()
     }
 
     /// Lets go of the lanes that an abandoned request was putting to.

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use aws_config::BehaviorVersion;
-use equilibrium_app::ports::{PolicyStore, ReplaceError, Unavailable};
+use equilibrium_app::policy::ports::{PolicyStore, ReplaceError};
+use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::dynamodb::{Connection, Policies, Tables};
 use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_domain::id::CityId;

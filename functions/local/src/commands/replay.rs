@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
+use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_domain::event;
 use equilibrium_domain::id::LaneCount;
 use equilibrium_domain::policy::{Fault, Policy};
@@ -19,7 +19,7 @@ use self::tick_writer::TickWriter;
 use crate::host::pipeline::Pipeline;
 use crate::workload::line_reader::{BlockReader, LineSplitter};
 use equilibrium_app::clock::Clock;
-use equilibrium_app::ingesting::RecordPacker;
+use equilibrium_app::ingest::ingester::RecordPacker;
 use equilibrium_embedded::store::Store;
 
 /// What to replay, and where to.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig};
-use equilibrium_app::ports::Unavailable;
+use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::cloudwatch::Metrics;
 use equilibrium_aws::invoke::LambdaInvoker;
 use equilibrium_aws::kinesis::{Connection, KinesisConsumer};

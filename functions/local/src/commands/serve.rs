@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
-use equilibrium_app::ports::MapStore;
+use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
+use equilibrium_app::surge::ports::MapStore;
 use equilibrium_domain::id::LaneCount;
 use equilibrium_domain::policy::Policy;
 use thiserror::Error;

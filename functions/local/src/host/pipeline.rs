@@ -1,13 +1,15 @@
 //! The walk of the data in one process: the event log, `count`, the log of counts, `surge`.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
-use equilibrium_app::counting::{CountSettings, LaneProcessor};
+use equilibrium_app::count::lane_processor::{CountSettings, LaneProcessor};
+use equilibrium_app::count::metrics::CountMetrics;
 use equilibrium_app::memory::NoOp;
-use equilibrium_app::policy_set::PolicySet;
-use equilibrium_app::ports::TickLog;
-use equilibrium_app::pricing::{CityProcessor, SurgeSinks};
-use equilibrium_app::{counting, pricing};
+use equilibrium_app::policy::policy_set::PolicySet;
+use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
+use equilibrium_app::surge::metrics::SurgeMetrics;
+use equilibrium_app::surge::ports::TickLog;
 use equilibrium_embedded::stream_log::StreamLog;
 use equilibrium_event_source::poller::{EventSourcePoller, InvokeError, OnFailure, Target};
 use equilibrium_event_source::record::Discarded;
@@ -23,7 +25,7 @@ struct CountFunction {
     counter: LaneProcessor<Store, Store, NoOp>,
     book: Arc<PolicySet>,
     clock: Clock,
-    tally: Mutex<counting::CountMetrics>,
+    tally: Mutex<CountMetrics>,
 }
 
 impl Target for CountFunction {
@@ -31,7 +33,7 @@ impl Target for CountFunction {
         let now = self.clock.now_ms();
         let handled = equilibrium_count::handle_event(&self.counter, payload, &self.book, now).await;
         let (answer, tally) = handled.map_err(|_| InvokeError::Failed)?;
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner).add(tally);
+        self.tally.lock().add(tally);
         Ok(answer)
     }
 }
@@ -42,7 +44,7 @@ struct SurgeFunction<T> {
     pricer: CityProcessor<Store, Store, NoOp, NoOp, T>,
     book: Arc<PolicySet>,
     clock: Clock,
-    tally: Mutex<pricing::SurgeMetrics>,
+    tally: Mutex<SurgeMetrics>,
 }
 
 impl<T: TickLog> Target for SurgeFunction<T> {
@@ -50,7 +52,7 @@ impl<T: TickLog> Target for SurgeFunction<T> {
         let now = self.clock.now_ms();
         let handled = equilibrium_surge::handle_event(&self.pricer, payload, &self.book, now).await;
         let (answer, tally) = handled.map_err(|_| InvokeError::Failed)?;
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner).add(tally);
+        self.tally.lock().add(tally);
         Ok(answer)
     }
 }
@@ -125,13 +127,13 @@ impl<T: TickLog> Pipeline<T> {
     }
 
     /// What counting came to so far.
-    pub fn counted(&self) -> counting::CountMetrics {
-        self.count.target().tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn counted(&self) -> CountMetrics {
+        self.count.target().tally.lock().clone()
     }
 
     /// What pricing came to so far.
-    pub fn priced(&self) -> pricing::SurgeMetrics {
-        self.surge.target().tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn priced(&self) -> SurgeMetrics {
+        self.surge.target().tally.lock().clone()
     }
 
     /// Where closed ticks go.

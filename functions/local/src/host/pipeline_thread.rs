@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use equilibrium_app::memory::NoOp;
-use equilibrium_app::policy_set::PolicySet;
+use equilibrium_app::policy::policy_set::PolicySet;
 use tokio::runtime;
 use tokio::sync::watch;
 

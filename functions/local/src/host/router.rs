@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use equilibrium_app::ingesting::Ingester;
-use equilibrium_app::maps::{MapReader, Timer};
+use equilibrium_app::ingest::ingester::Ingester;
 use equilibrium_app::memory::NoOp;
-use equilibrium_app::policy_set::PolicySet;
+use equilibrium_app::policy::policy_set::PolicySet;
+use equilibrium_app::price::map_reader::{MapReader, Timer};
 use equilibrium_http::{Problem, Request, Response};
 
 use crate::workload::driver::EventSink;

@@ -1,12 +1,12 @@
 //! A process that is killed again and again loses no acknowledged event and counts none twice.
 
+use parking_lot::{Condvar, Mutex};
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc::channel;
-use std::sync::{Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -115,7 +115,7 @@ fn every_acknowledged_event_counts_once_whenever_the_process_is_killed() {
             server.process.ended();
             server = start(&data);
             agrees(&server);
-            *address.lock().unwrap() = server.address;
+            *address.lock() = server.address;
             moved.notify_all();
         }
     });
@@ -127,7 +127,7 @@ fn every_acknowledged_event_counts_once_whenever_the_process_is_killed() {
 /// Posts at full speed, wherever the process listens, and again what nobody acknowledged.
 fn post_until_acknowledged(body: &[u8], address: &Mutex<SocketAddr>, moved: &Condvar) {
     loop {
-        let here = *address.lock().unwrap();
+        let here = *address.lock();
         match Connection::to(here).and_then(|mut connection| connection.ask(&post(body))) {
             Ok(reply) if reply.status == 202 => {
                 let events = body.split(|byte| *byte == b'\n').count() as u64 - 1;
@@ -137,8 +137,8 @@ fn post_until_acknowledged(body: &[u8], address: &Mutex<SocketAddr>, moved: &Con
             Ok(reply) => assert_eq!(reply.status, 503),
             Err(_) => {
                 let gone = |held: &mut SocketAddr| *held == here;
-                let held = address.lock().unwrap();
-                drop(moved.wait_timeout_while(held, Duration::from_millis(200), gone).unwrap());
+                let mut held = address.lock();
+                moved.wait_while_for(&mut held, gone, Duration::from_millis(200));
             }
         }
     }

@@ -1,11 +1,12 @@
 //! A process that serves: how it is started, asked, heard and ended.
 
+use parking_lot::Mutex;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -91,7 +92,7 @@ impl Process {
 
     /// Everything said so far, without line ends.
     pub fn lines(&self) -> Vec<String> {
-        self.lines.lock().unwrap().clone()
+        self.lines.lock().clone()
     }
 
     /// Everything that an ended process said.
@@ -144,7 +145,7 @@ fn listen(output: impl Read + Send + 'static, lines: &Arc<Mutex<Vec<String>>>) -
     let lines = Arc::clone(lines);
     thread::spawn(move || {
         for line in BufReader::new(output).lines() {
-            lines.lock().unwrap().push(line.unwrap());
+            lines.lock().push(line.unwrap());
         }
     })
 }

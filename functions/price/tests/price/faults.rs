@@ -1,6 +1,6 @@
 //! When the map is looked at, and what answers where it cannot be.
 
-use equilibrium_app::ports::MapStore;
+use equilibrium_app::surge::ports::MapStore;
 use futures_util::future::join_all;
 use serde_json::json;
 use tokio::time::{Duration, Instant};

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use equilibrium_app::maps::{MapReader, Timer};
 use equilibrium_app::memory::MemoryMaps;
-use equilibrium_app::policy_set::{PolicySet, ResourceLimits};
-use equilibrium_app::ports::{MapStore, Unavailable};
+use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
+use equilibrium_app::price::map_reader::{MapReader, Timer};
+use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::event::Position;
 use equilibrium_domain::geo::locate::{Cell, cell_at};
 use equilibrium_domain::id::{CityId, ProductId};

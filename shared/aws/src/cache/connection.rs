@@ -1,10 +1,11 @@
 //! The connection to a cache: made when it is needed, kept, and made anew when it is lost.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use equilibrium_app::ports::Unavailable;
+use equilibrium_app::unavailable::Unavailable;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -185,7 +186,7 @@ impl RedisConnection {
 
     /// A panic of another does not spoil it, for nothing is left half done under the lock.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -1,14 +1,15 @@
 //! The queue against one that behaves as SQS does, over HTTP.
 
+use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
 use aws_sdk_sqs::config::{BehaviorVersion, Config, Credentials, Region};
-use equilibrium_app::dead_letters::{MAX_DEAD_LETTER_LINE_BYTES, MAX_DEAD_LETTERS_PER_BATCH};
+use equilibrium_app::count::dead_letters::{MAX_DEAD_LETTER_LINE_BYTES, MAX_DEAD_LETTERS_PER_BATCH};
 use equilibrium_domain::event::sequence::Sequence;
 use serde_json::Value;
 
@@ -76,15 +77,15 @@ impl Queue {
         assert!((1..=10).contains(&entries.len()));
         let body = |entry: &Value| entry["MessageBody"].as_str().unwrap().to_owned();
         assert!(entries.iter().map(|entry| body(entry).len()).sum::<usize>() <= 1_048_576);
-        self.calls.lock().unwrap().push(entries.len());
-        let (refused, fault) = self.refusals.lock().unwrap().pop_front().unwrap_or_default();
+        self.calls.lock().push(entries.len());
+        let (refused, fault) = self.refusals.lock().pop_front().unwrap_or_default();
         let (mut successful, mut failed) = (Vec::new(), Vec::new());
         for (at, entry) in entries.iter().enumerate() {
             let id = &entry["Id"];
             if refused.contains(&at) {
                 failed.push(json!({"Id": id, "SenderFault": fault, "Code": "InternalError"}));
             } else {
-                self.taken.lock().unwrap().push(body(entry));
+                self.taken.lock().push(body(entry));
                 successful.push(json!({"Id": id, "MessageId": "m", "MD5OfMessageBody": "0"}));
             }
         }
@@ -93,11 +94,11 @@ impl Queue {
 
     /// The indices of the letters that it took, and how many messages each call had.
     fn came(&self) -> (Vec<u64>, Vec<usize>) {
-        let taken = self.taken.lock().unwrap();
+        let taken = self.taken.lock();
         let index = |body: &String| serde_json::from_str::<Value>(body).unwrap()["index"].as_u64().unwrap();
         let mut indices: Vec<u64> = taken.iter().map(index).collect();
         indices.sort_unstable();
-        (indices, self.calls.lock().unwrap().clone())
+        (indices, self.calls.lock().clone())
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::ReturnValue;
-use equilibrium_app::ports::{MapStore, Unavailable};
+use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::surge::map::MapHead;
 use futures_util::future::join_all;

@@ -3,7 +3,8 @@
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
-use equilibrium_app::ports::{PolicyStore, ReplaceError, StoredPolicy, Unavailable};
+use equilibrium_app::policy::ports::{PolicyStore, ReplaceError, StoredPolicy};
+use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::id::CityId;
 use tokio::time::timeout_at;
 use tracing::{Span, error_span};

@@ -1,12 +1,13 @@
 //! Gathers puts that are made at once into few requests, one record of a key at a time.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{HashSet, VecDeque};
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{PutRecordsRequestEntry, PutRecordsResultEntry};
-use equilibrium_app::ports::Unavailable;
+use equilibrium_app::unavailable::Unavailable;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
@@ -144,7 +145,7 @@ impl BatchingProducer {
 impl Shared {
     /// No panic leaves the queue half changed.
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock()
     }
 
     /// Lets a put wait; tells whether the caller is to send.

@@ -1,8 +1,8 @@
 //! A stream read shard by shard, from where each was left.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aws_sdk_kinesis::error::SdkError;
 use aws_sdk_kinesis::operation::get_records::{GetRecordsError, GetRecordsOutput};
@@ -111,7 +111,7 @@ impl KinesisConsumer {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ShardId, ShardCursor>> {
-        self.shards.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards.lock()
     }
 
     async fn within<T>(&self, call: impl Future<Output = Result<T, SourceError>>) -> Result<T, SourceError> {

@@ -2,7 +2,10 @@
 
 use std::num::NonZeroU32;
 
-use equilibrium_app::ports::{ChangeStream, CountsStream, EventLog, Unavailable};
+use equilibrium_app::count::ports::CountsStream;
+use equilibrium_app::ingest::ports::EventLog;
+use equilibrium_app::surge::ports::ChangeStream;
+use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 
 use super::batching_producer::{BatchingProducer, Key};

@@ -1,6 +1,6 @@
 //! One mapping at work: a stream, a function, and whether the one goes to the other.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use equilibrium_app::clock::system_now_ms;
@@ -100,7 +100,7 @@ impl MappingTask {
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock()
     }
 
     fn note(&self, turn: &PollOutcome) {

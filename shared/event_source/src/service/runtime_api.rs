@@ -1,14 +1,15 @@
 //! A function's process, hosted as Lambda hosts it: through the Lambda Runtime API (AWS Lambda developer
 //! guide, "Using the Lambda runtime API for custom runtimes"), one invocation at a time.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::poller::{InvokeError, Target};
@@ -142,7 +143,7 @@ impl ExecutionEnvironment {
     /// What the process answers; nothing where it ends instead.
     async fn invoke_once(&mut self, invocation: Invocation) -> Option<Answer> {
         let (sender, answer) = oneshot::channel();
-        lock(&self.desk.waiting).insert(invocation.id.clone(), sender);
+        self.desk.waiting.lock().insert(invocation.id.clone(), sender);
         self.invocations.send(invocation).await.ok()?;
         tokio::select! {
             answer = answer => answer.ok(),
@@ -206,7 +207,7 @@ impl RuntimeApi {
     }
 
     fn settle(&self, id: &str, answer: Answer) -> Response<Full<Bytes>> {
-        let Some(waiting) = lock(&self.waiting).remove(id) else { return status(StatusCode::GONE) };
+        let Some(waiting) = self.waiting.lock().remove(id) else { return status(StatusCode::GONE) };
         // Who has given up does not want to know.
         let _ = waiting.send(answer);
         status(StatusCode::ACCEPTED)
@@ -217,9 +218,4 @@ fn status(status: StatusCode) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from_static(b"{}")));
     *response.status_mut() = status;
     response
-}
-
-/// Nothing is left half done under the lock.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -100,7 +100,7 @@ impl History {
     fn split(&mut self, shard: usize, at: u128) {
         let Some(shard) = self.log.open_shards().get(shard).cloned() else { return };
         let Ok(children) = self.log.split(&shard, at) else { return };
-        let parents = &mut self.function.0.lock().unwrap().parents;
+        let parents = &mut self.function.0.lock().parents;
         parents.extend(children.map(|child| (child, vec![shard.clone()])));
     }
 
@@ -108,7 +108,7 @@ impl History {
         let open = self.log.open_shards();
         let (Some(one), Some(other)) = (open.get(shard), open.get(shard + 1)) else { return };
         let child = self.log.merge(one, other).unwrap();
-        self.function.0.lock().unwrap().parents.insert(child, vec![one.clone(), other.clone()]);
+        self.function.0.lock().parents.insert(child, vec![one.clone(), other.clone()]);
     }
 
     /// Retention is longer than any lag here: only what is done expires.
@@ -129,7 +129,7 @@ impl History {
         for (shard, position) in self.runner.positions() {
             let before = self.seen.insert(shard.clone(), position.clone()).unwrap_or_default();
             assert!(before <= *position, "{shard} went from {before:?} back to {position:?}");
-            let witness = self.function.0.lock().unwrap();
+            let witness = self.function.0.lock();
             for (number, _) in witness.put.iter().filter(|(_, of)| *of == shard) {
                 let passed = *position == Position::End || *position >= Position::After((*number).into());
                 assert!(!passed || witness.done.contains(number), "{number} is passed and not done");
@@ -143,7 +143,7 @@ impl History {
         self.log.close();
         run_to_the_end(&mut self.runner, self.now_ms);
         self.look();
-        let witness = self.function.0.lock().unwrap();
+        let witness = self.function.0.lock();
         assert!(witness.put.keys().eq(&witness.done), "put {:?}, done {:?}", witness.put, witness.done);
         assert!(self.log.is_empty());
     }
@@ -165,7 +165,7 @@ proptest! {
             history.happen(event);
         }
         history.end();
-        let witness = history.function.0.lock().unwrap();
+        let witness = history.function.0.lock();
         for discarded in &witness.discarded {
             match discarded.reason {
                 Reason::RetriesExhausted => prop_assert_eq!(settings.retries, Some(discarded.attempts - 1)),
@@ -195,12 +195,12 @@ proptest! {
             history.happen(&Event::Put { key: 0, bytes: 10 });
         }
         {
-            let mut witness = history.function.0.lock().unwrap();
+            let mut witness = history.function.0.lock();
             witness.poison = poison;
             witness.poisoned = poisoned.into_iter().filter(|number| *number <= records).collect();
         }
         history.end();
-        let witness = history.function.0.lock().unwrap();
+        let witness = history.function.0.lock();
         for (discarded, number) in witness.discarded.iter().zip(&witness.poisoned) {
             prop_assert_eq!(&discarded.first, &(*number).into());
             prop_assert_eq!((discarded.count, discarded.attempts), (1, retries + 1));

@@ -52,7 +52,7 @@ impl Source for Flaky {
 
 fn runner(source: &Arc<Flaky>) -> EventSourcePoller<Arc<Flaky>, Function, Function> {
     let function = Function::default();
-    function.0.lock().unwrap().settings = Settings::default();
+    function.0.lock().settings = Settings::default();
     let source = Arc::clone(source);
     EventSourcePoller::new(Settings::default(), stream(), source, function.clone(), function).unwrap()
 }
@@ -98,7 +98,7 @@ fn a_read_that_fails_is_tried_again_later() {
     let mut runner = runner(&source);
     poll_once(runner.poll(0)).unwrap();
     source.log.put(0, "k", vec![], 0).unwrap();
-    runner.target().0.lock().unwrap().put.insert(1, ShardId::numbered(0));
+    runner.target().0.lock().put.insert(1, ShardId::numbered(0));
     source.failures.store(1, Ordering::Relaxed);
     let failed = poll_once(runner.poll(1_000)).unwrap();
     assert_eq!((failed.source_errors, failed.read, failed.due_ms), (1, 0, 2_000));

@@ -1,9 +1,10 @@
 //! A stream, a function that judges what it is given, and a destination for what was given up.
 
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use equilibrium_domain::event::sequence::Sequence;
@@ -78,7 +79,7 @@ pub fn world(
     function: &Function,
     saved: Vec<(ShardId, Position)>,
 ) -> World {
-    function.0.lock().unwrap().settings = settings;
+    function.0.lock().settings = settings;
     let mapping = EventSourceMapping::new(settings, stream(), saved).unwrap();
     EventSourcePoller::of(mapping, Arc::clone(log), function.clone(), function.clone())
 }
@@ -110,19 +111,19 @@ pub fn run_to_the_end(world: &mut World, mut now_ms: i64) {
 
 impl Function {
     pub fn script(&self, outcomes: impl IntoIterator<Item = Outcome>) {
-        self.0.lock().unwrap().script.extend(outcomes);
+        self.0.lock().script.extend(outcomes);
     }
 
     /// Puts a record and remembers where it must come from.
     pub fn put(&self, log: &StreamLog, hash_key: u128, data: Vec<u8>, now_ms: i64) -> u64 {
         let number = log.put(hash_key, "k", data, now_ms).unwrap();
         let shard = log.shard_of(hash_key).unwrap();
-        self.0.lock().unwrap().put.insert(number, shard);
+        self.0.lock().put.insert(number, shard);
         number
     }
 
     pub fn batches(&self) -> Vec<Vec<u64>> {
-        self.0.lock().unwrap().batches.clone()
+        self.0.lock().batches.clone()
     }
 }
 
@@ -198,7 +199,7 @@ impl Witness {
 impl Target for Function {
     async fn invoke(&self, payload: &[u8]) -> Result<Vec<u8>, InvokeError> {
         let response = {
-            let mut witness = self.0.lock().unwrap();
+            let mut witness = self.0.lock();
             let (_, numbers) = witness.take(payload);
             let outcome = witness.next_outcome(&numbers);
             witness.respond(&numbers, outcome)
@@ -212,7 +213,7 @@ impl Target for Function {
 
 impl OnFailure for Function {
     async fn report(&self, discarded: Discarded) {
-        let mut witness = self.0.lock().unwrap();
+        let mut witness = self.0.lock();
         let number = |sequence: &Sequence| sequence.as_str().parse::<u64>().unwrap();
         let span = witness.put.range(number(&discarded.first)..=number(&discarded.last));
         let given_up: Vec<u64> = span.filter(|(_, s)| **s == discarded.shard).map(|(n, _)| *n).collect();

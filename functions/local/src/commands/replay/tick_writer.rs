@@ -1,9 +1,10 @@
 //! Writes a closed tick's rows as the lines of CONTRACT §4.
 
+use parking_lot::Mutex;
 use std::io::{self, Write};
-use std::sync::{Mutex, PoisonError};
 
-use equilibrium_app::ports::{TickLog, Unavailable};
+use equilibrium_app::surge::ports::TickLog;
+use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::surge::map::{ClosedTick, MapHead};
 use equilibrium_domain::time::Timestamp;
 
@@ -33,7 +34,7 @@ impl<W: Write> TickWriter<W> {
     /// # Errors
     /// The first failure to write.
     pub fn end(&self) -> io::Result<u64> {
-        let mut writing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writing = self.0.lock();
         writing.write();
         match writing.failure.take() {
             Some(failure) => Err(failure),
@@ -43,7 +44,7 @@ impl<W: Write> TickWriter<W> {
 
     /// Whether writing has failed.
     pub fn has_failed(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).failure.is_some()
+        self.0.lock().failure.is_some()
     }
 }
 
@@ -58,7 +59,7 @@ impl<W: Write> Writing<W> {
 
 impl<W: Write + Send> TickLog for TickWriter<W> {
     async fn record(&self, map: &MapHead, ticks: &[ClosedTick]) -> Result<(), Unavailable> {
-        let mut writing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writing = self.0.lock();
         for tick in ticks {
             writing.ticks += u64::from(!tick.rows.is_empty());
             append(&mut writing.lines, map, tick);

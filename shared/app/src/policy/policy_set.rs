@@ -1,6 +1,7 @@
 //! The policies in force, as counting and pricing look them up.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 use equilibrium_domain::count::config::CountingConfig;
 use equilibrium_domain::id::CityId;
@@ -75,7 +76,7 @@ impl PolicySet {
         if let Some(book) = self.cities.get(city) {
             return Some(book.clone());
         }
-        let mut open = self.open.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.as_ref()?.lock();
         if let Some(book) = open.get(city) {
             return Some(book.clone());
         }

@@ -6,12 +6,14 @@ use equilibrium_domain::count::tick_counts::{self, CityCountsRef};
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_domain::surge::city_pricing::{CityPricing, Output};
 use equilibrium_domain::surge::map::{ClosedTick, MapHead, TickChanges};
-use equilibrium_domain::wire::Corrupt;
 use futures_util::future::join_all;
 
-use crate::policy_set::PolicySet;
-use crate::ports::{AppendError, ChangeStream, CheckpointKey, CheckpointLog, MapStore, TickLog, Unavailable};
-use crate::state_cache::{BatchOutcome, CachedState, StateCache};
+use crate::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
+use crate::checkpoint::state_cache::{BatchOutcome, CachedState, StateCache};
+use crate::policy::policy_set::PolicySet;
+use crate::surge::metrics::SurgeMetrics;
+use crate::surge::ports::{ChangeStream, MapStore, TickLog};
+use crate::unavailable::Unavailable;
 use equilibrium_domain::event::record_batch::{RecordBatch, RecordRef};
 
 /// Where a pricer keeps and sends what it makes.
@@ -35,29 +37,6 @@ pub struct CityProcessor<C, M, K, H, T> {
     lanes: LaneCount,
     outlets: SurgeSinks<C, M, K, H, T>,
     states: StateCache<CityId, CityPricing>,
-}
-
-/// What a batch came to, for metrics.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SurgeMetrics {
-    /// Ticks closed.
-    pub ticks: u64,
-    /// Ticks closed before every lane had reported them.
-    pub incomplete_ticks: u64,
-    /// Multipliers that changed.
-    pub changes: u64,
-    /// Records, or a city's part of one, that hold no counts.
-    pub malformed: u64,
-    /// Parts of records that tell of a city nobody defines.
-    pub unknown_city: u64,
-    /// A city's part of a record, held already.
-    pub skipped: u64,
-    /// Races lost to another instance.
-    pub append_conflicts: u64,
-    /// Maps that were saved but not copied to the cache.
-    pub cache_write_failures: u64,
-    /// Entries that a city's log held and nobody can read, by the city.
-    pub corrupt: Vec<(CityId, Corrupt)>,
 }
 
 /// One city's part of a record.
@@ -184,7 +163,7 @@ where
     async fn hold(
         &self,
         city: &CityId,
-        book: &crate::policy_set::CityConfig,
+        book: &crate::policy::policy_set::CityConfig,
         now: i64,
         tally: &mut SurgeMetrics,
     ) -> Result<CachedState<CityPricing>, Unavailable> {
@@ -240,26 +219,4 @@ fn changes(map: &MapHead, tick: &ClosedTick) -> Vec<u8> {
     let ClosedTick { at, version, changes, .. } = tick.clone();
     let (city, products) = (map.city.clone(), map.products.clone());
     TickChanges { city, at, version, products, changes }.encode()
-}
-
-impl SurgeMetrics {
-    fn count(&mut self, output: &Output) {
-        self.ticks += output.ticks.len() as u64;
-        let incomplete = output.ticks.iter().filter(|tick| tick.heard < output.map.lanes);
-        self.incomplete_ticks += incomplete.count() as u64;
-        self.changes += output.ticks.iter().map(|tick| tick.changes.len() as u64).sum::<u64>();
-    }
-
-    /// Adds what another batch came to.
-    pub fn add(&mut self, other: Self) {
-        self.ticks += other.ticks;
-        self.incomplete_ticks += other.incomplete_ticks;
-        self.changes += other.changes;
-        self.malformed += other.malformed;
-        self.unknown_city += other.unknown_city;
-        self.skipped += other.skipped;
-        self.append_conflicts += other.append_conflicts;
-        self.cache_write_failures += other.cache_write_failures;
-        self.corrupt.extend(other.corrupt);
-    }
 }

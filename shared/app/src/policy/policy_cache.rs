@@ -1,11 +1,13 @@
 //! The policies in force as a function knows them: read at its start, and again now and then.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::Arc;
 
 use equilibrium_domain::policy::Policy;
 
-use crate::policy_set::{PolicySet, ResourceLimits};
-use crate::ports::{PolicyStore, Unavailable};
+use crate::policy::policy_set::{PolicySet, ResourceLimits};
+use crate::policy::ports::PolicyStore;
+use crate::unavailable::Unavailable;
 
 /// A policy that has changed is followed by every function this long after, in milliseconds.
 pub const POLICY_TTL_MS: i64 = 15_000;
@@ -71,7 +73,7 @@ impl<P: PolicyStore> PolicyCache<P> {
 
     /// A panic of another does not spoil it, for nothing is left half done under the lock.
     fn lock(&self) -> MutexGuard<'_, Option<Read>> {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+        self.read.lock()
     }
 }
 

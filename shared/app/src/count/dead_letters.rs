@@ -2,7 +2,7 @@
 
 use equilibrium_domain::event::Refusal;
 
-use crate::ports::DeadLetter;
+use crate::count::ports::DeadLetter;
 use equilibrium_domain::event::record_batch::RecordRef;
 
 /// Most letters of a batch; further refusals are counted alone. A producer gone wrong spoils every event

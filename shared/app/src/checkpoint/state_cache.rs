@@ -1,7 +1,7 @@
 //! What a function instance remembers between batches, and when it must not trust its memory.
 
+use parking_lot::Mutex;
 use std::hash::Hash;
-use std::sync::{Mutex, PoisonError};
 
 use equilibrium_domain::event::sequence::Sequence;
 use equilibrium_domain::id::CityId;
@@ -62,18 +62,18 @@ impl<K, T> Default for StateCache<K, T> {
 impl<K: Eq + Hash, T> StateCache<K, T> {
     /// Takes the state out, if it is there and can be trusted.
     pub fn take(&self, key: &K, now: i64) -> Option<CachedState<T>> {
-        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key)?;
+        let held = self.0.lock().remove(key)?;
         (now - held.verified_at < STATE_MAX_AGE_MS).then_some(held)
     }
 
     /// Puts the state back.
     pub fn put_back(&self, key: K, held: CachedState<T>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, held);
+        self.0.lock().insert(key, held);
     }
 
     /// Adds up something of every state.
     pub fn sum(&self, of: impl Fn(&T) -> usize) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().map(|held| of(&held.state)).sum()
+        self.0.lock().values().map(|held| of(&held.state)).sum()
     }
 }
 

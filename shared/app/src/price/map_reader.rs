@@ -3,8 +3,9 @@
 //! Nothing runs between requests: a look at the head is a future that whoever needs it drives on, so that
 //! one look serves all who wait, and one that outlasts their patience is finished by those who come next.
 
+use parking_lot::{Mutex, RwLock};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use equilibrium_domain::geo::locate::Cell;
@@ -15,7 +16,10 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, Shared, join_all, select};
 use hashbrown::HashMap;
 
-use crate::ports::{MapStore, Unavailable};
+use crate::price::city_map::{Chunk, CityMap};
+use crate::price::metrics::MapReaderMetrics;
+use crate::surge::ports::MapStore;
+use crate::unavailable::Unavailable;
 
 /// A look at the head begins at most this often, in milliseconds (HOUSE).
 pub const REFRESH_INTERVAL_MS: i64 = 20;
@@ -33,82 +37,6 @@ pub const REFRESH_ABANDONED_MS: i64 = 1_000;
 pub trait Timer: Send + Sync {
     /// Ends after `time`.
     fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send;
-}
-
-/// A city's map at one version, complete.
-#[derive(Debug)]
-pub struct CityMap {
-    head: MapHead,
-    /// By parent.
-    chunks: Vec<Chunk>,
-}
-
-#[derive(Clone, Debug)]
-struct Chunk {
-    parent: Cell,
-    version: u64,
-    /// By product and cell.
-    rows: Arc<[Row]>,
-}
-
-impl CityMap {
-    /// What it is a map of.
-    #[must_use]
-    pub fn head(&self) -> &MapHead {
-        &self.head
-    }
-
-    /// The share of lanes that had reported when its tick closed.
-    #[must_use]
-    pub fn completeness(&self) -> f64 {
-        f64::from(self.head.heard) / f64::from(self.head.lanes.max(1))
-    }
-
-    /// What a row's `product` is for the product of this id.
-    #[must_use]
-    pub fn product(&self, id: &str) -> Option<u8> {
-        u8::try_from(self.head.products.iter().position(|product| product.as_str() == id)?).ok()
-    }
-
-    /// The row of a product and cell, if it is reported.
-    #[must_use]
-    pub fn row(&self, product: u8, cell: Cell) -> Option<&Row> {
-        let level = self.chunks.first()?.parent.h3()?.resolution();
-        let parent = Cell(cell.h3()?.parent(level)?.into());
-        let chunk = self.chunks.binary_search_by_key(&parent, |chunk| chunk.parent).ok()?;
-        let rows = &self.chunks[chunk].rows;
-        let at = rows.binary_search_by_key(&(product, cell), |row| (row.product, row.cell)).ok()?;
-        Some(&rows[at])
-    }
-
-    /// The rows of a product, by cell.
-    pub fn rows(&self, product: u8) -> impl Iterator<Item = &Row> {
-        self.chunks.iter().flat_map(move |chunk| {
-            let first = chunk.rows.partition_point(|row| row.product < product);
-            let end = chunk.rows.partition_point(|row| row.product <= product);
-            &chunk.rows[first..end]
-        })
-    }
-
-    fn chunk(&self, parent: Cell, version: u64) -> Option<&Chunk> {
-        let at = self.chunks.binary_search_by_key(&parent, |chunk| chunk.parent).ok()?;
-        Some(&self.chunks[at]).filter(|chunk| chunk.version == version)
-    }
-}
-
-/// What looking came to, for metrics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MapReaderMetrics {
-    /// Looks begun.
-    pub refreshes: u64,
-    /// Requests that were answered before their look was done.
-    pub refresh_timeouts: u64,
-    /// Reads of the cache that failed or took too long.
-    pub cache_faults: u64,
-    /// Reads of the store that failed.
-    pub store_faults: u64,
-    /// Chunks that nobody can read.
-    pub corrupt: u64,
 }
 
 /// The maps of all cities, each at its newest version that this instance has seen.
@@ -161,14 +89,14 @@ where
     pub async fn map(&self, city: &CityId, clock: Clock, now: i64) -> Option<Arc<CityMap>> {
         let watch = self.entry(city);
         let look = {
-            let mut watch = lock(&watch);
+            let mut watch = watch.lock();
             match self.refresh_if_due(&mut watch, city, clock, now) {
                 Some(look) => look,
                 None => return watch.map.clone(),
             }
         };
         let found = self.wait_for(&look, now).await;
-        let mut watch = lock(&watch);
+        let mut watch = watch.lock();
         if let Some(found) = found {
             watch.settle(&look, found);
         }
@@ -177,14 +105,14 @@ where
 
     /// What looking came to since the last call.
     pub fn take_metrics(&self) -> MapReaderMetrics {
-        std::mem::take(&mut *lock(&self.sources.tally))
+        std::mem::take(&mut *self.sources.tally.lock())
     }
 
     fn entry(&self, city: &CityId) -> Arc<Mutex<CityEntry>> {
-        if let Some(watch) = self.cities.read().unwrap_or_else(PoisonError::into_inner).get(city) {
+        if let Some(watch) = self.cities.read().get(city) {
             return Arc::clone(watch);
         }
-        let mut watches = self.cities.write().unwrap_or_else(PoisonError::into_inner);
+        let mut watches = self.cities.write();
         Arc::clone(watches.entry(city.clone()).or_default())
     }
 
@@ -321,7 +249,7 @@ impl<M: MapStore, K: MapStore, T: Timer> Sources<M, K, T> {
 
 impl<M, K, T> Sources<M, K, T> {
     fn count(&self, what: impl FnOnce(&mut MapReaderMetrics)) {
-        what(&mut lock(&self.tally));
+        what(&mut self.tally.lock());
     }
 }
 
@@ -336,9 +264,4 @@ async fn with_timeout<F: Future>(timer: &impl Timer, time: Duration, future: F) 
 /// Whether `now` is within `span_ms` of a moment; of one still to come it is not, for a clock was set back.
 fn is_within(since: Option<i64>, span_ms: i64, now: i64) -> bool {
     since.is_some_and(|since| (0..span_ms).contains(&(now - since)))
-}
-
-/// A panic of another does not spoil it, for nothing is left half done under the lock.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

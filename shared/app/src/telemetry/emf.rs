@@ -1,15 +1,13 @@
-//! What an invocation came to, as one line for `CloudWatch` ("Embedded metric format specification",
-//! `CloudWatch` user guide): metrics without a client or a call.
+//! The metrics of an invocation as one line of the log ("Embedded metric format specification", Amazon `CloudWatch`
+//! user guide): metrics without a client or a call.
 //!
-//! The function is the only dimension. Each value of a dimension is a metric that is paid for and has to be
-//! looked at: cities and lanes grow in number, and which of them is broken the line names beside its
-//! metrics, where a query of the log finds it.
+//! The function is the only dimension: every value of a dimension is a metric that costs and has to be watched. Cities
+//! and lanes grow in number, so the line names the broken ones beside its metrics, where a query of the log finds them.
 
 use equilibrium_domain::event::Refusal;
 use serde_json::{Map, Value, json};
 
-use crate::ports::CheckpointKey;
-use crate::{counting, maps, pricing};
+use super::metrics::{EVENTS_REFUSED, EVENTS_REFUSED_BY_CODE, LOGS_CORRUPTED, Metric};
 
 /// The namespace of all metrics.
 pub const NAMESPACE: &str = "Equilibrium";
@@ -25,114 +23,6 @@ pub const CORRUPT_LOGS: &str = "corrupt_logs";
 
 /// Most logs that a line names: one is enough to begin with, and a line of the log ends at 1 MB.
 pub const MAX_NAMED_LOGS: usize = 20;
-
-/// Something counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Metric {
-    /// Its name.
-    pub name: &'static str,
-    /// Its unit, as `CloudWatch` calls it.
-    pub unit: &'static str,
-    /// Whether none is a value, too: it shows that the function works and has nothing to do. Faults are
-    /// told of where there are any; without a value there were none.
-    pub reports_zero: bool,
-}
-
-const fn flow(name: &'static str) -> Metric {
-    Metric { name, unit: "Count", reports_zero: true }
-}
-
-const fn fault(name: &'static str) -> Metric {
-    Metric { name, unit: "Count", reports_zero: false }
-}
-
-/// `ingest`: events put into the log.
-pub const EVENTS_ACCEPTED: Metric = flow("events_accepted");
-/// `count`: events taken in.
-pub const EVENTS_ABSORBED: Metric = flow("events_absorbed");
-/// `ingest`, `count`: refused events, whatever the code.
-pub const EVENTS_REFUSED: Metric = flow("events_refused");
-/// `ingest`, `count`: refused events by code, in the order of [`Refusal::CODES`].
-pub const EVENTS_REFUSED_BY_CODE: [Metric; Refusal::CODES.len()] = [
-    fault("events_refused_too_large"),
-    fault("events_refused_malformed_json"),
-    fault("events_refused_missing_field"),
-    fault("events_refused_bad_field"),
-    fault("events_refused_unknown_city"),
-    fault("events_refused_unknown_product"),
-    fault("events_refused_too_far_in_future"),
-];
-/// `count`: refused events of which no letter tells.
-pub const DEAD_LETTERS_DROPPED: Metric = fault("events_undelivered");
-/// `count`: events of an unknown type.
-pub const EVENTS_UNKNOWN: Metric = fault("events_unknown");
-/// `count`: events of another lane than their record's.
-pub const EVENTS_MISROUTED: Metric = fault("events_strayed");
-/// `count`: late events.
-pub const EVENTS_LATE: Metric = flow("events_late");
-/// `count`: records in which nothing has a lane.
-pub const RECORDS_UNROUTABLE: Metric = fault("records_without_lane");
-/// `count`, `surge`: records, or parts of them, that were held already.
-pub const RECORDS_SKIPPED: Metric = fault("records_skipped");
-/// `surge`: records, or parts of them, that hold no counts.
-pub const RECORDS_MALFORMED: Metric = fault("records_malformed");
-/// `surge`: parts of records that tell of a city nobody defines.
-pub const RECORDS_OF_UNKNOWN_CITY: Metric = fault("records_of_unknown_city");
-/// `count`, `surge`: races lost to another instance.
-pub const APPEND_CONFLICTS: Metric = fault("append_conflicts");
-/// `count`: entities that had to go because there were too many.
-pub const ENTITIES_EVICTED: Metric = fault("entities_evicted");
-/// `count`, `surge`: checkpoint logs that hold what nobody can read.
-pub const LOGS_CORRUPTED: Metric = fault("logs_corrupted");
-/// `surge`: ticks closed.
-pub const TICKS_CLOSED: Metric = flow("ticks_closed");
-/// `surge`: ticks closed before every lane had reported them.
-pub const TICKS_CLOSED_INCOMPLETE: Metric = flow("ticks_closed_incomplete");
-/// `surge`: multipliers that changed.
-pub const MULTIPLIERS_CHANGED: Metric = flow("multipliers_changed");
-/// `surge`: maps that were saved but not copied to the cache.
-pub const MAP_CACHE_WRITE_FAILURES: Metric = fault("maps_uncached");
-/// `price`: looks at a city's head.
-pub const MAP_REFRESHES: Metric = flow("looks_begun");
-/// `price`: requests that were answered before their look was done.
-pub const MAP_REFRESH_TIMEOUTS: Metric = fault("looks_outwaited");
-/// `price`: reads of the cache that failed or took too long.
-pub const CACHE_READS_FAILED: Metric = fault("cache_reads_failed");
-/// `price`: reads of the store that failed.
-pub const STORE_READS_FAILED: Metric = fault("store_reads_failed");
-/// `price`: chunks that nobody can read.
-pub const CHUNKS_CORRUPTED: Metric = fault("chunks_corrupted");
-
-/// `count`, `surge`: how old what the function reads next is, told by whoever invokes it from the stream.
-pub const ITERATOR_AGE: Metric = Metric { name: "iterator_age_ms", unit: "Milliseconds", reports_zero: true };
-
-/// All metrics but those of [`EVENTS_REFUSED_BY_CODE`].
-pub const METRICS: [Metric; 24] = [
-    EVENTS_ACCEPTED,
-    EVENTS_ABSORBED,
-    EVENTS_REFUSED,
-    DEAD_LETTERS_DROPPED,
-    EVENTS_UNKNOWN,
-    EVENTS_MISROUTED,
-    EVENTS_LATE,
-    RECORDS_UNROUTABLE,
-    RECORDS_SKIPPED,
-    RECORDS_MALFORMED,
-    RECORDS_OF_UNKNOWN_CITY,
-    APPEND_CONFLICTS,
-    ENTITIES_EVICTED,
-    LOGS_CORRUPTED,
-    TICKS_CLOSED,
-    TICKS_CLOSED_INCOMPLETE,
-    MULTIPLIERS_CHANGED,
-    MAP_CACHE_WRITE_FAILURES,
-    MAP_REFRESHES,
-    MAP_REFRESH_TIMEOUTS,
-    CACHE_READS_FAILED,
-    STORE_READS_FAILED,
-    CHUNKS_CORRUPTED,
-    ITERATOR_AGE,
-];
 
 /// What a line is about.
 #[derive(Clone, Copy, Debug)]
@@ -203,53 +93,6 @@ pub trait ToMeasurements {
     fn measures(&self) -> Measurements;
 }
 
-impl ToMeasurements for counting::CountMetrics {
-    fn measures(&self) -> Measurements {
-        let mut measures = Measurements::default();
-        measures.put(EVENTS_ABSORBED, self.absorbed);
-        measures.put_refused(&self.refused);
-        measures.put(DEAD_LETTERS_DROPPED, self.dead_letters_dropped);
-        measures.put(EVENTS_UNKNOWN, self.unknown);
-        measures.put(EVENTS_MISROUTED, self.misrouted);
-        measures.put(EVENTS_LATE, self.late);
-        measures.put(RECORDS_UNROUTABLE, self.unroutable);
-        measures.put(RECORDS_SKIPPED, self.skipped);
-        measures.put(APPEND_CONFLICTS, self.append_conflicts);
-        measures.put(ENTITIES_EVICTED, self.evicted);
-        measures.put_corrupt(self.corrupt.iter().map(|(lane, _)| CheckpointKey::Lane(*lane).to_string()));
-        measures
-    }
-}
-
-impl ToMeasurements for pricing::SurgeMetrics {
-    fn measures(&self) -> Measurements {
-        let mut measures = Measurements::default();
-        measures.put(TICKS_CLOSED, self.ticks);
-        measures.put(TICKS_CLOSED_INCOMPLETE, self.incomplete_ticks);
-        measures.put(MULTIPLIERS_CHANGED, self.changes);
-        measures.put(RECORDS_MALFORMED, self.malformed);
-        measures.put(RECORDS_OF_UNKNOWN_CITY, self.unknown_city);
-        measures.put(RECORDS_SKIPPED, self.skipped);
-        measures.put(APPEND_CONFLICTS, self.append_conflicts);
-        measures.put(MAP_CACHE_WRITE_FAILURES, self.cache_write_failures);
-        measures
-            .put_corrupt(self.corrupt.iter().map(|(city, _)| CheckpointKey::City(city.clone()).to_string()));
-        measures
-    }
-}
-
-impl ToMeasurements for maps::MapReaderMetrics {
-    fn measures(&self) -> Measurements {
-        let mut measures = Measurements::default();
-        measures.put(MAP_REFRESHES, self.refreshes);
-        measures.put(MAP_REFRESH_TIMEOUTS, self.refresh_timeouts);
-        measures.put(CACHE_READS_FAILED, self.cache_faults);
-        measures.put(STORE_READS_FAILED, self.store_faults);
-        measures.put(CHUNKS_CORRUPTED, self.corrupt);
-        measures
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -257,7 +100,11 @@ mod tests {
     use equilibrium_domain::id::{CityId, LaneId};
     use equilibrium_domain::wire;
 
+    use super::super::metrics::*;
     use super::*;
+    use crate::count::metrics::CountMetrics;
+    use crate::price::metrics::MapReaderMetrics;
+    use crate::surge::metrics::SurgeMetrics;
 
     const CONTEXT: Context<'_> =
         Context { function: "count", request_id: "8f5a-1", now_ms: 1_772_816_405_000 };
@@ -310,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_batch_becomes_a_document_of_the_specified_shape() {
-        let mut tally = counting::CountMetrics { absorbed: 8, late: 2, ..counting::CountMetrics::default() };
+        let mut tally = CountMetrics { absorbed: 8, late: 2, ..CountMetrics::default() };
         tally.refused[1] = 3;
         tally.refused[4] = 1;
         let document = tally.measures().document(&CONTEXT);
@@ -328,9 +175,9 @@ mod tests {
     #[test]
     fn nothing_to_do_is_a_line_too_and_faults_that_were_none_are_left_out() {
         for (measures, expected) in [
-            (counting::CountMetrics::default().measures(), 3),
-            (pricing::SurgeMetrics::default().measures(), 3),
-            (maps::MapReaderMetrics::default().measures(), 1),
+            (CountMetrics::default().measures(), 3),
+            (SurgeMetrics::default().measures(), 3),
+            (MapReaderMetrics::default().measures(), 1),
         ] {
             let metrics = read(&measures.document(&CONTEXT));
             assert_eq!(metrics.len(), expected);
@@ -342,21 +189,21 @@ mod tests {
     fn what_is_corrupt_is_named_but_not_without_end() {
         let corrupt = wire::open(b"", wire::Kind::MapHead).err().unwrap();
         let lanes = (0..1000).map(|lane| (LaneId(lane), corrupt)).collect();
-        let tally = counting::CountMetrics { corrupt: lanes, ..counting::CountMetrics::default() };
+        let tally = CountMetrics { corrupt: lanes, ..CountMetrics::default() };
         let document = tally.measures().document(&CONTEXT);
         assert_eq!(read(&document)["logs_corrupted"], 1000);
         let root: Value = serde_json::from_str(&document).unwrap();
         let named = root[CORRUPT_LOGS].as_array().unwrap();
         assert_eq!((named.len(), named[7].as_str()), (MAX_NAMED_LOGS, Some("lane/7")));
         let cities = vec![(CityId::new("nyc").unwrap(), corrupt)];
-        let tally = pricing::SurgeMetrics { corrupt: cities, ..pricing::SurgeMetrics::default() };
+        let tally = SurgeMetrics { corrupt: cities, ..SurgeMetrics::default() };
         assert_eq!(tally.measures().corrupt_logs, ["city/nyc"]);
     }
 
     #[test]
     fn every_metric_is_listed_and_named_once() {
         let corrupt = wire::open(b"", wire::Kind::MapHead).err().unwrap();
-        let count = counting::CountMetrics {
+        let count = CountMetrics {
             absorbed: 1,
             unknown: 1,
             misrouted: 1,
@@ -369,7 +216,7 @@ mod tests {
             evicted: 1,
             corrupt: vec![(LaneId(1), corrupt)],
         };
-        let surge = pricing::SurgeMetrics {
+        let surge = SurgeMetrics {
             ticks: 1,
             incomplete_ticks: 1,
             changes: 1,
@@ -380,7 +227,7 @@ mod tests {
             cache_write_failures: 1,
             corrupt: vec![(CityId::new("nyc").unwrap(), corrupt)],
         };
-        let price = maps::MapReaderMetrics {
+        let price = MapReaderMetrics {
             refreshes: 1,
             refresh_timeouts: 1,
             cache_faults: 1,

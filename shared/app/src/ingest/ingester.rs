@@ -1,7 +1,8 @@
 //! Feeds events to the log: checked, packed by lane, with the cities' clocks among them (HOUSE, "Clock
 //! records").
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 use equilibrium_domain::count::config::CountingConfig;
 use equilibrium_domain::event::watermark::{self, CityWatermark, Watermarks};
@@ -11,8 +12,9 @@ use equilibrium_domain::time::Timestamp;
 use futures_util::future::join_all;
 use hashbrown::HashMap;
 
-use crate::policy_set::PolicySet;
-use crate::ports::{EventLog, Unavailable};
+use crate::ingest::ports::EventLog;
+use crate::policy::policy_set::PolicySet;
+use crate::unavailable::Unavailable;
 
 /// Most bytes of one record: Kinesis bills a put by payload units of 25 KB, so that a record this large
 /// wastes nothing, and a lane's share of a request is rarely larger.
@@ -107,7 +109,7 @@ impl<R: RecordSink> RecordPacker<R> {
         let KnownCity { id, rules, .. } = &self.cities[at];
         rules.check(&event.what)?;
         let time = self.rule.counted_ms(event.time)?;
-        let due = lock(&self.clocks).observe(id, time, rules.tick_ms, rules.lateness_ms);
+        let due = self.clocks.lock().observe(id, time, rules.tick_ms, rules.lateness_ms);
         self.pack(self.lanes.lane_of(event.what.entity()), line);
         if let Some(clock) = due {
             self.cities[at].is_broadcast = true;
@@ -119,7 +121,7 @@ impl<R: RecordSink> RecordPacker<R> {
 
     /// Ends a replay: every tick up to each city's greatest time is to close.
     pub fn end(&mut self) {
-        let ends = lock(&self.clocks).at_end().map(|(city, clock)| (city.clone(), clock)).collect::<Vec<_>>();
+        let ends = self.clocks.lock().at_end().map(|(city, clock)| (city.clone(), clock)).collect::<Vec<_>>();
         self.broadcast(&ends);
     }
 
@@ -244,7 +246,7 @@ impl IngestBatch {
 impl Drop for IngestBatch {
     fn drop(&mut self) {
         for city in self.0.cities.iter().filter(|city| city.is_broadcast) {
-            lock(&self.0.clocks).rebroadcast(&city.id);
+            self.0.clocks.lock().rebroadcast(&city.id);
         }
     }
 }
@@ -257,9 +259,4 @@ impl RecordSink for Queues {
     fn put(&mut self, lane: LaneId, record: Vec<u8>) {
         self.0[usize::from(lane.0)].push(record);
     }
-}
-
-/// No event leaves the watermarks half changed, so that a panic elsewhere does not spoil them.
-fn lock(clocks: &Mutex<Watermarks>) -> MutexGuard<'_, Watermarks> {
-    clocks.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,7 @@
 //! Counts the market, lane by lane: the walk of a batch from the log to the counts (HOUSE, "count").
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 
 use equilibrium_domain::count::lane::{CityIndex, LaneState};
 use equilibrium_domain::count::tick_counts;
@@ -12,10 +12,13 @@ use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_domain::wire;
 use futures_util::future::join_all;
 
-use crate::dead_letters::DeadLetterBuffer;
-use crate::policy_set::PolicySet;
-use crate::ports::{AppendError, CheckpointKey, CheckpointLog, CountsStream, DeadLetterQueue, Unavailable};
-use crate::state_cache::{BatchOutcome, CachedState, StateCache, group_of};
+use crate::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
+use crate::checkpoint::state_cache::{BatchOutcome, CachedState, StateCache, group_of};
+use crate::count::dead_letters::DeadLetterBuffer;
+use crate::count::metrics::CountMetrics;
+use crate::count::ports::{CountsStream, DeadLetterQueue};
+use crate::policy::policy_set::PolicySet;
+use crate::unavailable::Unavailable;
 use equilibrium_domain::event::record_batch::{RecordBatch, RecordRef};
 
 /// What counting needs to know of its stream.
@@ -36,34 +39,6 @@ pub struct LaneProcessor<C, S, D> {
     dead_letters: D,
     states: StateCache<LaneId, LaneState>,
     locators: Mutex<Locators>,
-}
-
-/// What a batch came to, for metrics. Refused and unknown events of a record without a lane are counted as
-/// often as it is delivered; the rest is exact.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CountMetrics {
-    /// Events taken in.
-    pub absorbed: u64,
-    /// Events of an unknown type.
-    pub unknown: u64,
-    /// Events of another lane than their record's, which CONTRACT §1 rules out: not taken in.
-    pub misrouted: u64,
-    /// Records in which nothing has a lane: they hold no event of a known type, and no clock.
-    pub unroutable: u64,
-    /// Refused events, by [`Refusal::index`].
-    pub refused: [u64; Refusal::CODES.len()],
-    /// Refused events that no letter tells of: there were too many, or nobody took the letters.
-    pub dead_letters_dropped: u64,
-    /// Late events.
-    pub late: u64,
-    /// Records held already.
-    pub skipped: u64,
-    /// Races lost to another instance.
-    pub append_conflicts: u64,
-    /// Entities that had to go because there were too many.
-    pub evicted: u64,
-    /// Entries that a lane's log held and nobody can read, by the lane.
-    pub corrupt: Vec<(LaneId, wire::Corrupt)>,
 }
 
 /// A record, read as far as its lane shows.
@@ -313,7 +288,7 @@ impl<C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LaneProcessor<C, S, 
         notes.tally.skipped = (parts.len() - new.len()) as u64;
         let reached = new.last()?.record.sequence;
         let snapshot = lane.begin_batch();
-        let mut locators = self.locators.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut locators = self.locators.lock();
         let mut absorber =
             Absorber { lane, lanes: self.settings.lanes, book, locators: &mut locators, city: None };
         for part in new {
@@ -420,24 +395,5 @@ impl Absorber<'_> {
         let index = self.lane.city_mut(&city, &book.counting);
         self.city = Some((name.to_vec(), index));
         Ok(index)
-    }
-}
-
-impl CountMetrics {
-    /// Adds what another batch came to.
-    pub fn add(&mut self, other: Self) {
-        self.absorbed += other.absorbed;
-        self.unknown += other.unknown;
-        self.misrouted += other.misrouted;
-        self.unroutable += other.unroutable;
-        self.dead_letters_dropped += other.dead_letters_dropped;
-        self.late += other.late;
-        self.skipped += other.skipped;
-        self.append_conflicts += other.append_conflicts;
-        self.evicted += other.evicted;
-        self.corrupt.extend(other.corrupt);
-        for (mine, theirs) in self.refused.iter_mut().zip(other.refused) {
-            *mine += theirs;
-        }
     }
 }

@@ -1,0 +1,4 @@
+//! Exactly-once processing over an append-only log per lane or city.
+
+pub mod ports;
+pub mod state_cache;

@@ -1,0 +1,62 @@
+//! The checkpoint log: where state survives its function instance.
+
+use std::fmt;
+use std::future::Future;
+
+use equilibrium_domain::id::{CityId, LaneId};
+use thiserror::Error;
+
+use crate::unavailable::Unavailable;
+
+/// A checkpoint log: a lane's, or a city's.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CheckpointKey {
+    /// What a lane counted.
+    Lane(LaneId),
+    /// What a city was priced at.
+    City(CityId),
+}
+
+impl fmt::Display for CheckpointKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lane(lane) => write!(f, "lane/{lane}"),
+            Self::City(city) => write!(f, "city/{city}"),
+        }
+    }
+}
+
+/// Why an entry was not appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum AppendError {
+    /// Another writer has written this entry: load what it wrote and begin again.
+    #[error("another writer was faster")]
+    Conflict,
+    /// Nobody can say whether the entry was written: load to find out.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Where state survives its function instance: a log per lane and per city, appended to by condition.
+///
+/// Entries are numbered from 0 and kept at least as long as the stream keeps records, never under a day.
+pub trait CheckpointLog: Send + Sync {
+    /// The newest entry that holds a snapshot, or the very first, and all that follow, in order; none
+    /// where the log is empty.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    fn load(&self, log: &CheckpointKey) -> impl Future<Output = Result<Vec<Vec<u8>>, Unavailable>> + Send;
+
+    /// Writes entry `number` if no entry of that number exists. `snapshot` tells that it holds one.
+    ///
+    /// # Errors
+    /// [`AppendError`].
+    fn append(
+        &self,
+        log: &CheckpointKey,
+        number: u64,
+        entry: &[u8],
+        snapshot: bool,
+    ) -> impl Future<Output = Result<(), AppendError>> + Send;
+}

@@ -1,0 +1,3 @@
+//! What is known of the services and dependencies.
+
+pub mod cache_status;

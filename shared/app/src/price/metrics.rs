@@ -1,0 +1,33 @@
+//! The metrics of reading maps.
+
+use crate::telemetry::emf::{Measurements, ToMeasurements};
+use crate::telemetry::metrics::{
+    CACHE_READS_FAILED, CHUNKS_CORRUPTED, MAP_REFRESH_TIMEOUTS, MAP_REFRESHES, STORE_READS_FAILED,
+};
+
+/// What looking came to, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MapReaderMetrics {
+    /// Looks begun.
+    pub refreshes: u64,
+    /// Requests that were answered before their look was done.
+    pub refresh_timeouts: u64,
+    /// Reads of the cache that failed or took too long.
+    pub cache_faults: u64,
+    /// Reads of the store that failed.
+    pub store_faults: u64,
+    /// Chunks that nobody can read.
+    pub corrupt: u64,
+}
+
+impl ToMeasurements for MapReaderMetrics {
+    fn measures(&self) -> Measurements {
+        let mut measures = Measurements::default();
+        measures.put(MAP_REFRESHES, self.refreshes);
+        measures.put(MAP_REFRESH_TIMEOUTS, self.refresh_timeouts);
+        measures.put(CACHE_READS_FAILED, self.cache_faults);
+        measures.put(STORE_READS_FAILED, self.store_faults);
+        measures.put(CHUNKS_CORRUPTED, self.corrupt);
+        measures
+    }
+}

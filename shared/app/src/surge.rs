@@ -1,0 +1,5 @@
+//! Pricing: the counts of all lanes become each city's surge map.
+
+pub mod city_processor;
+pub mod metrics;
+pub mod ports;

@@ -1,0 +1,74 @@
+//! The metrics of pricing.
+
+use equilibrium_domain::id::CityId;
+use equilibrium_domain::surge::city_pricing::Output;
+use equilibrium_domain::wire::Corrupt;
+
+use crate::checkpoint::ports::CheckpointKey;
+use crate::telemetry::emf::{Measurements, ToMeasurements};
+use crate::telemetry::metrics::{
+    APPEND_CONFLICTS, MAP_CACHE_WRITE_FAILURES, MULTIPLIERS_CHANGED, RECORDS_MALFORMED,
+    RECORDS_OF_UNKNOWN_CITY, RECORDS_SKIPPED, TICKS_CLOSED, TICKS_CLOSED_INCOMPLETE,
+};
+
+/// What a batch came to, for metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SurgeMetrics {
+    /// Ticks closed.
+    pub ticks: u64,
+    /// Ticks closed before every lane had reported them.
+    pub incomplete_ticks: u64,
+    /// Multipliers that changed.
+    pub changes: u64,
+    /// Records, or a city's part of one, that hold no counts.
+    pub malformed: u64,
+    /// Parts of records that tell of a city nobody defines.
+    pub unknown_city: u64,
+    /// A city's part of a record, held already.
+    pub skipped: u64,
+    /// Races lost to another instance.
+    pub append_conflicts: u64,
+    /// Maps that were saved but not copied to the cache.
+    pub cache_write_failures: u64,
+    /// Entries that a city's log held and nobody can read, by the city.
+    pub corrupt: Vec<(CityId, Corrupt)>,
+}
+
+impl SurgeMetrics {
+    pub(crate) fn count(&mut self, output: &Output) {
+        self.ticks += output.ticks.len() as u64;
+        let incomplete = output.ticks.iter().filter(|tick| tick.heard < output.map.lanes);
+        self.incomplete_ticks += incomplete.count() as u64;
+        self.changes += output.ticks.iter().map(|tick| tick.changes.len() as u64).sum::<u64>();
+    }
+
+    /// Adds what another batch came to.
+    pub fn add(&mut self, other: Self) {
+        self.ticks += other.ticks;
+        self.incomplete_ticks += other.incomplete_ticks;
+        self.changes += other.changes;
+        self.malformed += other.malformed;
+        self.unknown_city += other.unknown_city;
+        self.skipped += other.skipped;
+        self.append_conflicts += other.append_conflicts;
+        self.cache_write_failures += other.cache_write_failures;
+        self.corrupt.extend(other.corrupt);
+    }
+}
+
+impl ToMeasurements for SurgeMetrics {
+    fn measures(&self) -> Measurements {
+        let mut measures = Measurements::default();
+        measures.put(TICKS_CLOSED, self.ticks);
+        measures.put(TICKS_CLOSED_INCOMPLETE, self.incomplete_ticks);
+        measures.put(MULTIPLIERS_CHANGED, self.changes);
+        measures.put(RECORDS_MALFORMED, self.malformed);
+        measures.put(RECORDS_OF_UNKNOWN_CITY, self.unknown_city);
+        measures.put(RECORDS_SKIPPED, self.skipped);
+        measures.put(APPEND_CONFLICTS, self.append_conflicts);
+        measures.put(MAP_CACHE_WRITE_FAILURES, self.cache_write_failures);
+        measures
+            .put_corrupt(self.corrupt.iter().map(|(city, _)| CheckpointKey::City(city.clone()).to_string()));
+        measures
+    }
+}
