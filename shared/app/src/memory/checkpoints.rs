@@ -1,0 +1,94 @@
+//! Checkpoint logs in memory.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::shared::Shared;
+use crate::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
+use crate::unavailable::Unavailable;
+
+/// Checkpoint logs, as plain data; entries before the newest snapshot are let go.
+#[derive(Debug, Default)]
+pub struct Logs(BTreeMap<CheckpointKey, StoredLog>);
+
+#[derive(Debug, Default)]
+struct StoredLog {
+    first: u64,
+    entries: Vec<Vec<u8>>,
+}
+
+impl Logs {
+    /// Appends entry `number` if the log ends before it; gives the numbers of those let go.
+    ///
+    /// # Errors
+    /// [`AppendError::Taken`].
+    pub fn append(
+        &mut self,
+        log: &CheckpointKey,
+        number: u64,
+        entry: Vec<u8>,
+        snapshot: bool,
+    ) -> Result<Range<u64>, AppendError> {
+        let log = self.0.entry(log.clone()).or_default();
+        let first = log.first;
+        if number != first + log.entries.len() as u64 {
+            return Err(AppendError::Conflict);
+        }
+        if snapshot {
+            log.first = number;
+            log.entries.clear();
+        }
+        log.entries.push(entry);
+        Ok(first..log.first)
+    }
+
+    /// Puts back what another process kept: entry `number`, behind all that were put back.
+    pub fn restore(&mut self, log: CheckpointKey, number: u64, entry: Vec<u8>) {
+        let log = self.0.entry(log).or_default();
+        if log.entries.is_empty() {
+            log.first = number;
+        }
+        log.entries.push(entry);
+    }
+
+    /// The entries of a log that are kept, in order.
+    #[must_use]
+    pub fn entries(&self, log: &CheckpointKey) -> &[Vec<u8>] {
+        self.0.get(log).map_or(&[], |log| &log.entries)
+    }
+}
+
+/// Checkpoint logs in memory.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryCheckpoints(Shared<Logs>);
+
+impl MemoryCheckpoints {
+    /// Bytes kept, over all logs.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.0.lock().0.values().flat_map(|log| &log.entries).map(Vec::len).sum()
+    }
+
+    /// Replaces an entry's bytes, as a fault of the store would.
+    pub fn corrupt(&self, log: &CheckpointKey, with: impl FnOnce(&mut Vec<u8>)) {
+        if let Some(entry) = self.0.lock().0.get_mut(log).and_then(|log| log.entries.last_mut()) {
+            with(entry);
+        }
+    }
+}
+
+impl CheckpointLog for MemoryCheckpoints {
+    async fn load(&self, log: &CheckpointKey) -> Result<Vec<Vec<u8>>, Unavailable> {
+        Ok(self.0.lock().entries(log).to_vec())
+    }
+
+    async fn append(
+        &self,
+        log: &CheckpointKey,
+        number: u64,
+        entry: &[u8],
+        snapshot: bool,
+    ) -> Result<(), AppendError> {
+        self.0.lock().append(log, number, entry.to_vec(), snapshot).map(drop)
+    }
+}

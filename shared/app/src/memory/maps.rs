@@ -1,0 +1,101 @@
+//! Maps in memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use equilibrium_domain::id::CityId;
+use equilibrium_domain::surge::map::MapHead;
+
+use super::shared::Shared;
+use crate::surge::ports::MapStore;
+use crate::unavailable::Unavailable;
+
+/// Maps, as plain data: of each city the newest head, and the chunks that it and the one before it name.
+#[derive(Debug, Default)]
+pub struct Maps(BTreeMap<CityId, StoredMap>);
+
+#[derive(Debug, Default)]
+struct StoredMap {
+    head: Option<MapHead>,
+    before: Option<MapHead>,
+    chunks: BTreeMap<ChunkName, Vec<u8>>,
+}
+
+/// A chunk's parent cell and version.
+pub type ChunkName = (u64, u64);
+
+impl Maps {
+    /// Saves a chunk.
+    pub fn save_chunk(&mut self, city: &CityId, name: ChunkName, chunk: Vec<u8>) {
+        self.0.entry(city.clone()).or_default().chunks.insert(name, chunk);
+    }
+
+    /// Saves the head if the one there is of a lower version, and says which chunks were let go; `None`
+    /// where the one there stays.
+    pub fn save_head(&mut self, head: &MapHead) -> Option<Vec<ChunkName>> {
+        let map = self.0.entry(head.city.clone()).or_default();
+        if map.head.as_ref().is_some_and(|stored| stored.version >= head.version) {
+            return None;
+        }
+        map.before = map.head.replace(head.clone());
+        let named: BTreeSet<ChunkName> = [&map.head, &map.before]
+            .into_iter()
+            .flatten()
+            .flat_map(|head| head.chunks.iter().map(|(parent, version)| (parent.0, *version)))
+            .collect();
+        let is_outlived = |name: &ChunkName| name.1 <= head.version && !named.contains(name);
+        let outlived: Vec<ChunkName> = map.chunks.keys().copied().filter(is_outlived).collect();
+        for name in &outlived {
+            map.chunks.remove(name);
+        }
+        Some(outlived)
+    }
+
+    /// Puts back the head that another process kept; its chunks, and those it no longer names, stay until
+    /// the next is saved.
+    pub fn restore(&mut self, head: MapHead) {
+        let city = head.city.clone();
+        self.0.entry(city).or_default().head = Some(head);
+    }
+
+    /// The newest head of a city.
+    #[must_use]
+    pub fn head(&self, city: &CityId) -> Option<&MapHead> {
+        self.0.get(city)?.head.as_ref()
+    }
+
+    /// A chunk of a city.
+    #[must_use]
+    pub fn chunk(&self, city: &CityId, name: ChunkName) -> Option<&[u8]> {
+        self.0.get(city)?.chunks.get(&name).map(Vec::as_slice)
+    }
+}
+
+/// Maps in memory.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryMaps(Shared<Maps>);
+
+impl MapStore for MemoryMaps {
+    async fn save_chunk(
+        &self,
+        city: &CityId,
+        parent: u64,
+        version: u64,
+        chunk: &[u8],
+    ) -> Result<(), Unavailable> {
+        self.0.lock().save_chunk(city, (parent, version), chunk.to_vec());
+        Ok(())
+    }
+
+    async fn save_head(&self, head: &MapHead) -> Result<(), Unavailable> {
+        self.0.lock().save_head(head);
+        Ok(())
+    }
+
+    async fn head(&self, city: &CityId) -> Result<Option<MapHead>, Unavailable> {
+        Ok(self.0.lock().head(city).cloned())
+    }
+
+    async fn chunk(&self, city: &CityId, parent: u64, version: u64) -> Result<Option<Vec<u8>>, Unavailable> {
+        Ok(self.0.lock().chunk(city, (parent, version)).map(<[u8]>::to_vec))
+    }
+}

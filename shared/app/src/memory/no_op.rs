@@ -1,0 +1,48 @@
+//! A sink and a cache that keep nothing.
+
+use equilibrium_domain::id::CityId;
+use equilibrium_domain::surge::map::{ClosedTick, MapHead};
+
+use crate::count::ports::{DeadLetter, DeadLetterQueue};
+use crate::surge::ports::{ChangeStream, MapStore, TickLog};
+use crate::unavailable::Unavailable;
+
+/// Nowhere: what is sent or saved is let go, as where one process needs no cache.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoOp;
+
+impl MapStore for NoOp {
+    async fn save_chunk(&self, _: &CityId, _: u64, _: u64, _: &[u8]) -> Result<(), Unavailable> {
+        Ok(())
+    }
+
+    async fn save_head(&self, _: &MapHead) -> Result<(), Unavailable> {
+        Ok(())
+    }
+
+    async fn head(&self, _: &CityId) -> Result<Option<MapHead>, Unavailable> {
+        Ok(None)
+    }
+
+    async fn chunk(&self, _: &CityId, _: u64, _: u64) -> Result<Option<Vec<u8>>, Unavailable> {
+        Ok(None)
+    }
+}
+
+impl ChangeStream for NoOp {
+    async fn send(&self, _: &CityId, _: Vec<u8>) -> Result<(), Unavailable> {
+        Ok(())
+    }
+}
+
+impl TickLog for NoOp {
+    async fn record(&self, _: &MapHead, _: &[ClosedTick]) -> Result<(), Unavailable> {
+        Ok(())
+    }
+}
+
+impl DeadLetterQueue for NoOp {
+    async fn send(&self, _: Vec<DeadLetter>) -> Result<(), Unavailable> {
+        Ok(())
+    }
+}

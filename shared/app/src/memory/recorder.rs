@@ -1,0 +1,67 @@
+//! A sink that records what it is sent.
+
+use equilibrium_domain::id::{CityId, LaneId};
+use equilibrium_domain::surge::map::{ClosedTick, MapHead};
+
+use super::shared::Shared;
+use crate::count::ports::{CountsStream, DeadLetter, DeadLetterQueue};
+use crate::ingest::ports::EventLog;
+use crate::surge::ports::{ChangeStream, TickLog};
+use crate::unavailable::Unavailable;
+
+/// What was sent, kept until it is taken.
+#[derive(Clone, Debug)]
+pub struct Recorder<T>(pub(super) Shared<Vec<T>>);
+
+impl<T> Default for Recorder<T> {
+    fn default() -> Self {
+        Self(Shared::default())
+    }
+}
+
+impl<T> Recorder<T> {
+    /// Takes what was sent since the last call.
+    #[must_use]
+    pub fn take(&self) -> Vec<T> {
+        std::mem::take(&mut *self.0.lock())
+    }
+
+    fn push(&self, item: T) {
+        self.0.lock().push(item);
+    }
+}
+
+impl EventLog for Recorder<(LaneId, Vec<u8>)> {
+    async fn put(&self, lane: LaneId, record: Vec<u8>) -> Result<(), Unavailable> {
+        self.push((lane, record));
+        Ok(())
+    }
+}
+
+impl CountsStream for Recorder<(u32, Vec<u8>)> {
+    async fn send(&self, group: u32, record: Vec<u8>) -> Result<(), Unavailable> {
+        self.push((group, record));
+        Ok(())
+    }
+}
+
+impl ChangeStream for Recorder<(CityId, Vec<u8>)> {
+    async fn send(&self, city: &CityId, record: Vec<u8>) -> Result<(), Unavailable> {
+        self.push((city.clone(), record));
+        Ok(())
+    }
+}
+
+impl TickLog for Recorder<(MapHead, Vec<ClosedTick>)> {
+    async fn record(&self, map: &MapHead, ticks: &[ClosedTick]) -> Result<(), Unavailable> {
+        self.push((map.clone(), ticks.to_vec()));
+        Ok(())
+    }
+}
+
+impl DeadLetterQueue for Recorder<DeadLetter> {
+    async fn send(&self, letters: Vec<DeadLetter>) -> Result<(), Unavailable> {
+        self.0.lock().extend(letters);
+        Ok(())
+    }
+}
