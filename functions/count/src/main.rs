@@ -3,6 +3,7 @@
 use equilibrium_app::config::Variables;
 use equilibrium_app::count::lane_processor::LaneProcessor;
 use equilibrium_app::policy::policy_cache::PolicyCache;
+use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::telemetry::emf::ToMeasurements;
 use equilibrium_aws::dead_letters::SqsDeadLetterQueue;
 use equilibrium_aws::dynamodb::{self, Checkpoints, Policies};
