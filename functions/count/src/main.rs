@@ -24,17 +24,17 @@ async fn main() -> Result<(), RuntimeError> {
     let sdk = runtime::sdk().await;
     let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::default());
     let kinesis = kinesis::Connection::new(&sdk, RetryPolicy::default());
-    let library = &PolicyCache::new(Policies::new(&dynamodb, &tables), bounds);
-    let counter = &LaneProcessor::new(
+    let policies = &PolicyCache::new(Policies::new(&dynamodb, &tables), bounds);
+    let processor = &LaneProcessor::new(
         settings,
         Checkpoints::new(&dynamodb, &tables),
-        Counts::new(&kinesis, &streams, resources::groups(settings.groups)),
+        Counts::new(&kinesis, &streams, settings.groups),
         SqsDeadLetterQueue::at(&sdk, letters, DEAD_LETTER_TIMEOUT),
     );
     runtime::run("count", async move |Invocation { payload, now_ms, .. }| {
-        let book = library.policies(now_ms).await?;
-        let (answer, tally) = equilibrium_count::handle_event(counter, &payload, &book, now_ms).await?;
-        Ok((answer, tally.measures()))
+        let handled = equilibrium_count::handle_event(processor, &payload, policies, now_ms).await;
+        let (response, metrics) = handled?;
+        Ok((response, metrics.measures()))
     })
     .await
 }

@@ -25,19 +25,18 @@ async fn main() -> Result<(), RuntimeError> {
     let sdk = runtime::sdk().await;
     let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::default());
     let kinesis = kinesis::Connection::new(&sdk, RetryPolicy::default());
-    let library = &PolicyCache::new(Policies::new(&dynamodb, &tables), bounds);
-    let outlets = SurgeSinks {
-        checkpoints: Checkpoints::new(&dynamodb, &tables),
+    let policies = &PolicyCache::new(Policies::new(&dynamodb, &tables), bounds);
+    let sinks = SurgeSinks {
         maps: Maps::new(&dynamodb, &tables),
         cache: Cache::new(&cache)?,
         changes: Changes::new(&kinesis, &streams),
         ticks: NoOp,
     };
-    let pricer = &CityProcessor::new(settings.lanes, outlets);
+    let processor = &CityProcessor::new(settings.lanes, Checkpoints::new(&dynamodb, &tables), sinks);
     runtime::run("surge", async move |Invocation { payload, now_ms, .. }| {
-        let book = library.policies(now_ms).await?;
-        let (answer, tally) = equilibrium_surge::handle_event(pricer, &payload, &book, now_ms).await?;
-        Ok((answer, tally.measures()))
+        let handled = equilibrium_surge::handle_event(processor, &payload, policies, now_ms).await;
+        let (response, metrics) = handled?;
+        Ok((response, metrics.measures()))
     })
     .await
 }

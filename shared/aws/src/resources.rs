@@ -1,6 +1,5 @@
 //! Which tables, streams, queue and cache a function works with, as its environment names them.
 
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use equilibrium_app::config::Variables;
@@ -34,10 +33,4 @@ pub fn cache(variables: &mut Variables<impl Fn(&str) -> Option<String>>) -> Cach
         roots: None,
         deadline: CACHE_CALL_TIMEOUT,
     }
-}
-
-/// A number of groups, of which there is one at least.
-#[must_use]
-pub fn groups(groups: u32) -> NonZeroU32 {
-    NonZeroU32::new(groups).unwrap_or(NonZeroU32::MIN)
 }

@@ -6,9 +6,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use equilibrium_app::checkpoint::ports::CheckpointKey;
-use equilibrium_app::memory::{ChunkName, Logs, Maps};
+use equilibrium_app::memory::{Logs, Maps};
+use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
-use equilibrium_domain::surge::map::MapHead;
+use equilibrium_domain::surge::map::{ChunkName, MapHead};
 use equilibrium_domain::wire::Corrupt;
 use redb::{
     Database, DatabaseError, Key, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableError,
@@ -205,8 +206,8 @@ impl Disk {
                         put(&mut cities, (city.as_str(), *number), content)?;
                     }
                     Row::Head(city) => put(&mut heads, city.as_str(), content)?,
-                    Row::Chunk(city, (parent, version)) => {
-                        put(&mut chunks, (city.as_str(), *parent, *version), content)?;
+                    Row::Chunk(city, ChunkName { parent, version }) => {
+                        put(&mut chunks, (city.as_str(), parent.0, *version), content)?;
                     }
                 }
             }
@@ -280,7 +281,8 @@ impl Disk {
         for row in transaction.open_table(CHUNKS)?.iter()? {
             let (key, chunk) = row?;
             let (city, parent, version) = key.value();
-            contents.maps.save_chunk(&city_id(city)?, (parent, version), chunk.value().to_vec());
+            let name = ChunkName::new(Cell(parent), version);
+            contents.maps.save_chunk(&city_id(city)?, name, chunk.value().to_vec());
         }
         for row in transaction.open_table(HEADS)?.iter()? {
             let (_, head) = row?;

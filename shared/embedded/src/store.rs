@@ -15,8 +15,10 @@ use equilibrium_app::count::ports::CountsStream;
 use equilibrium_app::ingest::ports::EventLog;
 use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::unavailable::Unavailable;
+use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
+use equilibrium_domain::event_sourced::Entry;
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
-use equilibrium_domain::surge::map::MapHead;
+use equilibrium_domain::surge::map::{ChunkName, MapHead};
 use equilibrium_event_source::record::Position;
 use equilibrium_lambda::kinesis::record::ShardId;
 use tokio::sync::{Notify, oneshot};
@@ -30,7 +32,7 @@ use equilibrium_app::clock::Clock;
 use equilibrium_app::ingest::ingester::RecordSink;
 
 /// Groups of cities in the log of counts.
-pub const GROUPS: u32 = 16;
+pub const GROUPS: GroupCount = GroupCount::new(16).expect("there is at least one");
 
 /// Most bytes of events that wait to be counted: some seconds' worth at the rate at which they are counted.
 pub const BACKLOG_BYTES: usize = 64 << 20;
@@ -62,8 +64,9 @@ impl Store {
             store.0.enter(number, record);
         }
         for (number, Record { place, arrival_ms, data }) in numbered(counts) {
-            let put =
-                store.0.counts.put_numbered(number, hash_key(place), group_key(place), data, arrival_ms);
+            let group = CityGroup(place);
+            let (key, partition) = (group.hash_key(GROUPS), group.to_string());
+            let put = store.0.counts.put_numbered(number, key, partition, data, arrival_ms);
             put.expect("rows come in the order of their numbers");
         }
         store.0.events.number_behind(marks.event);
@@ -222,14 +225,14 @@ impl RecordSink for Store {
 }
 
 impl CountsStream for Store {
-    async fn send(&self, group: u32, data: Vec<u8>) -> Result<(), Unavailable> {
+    async fn send(&self, group: CityGroup, data: Vec<u8>) -> Result<(), Unavailable> {
         let mut kept = self.0.kept.lock();
         let arrival_ms = self.0.clock.arrival_ms();
         let row = kept.ledger.is_some().then(|| {
-            let record = Record { place: group, arrival_ms, data: data.clone() };
+            let record = Record { place: group.0, arrival_ms, data: data.clone() };
             record_batch::encode(std::iter::once(&record))
         });
-        let number = self.0.counts.put(hash_key(group), group_key(group), data, arrival_ms);
+        let number = self.0.counts.put(group.hash_key(GROUPS), group.to_string(), data, arrival_ms);
         let number = number.map_err(|_| Unavailable)?;
         if let Some((ledger, row)) = kept.ledger.as_mut().zip(row) {
             ledger.changes.rows.insert(Row::Counts(number), Some(row));
@@ -245,19 +248,14 @@ impl CheckpointLog for Store {
         Ok(self.0.kept.lock().logs.entries(log).to_vec())
     }
 
-    async fn append(
-        &self,
-        log: &CheckpointKey,
-        number: u64,
-        entry: &[u8],
-        snapshot: bool,
-    ) -> Result<(), AppendError> {
+    async fn append(&self, key: &CheckpointKey, entry: &Entry) -> Result<(), AppendError> {
         let mut kept = self.0.kept.lock();
-        let let_go = kept.logs.append(log, number, entry.to_vec(), snapshot)?;
+        let removed = kept.logs.append(key, entry)?;
         if let Some(ledger) = &mut kept.ledger {
-            let rows = let_go.map(|number| (Row::Entry(log.clone(), number), None));
+            let rows = removed.map(|number| (Row::Entry(key.clone(), number), None));
             ledger.changes.rows.extend(rows);
-            ledger.changes.rows.insert(Row::Entry(log.clone(), number), Some(entry.to_vec()));
+            let row = Row::Entry(key.clone(), entry.number);
+            ledger.changes.rows.insert(row, Some(entry.bytes.clone()));
             self.0.changed.notify_one();
         }
         Ok(())
@@ -265,17 +263,11 @@ impl CheckpointLog for Store {
 }
 
 impl MapStore for Store {
-    async fn save_chunk(
-        &self,
-        city: &CityId,
-        parent: u64,
-        version: u64,
-        chunk: &[u8],
-    ) -> Result<(), Unavailable> {
+    async fn save_chunk(&self, city: &CityId, name: ChunkName, chunk: &[u8]) -> Result<(), Unavailable> {
         let mut kept = self.0.kept.lock();
-        kept.maps.save_chunk(city, (parent, version), chunk.to_vec());
+        kept.maps.save_chunk(city, name, chunk.to_vec());
         if let Some(ledger) = &mut kept.ledger {
-            let row = Row::Chunk(city.clone(), (parent, version));
+            let row = Row::Chunk(city.clone(), name);
             ledger.changes.rows.insert(row, Some(chunk.to_vec()));
             self.0.changed.notify_one();
         }
@@ -298,22 +290,13 @@ impl MapStore for Store {
         Ok(self.0.kept.lock().maps.head(city).cloned())
     }
 
-    async fn chunk(&self, city: &CityId, parent: u64, version: u64) -> Result<Option<Vec<u8>>, Unavailable> {
-        Ok(self.0.kept.lock().maps.chunk(city, (parent, version)).map(<[u8]>::to_vec))
+    async fn chunk(&self, city: &CityId, name: ChunkName) -> Result<Option<Vec<u8>>, Unavailable> {
+        Ok(self.0.kept.lock().maps.chunk(city, name).map(<[u8]>::to_vec))
     }
 }
 
 fn numbered(groups: Vec<(u64, Vec<Record>)>) -> impl Iterator<Item = (u64, Record)> {
     groups.into_iter().flat_map(|(first, group)| (first..).zip(group))
-}
-
-/// Where a group of cities lies in the log of counts.
-fn hash_key(group: u32) -> u128 {
-    u128::MAX / u128::from(GROUPS) * u128::from(group)
-}
-
-fn group_key(group: u32) -> String {
-    group.to_string()
 }
 
 /// The last record that is done; none where nothing or, with the log, everything is.

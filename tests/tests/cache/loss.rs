@@ -29,8 +29,8 @@ fn impatient(url: String) -> Cache {
 async fn all_end_in_time(cache: &Cache) {
     let began = Instant::now();
     assert_eq!(cache.head(&nyc()).await, Err(Unavailable));
-    assert_eq!(cache.chunk(&nyc(), 1, 1).await, Err(Unavailable));
-    assert_eq!(cache.save_chunk(&nyc(), 1, 1, b"one").await, Err(Unavailable));
+    assert_eq!(cache.chunk(&nyc(), ChunkName::new(Cell(1), 1)).await, Err(Unavailable));
+    assert_eq!(cache.save_chunk(&nyc(), ChunkName::new(Cell(1), 1), b"one").await, Err(Unavailable));
     assert_eq!(cache.save_head(&head(1, &[])).await, Err(Unavailable));
     assert_eq!(cache.ping().await, Err(Unavailable));
     assert!(began.elapsed() < 5 * SHORT + SLACK, "{:?}", began.elapsed());

@@ -34,7 +34,7 @@ fn head(version: u64, chunks: &[(u64, u64)]) -> MapHead {
         lanes: 4,
         resolution: 8,
         products: Vec::new(),
-        chunks: chunks.iter().map(|(parent, version)| (Cell(*parent), *version)).collect(),
+        chunks: chunks.iter().map(|(parent, version)| ChunkName::new(Cell(*parent), *version)).collect(),
     }
 }
 
@@ -62,8 +62,15 @@ async fn a_chunk_that_no_head_names_any_more_is_let_go_and_no_other() {
     assert!(is_outlived(&tables, "chunk#ff#1").await);
     assert!(!is_outlived(&tables, "chunk#ff#2").await);
     assert!(!is_outlived(&tables, "chunk#7#1").await);
-    assert_eq!(maps.chunk(&nyc(), 8, 1).await, Ok(None), "letting go of what never was makes nothing");
-    assert!(maps.chunk(&nyc(), 255, 1).await.unwrap().is_some(), "for who still reads the last head");
+    assert_eq!(
+        maps.chunk(&nyc(), ChunkName::new(Cell(8), 1)).await,
+        Ok(None),
+        "letting go of what never was makes nothing"
+    );
+    assert!(
+        maps.chunk(&nyc(), ChunkName::new(Cell(255), 1)).await.unwrap().is_some(),
+        "for who still reads the last head"
+    );
 }
 
 #[tokio::test]

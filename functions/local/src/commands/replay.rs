@@ -132,8 +132,8 @@ impl Replay {
         let blocks = BlockReader::open(&self.events).map_err(unusable(&self.events))?;
         let rows = TickWriter::new(File::create(&self.out).map_err(unusable(&self.out))?);
         let store = Store::in_memory(self.lanes, Clock::Replay);
-        let mut pipeline =
-            Pipeline::new(store.clone(), &book, rows).expect("the settings are within their bounds");
+        let mut pipeline = Pipeline::new(store.clone(), Arc::clone(&book), rows)
+            .expect("the settings are within their bounds");
         let mut feed = RecordPacker::replay(store, self.lanes, book);
         let mut summary = Summary { events: 0, refused: 0, late: 0, ticks: 0 };
         let mut lines = LineSplitter::default();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use equilibrium_app::count::lane_processor::{CountSettings, LaneProcessor};
 use equilibrium_app::count::metrics::CountMetrics;
 use equilibrium_app::memory::NoOp;
-use equilibrium_app::policy::policy_set::PolicySet;
+use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
 use equilibrium_app::surge::metrics::SurgeMetrics;
 use equilibrium_app::surge::ports::TickLog;
@@ -21,17 +21,17 @@ use equilibrium_embedded::store::{GROUPS, Store};
 
 /// `count` as a target of the event log.
 #[derive(Debug)]
-struct CountFunction {
+struct CountFunction<P> {
     counter: LaneProcessor<Store, Store, NoOp>,
-    book: Arc<PolicySet>,
+    policies: P,
     clock: Clock,
     tally: Mutex<CountMetrics>,
 }
 
-impl Target for CountFunction {
+impl<P: PolicySource> Target for CountFunction<P> {
     async fn invoke(&self, payload: &[u8]) -> Result<Vec<u8>, InvokeError> {
         let now = self.clock.now_ms();
-        let handled = equilibrium_count::handle_event(&self.counter, payload, &self.book, now).await;
+        let handled = equilibrium_count::handle_event(&self.counter, payload, &self.policies, now).await;
         let (answer, tally) = handled.map_err(|_| InvokeError::Failed)?;
         self.tally.lock().add(tally);
         Ok(answer)
@@ -40,17 +40,17 @@ impl Target for CountFunction {
 
 /// `surge` as a target of the log of counts. The maps' readers are in the same process and need no cache.
 #[derive(Debug)]
-struct SurgeFunction<T> {
+struct SurgeFunction<T, P> {
     pricer: CityProcessor<Store, Store, NoOp, NoOp, T>,
-    book: Arc<PolicySet>,
+    policies: P,
     clock: Clock,
     tally: Mutex<SurgeMetrics>,
 }
 
-impl<T: TickLog> Target for SurgeFunction<T> {
+impl<T: TickLog, P: PolicySource> Target for SurgeFunction<T, P> {
     async fn invoke(&self, payload: &[u8]) -> Result<Vec<u8>, InvokeError> {
         let now = self.clock.now_ms();
-        let handled = equilibrium_surge::handle_event(&self.pricer, payload, &self.book, now).await;
+        let handled = equilibrium_surge::handle_event(&self.pricer, payload, &self.policies, now).await;
         let (answer, tally) = handled.map_err(|_| InvokeError::Failed)?;
         self.tally.lock().add(tally);
         Ok(answer)
@@ -69,10 +69,10 @@ type Mapped<T> = EventSourcePoller<Arc<StreamLog>, T, NeverDiscarded>;
 
 /// The functions and the logs between them.
 #[derive(Debug)]
-pub struct Pipeline<T: TickLog> {
+pub struct Pipeline<T: TickLog, P: PolicySource> {
     store: Store,
-    count: Mapped<CountFunction>,
-    surge: Mapped<SurgeFunction<T>>,
+    count: Mapped<CountFunction<P>>,
+    surge: Mapped<SurgeFunction<T, P>>,
 }
 
 /// What a turn found.
@@ -86,20 +86,19 @@ pub enum PipelineState {
     Stuck,
 }
 
-impl<T: TickLog> Pipeline<T> {
+impl<T: TickLog, P: PolicySource + Clone> Pipeline<T, P> {
     /// A pipeline that goes on with what is in the store; closed ticks go to `ticks`.
     ///
     /// # Errors
     /// [`SettingsError`], never with the settings used here.
-    pub fn new(store: Store, book: &Arc<PolicySet>, ticks: T) -> Result<Self, SettingsError> {
+    pub fn new(store: Store, policies: P, ticks: T) -> Result<Self, SettingsError> {
         let (lanes, clock) = (store.lanes(), store.clock());
         let settings = CountSettings { lanes, groups: GROUPS };
         let counter = LaneProcessor::new(settings, store.clone(), store.clone(), NoOp);
-        let outlets =
-            SurgeSinks { checkpoints: store.clone(), maps: store.clone(), cache: NoOp, changes: NoOp, ticks };
-        let count = CountFunction { counter, book: Arc::clone(book), clock, tally: Mutex::default() };
-        let pricer = CityProcessor::new(lanes, outlets);
-        let surge = SurgeFunction { pricer, book: Arc::clone(book), clock, tally: Mutex::default() };
+        let outlets = SurgeSinks { maps: store.clone(), cache: NoOp, changes: NoOp, ticks };
+        let count = CountFunction { counter, policies: policies.clone(), clock, tally: Mutex::default() };
+        let pricer = CityProcessor::new(lanes, store.clone(), outlets);
+        let surge = SurgeFunction { pricer, policies, clock, tally: Mutex::default() };
         Ok(Self {
             count: mapped("events", store.events(), count)?,
             surge: mapped("counts", store.counts(), surge)?,

@@ -49,7 +49,7 @@ async fn work(
     progress: watch::Sender<Progress>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let pipeline = Pipeline::new(store.clone(), &book, NoOp);
+    let pipeline = Pipeline::new(store.clone(), book, NoOp);
     let mut pipeline = pipeline.expect("the settings are within their bounds");
     while !*stop.borrow() {
         let turn = pipeline.poll().await;

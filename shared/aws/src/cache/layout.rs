@@ -12,9 +12,8 @@ use std::fmt::Write;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::CityId;
-use equilibrium_domain::surge::map::MapHead;
+use equilibrium_domain::surge::map::{ChunkName, MapHead};
 use redis::{Cmd, Script};
 
 /// How long a head is kept: long enough that readers of a city that stands still ask the store rarely, and
@@ -65,9 +64,9 @@ static SAVE_HEAD_HASH: LazyLock<Script> = LazyLock::new(|| Script::new(SAVE_HEAD
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeadWrite {
     /// Chunks that the head before named and this one does not.
-    pub replaced: Vec<(Cell, u64)>,
+    pub replaced: Vec<ChunkName>,
     /// Chunks whose time begins anew.
-    pub refreshed: Vec<(Cell, u64)>,
+    pub refreshed: Vec<ChunkName>,
 }
 
 /// A script's call: by its hash, and in full for a server that does not know it.
@@ -92,16 +91,16 @@ pub fn head(city: &CityId) -> Cmd {
 }
 
 /// Reads a chunk.
-pub fn chunk(city: &CityId, parent: u64, version: u64) -> Cmd {
+pub fn chunk(city: &CityId, name: ChunkName) -> Cmd {
     let mut get = redis::cmd("GET");
-    get.arg(chunk_key(city, parent, version));
+    get.arg(chunk_key(city, name));
     get
 }
 
 /// Saves a chunk. One of this name is the same, so that there is nothing to compare.
-pub fn save_chunk(city: &CityId, parent: u64, version: u64, chunk: &[u8]) -> Cmd {
+pub fn save_chunk(city: &CityId, name: ChunkName, chunk: &[u8]) -> Cmd {
     let mut set = redis::cmd("SET");
-    set.arg(chunk_key(city, parent, version)).arg(chunk).arg("PX").arg(ms(CHUNK_KEPT));
+    set.arg(chunk_key(city, name)).arg(chunk).arg("PX").arg(ms(CHUNK_KEPT));
     set
 }
 
@@ -111,8 +110,8 @@ pub fn save_head(head: &MapHead, write: &HeadWrite) -> ScriptCall {
         let mut cmd = redis::cmd(name);
         cmd.arg(script).arg(1 + write.replaced.len() + write.refreshed.len());
         cmd.arg(head_key(&head.city));
-        for (parent, version) in write.replaced.iter().chain(&write.refreshed) {
-            cmd.arg(chunk_key(&head.city, parent.0, *version));
+        for name in write.replaced.iter().chain(&write.refreshed) {
+            cmd.arg(chunk_key(&head.city, *name));
         }
         cmd.arg(head_value(head)).arg(ms(HEAD_KEPT)).arg(write.replaced.len());
         cmd.arg(ms(REPLACED_KEPT)).arg(ms(CHUNK_KEPT));
@@ -138,9 +137,9 @@ fn head_key(city: &CityId) -> String {
     format!("equilibrium:{{{city}}}:head")
 }
 
-fn chunk_key(city: &CityId, parent: u64, version: u64) -> String {
+fn chunk_key(city: &CityId, name: ChunkName) -> String {
     let mut key = format!("equilibrium:{{{city}}}:chunk:");
-    write!(key, "{parent:x}:{version}").expect("a string takes all");
+    write!(key, "{:x}:{}", name.parent.0, name.version).expect("a string takes all");
     key
 }
 

@@ -6,8 +6,9 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::ReturnValue;
 use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::unavailable::Unavailable;
+use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::CityId;
-use equilibrium_domain::surge::map::MapHead;
+use equilibrium_domain::surge::map::{ChunkName, MapHead};
 use futures_util::future::join_all;
 use tracing::{Span, error_span};
 
@@ -84,14 +85,14 @@ impl Maps {
     async fn outlive(&self, old: &MapHead, new: &MapHead) {
         let named: HashSet<_> = new.chunks.iter().copied().collect();
         let outlived = old.chunks.iter().filter(|chunk| !named.contains(*chunk));
-        let updates = outlived.map(async |(parent, version)| {
+        let updates = outlived.map(async |name| {
             let request = self
                 .connection
                 .client
                 .update_item()
                 .table_name(&self.table)
                 .key(CITY, text(new.city.as_str()))
-                .key(PART, text(chunk_name(parent.0, *version)))
+                .key(PART, text(chunk_key(*name)))
                 .update_expression("SET #expires = :expires")
                 .condition_expression("attribute_exists(#city)")
                 .expression_attribute_names("#expires", EXPIRES)
@@ -110,26 +111,21 @@ fn of(city: &CityId) -> Span {
     error_span!("map", %city)
 }
 
-fn chunk_name(parent: u64, version: u64) -> String {
+fn chunk_key(name: ChunkName) -> String {
+    let ChunkName { parent: Cell(parent), version } = name;
     format!("chunk#{parent:x}#{version}")
 }
 
 impl MapStore for Maps {
-    async fn save_chunk(
-        &self,
-        city: &CityId,
-        parent: u64,
-        version: u64,
-        chunk: &[u8],
-    ) -> Result<(), Unavailable> {
+    async fn save_chunk(&self, city: &CityId, name: ChunkName, chunk: &[u8]) -> Result<(), Unavailable> {
         let request = self
             .connection
             .client
             .put_item()
             .table_name(&self.table)
             .item(CITY, text(city.as_str()))
-            .item(PART, text(chunk_name(parent, version)))
-            .item(VERSION, number(version))
+            .item(PART, text(chunk_key(name)))
+            .item(VERSION, number(name.version))
             .item(BYTES, bytes(chunk));
         let put = async { request.send().await.map_err(|error| unavailable("PutItem", &error)) };
         with_deadline(self.connection.patience.deadline(), of(city), put).await.map(drop)
@@ -160,8 +156,8 @@ impl MapStore for Maps {
         MapHead::decode(&bytes).map(Some).map_err(|corrupt| unavailable("GetItem", &corrupt))
     }
 
-    async fn chunk(&self, city: &CityId, parent: u64, version: u64) -> Result<Option<Vec<u8>>, Unavailable> {
-        let read = self.read(city, chunk_name(parent, version));
+    async fn chunk(&self, city: &CityId, name: ChunkName) -> Result<Option<Vec<u8>>, Unavailable> {
+        let read = self.read(city, chunk_key(name));
         with_deadline(self.connection.patience.deadline(), of(city), read).await
     }
 }

@@ -1,11 +1,10 @@
 //! Where events, counts and changes go in: what a record of each is keyed by.
 
-use std::num::NonZeroU32;
-
 use equilibrium_app::count::ports::CountsStream;
 use equilibrium_app::ingest::ports::EventLog;
 use equilibrium_app::surge::ports::ChangeStream;
 use equilibrium_app::unavailable::Unavailable;
+use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 
 use super::batching_producer::{BatchingProducer, Key};
@@ -38,30 +37,22 @@ impl EventLog for Events {
 #[derive(Debug)]
 pub struct Counts {
     puts: BatchingProducer,
-    groups: NonZeroU32,
+    groups: GroupCount,
 }
 
 impl Counts {
     /// The counts of these streams, in so many groups of cities.
     #[must_use]
-    pub fn new(connection: &Connection, streams: &Streams, groups: NonZeroU32) -> Self {
+    pub fn new(connection: &Connection, streams: &Streams, groups: GroupCount) -> Self {
         Self { puts: BatchingProducer::new(connection, &streams.counts), groups }
     }
 }
 
 impl CountsStream for Counts {
-    async fn send(&self, group: u32, record: Vec<u8>) -> Result<(), Unavailable> {
-        let hash = hash_key(group, self.groups);
+    async fn send(&self, group: CityGroup, record: Vec<u8>) -> Result<(), Unavailable> {
+        let hash = group.hash_key(self.groups);
         self.puts.put(Key { partition: group.to_string(), hash: Some(hash) }, record).await
     }
-}
-
-/// Where a group begins in the stream's hash-key space: `group·2¹²⁸/groups`, or a few keys behind, never
-/// before: a shard that begins there is the group's.
-fn hash_key(group: u32, groups: NonZeroU32) -> u128 {
-    // Of one group the width does not fit, and its place is 0.
-    let width = (u128::MAX / u128::from(groups.get())).wrapping_add(1);
-    width * u128::from(group % groups)
 }
 
 /// Changed multipliers: a city's lie in one shard, in order.
@@ -81,21 +72,5 @@ impl Changes {
 impl ChangeStream for Changes {
     async fn send(&self, city: &CityId, record: Vec<u8>) -> Result<(), Unavailable> {
         self.puts.put(Key { partition: city.to_string(), hash: None }, record).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn groups_cut_the_hash_key_space_evenly() {
-        let groups = |groups| NonZeroU32::new(groups).unwrap();
-        assert_eq!([0, 1, 2, 3].map(|group| hash_key(group, groups(4))), [0, 1 << 126, 2 << 126, 3 << 126]);
-        assert_eq!(hash_key(0, groups(1)), 0);
-        for count in [3, 7, 1000, u32::MAX] {
-            let last = hash_key(count - 1, groups(count));
-            assert!(u128::MAX - last < u128::MAX / u128::from(count) + 1, "of {count}");
-        }
     }
 }

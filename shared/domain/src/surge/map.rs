@@ -33,6 +33,14 @@ pub struct ChunkName {
     pub version: u64,
 }
 
+impl ChunkName {
+    /// The chunk of `parent` at `version`.
+    #[must_use]
+    pub fn new(parent: Cell, version: u64) -> Self {
+        Self { parent, version }
+    }
+}
+
 /// A multiplier that became another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Change {
