@@ -9,6 +9,8 @@ use super::repository::{File, assert_found, assert_none, file, files};
 
 const LIST: &str = "infra/deployment.json";
 const WATCH_ROUTER: &str = "workspace.metadata.lambda.watch.router";
+/// The member of `functions/` that calls the others.
+const COMMAND_LINE: &str = "local";
 /// Where `equilibrium serve` calls the functions.
 const HOST: &str = "functions/local/src/host/";
 /// Where paths are matched.
@@ -70,6 +72,11 @@ fn incomplete_functions(files: &[File]) -> Vec<String> {
             lacks(format!("its call in the local host: write `{call}…)` into {HOST}"));
         }
     }
+    let unlisted = members.iter().filter_map(|member| member.strip_prefix("functions/"));
+    let unlisted = unlisted.filter(|&name| name != COMMAND_LINE && list["functions"].get(name).is_none());
+    findings.extend(
+        unlisted.map(|name| format!("{LIST}: functions/{name} is not listed: add it to \"functions\"")),
+    );
     findings
 }
 
@@ -176,6 +183,9 @@ fn what_a_function_lacks_is_found() {
         let found = incomplete_functions(&sample(replaced, text));
         assert_found(&found, &[format!("{LIST}: the function {expected}")]);
     }
+    let members = "[workspace]\nmembers = [\"functions/hello\", \"functions/sum\", \"functions/new\", \"functions/local\"]\n";
+    let found = incomplete_functions(&sample("Cargo.toml", members));
+    assert_found(&found, &[format!("{LIST}: functions/new is not listed")]);
 }
 
 #[test]
