@@ -2,6 +2,7 @@
 //! product, and a simulation that runs the product among faults.
 
 pub mod faults;
+pub mod harness;
 pub mod markets;
 pub mod oracle;
 pub mod simulation;

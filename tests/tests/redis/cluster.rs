@@ -1,4 +1,4 @@
-//! A cluster, of one node: keys of a city share a slot, or a server of a cluster refuses them.
+//! A cluster of one node, which refuses scripts whose keys are not in the same slot.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -7,35 +7,35 @@ use equilibrium_app::contract;
 use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::cache::{Cache, Layout};
+use equilibrium_tests::harness::redis::{RedisServer, free_port};
 
-use crate::server::{Server, free_port};
 use crate::{head, nyc, settings};
 
-/// A node that holds all slots.
-fn start() -> Server {
+/// A node with all slots.
+fn start() -> RedisServer {
     let bus = free_port().to_string();
-    let server = Server::start(&["--cluster-enabled", "yes", "--cluster-port", &bus]);
-    take_slots(&server);
+    let server = RedisServer::start(&["--cluster-enabled", "yes", "--cluster-port", &bus]);
+    assign_slots(&server);
     server
 }
 
-fn take_slots(server: &Server) {
-    server.say(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
-    let began = Instant::now();
-    while !server.say(&["CLUSTER", "INFO"]).contains("cluster_state:ok") {
-        assert!(began.elapsed() < Duration::from_secs(20), "the cluster does not form");
+fn assign_slots(server: &RedisServer) {
+    server.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    let started = Instant::now();
+    while !server.command(&["CLUSTER", "INFO"]).contains("cluster_state:ok") {
+        assert!(started.elapsed() < Duration::from_secs(20), "the cluster is not ready");
         sleep(Duration::from_millis(50));
     }
 }
 
-fn cache(server: &Server) -> Cache {
+fn cache(server: &RedisServer) -> Cache {
     let mut settings = settings(server.url());
     settings.layout = Layout::Cluster;
     Cache::new(&settings).unwrap()
 }
 
 #[tokio::test]
-async fn in_a_cluster_the_contract_is_kept() {
+async fn a_cluster_meets_the_contract_of_the_map_store() {
     let server = start();
     let cache = cache(&server);
     assert_eq!(cache.ping().await, Ok(()));
@@ -43,17 +43,17 @@ async fn in_a_cluster_the_contract_is_kept() {
 }
 
 #[tokio::test]
-async fn a_cluster_that_dies_is_found_again_when_it_is_back() {
+async fn the_cache_reconnects_to_a_cluster_that_was_restarted() {
     let mut server = start();
     let cache = cache(&server);
     cache.save_head(&head(1, &[(1, 1), (2, 1)])).await.unwrap();
     server.kill();
     assert_eq!(cache.head(&nyc()).await, Err(Unavailable));
     server.run();
-    take_slots(&server);
-    let began = Instant::now();
+    assign_slots(&server);
+    let started = Instant::now();
     while cache.head(&nyc()).await != Ok(None) {
-        assert!(began.elapsed() < Duration::from_secs(10), "it never recovers");
+        assert!(started.elapsed() < Duration::from_secs(10), "the cache does not recover");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     cache.save_head(&head(2, &[(1, 1), (2, 1)])).await.unwrap();

@@ -1,27 +1,27 @@
-//! TLS, users and passwords.
+//! TLS, users and passwords, and invalid settings.
 
 use std::fs;
 
 use equilibrium_app::contract;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::cache::{Cache, CacheSettings, Credentials, Layout, UnusableSettings};
+use equilibrium_tests::harness::redis::{RedisServer, free_port};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
 
-use crate::server::{Server, free_port};
 use crate::{DEADLINE, settings};
 
 const USER: &str = "surge";
 const PASSWORD: &str = "open sesame";
 
-/// A server that speaks TLS and knows one user who may do anything to the maps' keys.
-struct Guarded {
-    _server: Server,
+/// A server with TLS and one user, which may use any command on the keys of maps.
+struct SecureServer {
+    _server: RedisServer,
     _folder: TempDir,
     settings: CacheSettings,
 }
 
-impl Guarded {
+impl SecureServer {
     fn start() -> Self {
         let mut roots = CertificateParams::new(Vec::new()).unwrap();
         roots.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -39,7 +39,7 @@ impl Guarded {
         let port = free_port();
         let user = format!("{USER} on >{} ~equilibrium:* +@all", PASSWORD.replace(' ', "_"));
         let users = write("users.acl", format!("user {user}\nuser default off\n"));
-        let server = Server::start(&[
+        let server = RedisServer::start(&[
             "--tls-port",
             &port.to_string(),
             "--tls-cert-file",
@@ -68,16 +68,16 @@ impl Guarded {
 }
 
 #[tokio::test]
-async fn over_tls_and_as_a_user_the_contract_is_kept() {
-    let guarded = Guarded::start();
-    contract::map_store(&Cache::new(&guarded.settings).unwrap()).await;
+async fn a_user_over_tls_meets_the_contract_of_the_map_store() {
+    let server = SecureServer::start();
+    contract::map_store(&Cache::new(&server.settings).unwrap()).await;
 }
 
 #[tokio::test]
-async fn a_wrong_password_or_none_is_unavailable() {
-    let guarded = Guarded::start();
+async fn a_wrong_or_missing_password_is_unavailable() {
+    let server = SecureServer::start();
     for password in [None, Some("wrong"), Some("")] {
-        let mut settings = guarded.settings.clone();
+        let mut settings = server.settings.clone();
         settings.credentials = password
             .map(|password| Credentials { user: Some(USER.to_owned()), password: password.to_owned() });
         assert_eq!(Cache::new(&settings).unwrap().ping().await, Err(Unavailable), "{password:?}");
@@ -85,36 +85,36 @@ async fn a_wrong_password_or_none_is_unavailable() {
 }
 
 #[tokio::test]
-async fn a_server_that_nobody_vouches_for_is_unavailable() {
-    let guarded = Guarded::start();
-    let settings = CacheSettings { roots: None, ..guarded.settings.clone() };
+async fn a_server_whose_certificate_is_not_trusted_is_unavailable() {
+    let server = SecureServer::start();
+    let settings = CacheSettings { roots: None, ..server.settings.clone() };
     assert_eq!(Cache::new(&settings).unwrap().ping().await, Err(Unavailable));
-    let stranger = Guarded::start();
-    let settings = CacheSettings { roots: stranger.settings.roots.clone(), ..guarded.settings.clone() };
+    let other = SecureServer::start();
+    let settings = CacheSettings { roots: other.settings.roots.clone(), ..server.settings.clone() };
     assert_eq!(Cache::new(&settings).unwrap().ping().await, Err(Unavailable));
 }
 
 #[test]
-fn settings_that_name_no_cache_are_refused() {
+fn invalid_settings_are_refused() {
     let refused = |endpoints: &[&str], layout| {
         let mut settings = settings(String::new());
         settings.endpoints = endpoints.iter().map(|endpoint| (*endpoint).to_owned()).collect();
         settings.layout = layout;
         Cache::new(&settings).map(drop).unwrap_err()
     };
-    let good = "redis://cache:6379";
+    let valid = "redis://cache:6379";
     assert_eq!(refused(&[], Layout::Cluster), UnusableSettings::Endpoints { found: 0 });
-    assert_eq!(refused(&[good, good], Layout::Single), UnusableSettings::Endpoints { found: 2 });
-    for wrong in ["http://cache", "", "redis+unix:///run/cache"] {
-        assert_eq!(refused(&[wrong], Layout::Single), UnusableSettings::Endpoint { index: 0 }, "{wrong}");
+    assert_eq!(refused(&[valid, valid], Layout::Single), UnusableSettings::Endpoints { found: 2 });
+    for invalid in ["http://cache", "", "redis+unix:///run/cache"] {
+        assert_eq!(refused(&[invalid], Layout::Single), UnusableSettings::Endpoint { index: 0 }, "{invalid}");
     }
-    assert_eq!(refused(&[good, "cache:6379"], Layout::Cluster), UnusableSettings::Endpoint { index: 1 });
+    assert_eq!(refused(&[valid, "cache:6379"], Layout::Cluster), UnusableSettings::Endpoint { index: 1 });
     assert_eq!(
-        refused(&[good, "rediss://cache:6379"], Layout::Cluster),
+        refused(&[valid, "rediss://cache:6379"], Layout::Cluster),
         UnusableSettings::Endpoint { index: 1 }
     );
     let mut settings = settings("rediss://cache:6379".to_owned());
-    settings.roots = Some(b"no certificate".to_vec());
+    settings.roots = Some(b"not a certificate".to_vec());
     for layout in [Layout::Single, Layout::Cluster] {
         settings.layout = layout;
         assert_eq!(Cache::new(&settings).map(drop), Err(UnusableSettings::Roots));
@@ -122,9 +122,9 @@ fn settings_that_name_no_cache_are_refused() {
 }
 
 #[test]
-fn nothing_shows_a_password() {
+fn debug_output_omits_passwords() {
     let mut settings = settings("rediss://surge:sesame@cache:6379".to_owned());
     settings.credentials = Some(Credentials { user: None, password: "sesame".to_owned() });
-    let shown = format!("{settings:?} {:?}", Cache::new(&settings).unwrap());
-    assert!(!shown.contains("sesame"), "{shown}");
+    let output = format!("{settings:?} {:?}", Cache::new(&settings).unwrap());
+    assert!(!output.contains("sesame"), "{output}");
 }

@@ -1,47 +1,52 @@
-//! Installs the emulators, starts each once for the whole test binary, and ends them with it.
+//! Emulators of AWS: installed when missing, started at most once per process, and stopped when it exits.
+#![allow(clippy::unwrap_used)]
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 
-/// DynamoDB and Kinesis, and all else that this system asks of AWS.
+use super::redis::free_port;
+
+/// The emulator of all services that the system uses.
 const MINISTACK: &str = "ministack==1.5.33";
 
-/// Without it `ministack` does not understand what the SDK asks `CloudWatch`, and does not say so.
+/// Without this package, `ministack` silently misreads the SDK's requests to `CloudWatch`.
 const CBOR: &str = "cbor2==6.3.0";
 
-/// Kinesis alone, slower, whose shards have the parents and children that they have on AWS.
+/// A slower emulator of Kinesis alone, whose shards have parents and children as on AWS.
 const KINESIS_LOCAL: &str = "kinesis-local@0.6.2";
 
-/// On a machine with two busy cores it takes ten seconds.
-const READY_WITHIN: Duration = Duration::from_mins(2);
+/// Limit of starting an emulator, which takes ten seconds on a machine with two busy cores.
+const START_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// An emulator that runs for as long as this process does.
+/// An emulator that runs until this process exits.
+#[derive(Debug)]
 pub struct Emulator {
     /// `http://127.0.0.1:…`.
     pub endpoint: String,
-    /// Holds the pipe by whose end the emulator hears of this process's end, however it comes about.
+    /// Its standard input is the pipe whose end stops the emulator, however this process exits.
     _process: Child,
 }
 
-/// The emulator of this test binary.
+/// The emulator of this process.
 pub fn emulator() -> &'static Emulator {
     static EMULATOR: OnceLock<Emulator> = OnceLock::new();
     EMULATOR.get_or_init(|| {
-        let bin = install_ministack();
+        let program = install_ministack();
         let port = free_port();
         let endpoint = format!("http://127.0.0.1:{port}");
-        let mut command = Command::new(bin);
+        let mut command = Command::new(program);
         command
             .env("BIND_HOST", "127.0.0.1")
             .env("GATEWAY_PORT", port.to_string())
@@ -51,7 +56,7 @@ pub fn emulator() -> &'static Emulator {
     })
 }
 
-/// The emulator for streams that are resharded: the other one loses a parent's records.
+/// The emulator for streams that are resharded: the other one loses the records of a parent shard.
 pub fn resharding_emulator() -> &'static Emulator {
     static EMULATOR: OnceLock<Emulator> = OnceLock::new();
     EMULATOR.get_or_init(|| {
@@ -64,7 +69,7 @@ pub fn resharding_emulator() -> &'static Emulator {
         });
         let port = free_port();
         let mut command = Command::new("node");
-        // Its certificate lies beside it.
+        // It reads its certificate from the current directory.
         command.arg("main.js").current_dir(main.parent().unwrap());
         command.env("KINESIS_MOCK_PLAIN_PORT", port.to_string());
         command.env("KINESIS_MOCK_TLS_PORT", free_port().to_string());
@@ -73,8 +78,9 @@ pub fn resharding_emulator() -> &'static Emulator {
     })
 }
 
-/// A configuration that leads to `endpoint`.
-pub fn config(endpoint: &str) -> SdkConfig {
+/// Client settings for `endpoint`.
+#[must_use]
+pub fn sdk_config(endpoint: &str) -> SdkConfig {
     let credentials = Credentials::new("test", "test", None, None, "tests");
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -84,21 +90,17 @@ pub fn config(endpoint: &str) -> SdkConfig {
         .build()
 }
 
-/// Milliseconds since the epoch.
-pub fn now_ms() -> i64 {
-    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+/// A name for tables and streams that is unique within this process.
+#[must_use]
+pub fn unique_name(test: &str) -> String {
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    format!("{test}-{}", COUNTER.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A name that no other test of this binary has, for tables and streams.
-pub fn fresh(test: &str) -> String {
-    static TAKEN: AtomicU32 = AtomicU32::new(0);
-    format!("{test}-{}", TAKEN.fetch_add(1, Ordering::Relaxed))
-}
-
-/// Starts `command` in a process group of its own and a folder that goes with it, and waits until it
-/// answers at `path`.
+/// Starts `command` in a process group and a temporary folder of its own, and waits until it responds at
+/// `path`.
 fn start(command: &Command, port: u16, path: &str) -> Emulator {
-    // The shell reads until the pipe from this process ends, and then ends its group and the folder.
+    // The shell reads until this process closes the pipe, and then deletes the folder and kills its group.
     const UNTIL_THE_PIPE_ENDS: &str = r#""$@" & read -r _; kill -9 $!; rm -rf "$FOLDER"; kill -9 0"#;
     let folder = tempfile::Builder::new().prefix("equilibrium-emulator-").tempdir().unwrap().keep();
     let log = File::create(folder.join("log")).unwrap();
@@ -119,12 +121,12 @@ fn start(command: &Command, port: u16, path: &str) -> Emulator {
         .stderr(log)
         .spawn()
         .unwrap();
-    let began = Instant::now();
-    while !answers(port, path) {
+    let started = Instant::now();
+    while !is_healthy(port, path) {
         let log = folder.join("log");
         assert!(
-            began.elapsed() < READY_WITHIN,
-            "{} does not answer at port {port}; it said: {}",
+            started.elapsed() < START_TIMEOUT,
+            "{} does not respond on port {port}; its output: {}",
             command.get_program().display(),
             fs::read_to_string(log).unwrap_or_default()
         );
@@ -133,18 +135,14 @@ fn start(command: &Command, port: u16, path: &str) -> Emulator {
     Emulator { endpoint: format!("http://127.0.0.1:{port}"), _process: process }
 }
 
-fn answers(port: u16, path: &str) -> bool {
+fn is_healthy(port: u16, path: &str) -> bool {
     let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { return false };
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    let mut answer = [0; 12];
+    let mut status_line = [0; 12];
     stream.write_all(request.as_bytes()).is_ok()
-        && stream.read_exact(&mut answer).is_ok()
-        && answer.starts_with(b"HTTP/1.1 200")
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+        && stream.read_exact(&mut status_line).is_ok()
+        && status_line.starts_with(b"HTTP/1.1 200")
 }
 
 fn install_ministack() -> PathBuf {
@@ -157,12 +155,12 @@ fn install_ministack() -> PathBuf {
     })
 }
 
-/// The program at `path` in the folder `name` among the build's tools; `steps` put it there if it is not.
+/// The program at `path` in the folder `name` of the build's tools, which `steps` install if it is missing.
 fn install(name: &str, path: &str, steps: impl Fn(&Path) -> Vec<Command>) -> PathBuf {
-    let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("tools");
+    let tools = target_folder().join("tools");
     fs::create_dir_all(&tools).unwrap();
     let folder = tools.join(name);
-    // Two test runs that begin at once must not install into one folder.
+    // Concurrent test runs must not install into one folder at the same time.
     let lock = File::create(tools.join(format!("{name}.lock"))).unwrap();
     lock.lock().unwrap();
     let done = folder.join("installed");
@@ -170,14 +168,20 @@ fn install(name: &str, path: &str, steps: impl Fn(&Path) -> Vec<Command>) -> Pat
         fs::remove_dir_all(&folder).ok();
         for mut step in steps(&folder) {
             let output = step.stdin(Stdio::null()).output();
-            let said = match &output {
+            let reason = match &output {
                 Ok(output) if output.status.success() => continue,
                 Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
                 Err(error) => error.to_string(),
             };
-            panic!("the emulator is not there and could not be installed: {step:?}: {said}");
+            panic!("the emulator is missing and could not be installed: {step:?}: {reason}");
         }
         fs::write(done, "").unwrap();
     }
     folder.join(path)
+}
+
+/// Cargo's target folder: that of `target/<profile>/deps/<test>`, the path of a test or benchmark.
+fn target_folder() -> PathBuf {
+    let program = std::env::current_exe().unwrap();
+    program.ancestors().nth(3).expect("cargo builds tests three levels deep").to_owned()
 }

@@ -1,4 +1,4 @@
-//! The whole walk on AWS: requests in, prices out, through functions that are processes of their own.
+//! The whole system on an emulator, from request to price, with every function in a process of its own.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,9 +6,10 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use equilibrium_app::clock::system_now_ms;
 use equilibrium_app::policy::ports::PolicyStore;
 use equilibrium_aws::dynamodb::{self, Policies, Tables};
-use equilibrium_aws::kinesis::{self, KinesisConsumer as KinesisStream, Streams};
+use equilibrium_aws::kinesis::{self, KinesisConsumer, Streams};
 use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_domain::id::{CityId, LaneCount};
 use equilibrium_event_source::poller::{EventSourcePoller, OnFailure, Target};
@@ -18,36 +19,36 @@ use equilibrium_event_source::settings::{MAX_BATCH_SIZE, Settings};
 use equilibrium_lambda::kinesis::encode::Stream;
 use equilibrium_local::commands::replay::Replay;
 use equilibrium_simulator::city::{City, Settings as CitySettings, policy};
+use equilibrium_tests::harness::emulator::{emulator, sdk_config, unique_name};
+use equilibrium_tests::harness::redis::RedisServer;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-
-use crate::emulator::{config, emulator, fresh};
-use crate::redis::Server;
 
 const PAST_MS: i64 = 120_000;
 const DRIVERS: NonZeroU32 = NonZeroU32::new(300).unwrap();
 const SHARDS: i32 = 2;
 const LANES: &str = "8";
 const BODY_EVENTS: usize = 500;
-const PATIENCE: Duration = Duration::from_mins(2);
+/// Limit of waiting for the map.
+const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// What a map or a replay says of a cell: demand, supply and multiplier.
+/// Demand, supply and multiplier by cell.
 type Cells = BTreeMap<String, (u64, u64, f64)>;
 
-/// Nothing may be given up.
-pub struct Nothing;
+/// An on-failure destination that fails the test.
+pub struct NoDiscards;
 
-impl OnFailure for Nothing {
+impl OnFailure for NoDiscards {
     async fn report(&self, discarded: Discarded) {
-        panic!("given up: {discarded:?}");
+        panic!("discarded: {discarded:?}");
     }
 }
 
-/// The function's program, built beside this test.
+/// The program of a function, built with this test.
 fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let program = test.parent().and_then(|deps| deps.parent()).unwrap().join(name);
-    assert!(program.exists(), "{} is built with --all-features", program.display());
+    assert!(program.exists(), "{} is missing: build with --all-features", program.display());
     program
 }
 
@@ -61,8 +62,8 @@ fn function(name: &str, environment: &[(&str, &str)]) -> LambdaProcess {
     })
 }
 
-/// What a mapping calls a stream.
-pub fn names(stream: &str) -> Stream {
+/// The names of a stream in Kinesis events.
+pub fn event_source(stream: &str) -> Stream {
     Stream {
         arn: format!("arn:aws:kinesis:us-east-1:000000000000:stream/{stream}").into(),
         region: "us-east-1".into(),
@@ -70,44 +71,50 @@ pub fn names(stream: &str) -> Stream {
     }
 }
 
-fn mapping(name: &str, connection: &kinesis::Connection, stream: &str, function: LambdaProcess) -> Mapped {
+fn mapping(name: &str, connection: &kinesis::Connection, stream: &str, function: LambdaProcess) -> Mapping {
     let settings = Settings {
         batch_size: MAX_BATCH_SIZE,
         report_batch_item_failures: true,
         poll_ms: 50,
         ..Settings::default()
     };
-    EventSourcePoller::new(settings, names(name), KinesisStream::new(connection, stream), function, Nothing)
-        .unwrap()
+    EventSourcePoller::new(
+        settings,
+        event_source(name),
+        KinesisConsumer::new(connection, stream),
+        function,
+        NoDiscards,
+    )
+    .unwrap()
 }
 
-type Mapped = EventSourcePoller<KinesisStream, LambdaProcess, Nothing>;
+type Mapping = EventSourcePoller<KinesisConsumer, LambdaProcess, NoDiscards>;
 
-/// Invokes with a request as API Gateway hands it over; the answer's status and body.
-async fn ask(function: &LambdaProcess, method: &str, path: &str, body: &str) -> (u64, Value) {
+/// Invokes a function with a request of API Gateway; the status and body of its response.
+async fn request(function: &LambdaProcess, method: &str, path: &str, body: &str) -> (u64, Value) {
     let payload = json!({
         "version": "2.0", "rawPath": path, "rawQueryString": "", "isBase64Encoded": false,
         "headers": {"content-type": "application/x-ndjson"},
         "requestContext": {"http": {"method": method}, "stage": "$default"},
         "body": body,
     });
-    let answer = function.invoke(payload.to_string().as_bytes()).await.unwrap();
-    let answer: Value = serde_json::from_slice(&answer).unwrap();
-    let body = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
-    (answer["statusCode"].as_u64().unwrap(), body)
+    let response = function.invoke(payload.to_string().as_bytes()).await.unwrap();
+    let response: Value = serde_json::from_slice(&response).unwrap();
+    let body = serde_json::from_str(response["body"].as_str().unwrap()).unwrap();
+    (response["statusCode"].as_u64().unwrap(), body)
 }
 
 fn cell(row: &Value) -> (String, (u64, u64, f64)) {
-    let facts = (
+    let values = (
         row["demand"].as_u64().unwrap(),
         row["supply"].as_u64().unwrap(),
         row["multiplier"].as_f64().unwrap(),
     );
-    (row["cell"].as_str().unwrap().to_owned(), facts)
+    (row["cell"].as_str().unwrap().to_owned(), values)
 }
 
-/// The rows of a replay, by tick.
-async fn replayed(events: &str) -> BTreeMap<String, Cells> {
+/// The cells of a replay, by tick.
+async fn replay(events: &str) -> BTreeMap<String, Cells> {
     let folder = TempDir::new().unwrap();
     let [file, city, out] = ["events", "city", "ticks"].map(|name| folder.path().join(name));
     fs::write(&file, events).unwrap();
@@ -123,10 +130,10 @@ async fn replayed(events: &str) -> BTreeMap<String, Cells> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_map_is_the_replays_when_every_function_is_a_process() {
-    let (emulator, redis) = (emulator(), Server::start(&[]));
-    let sdk = config(&emulator.endpoint);
-    let deployment = fresh("walk");
+async fn the_map_equals_that_of_a_replay_when_every_function_is_a_process() {
+    let (emulator, redis) = (emulator(), RedisServer::start(&[]));
+    let sdk = sdk_config(&emulator.endpoint);
+    let deployment = unique_name("end-to-end");
     let (tables, streams) = (Tables::named(&deployment), Streams::named(&deployment));
     let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::default());
     let kinesis = kinesis::Connection::new(&sdk, RetryPolicy::default());
@@ -135,7 +142,8 @@ async fn the_map_is_the_replays_when_every_function_is_a_process() {
     let nyc = CityId::new("nyc").unwrap();
     Policies::new(&dynamodb, &tables).save(&nyc, policy::JSON, None).await.unwrap();
 
-    let (cache, letters) = (redis.url(), format!("{}/000000000000/letters", emulator.endpoint));
+    let cache = redis.url();
+    let dead_letters = format!("{}/000000000000/dead-letters", emulator.endpoint);
     let environment = [
         ("AWS_ENDPOINT_URL", emulator.endpoint.as_str()),
         ("AWS_ACCESS_KEY_ID", "test"),
@@ -144,42 +152,42 @@ async fn the_map_is_the_replays_when_every_function_is_a_process() {
         ("EQUILIBRIUM_LANES", LANES),
         ("EQUILIBRIUM_MAX_HOLD_MS", "4000000000"),
         ("EQUILIBRIUM_CACHE_URLS", &cache),
-        ("EQUILIBRIUM_DEAD_LETTERS_URL", &letters),
+        ("EQUILIBRIUM_DEAD_LETTERS_URL", &dead_letters),
     ];
     let [ingest, count, surge, price] =
         ["ingest", "count", "surge", "price"].map(|name| function(name, &environment));
 
-    let (mut events, now_ms) = (Vec::new(), crate::emulator::now_ms());
+    let (mut events, now_ms) = (Vec::new(), system_now_ms());
     let settings = CitySettings { drivers: DRIVERS, crowd: 60, ..CitySettings::new(3, now_ms - PAST_MS) };
     City::new(&settings, &policy::policy()).advance(now_ms, &mut events);
     let events = String::from_utf8(events).unwrap();
-    let ticks = replayed(&events).await;
+    let ticks = replay(&events).await;
 
-    let (status, before) = ask(&price, "GET", "/v1/cities/nyc/surge", "").await;
+    let (status, before) = request(&price, "GET", "/v1/cities/nyc/surge", "").await;
     assert_eq!((status, &before["as_of"]), (200, &Value::Null));
     for body in events.split_inclusive('\n').collect::<Vec<_>>().chunks(BODY_EVENTS) {
-        let (status, receipt) = ask(&ingest, "POST", "/v1/events", &body.concat()).await;
+        let (status, receipt) = request(&ingest, "POST", "/v1/events", &body.concat()).await;
         assert_eq!((status, receipt), (202, json!({"accepted": body.len(), "refused": []})));
     }
 
-    // A served tick is five seconds older than a replay's last.
+    // A replay closes one more tick than a live run.
     let last = *ticks.keys().nth_back(1).as_ref().unwrap();
     let mut count = mapping("events", &kinesis, &streams.events, count);
     let mut surge = mapping("counts", &kinesis, &streams.counts, surge);
-    let began = Instant::now();
+    let started = Instant::now();
     let map = loop {
-        count.poll(crate::emulator::now_ms()).await;
-        surge.poll(crate::emulator::now_ms()).await;
-        let (status, map) = ask(&price, "GET", "/v1/cities/nyc/surge", "").await;
+        count.poll(system_now_ms()).await;
+        surge.poll(system_now_ms()).await;
+        let (status, map) = request(&price, "GET", "/v1/cities/nyc/surge", "").await;
         assert_eq!(status, 200);
         if map["as_of"].as_str().is_some_and(|as_of| as_of >= last.as_str()) {
             break map;
         }
-        assert!(began.elapsed() < PATIENCE, "the map stands still as of {}", map["as_of"]);
+        assert!(started.elapsed() < TIMEOUT, "the map is still as of {}", map["as_of"]);
     };
     let as_of = map["as_of"].as_str().unwrap();
     let cells: Cells = map["cells"].as_array().unwrap().iter().map(cell).collect();
     assert_eq!(map["completeness"], 1.0);
-    assert!(cells == ticks[as_of], "the map as of {as_of} is not the replay's");
-    assert!(redis.say(&["KEYS", "*"]).contains("nyc"), "the cache holds a copy");
+    assert!(cells == ticks[as_of], "the map as of {as_of} differs from the replay");
+    assert!(redis.command(&["KEYS", "*"]).contains("nyc"), "the cache has a copy");
 }

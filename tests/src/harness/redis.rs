@@ -1,4 +1,5 @@
-//! A `redis-server` of a test's own, gone when the test is.
+//! A `redis-server` for one test, stopped when the value is dropped.
+#![allow(clippy::unwrap_used)]
 
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Read, Write};
@@ -9,35 +10,42 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// How long a server may take to start.
-const STARTS_WITHIN: Duration = Duration::from_secs(20);
+/// Limit of starting a server.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
 
-pub struct Server {
+/// A `redis-server` on a free port of the loopback interface, without persistence.
+#[derive(Debug)]
+pub struct RedisServer {
+    /// The port without TLS.
     pub port: u16,
     options: Vec<String>,
     folder: TempDir,
     child: Option<Child>,
 }
 
-impl Server {
-    /// Starts a server with these options beside the usual ones.
+impl RedisServer {
+    /// Starts a server with additional options.
+    #[must_use]
     pub fn start(options: &[&str]) -> Self {
         let mut server = Self::stopped(options);
         server.run();
         server
     }
 
-    /// A server that is not running yet, and where it will be.
+    /// A server that is not running yet. Its port is chosen.
+    #[must_use]
     pub fn stopped(options: &[&str]) -> Self {
         let options = options.iter().map(|option| (*option).to_owned()).collect();
         Self { port: free_port(), options, folder: TempDir::new().unwrap(), child: None }
     }
 
+    /// The URL of the port without TLS.
+    #[must_use]
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Starts it, and waits until it answers.
+    /// Starts the server and waits until it accepts connections.
     pub fn run(&mut self) {
         let mut command = Command::new("redis-server");
         command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"]);
@@ -51,16 +59,16 @@ impl Server {
             );
         });
         self.child = Some(child.unwrap());
-        let began = Instant::now();
+        let started = Instant::now();
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            assert!(began.elapsed() < STARTS_WITHIN, "redis-server does not start");
-            let ended = self.child.as_mut().unwrap().try_wait().unwrap();
-            assert_eq!(ended, None, "redis-server ended: {:?}", self.options);
+            assert!(started.elapsed() < START_TIMEOUT, "redis-server does not start");
+            let exit_status = self.child.as_mut().unwrap().try_wait().unwrap();
+            assert_eq!(exit_status, None, "redis-server exited: {:?}", self.options);
             sleep(Duration::from_millis(10));
         }
     }
 
-    /// Kills it as a failing machine would.
+    /// Kills the server without a shutdown.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
@@ -68,13 +76,13 @@ impl Server {
         }
     }
 
-    /// Stops it in its tracks: its connections stay open, and nothing answers.
-    pub fn hang(&self) {
+    /// Suspends the server: its connections stay open, but it does not reply.
+    pub fn suspend(&self) {
         self.signal("-STOP");
     }
 
-    /// Lets it go on.
-    pub fn go_on(&self) {
+    /// Resumes the server after [`Self::suspend`].
+    pub fn resume(&self) {
         self.signal("-CONT");
     }
 
@@ -83,8 +91,8 @@ impl Server {
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 
-    /// Says a command to it, past the cache under test; the reply as it came over the wire.
-    pub fn say(&self, words: &[&str]) -> String {
+    /// Sends a command over a connection of its own and returns the reply in wire form.
+    pub fn command(&self, words: &[&str]) -> String {
         let mut text = format!("*{}\r\n", words.len());
         for word in words {
             write!(text, "${}\r\n{word}\r\n", word.len()).unwrap();
@@ -96,23 +104,25 @@ impl Server {
         String::from_utf8_lossy(&reply[..length]).into_owned()
     }
 
-    /// For how many milliseconds it keeps a key; −2 where it has none.
-    pub fn kept_ms(&self, key: &str) -> i64 {
-        self.say(&["PTTL", key]).trim().strip_prefix(':').unwrap().parse().unwrap()
+    /// Remaining lifetime of a key in milliseconds; −2 if the key does not exist.
+    #[must_use]
+    pub fn ttl_ms(&self, key: &str) -> i64 {
+        self.command(&["PTTL", key]).trim().strip_prefix(':').unwrap().parse().unwrap()
     }
 }
 
-impl Drop for Server {
+impl Drop for RedisServer {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // Kills one that hangs, too.
+            // SIGKILL also ends a suspended server.
             let _ = child.kill();
             let _ = child.wait();
         }
     }
 }
 
-/// A port that nobody listens at.
+/// A port of the loopback interface that no process listens on.
+#[must_use]
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

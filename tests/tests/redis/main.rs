@@ -1,11 +1,10 @@
-//! The cache against a real `redis-server`: what it keeps, what it survives, and how it is reached.
+//! The cache adapter against a real `redis-server`: its contract, outages, clusters and TLS.
 #![allow(clippy::unwrap_used)]
 
 mod cluster;
-mod keeping;
-mod loss;
-mod secure;
-mod server;
+mod map_store;
+mod outages;
+mod security;
 
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::surge::map::MapHead;
 
-/// Far longer than a server on this machine takes, so that only a dead one meets it.
+/// Far longer than a call to a local server takes, so that only calls to a dead one time out.
 const DEADLINE: Duration = Duration::from_secs(5);
 
 fn settings(url: String) -> CacheSettings {

@@ -1,4 +1,4 @@
-//! Shards split and merged while events come and are counted: the ticks are the unsharded run's.
+//! Shards are split and merged under load; the ticks equal those of a replay on a single lane.
 
 use std::fs::{self, File};
 use std::num::NonZeroU32;
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_sdk_kinesis::Client;
+use equilibrium_app::clock::system_now_ms;
 use equilibrium_app::count::lane_processor::{CountSettings, LaneProcessor};
 use equilibrium_app::ingest::ingester::Ingester;
 use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, NoOp};
@@ -21,44 +22,44 @@ use equilibrium_http::Request;
 use equilibrium_local::commands::replay::Replay;
 use equilibrium_local::commands::replay::tick_writer::TickWriter;
 use equilibrium_simulator::city::{City, Settings as CitySettings, policy};
+use equilibrium_tests::harness::emulator::{resharding_emulator, sdk_config, unique_name};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-use crate::emulator::{config, fresh, now_ms, resharding_emulator};
-use crate::walk::{Nothing, names};
+use crate::end_to_end::{NoDiscards, event_source};
 
-const LASTS_MS: i64 = 90_000;
+const DURATION_MS: i64 = 90_000;
 const DRIVERS: NonZeroU32 = NonZeroU32::new(60).unwrap();
 const GROUPS: NonZeroU32 = NonZeroU32::new(4).unwrap();
 const SHARDS: i32 = 2;
 const BODY_EVENTS: usize = 40;
 
-/// This emulator takes half a second for some calls.
-const PATIENCE: RetryPolicy = RetryPolicy {
+/// Some calls to this emulator take half a second.
+const RETRY_POLICY: RetryPolicy = RetryPolicy {
     call_timeout: Duration::from_secs(30),
     attempt_timeout: Duration::from_secs(10),
     max_attempts: 3,
 };
 
-/// How long the ticks may take.
-const WITHIN: Duration = Duration::from_mins(2);
+/// Limit of the whole run.
+const TIMEOUT: Duration = Duration::from_mins(2);
 
 struct Count(LaneProcessor<MemoryCheckpoints, Counts, NoOp>, Arc<PolicySet>);
 
 impl Target for Count {
     async fn invoke(&self, payload: &[u8]) -> Result<Vec<u8>, InvokeError> {
-        let handled = equilibrium_count::handle_event(&self.0, payload, &self.1, now_ms()).await;
+        let handled = equilibrium_count::handle_event(&self.0, payload, &self.1, system_now_ms()).await;
         Ok(handled.unwrap().0)
     }
 }
 
-type Writing = CityProcessor<MemoryCheckpoints, MemoryMaps, NoOp, NoOp, TickWriter<File>>;
+type TickWritingProcessor = CityProcessor<MemoryCheckpoints, MemoryMaps, NoOp, NoOp, TickWriter<File>>;
 
-struct Surge(Writing, Arc<PolicySet>);
+struct Surge(TickWritingProcessor, Arc<PolicySet>);
 
 impl Target for Surge {
     async fn invoke(&self, payload: &[u8]) -> Result<Vec<u8>, InvokeError> {
-        Ok(equilibrium_surge::handle_event(&self.0, payload, &self.1, now_ms()).await.unwrap().0)
+        Ok(equilibrium_surge::handle_event(&self.0, payload, &self.1, system_now_ms()).await.unwrap().0)
     }
 }
 
@@ -66,19 +67,19 @@ fn lanes() -> LaneCount {
     LaneCount::new(16).unwrap()
 }
 
-/// The lines of a file of ticks up to one, in an order of their own.
+/// The lines of a file of ticks up to the tick `last`, sorted.
 fn lines_until(file: &Path, last: &str) -> Vec<String> {
-    let is_until = |line: &&str| {
+    let is_up_to_last = |line: &&str| {
         let at = line.split(r#""at":""#).nth(1).and_then(|rest| rest.split('"').next()).unwrap();
         at <= last
     };
     let text = fs::read_to_string(file).unwrap();
-    let mut lines: Vec<String> = text.lines().filter(is_until).map(str::to_owned).collect();
+    let mut lines: Vec<String> = text.lines().filter(is_up_to_last).map(str::to_owned).collect();
     lines.sort_unstable();
     lines
 }
 
-async fn unsharded(events: &str, folder: &Path) -> std::path::PathBuf {
+async fn replay(events: &str, folder: &Path) -> std::path::PathBuf {
     let [file, city, out] = ["events", "city", "ticks"].map(|name| folder.join(name));
     fs::write(&file, events).unwrap();
     fs::write(&city, policy::JSON).unwrap();
@@ -87,7 +88,7 @@ async fn unsharded(events: &str, folder: &Path) -> std::path::PathBuf {
     out
 }
 
-/// Splits and merges shards of the stream, one after the other, until `steps` have been done.
+/// Splits and merges shards of the stream alternately; `steps` counts the operations.
 struct Resharding<'a> {
     client: Client,
     stream: &'a str,
@@ -136,41 +137,45 @@ impl Resharding<'_> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_ticks_are_the_unsharded_runs_when_shards_split_and_merge_under_load() {
-    let sdk = config(&resharding_emulator().endpoint);
-    let connection = Connection::new(&sdk, PATIENCE);
-    let streams = Streams::named(&fresh("resharded"));
+async fn resharding_under_load_does_not_change_the_ticks() {
+    let sdk = sdk_config(&resharding_emulator().endpoint);
+    let connection = Connection::new(&sdk, RETRY_POLICY);
+    let streams = Streams::named(&unique_name("resharded"));
     streams.create(&connection, SHARDS).await.unwrap();
     let folder = TempDir::new().unwrap();
 
-    let (mut events, now) = (Vec::new(), now_ms());
-    let settings = CitySettings { drivers: DRIVERS, crowd: 40, ..CitySettings::new(7, now - LASTS_MS) };
-    City::new(&settings, &policy::policy()).advance(now, &mut events);
+    let (mut events, now_ms) = (Vec::new(), system_now_ms());
+    let settings = CitySettings { drivers: DRIVERS, crowd: 40, ..CitySettings::new(7, now_ms - DURATION_MS) };
+    City::new(&settings, &policy::policy()).advance(now_ms, &mut events);
     let events = String::from_utf8(events).unwrap();
-    let expected = unsharded(&events, folder.path()).await;
+    let expected = replay(&events, folder.path()).await;
 
-    let bounds = ResourceLimits { max_hold_ms: i64::MAX / 4, ..ResourceLimits::default() };
-    let book = Arc::new(PolicySet::of(vec![policy::policy()], bounds));
+    let limits = ResourceLimits { max_hold_ms: i64::MAX / 4, ..ResourceLimits::default() };
+    let policies = Arc::new(PolicySet::of(vec![policy::policy()], limits));
     let settings = CountSettings { lanes: lanes(), groups: GROUPS.get() };
     let counts = Counts::new(&connection, &streams, GROUPS);
-    let count =
-        Count(LaneProcessor::new(settings, MemoryCheckpoints::default(), counts, NoOp), Arc::clone(&book));
+    let count = Count(
+        LaneProcessor::new(settings, MemoryCheckpoints::default(), counts, NoOp),
+        Arc::clone(&policies),
+    );
     let ticks = folder.path().join("resharded");
-    let outlets = SurgeSinks {
+    let sinks = SurgeSinks {
         checkpoints: MemoryCheckpoints::default(),
         maps: MemoryMaps::default(),
         cache: NoOp,
         changes: NoOp,
         ticks: TickWriter::new(File::create(&ticks).unwrap()),
     };
-    let surge = Surge(CityProcessor::new(lanes(), outlets), Arc::clone(&book));
+    let surge = Surge(CityProcessor::new(lanes(), sinks), Arc::clone(&policies));
     let settings =
         Settings { batch_size: 200, report_batch_item_failures: true, poll_ms: 0, ..Settings::default() };
     let source = |name: &str| KinesisConsumer::new(&connection, name);
     let mut count =
-        EventSourcePoller::new(settings, names("events"), source(&streams.events), count, Nothing).unwrap();
+        EventSourcePoller::new(settings, event_source("events"), source(&streams.events), count, NoDiscards)
+            .unwrap();
     let mut surge =
-        EventSourcePoller::new(settings, names("counts"), source(&streams.counts), surge, Nothing).unwrap();
+        EventSourcePoller::new(settings, event_source("counts"), source(&streams.counts), surge, NoDiscards)
+            .unwrap();
 
     let ingester = Ingester::new(Events::new(&connection, &streams, lanes()), lanes());
     let lines: Vec<&str> = events.split_inclusive('\n').collect();
@@ -181,10 +186,10 @@ async fn the_ticks_are_the_unsharded_runs_when_shards_split_and_merge_under_load
         source: source(&streams.events),
         steps: 0,
     };
-    let feeding = async {
+    let ingestion = async {
         for (index, body) in bodies.iter().enumerate() {
             if index % 6 == 3 {
-                // A stream is resharded once at a time.
+                // Kinesis allows one resharding operation per stream at a time.
                 while !resharding.is_active().await {
                     sleep(Duration::from_millis(20)).await;
                 }
@@ -193,8 +198,9 @@ async fn the_ticks_are_the_unsharded_runs_when_shards_split_and_merge_under_load
             let headers = [("content-type".into(), "application/x-ndjson".into())];
             let body = body.as_bytes();
             let request = Request { method: "POST", path: "/v1/events", query: "", headers: &headers, body };
-            let (response, tally) = equilibrium_ingest::respond(&ingester, &request, &book, now_ms()).await;
-            assert_eq!((response.status, tally.refused), (202, [0; 7]));
+            let (response, metrics) =
+                equilibrium_ingest::respond(&ingester, &request, &policies, system_now_ms()).await;
+            assert_eq!((response.status, metrics.refused), (202, [0; 7]));
         }
         (resharding.steps, resharding.source.shards().await.unwrap().len())
     };
@@ -203,24 +209,24 @@ async fn the_ticks_are_the_unsharded_runs_when_shards_split_and_merge_under_load
         let mut ats: Vec<String> =
             text.lines().map(|line| line.split('"').nth(7).unwrap().to_owned()).collect();
         ats.dedup();
-        // A served tick is five seconds older than a replay's last.
+        // A replay closes one more tick than a live run.
         ats[ats.len() - 2].clone()
     };
-    let counting = async {
-        let began = Instant::now();
+    let processing = async {
+        let started = Instant::now();
         loop {
-            count.poll(now_ms()).await;
-            surge.poll(now_ms()).await;
+            count.poll(system_now_ms()).await;
+            surge.poll(system_now_ms()).await;
             surge.target().0.ticks().end().unwrap();
             if fs::read_to_string(&ticks).unwrap().contains(&last) {
                 return;
             }
-            assert!(began.elapsed() < WITHIN, "{last} has not closed");
+            assert!(started.elapsed() < TIMEOUT, "{last} has not closed");
         }
     };
-    let ((steps, shards), ()) = tokio::join!(feeding, counting);
-    assert!(steps >= 4, "{steps} times only");
-    assert!(shards >= 6, "{shards} shards only");
+    let ((steps, shards), ()) = tokio::join!(ingestion, processing);
+    assert!(steps >= 4, "only {steps} steps");
+    assert!(shards >= 6, "only {shards} shards");
     let (found, expected) = (lines_until(&ticks, &last), lines_until(&expected, &last));
     assert!(!expected.is_empty());
     assert!(found == expected, "{} rows, not {}", found.len(), expected.len());

@@ -1,4 +1,4 @@
-//! What becomes of calls when the server is away, dies, hangs or talks nonsense.
+//! Calls to a server that is down, restarts, does not reply or sends malformed replies.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -8,100 +8,100 @@ use std::time::{Duration, Instant};
 use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::cache::{Cache, RECONNECT_BACKOFF};
+use equilibrium_tests::harness::redis::{RedisServer, free_port};
 use tokio::time::{sleep, timeout};
 
-use crate::server::{Server, free_port};
 use crate::{cache, head, nyc, settings};
 
-/// Of calls that meet a dead server.
-const SHORT: Duration = Duration::from_millis(150);
+/// Deadline of calls to a dead server.
+const SHORT_DEADLINE: Duration = Duration::from_millis(150);
 
-/// What a busy machine may add.
+/// Additional time on a busy machine.
 const SLACK: Duration = Duration::from_millis(350);
 
-fn impatient(url: String) -> Cache {
+fn cache_with_short_deadline(url: String) -> Cache {
     let mut settings = settings(url);
-    settings.deadline = SHORT;
+    settings.deadline = SHORT_DEADLINE;
     Cache::new(&settings).unwrap()
 }
 
-/// Each of the calls is unavailable inside the deadline.
-async fn all_end_in_time(cache: &Cache) {
-    let began = Instant::now();
+/// Asserts that every call is unavailable within the deadline.
+async fn assert_unavailable(cache: &Cache) {
+    let started = Instant::now();
     assert_eq!(cache.head(&nyc()).await, Err(Unavailable));
     assert_eq!(cache.chunk(&nyc(), ChunkName::new(Cell(1), 1)).await, Err(Unavailable));
     assert_eq!(cache.save_chunk(&nyc(), ChunkName::new(Cell(1), 1), b"one").await, Err(Unavailable));
     assert_eq!(cache.save_head(&head(1, &[])).await, Err(Unavailable));
     assert_eq!(cache.ping().await, Err(Unavailable));
-    assert!(began.elapsed() < 5 * SHORT + SLACK, "{:?}", began.elapsed());
+    assert!(started.elapsed() < 5 * SHORT_DEADLINE + SLACK, "{:?}", started.elapsed());
 }
 
-/// Waits until the cache answers again.
-async fn recovers(cache: &Cache) {
-    let began = Instant::now();
+/// Waits until the cache responds again.
+async fn wait_for_recovery(cache: &Cache) {
+    let started = Instant::now();
     while cache.ping().await.is_err() {
-        assert!(began.elapsed() < Duration::from_secs(10), "it never recovers");
+        assert!(started.elapsed() < Duration::from_secs(10), "the cache does not recover");
         sleep(Duration::from_millis(20)).await;
     }
 }
 
 #[tokio::test]
-async fn a_server_that_is_down_at_the_start_is_found_once_it_is_up() {
-    let mut server = Server::stopped(&[]);
-    let cache = impatient(server.url());
-    all_end_in_time(&cache).await;
+async fn the_cache_connects_once_a_server_that_was_down_is_up() {
+    let mut server = RedisServer::stopped(&[]);
+    let cache = cache_with_short_deadline(server.url());
+    assert_unavailable(&cache).await;
     server.run();
     sleep(RECONNECT_BACKOFF).await;
-    recovers(&cache).await;
+    wait_for_recovery(&cache).await;
     assert_eq!(cache.head(&nyc()).await, Ok(None));
 }
 
 #[tokio::test]
-async fn a_server_that_dies_is_found_again_when_it_is_back() {
-    let mut server = Server::start(&[]);
+async fn the_cache_reconnects_to_a_server_that_was_restarted() {
+    let mut server = RedisServer::start(&[]);
     let cache = cache(server.url());
     for version in 1..4 {
         cache.save_head(&head(version, &[])).await.unwrap();
         server.kill();
         assert_eq!(cache.head(&nyc()).await, Err(Unavailable));
         server.run();
-        recovers(&cache).await;
-        assert_eq!(cache.head(&nyc()).await, Ok(None), "it forgot");
+        wait_for_recovery(&cache).await;
+        assert_eq!(cache.head(&nyc()).await, Ok(None), "the new server is empty");
     }
 }
 
 #[tokio::test]
-async fn calls_to_a_server_that_hangs_end_inside_their_deadline() {
-    let server = Server::start(&[]);
-    let cache = impatient(server.url());
-    recovers(&cache).await;
-    server.hang();
-    all_end_in_time(&cache).await;
-    server.go_on();
-    recovers(&cache).await;
+async fn calls_to_a_suspended_server_end_within_their_deadline() {
+    let server = RedisServer::start(&[]);
+    let cache = cache_with_short_deadline(server.url());
+    wait_for_recovery(&cache).await;
+    server.suspend();
+    assert_unavailable(&cache).await;
+    server.resume();
+    wait_for_recovery(&cache).await;
     cache.save_head(&head(1, &[])).await.unwrap();
     assert_eq!(cache.head(&nyc()).await, Ok(Some(head(1, &[]))));
 }
 
 #[tokio::test]
-async fn a_connection_closed_while_it_lay_idle_costs_no_call() {
-    let server = Server::start(&[]);
+async fn a_call_succeeds_although_its_idle_connection_was_closed() {
+    let server = RedisServer::start(&[]);
     let cache = cache(server.url());
     for version in 1..6 {
         cache.save_head(&head(version, &[])).await.unwrap();
-        server.say(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+        server.command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
         assert_eq!(cache.head(&nyc()).await, Ok(Some(head(version, &[]))));
     }
 }
 
 #[tokio::test]
-async fn a_caller_that_gives_up_early_does_not_end_the_connecting() {
-    let server = Server::start(&[]);
+async fn connecting_continues_after_its_caller_stopped_waiting() {
+    let server = RedisServer::start(&[]);
     let cache = cache(server.url());
-    let began = Instant::now();
-    // Not one of them waits as long as connecting takes.
+    let started = Instant::now();
+    // Every call is dropped before the connection is open.
     while timeout(Duration::ZERO, cache.head(&nyc())).await.is_err() {
-        assert!(began.elapsed() < Duration::from_secs(10), "never connected");
+        assert!(started.elapsed() < Duration::from_secs(10), "the cache does not connect");
         sleep(Duration::from_millis(5)).await;
         if cache.head(&nyc()).await.is_ok() {
             break;
@@ -110,14 +110,14 @@ async fn a_caller_that_gives_up_early_does_not_end_the_connecting() {
 }
 
 #[tokio::test]
-async fn a_server_that_takes_connections_and_no_more_is_unavailable() {
+async fn a_server_that_only_accepts_connections_is_unavailable() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let cache = impatient(format!("redis://{}", listener.local_addr().unwrap()));
-    all_end_in_time(&cache).await;
+    let cache = cache_with_short_deadline(format!("redis://{}", listener.local_addr().unwrap()));
+    assert_unavailable(&cache).await;
 }
 
 #[tokio::test]
-async fn a_server_that_talks_nonsense_is_unavailable() {
+async fn a_server_that_sends_malformed_replies_is_unavailable() {
     let replies: [&[u8]; 8] = [
         b"HTTP/1.1 400 Bad Request\r\n\r\n",
         b"*1\r\n",
@@ -142,13 +142,13 @@ async fn a_server_that_talks_nonsense_is_unavailable() {
                 });
             }
         });
-        all_end_in_time(&impatient(format!("redis://{address}"))).await;
+        assert_unavailable(&cache_with_short_deadline(format!("redis://{address}"))).await;
     }
 }
 
 #[test]
-fn a_cache_is_made_without_a_connection_or_a_runtime() {
-    let began = Instant::now();
+fn creating_a_cache_needs_neither_a_connection_nor_a_runtime() {
+    let started = Instant::now();
     let _cache = cache(format!("redis://127.0.0.1:{}", free_port()));
-    assert!(began.elapsed() < SLACK);
+    assert!(started.elapsed() < SLACK);
 }

@@ -1,4 +1,4 @@
-//! Streams whose shards are split and merged.
+//! A consumer of streams whose shards are split and merged.
 
 use std::time::Duration;
 
@@ -11,29 +11,29 @@ use equilibrium_domain::id::{LaneCount, LaneId};
 use equilibrium_event_source::poller::Source;
 use equilibrium_event_source::record::Listed;
 use equilibrium_lambda::kinesis::record::ShardId;
+use equilibrium_tests::harness::emulator::{resharding_emulator, sdk_config, unique_name};
 use tokio::time::sleep;
 
-use crate::emulator::{config, fresh, resharding_emulator};
-use crate::streams::of_key;
+use crate::streams::records_of_key;
 
-/// This emulator takes half a second for some calls.
-const PATIENCE: RetryPolicy = RetryPolicy {
+/// Some calls to this emulator take half a second.
+const RETRY_POLICY: RetryPolicy = RetryPolicy {
     call_timeout: Duration::from_secs(20),
     attempt_timeout: Duration::from_secs(10),
     max_attempts: 2,
 };
 
-struct World {
+struct Fixture {
     streams: Streams,
     connection: Connection,
     client: Client,
 }
 
-impl World {
+impl Fixture {
     async fn new(test: &str, shards: i32) -> Self {
-        let config = config(&resharding_emulator().endpoint);
-        let streams = Streams::named(&fresh(test));
-        let connection = Connection::new(&config, PATIENCE);
+        let config = sdk_config(&resharding_emulator().endpoint);
+        let streams = Streams::named(&unique_name(test));
+        let connection = Connection::new(&config, RETRY_POLICY);
         streams.create(&connection, shards).await.unwrap();
         Self { streams, connection, client: Client::new(&config) }
     }
@@ -42,16 +42,16 @@ impl World {
         Events::new(&self.connection, &self.streams, LaneCount::new(STREAM_PARTS.into()).unwrap())
     }
 
-    fn stream(&self) -> KinesisConsumer {
+    fn consumer(&self) -> KinesisConsumer {
         KinesisConsumer::new(&self.connection, &self.streams.events)
     }
 
-    /// The shards, once there are so many.
-    async fn listed(&self, shards: usize) -> Vec<Listed> {
+    /// Waits until there are this many shards, and returns them by id.
+    async fn wait_for_shards(&self, shards: usize) -> Vec<Listed> {
         loop {
-            let mut listed = self.stream().shards().await.unwrap();
+            let mut listed = self.consumer().shards().await.unwrap();
             if listed.len() == shards {
-                // All of them are active again.
+                // Waits until the stream is active again.
                 self.streams.create(&self.connection, 1).await.unwrap();
                 listed.sort_unstable_by(|a, b| a.id.cmp(&b.id));
                 return listed;
@@ -66,23 +66,28 @@ fn ids(numbers: &[usize]) -> Vec<ShardId> {
 }
 
 #[tokio::test]
-async fn events_keep_the_contract_here_too() {
-    let world = World::new("events", 4).await;
-    let read = async |lane: LaneId| of_key(&world.connection, &world.streams.events, &lane.to_string()).await;
-    contract::event_log(&world.events(), read).await;
+async fn events_meet_the_contract_on_the_resharding_emulator() {
+    let fixture = Fixture::new("events", 4).await;
+    let read = async |lane: LaneId| {
+        records_of_key(&fixture.connection, &fixture.streams.events, &lane.to_string()).await
+    };
+    contract::event_log(&fixture.events(), read).await;
 }
 
 #[tokio::test]
-async fn a_split_shard_is_read_to_its_end_and_then_its_children() {
-    let world = World::new("split", 1).await;
-    let events = world.events();
+async fn a_split_shard_ends_and_its_children_have_the_records_that_follow() {
+    let fixture = Fixture::new("split", 1).await;
+    let events = fixture.events();
     let put = async |lane, record| events.put(LaneId(lane), vec![record]).await.unwrap();
     put(0, 0).await;
     put(15, 1).await;
-    let split =
-        world.client.split_shard().stream_name(&world.streams.events).shard_to_split("shardId-000000000000");
+    let split = fixture
+        .client
+        .split_shard()
+        .stream_name(&fixture.streams.events)
+        .shard_to_split("shardId-000000000000");
     split.new_starting_hash_key((1_u128 << 127).to_string()).send().await.unwrap();
-    let listed = world.listed(3).await;
+    let listed = fixture.wait_for_shards(3).await;
     assert_eq!(
         listed.iter().map(|shard| &shard.parents[..]).collect::<Vec<_>>(),
         [&[][..], &ids(&[0]), &ids(&[0])]
@@ -90,36 +95,36 @@ async fn a_split_shard_is_read_to_its_end_and_then_its_children() {
     put(0, 2).await;
     put(15, 3).await;
 
-    let stream = world.stream();
+    let consumer = fixture.consumer();
     let [parent, left, right] = <[ShardId; 3]>::try_from(ids(&[0, 1, 2])).unwrap();
-    let first = stream.read(&parent, None, 1).await.unwrap();
+    let first = consumer.read(&parent, None, 1).await.unwrap();
     assert_eq!((first.records[0].data[0], first.ended), (0, false));
-    let mut page = stream.read(&parent, Some(&first.records[0].sequence), 9).await.unwrap();
+    let mut page = consumer.read(&parent, Some(&first.records[0].sequence), 9).await.unwrap();
     assert_eq!(page.records[0].data, [1]);
     if !page.ended {
         let last = page.records[0].sequence.clone();
-        page = stream.read(&parent, Some(&last), 9).await.unwrap();
+        page = consumer.read(&parent, Some(&last), 9).await.unwrap();
         assert!(page.records.is_empty());
     }
-    assert!(page.ended, "a closed shard is read to its end");
+    assert!(page.ended, "a closed shard ends");
     for (shard, record) in [(left, 2), (right, 3)] {
-        let page = stream.read(&shard, None, 9).await.unwrap();
+        let page = consumer.read(&shard, None, 9).await.unwrap();
         assert_eq!(page.records.iter().map(|record| record.data[0]).collect::<Vec<_>>(), [record]);
         assert!(!page.ended);
     }
 }
 
 #[tokio::test]
-async fn a_merged_shard_has_both_its_parents() {
-    let world = World::new("merge", 2).await;
-    let merge = world.client.merge_shards().stream_name(&world.streams.events);
+async fn a_merged_shard_has_both_parents() {
+    let fixture = Fixture::new("merge", 2).await;
+    let merge = fixture.client.merge_shards().stream_name(&fixture.streams.events);
     let merge = merge.shard_to_merge("shardId-000000000000").adjacent_shard_to_merge("shardId-000000000001");
     merge.send().await.unwrap();
-    let listed = world.listed(3).await;
+    let listed = fixture.wait_for_shards(3).await;
     let mut parents = listed[2].parents.clone();
     parents.sort_unstable();
     assert_eq!(parents, ids(&[0, 1]));
-    world.events().put(LaneId(0), b"later".to_vec()).await.unwrap();
-    let page = world.stream().read(&ShardId::numbered(2), None, 9).await.unwrap();
+    fixture.events().put(LaneId(0), b"later".to_vec()).await.unwrap();
+    let page = fixture.consumer().read(&ShardId::numbered(2), None, 9).await.unwrap();
     assert_eq!(page.records[0].data, b"later");
 }
