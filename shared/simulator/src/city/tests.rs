@@ -181,7 +181,8 @@ fn policy_with_xl() -> Policy {
 fn a_second_product_of_the_policy_is_requested_and_offered() {
     let text = text(&small(6), &policy_with_xl(), 10);
     let lines = lines(&text);
-    let requests = |product: &str| lines.iter().filter(|line| line.product.as_deref() == Some(product)).count();
+    let requests =
+        |product: &str| lines.iter().filter(|line| line.product.as_deref() == Some(product)).count();
     assert!(requests("xl") > 10 && requests("xl") * 3 < requests("standard"), "{}", requests("xl"));
     let pings = lines.iter().filter(|line| line.kind == "driver_location");
     let (all, first): (Vec<&Line>, Vec<&Line>) = pings.partition(|line| line.products.is_none());

@@ -28,7 +28,8 @@ pub(super) fn lines(text: &[u8]) -> Vec<Line> {
 impl Line {
     fn of(event: &Value) -> Self {
         let text = |name: &str| event.get(name).map(|value| value.as_str().unwrap().to_owned());
-        let degrees = |name: &str, default: f64| event.get(name).map_or(default, |value| value.as_f64().unwrap());
+        let degrees =
+            |name: &str, default: f64| event.get(name).map_or(default, |value| value.as_f64().unwrap());
         let products = event.get("products").and_then(Value::as_array);
         Self {
             id: text("id").unwrap(),
