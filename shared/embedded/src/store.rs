@@ -27,7 +27,7 @@ use crate::record_batch::Record;
 use crate::state::{PendingWrites, Put, Shared, State};
 use crate::write_behind;
 use equilibrium_app::clock::Clock;
-use equilibrium_app::ingest::ingester::RecordSink;
+use equilibrium_app::ingest::record_packer::RecordSink;
 
 /// Groups of cities in the log of counts.
 pub const GROUPS: u32 = 16;

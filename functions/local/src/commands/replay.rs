@@ -19,7 +19,7 @@ use self::tick_writer::TickWriter;
 use crate::host::pipeline::Pipeline;
 use crate::workload::line_reader::{BlockReader, LineSplitter};
 use equilibrium_app::clock::Clock;
-use equilibrium_app::ingest::ingester::RecordPacker;
+use equilibrium_app::ingest::record_packer::RecordPacker;
 use equilibrium_embedded::store::Store;
 
 /// What to replay, and where to.
