@@ -1,8 +1,7 @@
-//! `price` on AWS: requests of API Gateway answered from maps in memory, the cache and DynamoDB.
+//! `price` on AWS: answers API Gateway requests from maps in memory, which it reads from the cache and DynamoDB.
 
 use equilibrium_app::config::Variables;
 use equilibrium_app::policy::policy_cache::PolicyCache;
-use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_app::telemetry::emf::ToMeasurements;
 use equilibrium_aws::cache::Cache;
@@ -16,18 +15,17 @@ async fn main() -> Result<(), RuntimeError> {
     runtime::init_tracing();
     let mut variables = Variables::new(runtime::env_var);
     let (tables, _) = resources::names(&mut variables);
-    let bounds = variables.limits();
+    let limits = variables.limits();
     let cache = resources::cache(&mut variables);
     variables.finish()?;
 
     let sdk = runtime::sdk().await;
     let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::default());
-    let library = &PolicyCache::new(Policies::new(&dynamodb, &tables), bounds);
+    let policies = &PolicyCache::new(Policies::new(&dynamodb, &tables), limits);
     let maps = &MapReader::new(Maps::new(&dynamodb, &tables), Cache::new(&cache)?, RuntimeTimer);
     runtime::run("price", async move |Invocation { payload, now_ms, .. }| {
-        let book = library.policies(now_ms).await?;
-        let answer = equilibrium_price::handle_event(maps, &payload, &book, now_ms).await?;
-        Ok((answer, maps.take_metrics().measures()))
+        let response = equilibrium_price::handle_event(maps, &payload, policies, now_ms).await?;
+        Ok((response, maps.take_metrics().measures()))
     })
     .await
 }
