@@ -13,8 +13,8 @@ use futures_util::future::join_all;
 
 use crate::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
 use crate::count::ports::CountsStream;
-use crate::ingest::ingester::MAX_RECORD_BYTES;
 use crate::ingest::ports::EventLog;
+use crate::ingest::record_packer::MAX_RECORD_BYTES;
 use crate::policy::ports::{PolicyStore, ReplaceError, StoredPolicy};
 use crate::surge::ports::MapStore;
 use crate::unavailable::Unavailable;

@@ -1,4 +1,4 @@
-//! A few cities, their maps in stores that can fail, and requests to them.
+//! Four cities, their maps in stores that can be slow or down, and requests for them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -25,29 +25,29 @@ use serde_json::{Value, json};
 /// 2026-02-25T06:13:20Z, a tick.
 pub const TICK: i64 = 1_772_000_000_000;
 
-/// Where most rides begin.
+/// The pickup point of most rides, in latitude and longitude.
 pub const MANHATTAN: (f64, f64) = (40.7128, -74.006);
 
-pub struct Town {
+pub struct Fixture {
     pub store: Source,
     pub cache: Source,
     pub maps: MapReader<Source, Source, Sleep>,
-    pub book: PolicySet,
+    pub policies: Arc<PolicySet>,
 }
 
-impl Town {
+impl Fixture {
     pub fn new() -> Self {
         let (store, cache) = (Source::default(), Source::default());
         let policies = policies().iter().map(|policy| Policy::from_json(policy).unwrap()).collect();
-        let book = PolicySet::of(policies, ResourceLimits::default());
-        Self { maps: MapReader::new(store.clone(), cache.clone(), Sleep), store, cache, book }
+        let policies = Arc::new(PolicySet::of(policies, ResourceLimits::default()));
+        Self { maps: MapReader::new(store.clone(), cache.clone(), Sleep), store, cache, policies }
     }
 
-    /// With New York's map of version 7 in store and cache.
+    /// A fixture with version 7 of New York's map in store and cache.
     pub async fn priced() -> Self {
-        let town = Self::new();
-        town.publish(&new_york(7, TICK)).await;
-        town
+        let fixture = Self::new();
+        fixture.publish(&new_york(7, TICK)).await;
+        fixture
     }
 
     pub async fn publish(&self, map: &Map) {
@@ -64,7 +64,7 @@ impl Town {
         let headers: Vec<Header<'_>> =
             headers.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(*value))).collect();
         let request = Request { method, path, query, headers: &headers, body: b"" };
-        equilibrium_price::respond(&self.maps, &request, &self.book, now).await
+        equilibrium_price::respond(&self.maps, &request, &self.policies, now).await
     }
 }
 
@@ -77,8 +77,8 @@ pub fn body(response: &Response) -> Value {
     serde_json::from_slice(&text).unwrap()
 }
 
-/// The price at a place, which must be known.
-pub fn priced(response: &Response) -> Value {
+/// The content of a response that must be 200.
+pub fn ok_body(response: &Response) -> Value {
     assert_eq!(response.status, 200, "{}", body(response));
     body(response)
 }
@@ -147,7 +147,7 @@ impl Map {
     }
 }
 
-/// Two products in Manhattan, one of them in the Bronx too: another chunk.
+/// Two products in Manhattan, and one of them also in the Bronx, in another chunk.
 pub fn new_york(version: u64, as_of: i64) -> Map {
     let (manhattan, bronx) = (cell(MANHATTAN.0, MANHATTAN.1, 8), cell(40.9, -73.86, 8));
     let rows = [
@@ -158,7 +158,7 @@ pub fn new_york(version: u64, as_of: i64) -> Map {
     Map::new("nyc", version, as_of, 8, &rows)
 }
 
-/// A store of maps that can fail, and counts what it is asked.
+/// A map store that can be slow or down, and counts the reads.
 #[derive(Clone, Debug, Default)]
 pub struct Source(Arc<Inner>);
 
@@ -180,7 +180,7 @@ impl Source {
         self.0.delay_ms.store(delay_ms, Relaxed);
     }
 
-    /// Heads and chunks asked for.
+    /// Heads and chunks read.
     pub fn reads(&self) -> (usize, usize) {
         (self.0.heads.load(Relaxed), self.0.chunks.load(Relaxed))
     }
@@ -222,7 +222,7 @@ impl MapStore for Source {
     }
 }
 
-/// Tokio's clock, which tests pause.
+/// Tokio's time, which tests pause.
 #[derive(Debug)]
 pub struct Sleep;
 

@@ -1,12 +1,12 @@
-//! What is wrong with a request, and how that is told.
+//! The problem that each wrong request is answered with.
 
 use serde_json::json;
 
-use crate::world::*;
+use crate::fixture::*;
 
 async fn refused(method: &str, url: &str) -> (u16, String, String) {
-    let town = Town::priced().await;
-    let response = town.ask(method, url, &[], TICK).await;
+    let fixture = Fixture::priced().await;
+    let response = fixture.ask(method, url, &[], TICK).await;
     assert_eq!(response.header("content-type"), Some("application/problem+json"), "{url}");
     let problem = body(&response);
     assert_eq!(problem["status"], response.status);
@@ -17,7 +17,7 @@ async fn refused(method: &str, url: &str) -> (u16, String, String) {
 }
 
 #[tokio::test]
-async fn every_wrong_request_is_told_what_is_wrong() {
+async fn every_wrong_request_has_its_code_and_parameter() {
     for (url, status, code, parameter) in [
         ("/v1/price?lat=0&lng=0", 404, "outside_service_area", ""),
         ("/v1/price?lat=40.7&lng=-74&city=suva", 404, "outside_service_area", ""),
@@ -63,11 +63,11 @@ async fn every_wrong_request_is_told_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn a_path_that_cannot_do_it_says_what_it_can() {
-    let town = Town::priced().await;
+async fn another_method_is_answered_with_the_allowed_ones() {
+    let fixture = Fixture::priced().await;
     for path in ["/v1/price", "/v1/cities", "/v1/cities/nyc", "/v1/cities/nyc/surge"] {
         for method in ["POST", "DELETE", "get", ""] {
-            let response = town.ask(method, path, &[], TICK).await;
+            let response = fixture.ask(method, path, &[], TICK).await;
             assert_eq!(
                 (response.status, response.header("allow")),
                 (405, Some("GET, HEAD")),
@@ -80,18 +80,18 @@ async fn a_path_that_cannot_do_it_says_what_it_can() {
 }
 
 #[tokio::test]
-async fn what_is_unknown_in_a_query_is_ignored() {
-    let town = Town::priced().await;
-    let plain = town.get("/v1/price?lat=40.7128&lng=-74.006", TICK).await;
-    let more = town.get("/v1/%70rice?utm=1&utm=%zz&l%61t=40.71%328&lng=-7.4006e1&", TICK).await;
-    assert_eq!(priced(&more), priced(&plain));
+async fn unknown_query_parameters_are_ignored() {
+    let fixture = Fixture::priced().await;
+    let plain = fixture.get("/v1/price?lat=40.7128&lng=-74.006", TICK).await;
+    let more = fixture.get("/v1/%70rice?utm=1&utm=%zz&l%61t=40.71%328&lng=-7.4006e1&", TICK).await;
+    assert_eq!(ok_body(&more), ok_body(&plain));
 }
 
 #[tokio::test]
-async fn a_head_request_gets_the_headers_alone() {
-    let town = Town::priced().await;
-    let head = town.ask("HEAD", "/v1/cities/nyc/surge", &[], TICK).await;
-    let get = town.get("/v1/cities/nyc/surge", TICK).await;
+async fn a_head_request_is_answered_with_the_headers_of_get_alone() {
+    let fixture = Fixture::priced().await;
+    let head = fixture.ask("HEAD", "/v1/cities/nyc/surge", &[], TICK).await;
+    let get = fixture.get("/v1/cities/nyc/surge", TICK).await;
     assert_eq!((head.status, &head.headers), (200, &get.headers));
     assert!(head.body.is_empty());
     assert_ne!(body(&get), json!(null));

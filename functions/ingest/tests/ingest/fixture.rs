@@ -1,4 +1,4 @@
-//! One instance of `ingest`, the log behind it, and requests to it.
+//! One instance of `ingest` with its log, and requests to it.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, HashSet};
@@ -20,41 +20,41 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-/// 2026-03-06T17:00:10Z, when the samples are received.
+/// 2026-03-06T17:00:10Z, when the samples arrive.
 pub const NOW: i64 = 1_772_816_410_000;
 
 /// Lanes of the log.
 pub const LANES: u32 = 4;
 
-/// A log in memory that takes a while; it panics if a lane is put to while it is.
+/// A log in memory whose puts take a while; it panics if two puts to a lane overlap.
 #[derive(Clone, Debug, Default)]
-pub struct SlowLog(Arc<Mutex<Held>>);
+pub struct SlowLog(Arc<Mutex<LogState>>);
 
 #[derive(Debug, Default)]
-pub struct Held {
-    /// Every record taken, in order.
+pub struct LogState {
+    /// Every record, in order.
     pub records: Vec<(LaneId, Vec<u8>)>,
-    /// The lane that fails, and how many records it takes before.
+    /// The lane that fails, and how many records it accepts before.
     pub fails: Option<(LaneId, usize)>,
-    /// Most lanes that were put to at once.
+    /// The greatest number of lanes with a put in flight.
     pub most_at_once: usize,
     in_flight: HashSet<LaneId>,
 }
 
 impl SlowLog {
-    pub fn held(&self) -> MutexGuard<'_, Held> {
+    pub fn state(&self) -> MutexGuard<'_, LogState> {
         self.0.lock()
     }
 
-    /// Lets go of the lanes that an abandoned request was putting to.
-    pub fn free(&self) {
-        self.held().in_flight.clear();
+    /// Releases the lanes of the puts of an abandoned request.
+    pub fn release_lanes(&self) {
+        self.state().in_flight.clear();
     }
 
     /// Each lane's records.
     pub fn lanes(&self) -> BTreeMap<LaneId, Vec<Vec<u8>>> {
         let mut lanes: BTreeMap<LaneId, Vec<Vec<u8>>> = BTreeMap::new();
-        for (lane, record) in &self.held().records {
+        for (lane, record) in &self.state().records {
             lanes.entry(*lane).or_default().push(record.clone());
         }
         lanes
@@ -64,33 +64,33 @@ impl SlowLog {
 impl EventLog for SlowLog {
     async fn put(&self, lane: LaneId, record: Vec<u8>) -> Result<(), Unavailable> {
         {
-            let mut held = self.held();
-            assert!(held.in_flight.insert(lane), "lane {lane} is being put to already");
-            held.most_at_once = held.most_at_once.max(held.in_flight.len());
+            let mut state = self.state();
+            assert!(state.in_flight.insert(lane), "two puts to lane {lane} overlap");
+            state.most_at_once = state.most_at_once.max(state.in_flight.len());
         }
-        // The higher the lane the faster, so that lanes overtake each other.
+        // Higher lanes are faster, so that lanes overtake each other.
         for _ in lane.0..contract::STREAM_PARTS {
             tokio::task::yield_now().await;
         }
-        let mut held = self.held();
-        held.in_flight.remove(&lane);
-        let before = held.records.iter().filter(|(taken, _)| *taken == lane).count();
-        if held.fails == Some((lane, before)) {
+        let mut state = self.state();
+        state.in_flight.remove(&lane);
+        let before = state.records.iter().filter(|(of, _)| *of == lane).count();
+        if state.fails == Some((lane, before)) {
             return Err(Unavailable);
         }
-        held.records.push((lane, record));
+        state.records.push((lane, record));
         Ok(())
     }
 }
 
 /// An instance and its log.
-pub struct World {
+pub struct Fixture {
     pub log: SlowLog,
     pub ingester: Ingester<SlowLog>,
-    pub book: Arc<PolicySet>,
+    pub policies: Arc<PolicySet>,
 }
 
-impl World {
+impl Fixture {
     pub fn new() -> Self {
         let square = "[[[-74.3,40.4],[-73.6,40.4],[-73.6,41],[-74.3,41],[-74.3,40.4]]]";
         let policies = ["nyc", "suva"].map(|city| {
@@ -102,23 +102,25 @@ impl World {
         let policies = Policy::list_from_json(&format!("[{}]", policies.join(","))).unwrap();
         let log = SlowLog::default();
         let ingester = Ingester::new(log.clone(), lanes());
-        Self { log, ingester, book: Arc::new(PolicySet::of(policies, ResourceLimits::default())) }
+        let policies = Arc::new(PolicySet::of(policies, ResourceLimits::default()));
+        Self { log, ingester, policies }
     }
 
-    /// A world whose city has begun: every lane knows its first tick, and none is due.
+    /// A fixture whose city has begun: every lane has its first tick, and no watermark is due.
     pub async fn begun() -> Self {
-        let world = Self::new();
-        assert_eq!(world.send_lines(&[ping("first", NOW)]).await.status, 202);
-        let mut held = world.log.held();
-        held.records.clear();
-        held.most_at_once = 0;
-        drop(held);
-        world
+        let fixture = Self::new();
+        assert_eq!(fixture.send_lines(&[ping("first", NOW)]).await.status, 202);
+        let mut state = fixture.log.state();
+        state.records.clear();
+        state.most_at_once = 0;
+        drop(state);
+        fixture
     }
 
-    /// Has the function handle a payload.
+    /// Invokes the function with a payload.
     pub async fn send(&self, call: &Call) -> Reply {
-        let (answer, tally) = handle_event(&self.ingester, &call.payload(), &self.book, NOW).await.unwrap();
+        let (answer, metrics) =
+            handle_event(&self.ingester, &call.payload(), &self.policies, NOW).await.unwrap();
         let answer: Value = serde_json::from_slice(&answer).unwrap();
         assert_eq!(answer["isBase64Encoded"], false);
         let headers = answer["headers"].as_object().unwrap().iter();
@@ -126,22 +128,22 @@ impl World {
             status: answer["statusCode"].as_u64().unwrap(),
             headers: headers.map(|(name, value)| (name.clone(), value.as_str().unwrap().into())).collect(),
             body: answer["body"].as_str().unwrap().into(),
-            tally,
+            metrics,
         }
     }
 
-    /// Has the function answer a request without the envelope.
+    /// Passes a request to the function without a payload.
     pub async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
         let headers: Vec<Header> =
             headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         let request = Request { method, path, query: "", headers: &headers, body };
-        let (response, tally) = respond(&self.ingester, &request, &self.book, NOW).await;
+        let (response, metrics) = respond(&self.ingester, &request, &self.policies, NOW).await;
         let headers = response.headers.into_iter();
         Reply {
             status: response.status.into(),
             headers: headers.map(|(name, value)| (name.into(), value.into())).collect(),
             body: String::from_utf8(response.body).unwrap(),
-            tally,
+            metrics,
         }
     }
 
@@ -150,13 +152,13 @@ impl World {
     }
 }
 
-/// What came back.
+/// The function's response and metrics.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Reply {
     pub status: u64,
     headers: BTreeMap<String, String>,
     pub body: String,
-    pub tally: IngestMetrics,
+    pub metrics: IngestMetrics,
 }
 
 impl Reply {
@@ -185,7 +187,7 @@ pub fn lane_of(driver: &str) -> LaneId {
     lanes().lane_of(driver.as_bytes())
 }
 
-/// A payload to be.
+/// A payload of API Gateway.
 #[derive(Clone, Debug)]
 pub struct Call(Value);
 
@@ -194,7 +196,7 @@ impl Call {
         self.0.to_string().into_bytes()
     }
 
-    /// The body's text, as it stands in the payload.
+    /// The body as the payload has it.
     pub fn text(&self) -> &str {
         self.0["body"].as_str().unwrap()
     }
@@ -224,12 +226,12 @@ impl Call {
         self
     }
 
-    /// With a body that may be no text.
+    /// With a body in Base64.
     pub fn with_bytes(self, bytes: &[u8]) -> Self {
-        self.with_text(&base64_simd::STANDARD.encode_to_string(bytes)).said_to_be_base64()
+        self.with_text(&base64_simd::STANDARD.encode_to_string(bytes)).marked_base64()
     }
 
-    pub fn said_to_be_base64(mut self) -> Self {
+    pub fn marked_base64(mut self) -> Self {
         self.0["isBase64Encoded"] = json!(true);
         self
     }
@@ -239,14 +241,14 @@ impl Call {
         self
     }
 
-    /// With its text packed.
-    pub fn packed(self) -> Self {
+    /// With its body compressed.
+    pub fn gzipped(self) -> Self {
         let bytes = gzip(self.text().as_bytes());
         self.with_header("content-encoding", "gzip").with_bytes(&bytes)
     }
 }
 
-/// A payload of `events/http`.
+/// A sample of `events/http`.
 pub fn sample(name: &str) -> Call {
     let path = format!("{}/../../events/http/post-events-{name}.json", env!("CARGO_MANIFEST_DIR"));
     Call(serde_json::from_slice(&fs::read(path).unwrap()).unwrap())
@@ -263,7 +265,7 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A driver of New York at `ms` since the epoch.
+/// An event of a driver in New York at `ms` since the epoch.
 pub fn ping(driver: &str, ms: i64) -> String {
     let time = Timestamp::from_ms(ms).unwrap();
     format!(
@@ -271,7 +273,7 @@ pub fn ping(driver: &str, ms: i64) -> String {
     )
 }
 
-/// `line` with as much of an unknown field as it takes to make it `length` bytes long.
+/// `line` with an unknown field that makes it `length` bytes long.
 pub fn padded(line: &str, length: usize) -> String {
     let pad = "x".repeat(length - line.len() - r#""pad":"","#.len());
     line.replacen('{', &format!(r#"{{"pad":"{pad}","#), 1)
