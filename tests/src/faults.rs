@@ -110,32 +110,20 @@ impl<P: CheckpointLog> CheckpointLog for FaultyPort<P> {
         self.call(self.port.load(log)).await
     }
 
-    async fn append(
-        &self,
-        log: &CheckpointKey,
-        number: u64,
-        entry: &[u8],
-        snapshot: bool,
-    ) -> Result<(), AppendError> {
-        self.call(self.port.append(log, number, entry, snapshot)).await
+    async fn append(&self, log: &CheckpointKey, entry: &Entry) -> Result<(), AppendError> {
+        self.call(self.port.append(log, entry)).await
     }
 }
 
 impl<P: CountsStream> CountsStream for FaultyPort<P> {
-    async fn send(&self, group: u32, record: Vec<u8>) -> Result<(), Unavailable> {
+    async fn send(&self, group: CityGroup, record: Vec<u8>) -> Result<(), Unavailable> {
         self.call(self.port.send(group, record)).await
     }
 }
 
 impl<P: MapStore> MapStore for FaultyPort<P> {
-    async fn save_chunk(
-        &self,
-        city: &CityId,
-        parent: u64,
-        version: u64,
-        chunk: &[u8],
-    ) -> Result<(), Unavailable> {
-        self.call(self.port.save_chunk(city, parent, version, chunk)).await
+    async fn save_chunk(&self, city: &CityId, name: ChunkName, chunk: &[u8]) -> Result<(), Unavailable> {
+        self.call(self.port.save_chunk(city, name, chunk)).await
     }
 
     async fn save_head(&self, head: &MapHead) -> Result<(), Unavailable> {
@@ -146,8 +134,8 @@ impl<P: MapStore> MapStore for FaultyPort<P> {
         self.call(self.port.head(city)).await
     }
 
-    async fn chunk(&self, city: &CityId, parent: u64, version: u64) -> Result<Option<Vec<u8>>, Unavailable> {
-        self.call(self.port.chunk(city, parent, version)).await
+    async fn chunk(&self, city: &CityId, name: ChunkName) -> Result<Option<Vec<u8>>, Unavailable> {
+        self.call(self.port.chunk(city, name)).await
     }
 }
 

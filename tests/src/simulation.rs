@@ -164,7 +164,7 @@ impl RecordSink for EventLog {
 struct CountsLog(Arc<StreamLog>);
 
 impl CountsStream for CountsLog {
-    async fn send(&self, group: u32, record: Vec<u8>) -> Result<(), Unavailable> {
+    async fn send(&self, group: CityGroup, record: Vec<u8>) -> Result<(), Unavailable> {
         let hash_key = u128::MAX / u128::from(GROUPS) * u128::from(group);
         self.0
             .put(hash_key, group.to_string(), record, Clock::Replay.arrival_ms())
@@ -302,7 +302,7 @@ impl World {
 fn map(store: &MemoryMaps, city: &CityId) -> Option<Vec<u8>> {
     let head = ready(store.head(city)).expect("memory answers")?;
     let mut rows = Vec::new();
-    for (parent, version) in &head.chunks {
+    for name in &head.chunks {
         let chunk = ready(store.chunk(city, parent.0, *version)).expect("memory answers");
         let chunk = chunk.unwrap_or_else(|| panic!("{city}: chunk {parent:?} of version {version} is gone"));
         rows.extend(decode_chunk(&chunk).expect("a chunk can be read"));
@@ -376,17 +376,18 @@ impl<I: Function> Target for Instances<'_, I> {
 
 /// A function as Lambda sees it.
 trait Function: Send {
-    fn handle(&self, payload: &[u8], book: &PolicySet, now: i64) -> impl Future<Output = Vec<u8>> + Send;
+    fn handle(&self, payload: &[u8], book: &Arc<PolicySet>, now: i64)
+    -> impl Future<Output = Vec<u8>> + Send;
 }
 
 impl Function for SimulatedCounter {
-    async fn handle(&self, payload: &[u8], book: &PolicySet, now: i64) -> Vec<u8> {
+    async fn handle(&self, payload: &[u8], book: &Arc<PolicySet>, now: i64) -> Vec<u8> {
         equilibrium_count::handle_event(self, payload, book, now).await.expect("the runner sends batches").0
     }
 }
 
 impl Function for SimulatedPricer {
-    async fn handle(&self, payload: &[u8], book: &PolicySet, now: i64) -> Vec<u8> {
+    async fn handle(&self, payload: &[u8], book: &Arc<PolicySet>, now: i64) -> Vec<u8> {
         equilibrium_surge::handle_event(self, payload, book, now).await.expect("the runner sends batches").0
     }
 }

@@ -16,7 +16,7 @@ use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_lambda::kinesis::encode::{Envelope, Stream};
 use equilibrium_lambda::kinesis::record::{Record, ShardId};
 
-type Sent = Recorder<(u32, Vec<u8>)>;
+type Sent = Recorder<(CityGroup, Vec<u8>)>;
 
 /// The two functions over one lane, and what stands behind them.
 struct Functions {
@@ -35,7 +35,7 @@ impl Functions {
     fn new(bounds: ResourceLimits) -> Self {
         let (checkpoints, counts, maps) =
             (MemoryCheckpoints::default(), Sent::default(), MemoryMaps::default());
-        let settings = CountSettings { lanes: LaneCount::ONE, groups: 1 };
+        let settings = CountSettings { lanes: LaneCount::ONE, groups: GroupCount::ONE };
         let outlets = SurgeSinks {
             checkpoints: checkpoints.clone(),
             maps: maps.clone(),
@@ -148,7 +148,7 @@ async fn a_corrupt_entry_is_named_and_the_batch_comes_again() {
     let payload = functions.payload(&[&ping(1, 1)]);
     functions.count(&payload).await;
     functions.checkpoints.corrupt(&CheckpointKey::Lane(LaneId(0)), |entry| entry[20] ^= 1);
-    let settings = CountSettings { lanes: LaneCount::ONE, groups: 1 };
+    let settings = CountSettings { lanes: LaneCount::ONE, groups: GroupCount::ONE };
     let fresh = LaneProcessor::new(settings, functions.checkpoints.clone(), Sent::default(), NoOp);
     let payload = functions.payload(&[&ping(1, 2), &ping(2, 3)]);
     let (answer, tally) =
@@ -173,7 +173,7 @@ async fn a_spike_of_strangers_is_bounded_and_counted() {
 async fn an_event_of_another_lane_is_counted_as_a_stray_and_not_twice() {
     let lanes = LaneCount::new(2).unwrap();
     let counter = LaneProcessor::new(
-        CountSettings { lanes, groups: 1 },
+        CountSettings { lanes, groups: GroupCount::ONE },
         MemoryCheckpoints::default(),
         Sent::default(),
         NoOp,

@@ -1,7 +1,5 @@
 //! `count` on AWS: reads events of a Kinesis stream, writes checkpoints to DynamoDB and tick counts to Kinesis.
 
-use std::num::NonZeroU32;
-
 use equilibrium_app::count::lane_processor::LaneProcessor;
 use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::telemetry::emf::ToMeasurements;
@@ -20,7 +18,6 @@ async fn main() -> Result<(), RuntimeError> {
     })
     .await?;
     let (tables, streams) = (Tables::named(&deployment), Streams::named(&deployment));
-    let groups = NonZeroU32::new(settings.groups).unwrap_or(NonZeroU32::MIN);
 
     let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::default());
     let kinesis = kinesis::Connection::new(&sdk, RetryPolicy::default());
@@ -28,13 +25,12 @@ async fn main() -> Result<(), RuntimeError> {
     let lane_processor = &LaneProcessor::new(
         settings,
         Checkpoints::new(&dynamodb, &tables),
-        Counts::new(&kinesis, &streams, groups),
+        Counts::new(&kinesis, &streams, settings.groups),
         SqsDeadLetterQueue::at(&sdk, dead_letters_url, DEAD_LETTER_TIMEOUT),
     );
     runtime::run("count", async move |Invocation { payload, now_ms, .. }| {
-        let policies = policy_cache.policies(now_ms).await?;
-        let (response, metrics) =
-            equilibrium_count::handle_event(lane_processor, &payload, &policies, now_ms).await?;
+        let handled = equilibrium_count::handle_event(lane_processor, &payload, policy_cache, now_ms).await;
+        let (response, metrics) = handled?;
         Ok((response, metrics.measures()))
     })
     .await

@@ -2,6 +2,7 @@
 
 use equilibrium_app::ingest::ingester::Ingester;
 use equilibrium_app::policy::policy_cache::PolicyCache;
+use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::telemetry::emf::ToMeasurements;
 use equilibrium_aws::dynamodb::{self, Policies, Tables};
 use equilibrium_aws::kinesis::{self, Events, Streams};

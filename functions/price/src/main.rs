@@ -1,6 +1,7 @@
 //! `price` on AWS: responds to requests from API Gateway with maps from memory, the cache and DynamoDB.
 
 use equilibrium_app::policy::policy_cache::PolicyCache;
+use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_app::telemetry::emf::ToMeasurements;
 use equilibrium_aws::cache::Cache;

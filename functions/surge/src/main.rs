@@ -24,17 +24,15 @@ async fn main() -> Result<(), RuntimeError> {
     let kinesis = kinesis::Connection::new(&sdk, RetryPolicy::default());
     let policy_cache = &PolicyCache::new(Policies::new(&dynamodb, &tables), limits);
     let sinks = SurgeSinks {
-        checkpoints: Checkpoints::new(&dynamodb, &tables),
         maps: Maps::new(&dynamodb, &tables),
         cache: Cache::new(&cache)?,
         changes: Changes::new(&kinesis, &streams),
         ticks: NoOp,
     };
-    let city_processor = &CityProcessor::new(settings.lanes, sinks);
+    let city_processor = &CityProcessor::new(settings.lanes, Checkpoints::new(&dynamodb, &tables), sinks);
     runtime::run("surge", async move |Invocation { payload, now_ms, .. }| {
-        let policies = policy_cache.policies(now_ms).await?;
-        let (response, metrics) =
-            equilibrium_surge::handle_event(city_processor, &payload, &policies, now_ms).await?;
+        let handled = equilibrium_surge::handle_event(city_processor, &payload, policy_cache, now_ms).await;
+        let (response, metrics) = handled?;
         Ok((response, metrics.measures()))
     })
     .await

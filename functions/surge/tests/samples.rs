@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, Recorder};
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
@@ -40,7 +41,7 @@ struct Function {
     maps: MemoryMaps,
     changes: Changes,
     ticks: Ticks,
-    book: PolicySet,
+    book: Arc<PolicySet>,
 }
 
 impl Function {
@@ -54,7 +55,7 @@ impl Function {
             ticks: ticks.clone(),
         };
         let pricer = CityProcessor::new(LaneCount::new(2).unwrap(), outlets);
-        Self { pricer, maps, changes, ticks, book: PolicySet::open(ResourceLimits::default()) }
+        Self { pricer, maps, changes, ticks, book: Arc::new(PolicySet::open(ResourceLimits::default())) }
     }
 
     /// Handles a sample, of which no record may fail.

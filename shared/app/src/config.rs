@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use equilibrium_domain::count::city_group::GroupCount;
 use equilibrium_domain::id::LaneCount;
 use thiserror::Error;
 
@@ -85,7 +86,9 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
 
     /// Lanes, and groups of cities: 16 where nothing is said.
     pub fn counting(&mut self) -> CountSettings {
-        CountSettings { lanes: self.lanes(), groups: self.number("EQUILIBRIUM_GROUPS", 16, 1..=4_096) }
+        let lanes = self.lanes();
+        let groups = GroupCount::new(self.number("EQUILIBRIUM_GROUPS", 16, 1..=4_096));
+        CountSettings { lanes, groups: groups.unwrap_or(GroupCount::ONE) }
     }
 
     /// What bounds a city beyond its policy.
@@ -145,7 +148,7 @@ mod tests {
     fn what_is_not_said_has_a_default() {
         let mut nothing = variables(&[]);
         let CountSettings { lanes, groups } = nothing.counting();
-        assert_eq!((lanes.get(), groups), (64, 16));
+        assert_eq!((lanes.get(), groups.get()), (64, 16));
         assert_eq!(nothing.limits(), ResourceLimits::default());
         assert_eq!((nothing.flag("FLAG"), nothing.optional("TEXT")), (false, None));
         assert_eq!(nothing.finish(), Ok(()));

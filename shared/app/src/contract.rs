@@ -3,10 +3,12 @@
 //! Each function panics where the adapter breaks the port's contract; it expects a store in which the
 //! names it uses are free.
 
+use equilibrium_domain::count::city_group::CityGroup;
 use equilibrium_domain::count::tick_counts;
+use equilibrium_domain::event_sourced::Entry;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::{CityId, LaneId};
-use equilibrium_domain::surge::map::MapHead;
+use equilibrium_domain::surge::map::{ChunkName, MapHead};
 use futures_util::future::join_all;
 
 use crate::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
@@ -29,21 +31,33 @@ pub async fn checkpoint_log(log: &impl CheckpointLog) {
     let city = CheckpointKey::City(CityId::new("contract").expect("well-formed"));
     assert!(log.load(&lane).await.expect("an empty log can be read").is_empty());
 
-    log.append(&lane, 0, b"zero", false).await.expect("the first entry is numbered 0");
-    log.append(&lane, 1, b"", false).await.expect("an entry may be empty");
-    assert_eq!(log.append(&lane, 1, b"other", false).await, Err(AppendError::Conflict), "written over");
-    assert_eq!(log.append(&lane, 0, b"other", true).await, Err(AppendError::Conflict), "written over");
+    log.append(&lane, &entry(0, b"zero", false)).await.expect("the first entry is numbered 0");
+    log.append(&lane, &entry(1, b"", false)).await.expect("an entry may be empty");
+    assert_eq!(
+        log.append(&lane, &entry(1, b"other", false)).await,
+        Err(AppendError::Conflict),
+        "written over"
+    );
+    assert_eq!(
+        log.append(&lane, &entry(0, b"other", true)).await,
+        Err(AppendError::Conflict),
+        "written over"
+    );
     assert_eq!(log.load(&lane).await.expect("readable"), [b"zero".to_vec(), vec![]]);
     assert!(log.load(&city).await.expect("readable").is_empty(), "logs are apart");
 
     // Beyond what one item of any store holds.
     let large: Vec<u8> = (0..3_000_000_u32).map(|i| i.to_le_bytes()[(i % 3) as usize]).collect();
-    log.append(&lane, 2, &large, true).await.expect("a large snapshot is written");
-    log.append(&lane, 3, b"three", false).await.expect("written");
+    log.append(&lane, &entry(2, &large, true)).await.expect("a large snapshot is written");
+    log.append(&lane, &entry(3, b"three", false)).await.expect("written");
     assert_eq!(log.load(&lane).await.expect("readable"), [large, b"three".to_vec()], "from the snapshot on");
 
-    log.append(&city, 0, b"zero", false).await.expect("written");
+    log.append(&city, &entry(0, b"zero", false)).await.expect("written");
     assert_eq!(log.load(&city).await.expect("readable"), [b"zero".to_vec()]);
+}
+
+fn entry(number: u64, bytes: &[u8], has_snapshot: bool) -> Entry {
+    Entry { number, bytes: bytes.to_vec(), has_snapshot }
 }
 
 /// The contract of [`MapStore`].
@@ -53,7 +67,7 @@ pub async fn checkpoint_log(log: &impl CheckpointLog) {
 pub async fn map_store(maps: &impl MapStore) {
     let city = CityId::new("contract").expect("well-formed");
     assert_eq!(maps.head(&city).await, Ok(None));
-    assert_eq!(maps.chunk(&city, 1, 1).await, Ok(None));
+    assert_eq!(maps.chunk(&city, ChunkName::new(Cell(1), 1)).await, Ok(None));
 
     let head = |version, chunks| MapHead {
         city: city.clone(),
@@ -65,26 +79,30 @@ pub async fn map_store(maps: &impl MapStore) {
         products: Vec::new(),
         chunks,
     };
-    maps.save_chunk(&city, 1, 3, b"three").await.expect("saved");
-    maps.save_chunk(&city, 2, 3, b"other").await.expect("saved");
-    let third = head(3, vec![(Cell(1), 3), (Cell(2), 3)]);
+    maps.save_chunk(&city, ChunkName::new(Cell(1), 3), b"three").await.expect("saved");
+    maps.save_chunk(&city, ChunkName::new(Cell(2), 3), b"other").await.expect("saved");
+    let third = head(3, vec![ChunkName::new(Cell(1), 3), ChunkName::new(Cell(2), 3)]);
     maps.save_head(&third).await.expect("saved");
     assert_eq!(maps.head(&city).await, Ok(Some(third.clone())));
-    assert_eq!(maps.chunk(&city, 1, 3).await, Ok(Some(b"three".to_vec())));
+    assert_eq!(maps.chunk(&city, ChunkName::new(Cell(1), 3)).await, Ok(Some(b"three".to_vec())));
 
     for version in [2, 3] {
         maps.save_head(&head(version, Vec::new())).await.expect("an older head is no error");
         assert_eq!(maps.head(&city).await, Ok(Some(third.clone())), "a newer head stays");
     }
 
-    maps.save_chunk(&city, 1, 4, b"four").await.expect("saved");
-    let fourth = head(4, vec![(Cell(1), 4), (Cell(2), 3)]);
+    maps.save_chunk(&city, ChunkName::new(Cell(1), 4), b"four").await.expect("saved");
+    let fourth = head(4, vec![ChunkName::new(Cell(1), 4), ChunkName::new(Cell(2), 3)]);
     maps.save_head(&fourth).await.expect("saved");
     assert_eq!(maps.head(&city).await, Ok(Some(fourth)));
-    assert_eq!(maps.chunk(&city, 1, 4).await, Ok(Some(b"four".to_vec())));
-    assert_eq!(maps.chunk(&city, 2, 3).await, Ok(Some(b"other".to_vec())), "what a head names stays");
+    assert_eq!(maps.chunk(&city, ChunkName::new(Cell(1), 4)).await, Ok(Some(b"four".to_vec())));
     assert_eq!(
-        maps.chunk(&city, 1, 3).await,
+        maps.chunk(&city, ChunkName::new(Cell(2), 3)).await,
+        Ok(Some(b"other".to_vec())),
+        "what a head names stays"
+    );
+    assert_eq!(
+        maps.chunk(&city, ChunkName::new(Cell(1), 3)).await,
         Ok(Some(b"three".to_vec())),
         "for who still reads the last head"
     );
@@ -144,9 +162,9 @@ pub async fn event_log(log: &impl EventLog, read: impl AsyncFn(LaneId) -> Vec<Ve
 ///
 /// # Panics
 /// Where the adapter breaks it.
-pub async fn counts_stream(counts: &impl CountsStream, read: impl AsyncFn(u32) -> Vec<Vec<u8>>) {
-    let put = async |part: u16, record| counts.send(part.into(), record).await;
-    stream(put, async |part: u16| read(part.into()).await, tick_counts::MAX_RECORD_BYTES).await;
+pub async fn counts_stream(counts: &impl CountsStream, read: impl AsyncFn(CityGroup) -> Vec<Vec<u8>>) {
+    let put = async |part: u16, record| counts.send(CityGroup(part.into()), record).await;
+    stream(put, async |part: u16| read(CityGroup(part.into())).await, tick_counts::MAX_RECORD_BYTES).await;
 }
 
 /// What a log's lanes and a stream's groups have in common.

@@ -12,9 +12,8 @@ use std::time::Instant;
 
 use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::unavailable::Unavailable;
-use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::CityId;
-use equilibrium_domain::surge::map::MapHead;
+use equilibrium_domain::surge::map::{ChunkName, MapHead};
 use redis::Value;
 
 pub use crate::cache::connection::{CONNECT_TIMEOUT, RECONNECT_BACKOFF};
@@ -39,7 +38,7 @@ pub struct Cache {
 #[derive(Debug)]
 struct WrittenHead {
     version: u64,
-    chunks: Vec<(Cell, u64)>,
+    chunks: Vec<ChunkName>,
     refreshed: Instant,
 }
 
@@ -70,7 +69,7 @@ impl Cache {
         let Some(last) = written.get(&head.city).filter(|last| last.version <= head.version) else {
             return HeadWrite { replaced: Vec::new(), refreshed: head.chunks.clone() };
         };
-        let referenced: HashSet<&(Cell, u64)> = head.chunks.iter().collect();
+        let referenced: HashSet<&ChunkName> = head.chunks.iter().collect();
         let replaced = last.chunks.iter().filter(|chunk| !referenced.contains(chunk)).copied().collect();
         let is_due = last.refreshed.elapsed() >= TTL_REFRESH_INTERVAL;
         HeadWrite { replaced, refreshed: if is_due { head.chunks.clone() } else { Vec::new() } }
@@ -91,14 +90,8 @@ impl Cache {
 }
 
 impl MapStore for Cache {
-    async fn save_chunk(
-        &self,
-        city: &CityId,
-        parent: u64,
-        version: u64,
-        chunk: &[u8],
-    ) -> Result<(), Unavailable> {
-        match self.connection.send(layout::save_chunk(city, parent, version, chunk)).await? {
+    async fn save_chunk(&self, city: &CityId, name: ChunkName, chunk: &[u8]) -> Result<(), Unavailable> {
+        match self.connection.send(layout::save_chunk(city, name, chunk)).await? {
             Value::Okay => Ok(()),
             _ => Err(Unavailable),
         }
@@ -126,8 +119,8 @@ impl MapStore for Cache {
         }
     }
 
-    async fn chunk(&self, city: &CityId, parent: u64, version: u64) -> Result<Option<Vec<u8>>, Unavailable> {
-        match self.connection.send(layout::chunk(city, parent, version)).await? {
+    async fn chunk(&self, city: &CityId, name: ChunkName) -> Result<Option<Vec<u8>>, Unavailable> {
+        match self.connection.send(layout::chunk(city, name)).await? {
             Value::Nil => Ok(None),
             Value::BulkString(value) => Ok(Some(value)),
             _ => Err(Unavailable),

@@ -212,8 +212,9 @@ struct Cost {
 
 fn measure(drivers: usize, pack: usize, batches: usize) -> Cost {
     let mut fleet = Fleet::new(drivers);
-    let settings = CountSettings { lanes: fleet.lanes, groups: 16 };
-    let book = PolicySet::open(ResourceLimits { max_entities: 1 << 24, ..ResourceLimits::default() });
+    let settings = CountSettings { lanes: fleet.lanes, groups: GroupCount::new(16).expect("there is one") };
+    let book =
+        Arc::new(PolicySet::open(ResourceLimits { max_entities: 1 << 24, ..ResourceLimits::default() }));
     let scales = Scales::default();
     let counter = LaneProcessor::new(settings, scales.clone(), Sent, NoOp);
     // A payload of at most 6 MB, as Lambda delivers them.

@@ -1,6 +1,7 @@
 //! The `surge` handler: what 64 lanes counted at a tick in, the map, its chunks and changes out.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -51,7 +52,7 @@ pub fn figures() {
     let mut souls: Vec<Soul> = (0..13_000)
         .map(|number| Soul { lane: number % 64, cell: cells[rng.below(cells.len())], rider: number % 13 > 9 })
         .collect();
-    let book = PolicySet::open(ResourceLimits::default());
+    let book = Arc::new(PolicySet::open(ResourceLimits::default()));
     let outlets = SurgeSinks {
         checkpoints: MemoryCheckpoints::default(),
         maps: MemoryMaps::default(),

@@ -171,7 +171,9 @@ async fn every_call_ends_in_time_when_the_service_hangs() {
             async { assert_eq!(log.append(&LANE, 0, b"", true).await, Err(Unavailable.into())) },
             async { assert_eq!(log.append(&LANE, 0, &[0; 1_000_000], true).await, Err(Unavailable.into())) },
             async { assert_eq!(maps.head(&city).await, Err(Unavailable)) },
-            async { assert_eq!(maps.save_chunk(&city, 1, 1, b"").await, Err(Unavailable)) },
+            async {
+                assert_eq!(maps.save_chunk(&city, ChunkName::new(Cell(1), 1), b"").await, Err(Unavailable))
+            },
             async { assert_eq!(maps.save_head(&head).await, Err(Unavailable)) },
             async { assert_eq!(policies.all().await, Err(Unavailable)) },
             async { assert_eq!(policies.save(&city, "{}", None).await, Err(Unavailable.into())) },

@@ -33,7 +33,7 @@ fn head(version: u64, chunks: &[(u64, u64)]) -> MapHead {
         lanes: 4,
         resolution: 8,
         products: Vec::new(),
-        chunks: chunks.iter().map(|(parent, version)| (Cell(*parent), *version)).collect(),
+        chunks: chunks.iter().map(|(parent, version)| ChunkName::new(Cell(*parent), *version)).collect(),
     }
 }
 
@@ -62,12 +62,12 @@ async fn only_chunks_that_the_newest_head_does_not_name_expire() {
     assert!(!has_expiry(&tables, "chunk#ff#2").await);
     assert!(!has_expiry(&tables, "chunk#7#1").await);
     assert_eq!(
-        maps.chunk(&nyc(), 8, 1).await,
+        maps.chunk(&nyc(), ChunkName::new(Cell(8), 1)).await,
         Ok(None),
         "setting the expiry of a missing chunk creates nothing"
     );
     assert!(
-        maps.chunk(&nyc(), 255, 1).await.unwrap().is_some(),
+        maps.chunk(&nyc(), ChunkName::new(Cell(255), 1)).await.unwrap().is_some(),
         "readers of the previous head still need it"
     );
 }

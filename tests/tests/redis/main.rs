@@ -43,6 +43,6 @@ fn head(version: u64, chunks: &[(u64, u64)]) -> MapHead {
         lanes: 1,
         resolution: 8,
         products: Vec::new(),
-        chunks: chunks.iter().map(|(parent, version)| (Cell(*parent), *version)).collect(),
+        chunks: chunks.iter().map(|(parent, version)| ChunkName::new(Cell(*parent), *version)).collect(),
     }
 }

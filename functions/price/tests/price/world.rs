@@ -199,15 +199,9 @@ impl Source {
 }
 
 impl MapStore for Source {
-    async fn save_chunk(
-        &self,
-        city: &CityId,
-        parent: u64,
-        version: u64,
-        chunk: &[u8],
-    ) -> Result<(), Unavailable> {
+    async fn save_chunk(&self, city: &CityId, name: ChunkName, chunk: &[u8]) -> Result<(), Unavailable> {
         self.answer().await?;
-        self.0.maps.save_chunk(city, parent, version, chunk).await
+        self.0.maps.save_chunk(city, name, chunk).await
     }
 
     async fn save_head(&self, head: &MapHead) -> Result<(), Unavailable> {
@@ -221,10 +215,10 @@ impl MapStore for Source {
         self.0.maps.head(city).await
     }
 
-    async fn chunk(&self, city: &CityId, parent: u64, version: u64) -> Result<Option<Vec<u8>>, Unavailable> {
+    async fn chunk(&self, city: &CityId, name: ChunkName) -> Result<Option<Vec<u8>>, Unavailable> {
         self.0.chunks.fetch_add(1, Relaxed);
         self.answer().await?;
-        self.0.maps.chunk(city, parent, version).await
+        self.0.maps.chunk(city, name).await
     }
 }
 

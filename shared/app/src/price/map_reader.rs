@@ -8,10 +8,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::policy::Clock;
-use equilibrium_domain::surge::map::{MapHead, Row, decode_chunk};
+use equilibrium_domain::surge::map::{ChunkName, MapHead, Row, decode_chunk};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, Shared, join_all, select};
 use hashbrown::HashMap;
@@ -191,13 +190,13 @@ async fn refresh<M: MapStore, K: MapStore, T: Timer>(
             stored.filter(|stored| head.as_ref().is_none_or(|head| stored.version > head.version)).or(head);
     }
     let head = head.filter(is_new)?;
-    let chunks = head.chunks.iter().map(|(parent, version)| {
-        let kept = known.as_ref().and_then(|known| known.chunk(*parent, *version)).cloned();
-        sources.chunk(&head, *parent, *version, kept, answers)
+    let chunks = head.chunks.iter().map(|name| {
+        let kept = known.as_ref().and_then(|known| known.chunk(*name)).cloned();
+        sources.chunk(&head, *name, kept, answers)
     });
     let chunks: Option<Vec<Chunk>> = join_all(chunks).await.into_iter().collect();
     let mut chunks = chunks?;
-    chunks.sort_unstable_by_key(|chunk| chunk.parent);
+    chunks.sort_unstable_by_key(|chunk| chunk.name);
     Some(Arc::new(CityMap { head, chunks }))
 }
 
@@ -207,8 +206,7 @@ impl<M: MapStore, K: MapStore, T: Timer> Sources<M, K, T> {
     async fn chunk(
         &self,
         head: &MapHead,
-        parent: Cell,
-        version: u64,
+        name: ChunkName,
         kept: Option<Chunk>,
         cache_answers: bool,
     ) -> Option<Chunk> {
@@ -216,14 +214,14 @@ impl<M: MapStore, K: MapStore, T: Timer> Sources<M, K, T> {
             return kept;
         }
         if cache_answers {
-            let copy = self.cached(self.cache.chunk(&head.city, parent.0, version)).await;
+            let copy = self.cached(self.cache.chunk(&head.city, name)).await;
             if let Some(rows) = copy.ok().flatten().and_then(|bytes| self.read(head, &bytes)) {
-                return Some(Chunk { parent, version, rows });
+                return Some(Chunk { name, rows });
             }
         }
-        let truth = self.stored(self.store.chunk(&head.city, parent.0, version)).await;
+        let truth = self.stored(self.store.chunk(&head.city, name)).await;
         let rows = self.read(head, &truth.ok().flatten()?)?;
-        Some(Chunk { parent, version, rows })
+        Some(Chunk { name, rows })
     }
 
     fn read(&self, head: &MapHead, bytes: &[u8]) -> Option<Arc<[Row]>> {

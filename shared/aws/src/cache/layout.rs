@@ -12,9 +12,8 @@ use std::fmt::Write;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::CityId;
-use equilibrium_domain::surge::map::MapHead;
+use equilibrium_domain::surge::map::{ChunkName, MapHead};
 use redis::{Cmd, Script};
 
 /// Lifetime of a head. Readers of a city without new ticks rarely read the store, and [`CHUNK_TTL`] −
@@ -64,9 +63,9 @@ static SAVE_HEAD_HASH: LazyLock<Script> = LazyLock::new(|| Script::new(SAVE_HEAD
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeadWrite {
     /// Chunks that the previous head names and this one does not.
-    pub replaced: Vec<(Cell, u64)>,
+    pub replaced: Vec<ChunkName>,
     /// Chunks whose lifetime starts again.
-    pub refreshed: Vec<(Cell, u64)>,
+    pub refreshed: Vec<ChunkName>,
 }
 
 /// Call of a script: by its hash, and in full for a server that does not have it.
@@ -91,16 +90,16 @@ pub fn head(city: &CityId) -> Cmd {
 }
 
 /// Reads a chunk.
-pub fn chunk(city: &CityId, parent: u64, version: u64) -> Cmd {
+pub fn chunk(city: &CityId, name: ChunkName) -> Cmd {
     let mut get = redis::cmd("GET");
-    get.arg(chunk_key(city, parent, version));
+    get.arg(chunk_key(city, name));
     get
 }
 
 /// Saves a chunk. A chunk with this key has the same content, so the write is unconditional.
-pub fn save_chunk(city: &CityId, parent: u64, version: u64, chunk: &[u8]) -> Cmd {
+pub fn save_chunk(city: &CityId, name: ChunkName, chunk: &[u8]) -> Cmd {
     let mut set = redis::cmd("SET");
-    set.arg(chunk_key(city, parent, version)).arg(chunk).arg("PX").arg(ms(CHUNK_TTL));
+    set.arg(chunk_key(city, name)).arg(chunk).arg("PX").arg(ms(CHUNK_TTL));
     set
 }
 
@@ -110,8 +109,8 @@ pub fn save_head(head: &MapHead, write: &HeadWrite) -> ScriptCall {
         let mut cmd = redis::cmd(name);
         cmd.arg(script).arg(1 + write.replaced.len() + write.refreshed.len());
         cmd.arg(head_key(&head.city));
-        for (parent, version) in write.replaced.iter().chain(&write.refreshed) {
-            cmd.arg(chunk_key(&head.city, parent.0, *version));
+        for name in write.replaced.iter().chain(&write.refreshed) {
+            cmd.arg(chunk_key(&head.city, *name));
         }
         cmd.arg(head_value(head)).arg(ms(HEAD_TTL)).arg(write.replaced.len());
         cmd.arg(ms(REPLACED_CHUNK_TTL)).arg(ms(CHUNK_TTL));
@@ -137,9 +136,9 @@ fn head_key(city: &CityId) -> String {
     format!("equilibrium:{{{city}}}:head")
 }
 
-fn chunk_key(city: &CityId, parent: u64, version: u64) -> String {
+fn chunk_key(city: &CityId, name: ChunkName) -> String {
     let mut key = format!("equilibrium:{{{city}}}:chunk:");
-    write!(key, "{parent:x}:{version}").expect("writing to a string cannot fail");
+    write!(key, "{:x}:{}", name.parent.0, name.version).expect("writing to a string cannot fail");
     key
 }
 

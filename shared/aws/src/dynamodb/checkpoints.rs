@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
 use equilibrium_app::unavailable::Unavailable;
+use equilibrium_domain::event_sourced::Entry;
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::time::timeout_at;
@@ -261,13 +262,8 @@ impl CheckpointLog for Checkpoints {
         with_deadline(self.table.retry_policy().deadline(), log_span(log), load).await
     }
 
-    async fn append(
-        &self,
-        log: &CheckpointKey,
-        n: u64,
-        entry: &[u8],
-        snapshot: bool,
-    ) -> Result<(), AppendError> {
+    async fn append(&self, log: &CheckpointKey, entry: &Entry) -> Result<(), AppendError> {
+        let Entry { number: n, bytes: ref entry, has_snapshot: snapshot } = *entry;
         let policy = self.table.retry_policy();
         let (deadline, write_deadline) = (policy.deadline(), policy.write_deadline());
         let writer = self.writers.next_token();

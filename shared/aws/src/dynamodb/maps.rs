@@ -6,8 +6,9 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::ReturnValue;
 use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::unavailable::Unavailable;
+use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::CityId;
-use equilibrium_domain::surge::map::MapHead;
+use equilibrium_domain::surge::map::{ChunkName, MapHead};
 use futures_util::future::join_all;
 use tracing::{Span, error_span};
 
@@ -74,8 +75,8 @@ impl Maps {
     async fn expire_unreferenced(&self, old: &MapHead, new: &MapHead) {
         let referenced: HashSet<_> = new.chunks.iter().copied().collect();
         let unreferenced = old.chunks.iter().filter(|chunk| !referenced.contains(*chunk));
-        let updates = unreferenced.map(|(parent, version)| {
-            let key = key(&new.city, chunk_name(parent.0, *version));
+        let updates = unreferenced.map(|name| {
+            let key = key(&new.city, chunk_key(*name));
             self.table.set_expiry(CITY, key, now_s() + UNREFERENCED_CHUNK_TTL_S)
         });
         join_all(updates).await;
@@ -87,7 +88,8 @@ fn log_span(city: &CityId) -> Span {
     error_span!("map", %city)
 }
 
-fn chunk_name(parent: u64, version: u64) -> String {
+fn chunk_key(name: ChunkName) -> String {
+    let ChunkName { parent: Cell(parent), version } = name;
     format!("chunk#{parent:x}#{version}")
 }
 
@@ -103,14 +105,8 @@ fn item(city: &CityId, part: impl Into<String>, version: u64, content: &[u8]) ->
 }
 
 impl MapStore for Maps {
-    async fn save_chunk(
-        &self,
-        city: &CityId,
-        parent: u64,
-        version: u64,
-        chunk: &[u8],
-    ) -> Result<(), Unavailable> {
-        let request = self.table.put_item(item(city, chunk_name(parent, version), version, chunk));
+    async fn save_chunk(&self, city: &CityId, name: ChunkName, chunk: &[u8]) -> Result<(), Unavailable> {
+        let request = self.table.put_item(item(city, chunk_key(name), name.version, chunk));
         let put = async { request.send().await.map_err(|error| log_unavailable("PutItem", &error)) };
         with_deadline(self.table.retry_policy().deadline(), log_span(city), put).await.map(drop)
     }
@@ -142,8 +138,8 @@ impl MapStore for Maps {
         MapHead::decode(&bytes).map(Some).map_err(|corrupt| log_unavailable("GetItem", &corrupt))
     }
 
-    async fn chunk(&self, city: &CityId, parent: u64, version: u64) -> Result<Option<Vec<u8>>, Unavailable> {
-        let read = self.read(city, chunk_name(parent, version));
+    async fn chunk(&self, city: &CityId, name: ChunkName) -> Result<Option<Vec<u8>>, Unavailable> {
+        let read = self.read(city, chunk_key(name));
         with_deadline(self.table.retry_policy().deadline(), log_span(city), read).await
     }
 }

@@ -1,77 +1,78 @@
-//! Who is free near a place: free drivers by square kilometre, so that nobody looks through all of them.
+//! The free drivers by square kilometre, so that a search visits only those near a place.
 
 use super::geography::{HEIGHT_M, Point, WIDTH_M};
 use crate::rounding::whole;
 
-/// A square's side: a few free drivers each, and at most [`REACH`] squares to look at either way.
+/// The side of a square: each holds a few free drivers, and a search visits at most [`MAX_RING`] squares in each
+/// direction.
 const SIDE_M: f64 = 1000.0;
 
-/// Who is farther than this many squares away is not sent.
-const REACH: i64 = 4;
+/// A driver farther away than this many squares is not dispatched.
+const MAX_RING: i64 = 4;
 
-/// The free drivers, by the square they were last seen in.
+/// The free drivers, by the square of their last ping.
 #[derive(Debug)]
-pub(super) struct Nearby {
+pub(super) struct FreeDrivers {
     columns: i64,
     rows: i64,
     squares: Vec<Vec<u32>>,
-    /// By driver: the square, and the place in its list.
-    seats: Vec<Option<(usize, usize)>>,
+    /// By driver: the square, and the index in its list.
+    positions: Vec<Option<(usize, usize)>>,
 }
 
-impl Nearby {
-    /// Nobody of `drivers` is free yet.
+impl FreeDrivers {
+    /// An index of `drivers` drivers, none of them free.
     pub(super) fn new(drivers: u32) -> Self {
         let (columns, rows) = (whole((WIDTH_M / SIDE_M).ceil()), whole((HEIGHT_M / SIDE_M).ceil()));
         let squares = usize::try_from(columns * rows).expect("a city has thousands of squares");
-        Self { columns, rows, squares: vec![Vec::new(); squares], seats: vec![None; drivers as usize] }
+        Self { columns, rows, squares: vec![Vec::new(); squares], positions: vec![None; drivers as usize] }
     }
 
-    /// A free driver is at a place.
-    pub(super) fn put(&mut self, driver: u32, at: Point) {
+    /// Marks a driver as free and at `at`.
+    pub(super) fn insert(&mut self, driver: u32, at: Point) {
         let (column, row) = self.square_of(at);
         let square = self.index(column, row).expect("a point is moved into the nearest square");
-        if self.seats[driver as usize].is_some_and(|(old, _)| old == square) {
+        if self.positions[driver as usize].is_some_and(|(old, _)| old == square) {
             return;
         }
         self.remove(driver);
-        self.seats[driver as usize] = Some((square, self.squares[square].len()));
+        self.positions[driver as usize] = Some((square, self.squares[square].len()));
         self.squares[square].push(driver);
     }
 
-    /// A driver is not free any more, or never was.
+    /// Marks a driver as not free.
     pub(super) fn remove(&mut self, driver: u32) {
-        let Some((square, place)) = self.seats[driver as usize].take() else { return };
+        let Some((square, index)) = self.positions[driver as usize].take() else { return };
         let list = &mut self.squares[square];
-        list.swap_remove(place);
-        if let Some(moved) = list.get(place) {
-            self.seats[*moved as usize] = Some((square, place));
+        list.swap_remove(index);
+        if let Some(moved) = list.get(index) {
+            self.positions[*moved as usize] = Some((square, index));
         }
     }
 
-    /// How many free drivers are in the square around a place.
-    pub(super) fn around(&self, at: Point) -> u32 {
+    /// Number of free drivers in the square that holds `at`.
+    pub(super) fn count_in_square(&self, at: Point) -> u32 {
         let (column, row) = self.square_of(at);
         let free = self.index(column, row).map_or(0, |square| self.squares[square].len());
         u32::try_from(free).expect("drivers are numbered by `u32`")
     }
 
-    /// The free driver nearest to a place, of those that `distance_m` gives a distance for. Squares are as
-    /// of each driver's last ping: of two about as near it may be the other.
+    /// The free driver nearest to `to`, among those for which `distance_m` returns a distance. Squares are as
+    /// of each driver's last ping, so the result may be the second nearest of two at about the same distance.
     pub(super) fn nearest(&self, to: Point, distance_m: impl Fn(u32) -> Option<f64>) -> Option<u32> {
         let (column, row) = self.square_of(to);
         let mut best: Option<(f64, u32)> = None;
-        for ring in 0..=REACH {
-            // Whoever is in this ring is at least one square less far away than its number.
-            let least_m = SIDE_M * f64::from(i32::try_from(ring).expect("a few") - 1);
-            if best.is_some_and(|(m, _)| m <= least_m) {
+        for ring in 0..=MAX_RING {
+            // Every driver of this ring is at least one square less than the ring's number away.
+            let min_m = SIDE_M * f64::from(i32::try_from(ring).expect("a few") - 1);
+            if best.is_some_and(|(m, _)| m <= min_m) {
                 break;
             }
-            for (x, y) in ring_of(column, row, ring) {
+            for (x, y) in squares_of_ring(column, row, ring) {
                 let Some(square) = self.index(x, y) else { continue };
                 for &driver in &self.squares[square] {
                     if let Some(m) = distance_m(driver)
-                        && best.is_none_or(|(least, _)| m < least)
+                        && best.is_none_or(|(best_m, _)| m < best_m)
                     {
                         best = Some((m, driver));
                     }
@@ -92,8 +93,8 @@ impl Nearby {
     }
 }
 
-/// The squares at distance `ring` of one, diagonal steps allowed.
-fn ring_of(column: i64, row: i64, ring: i64) -> impl Iterator<Item = (i64, i64)> {
+/// The squares at distance `ring` from one, with diagonal steps allowed.
+fn squares_of_ring(column: i64, row: i64, ring: i64) -> impl Iterator<Item = (i64, i64)> {
     (-ring..=ring).flat_map(move |y| {
         let step = if y.abs() == ring || ring == 0 { 1 } else { 2 * ring };
         let step = usize::try_from(step).expect("a ring is not negative");
@@ -107,27 +108,27 @@ mod tests {
     use crate::rng::SplitMix64;
 
     #[test]
-    fn the_nearest_is_who_a_look_through_all_would_find() {
+    fn the_nearest_driver_is_the_same_as_in_a_full_scan() {
         let mut rng = SplitMix64::new(3);
-        let somewhere = |rng: &mut SplitMix64| Point {
+        let random_point = |rng: &mut SplitMix64| Point {
             x: rng.fraction() * WIDTH_M * 0.3,
             y: rng.fraction() * HEIGHT_M * 0.3,
         };
-        let mut nearby = Nearby::new(200);
+        let mut free = FreeDrivers::new(200);
         let mut at: Vec<Option<Point>> = vec![None; 200];
         for step in 0..4_000 {
             let driver = u32::try_from(rng.between(0, 199)).unwrap();
             if rng.chance(0.3) {
-                nearby.remove(driver);
+                free.remove(driver);
                 at[driver as usize] = None;
             } else {
-                let place = somewhere(&mut rng);
-                nearby.put(driver, place);
+                let place = random_point(&mut rng);
+                free.insert(driver, place);
                 at[driver as usize] = Some(place);
             }
-            let from = somewhere(&mut rng);
+            let from = random_point(&mut rng);
             let distance_m = |driver: u32| at[driver as usize].map(|place| place.distance_m(from));
-            let found = nearby.nearest(from, distance_m).and_then(distance_m);
+            let found = free.nearest(from, distance_m).and_then(distance_m);
             let all = (0..200).filter_map(distance_m).min_by(f64::total_cmp);
             let near = all.filter(|m| *m <= 4.0 * SIDE_M);
             assert!(near.is_none() || found == near, "step {step}: {found:?}, {near:?}");

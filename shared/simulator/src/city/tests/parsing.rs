@@ -1,15 +1,15 @@
-//! The city's lines, read by another parser than the one they are for.
+//! Reads the city's lines with a parser other than the product's.
 
 use equilibrium_domain::time::Timestamp;
 use serde_json::Value;
 
-/// What one line says.
+/// The fields of one line.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Line {
     pub(super) id: String,
     pub(super) kind: String,
     pub(super) ms: i64,
-    /// Latitude and longitude; the middle of the city where there are none.
+    /// Latitude and longitude; the middle of the city if the line has none.
     pub(super) at: (f64, f64),
     pub(super) driver_id: Option<String>,
     pub(super) status: Option<String>,
@@ -28,7 +28,8 @@ pub(super) fn lines(text: &[u8]) -> Vec<Line> {
 impl Line {
     fn of(event: &Value) -> Self {
         let text = |name: &str| event.get(name).map(|value| value.as_str().unwrap().to_owned());
-        let degrees = |name: &str, none: f64| event.get(name).map_or(none, |value| value.as_f64().unwrap());
+        let degrees =
+            |name: &str, default: f64| event.get(name).map_or(default, |value| value.as_f64().unwrap());
         let products = event.get("products").and_then(Value::as_array);
         Self {
             id: text("id").unwrap(),

@@ -1,17 +1,17 @@
-//! What drivers and riders may and may not do.
+//! Which moves and status changes drivers and riders make.
 
 use std::collections::HashMap;
 
 use super::super::geography::Point;
 use super::super::policy::policy;
-use super::reading::{Line, lines};
+use super::parsing::{Line, lines};
 use super::{MINUTE_MS, START_MS, small, text};
 use crate::rounding::real;
 
-/// Faster than the roads' fastest, 14 m/s, times the fastest driver's pace, 1.1, drives nobody.
-const MOST_M_PER_S: f64 = 15.5;
+/// The greatest speed of a route, 14 m/s, times the greatest pace, 1.1, and a margin.
+const MAX_M_PER_S: f64 = 15.5;
 
-/// An event's degrees are to 0.1 m.
+/// An event's coordinates are rounded to 0.1 m.
 const ROUNDING_M: f64 = 0.3;
 
 /// Each driver's pings, in order.
@@ -26,7 +26,7 @@ fn drives(lines: &[Line]) -> HashMap<&str, Vec<&Line>> {
 }
 
 #[test]
-fn no_driver_leaps_or_falls_silent_but_for_a_break() {
+fn drivers_move_continuously_and_ping_except_during_a_break() {
     let text = text(&small(11), &policy(), 90);
     let lines = lines(&text);
     let end_ms = START_MS + 90 * MINUTE_MS;
@@ -42,20 +42,20 @@ fn no_driver_leaps_or_falls_silent_but_for_a_break() {
                 breaks += 1;
             } else {
                 assert!((3_000..=5_000).contains(&ms), "{before:?} {after:?}");
-                assert!(m <= real(ms) / 1000.0 * MOST_M_PER_S + ROUNDING_M, "{before:?} {after:?}");
+                assert!(m <= real(ms) / 1000.0 * MAX_M_PER_S + ROUNDING_M, "{before:?} {after:?}");
                 moved += usize::from(m > 10.0);
             }
         }
         let last = pings[pings.len() - 1];
-        let silent_ms = end_ms - last.ms;
-        assert!(silent_ms <= 5_000 || last.status.as_deref() == Some("offline"), "{last:?}");
+        let since_last_ms = end_ms - last.ms;
+        assert!(since_last_ms <= 5_000 || last.status.as_deref() == Some("offline"), "{last:?}");
     }
     assert!(breaks > 30, "{breaks}");
     assert!(moved * 2 > lines.len(), "{moved} of {}", lines.len());
 }
 
 #[test]
-fn a_driver_serves_rests_and_serves_again_in_that_order() {
+fn a_drivers_status_changes_are_legal() {
     let text = text(&small(12), &policy(), 60);
     let lines = lines(&text);
     for pings in drives(&lines).values() {
@@ -66,7 +66,7 @@ fn a_driver_serves_rests_and_serves_again_in_that_order() {
                     step,
                     ("available", "en_route" | "offline")
                         | ("en_route", "on_trip")
-                        // Dropped off and sent again, or taken a break, between two pings.
+                        // Dropped off and dispatched again, or on a break, between two pings.
                         | ("on_trip", "available" | "en_route" | "offline")
                         | ("offline", "available")
                 );
@@ -76,7 +76,7 @@ fn a_driver_serves_rests_and_serves_again_in_that_order() {
 }
 
 #[test]
-fn a_riders_events_come_in_a_legal_order() {
+fn a_riders_events_have_a_legal_order() {
     let text = text(&small(13), &policy(), 60);
     let lines = lines(&text);
     let mut rides: HashMap<&str, Vec<&Line>> = HashMap::new();
@@ -85,7 +85,7 @@ fn a_riders_events_come_in_a_legal_order() {
             rides.entry(rider).or_default().push(line);
         }
     }
-    let (mut completed, mut asked_again) = (0, 0);
+    let (mut completed, mut requested_again) = (0, 0);
     for events in rides.values() {
         let mut last: Option<&Line> = None;
         for event in events {
@@ -102,35 +102,35 @@ fn a_riders_events_come_in_a_legal_order() {
             let same = last.is_none_or(|line| line.request_id == event.request_id);
             assert!(before.is_none() || same != again, "{event:?}");
             assert!(last.is_none_or(|line| line.ms < event.ms), "{event:?}");
-            asked_again += usize::from(again);
+            requested_again += usize::from(again);
             completed += usize::from(event.kind == "ride_completed");
             last = Some(event);
         }
     }
     assert!(completed > rides.len() / 2, "{completed} of {}", rides.len());
-    assert!(asked_again > 5, "{asked_again}");
+    assert!(requested_again > 5, "{requested_again}");
 }
 
 #[test]
-fn over_an_hour_the_fleet_stays_busy_and_free_enough() {
+fn the_shares_of_busy_and_free_drivers_stay_in_bounds_over_an_hour() {
     let text = text(&small(14), &policy(), 60);
-    let mut now: HashMap<String, String> = HashMap::new();
+    let mut statuses: HashMap<String, String> = HashMap::new();
     let mut minute = 1;
     for line in lines(&text) {
         if line.ms >= START_MS + minute * MINUTE_MS {
-            let share = |wanted: &[&str]| {
-                let of = now.values().filter(|status| wanted.contains(&status.as_str()));
+            let percent = |wanted: &[&str]| {
+                let of = statuses.values().filter(|status| wanted.contains(&status.as_str()));
                 of.count() * 100 / 200
             };
-            let (free, busy) = (share(&["available"]), share(&["en_route", "on_trip"]));
+            let (free, busy) = (percent(&["available"]), percent(&["en_route", "on_trip"]));
             assert!((15..=65).contains(&free), "minute {minute}: {free} %");
             assert!((25..=75).contains(&busy), "minute {minute}: {busy} %");
-            // Who has not been heard of yet is at rest.
+            // Drivers without a ping so far are on a break.
             assert!((4..=25).contains(&(100 - free - busy)), "minute {minute}: {free} % {busy} %");
             minute += 1;
         }
         if let (Some(driver), Some(status)) = (line.driver_id, line.status) {
-            now.insert(driver, status);
+            statuses.insert(driver, status);
         }
     }
     assert_eq!(minute, 60);
