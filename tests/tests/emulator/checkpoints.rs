@@ -157,7 +157,7 @@ async fn an_entry_with_a_missing_part_is_unavailable() {
 
 #[tokio::test]
 async fn a_snapshot_and_its_parts_expire_after_the_entries_that_follow() {
-    let fixture = Fixture::new("lives").await;
+    let fixture = Fixture::new("lifetimes").await;
     let log = fixture.checkpoints();
     log.append(&LANE, 0, &large(1), true).await.unwrap();
     log.append(&LANE, 1, b"one", false).await.unwrap();
