@@ -15,7 +15,7 @@ use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
 use equilibrium_aws::kinesis::{Connection, Counts, Events, KinesisConsumer, Streams};
 use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_domain::id::LaneCount;
-use equilibrium_event_source::poller::{EventSourcePoller, InvokeError, Source, Target};
+use equilibrium_event_source::poller::{EventSourcePoller, InvokeError, NeverDiscard, Source, Target};
 use equilibrium_event_source::settings::Settings;
 use equilibrium_http::Request;
 use equilibrium_local::commands::replay::Replay;
@@ -25,7 +25,7 @@ use tempfile::TempDir;
 use tokio::time::sleep;
 
 use crate::emulator::{config, fresh, now_ms, resharding_emulator};
-use crate::walk::{Nothing, names};
+use crate::walk::names;
 
 const LASTS_MS: i64 = 90_000;
 const DRIVERS: NonZeroU32 = NonZeroU32::new(60).unwrap();
@@ -168,9 +168,11 @@ async fn the_ticks_are_the_unsharded_runs_when_shards_split_and_merge_under_load
         Settings { batch_size: 200, report_batch_item_failures: true, poll_ms: 0, ..Settings::default() };
     let source = |name: &str| KinesisConsumer::new(&connection, name);
     let mut count =
-        EventSourcePoller::new(settings, names("events"), source(&streams.events), count, Nothing).unwrap();
+        EventSourcePoller::new(settings, names("events"), source(&streams.events), count, NeverDiscard)
+            .unwrap();
     let mut surge =
-        EventSourcePoller::new(settings, names("counts"), source(&streams.counts), surge, Nothing).unwrap();
+        EventSourcePoller::new(settings, names("counts"), source(&streams.counts), surge, NeverDiscard)
+            .unwrap();
 
     let ingester = Ingester::new(Events::new(&connection, &streams, lanes()), lanes());
     let lines: Vec<&str> = events.split_inclusive('\n').collect();

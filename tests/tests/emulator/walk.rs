@@ -11,8 +11,7 @@ use equilibrium_aws::dynamodb::{self, Policies, Tables};
 use equilibrium_aws::kinesis::{self, KinesisConsumer as KinesisStream, Streams};
 use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_domain::id::{CityId, LaneCount};
-use equilibrium_event_source::poller::{EventSourcePoller, OnFailure, Target};
-use equilibrium_event_source::record::Discarded;
+use equilibrium_event_source::poller::{EventSourcePoller, NeverDiscard, Target};
 use equilibrium_event_source::service::runtime_api::{Function, LambdaProcess};
 use equilibrium_event_source::settings::{MAX_BATCH_SIZE, Settings};
 use equilibrium_lambda::kinesis::encode::Stream;
@@ -33,15 +32,6 @@ const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What a map or a replay says of a cell: demand, supply and multiplier.
 type Cells = BTreeMap<String, (u64, u64, f64)>;
-
-/// Nothing may be given up.
-pub struct Nothing;
-
-impl OnFailure for Nothing {
-    async fn report(&self, discarded: Discarded) {
-        panic!("given up: {discarded:?}");
-    }
-}
 
 /// The function's program, built beside this test.
 fn program(name: &str) -> PathBuf {
@@ -77,11 +67,17 @@ fn mapping(name: &str, connection: &kinesis::Connection, stream: &str, function:
         poll_ms: 50,
         ..Settings::default()
     };
-    EventSourcePoller::new(settings, names(name), KinesisStream::new(connection, stream), function, Nothing)
-        .unwrap()
+    EventSourcePoller::new(
+        settings,
+        names(name),
+        KinesisStream::new(connection, stream),
+        function,
+        NeverDiscard,
+    )
+    .unwrap()
 }
 
-type Mapped = EventSourcePoller<KinesisStream, LambdaProcess, Nothing>;
+type Mapped = EventSourcePoller<KinesisStream, LambdaProcess, NeverDiscard>;
 
 /// Invokes with a request as API Gateway hands it over; the answer's status and body.
 async fn ask(function: &LambdaProcess, method: &str, path: &str, body: &str) -> (u64, Value) {

@@ -11,8 +11,7 @@ use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
 use equilibrium_app::surge::metrics::SurgeMetrics;
 use equilibrium_app::surge::ports::TickLog;
 use equilibrium_embedded::stream_log::StreamLog;
-use equilibrium_event_source::poller::{EventSourcePoller, InvokeError, OnFailure, Target};
-use equilibrium_event_source::record::Discarded;
+use equilibrium_event_source::poller::{EventSourcePoller, InvokeError, NeverDiscard, Target};
 use equilibrium_event_source::settings::{MAX_BATCH_SIZE, Settings, SettingsError};
 use equilibrium_lambda::kinesis::encode::Stream;
 
@@ -57,15 +56,7 @@ impl<T: TickLog> Target for SurgeFunction<T> {
     }
 }
 
-/// Nothing is given up in one process.
-#[derive(Clone, Copy, Debug)]
-struct NeverDiscarded;
-
-impl OnFailure for NeverDiscarded {
-    async fn report(&self, _: Discarded) {}
-}
-
-type Mapped<T> = EventSourcePoller<Arc<StreamLog>, T, NeverDiscarded>;
+type Mapped<T> = EventSourcePoller<Arc<StreamLog>, T, NeverDiscard>;
 
 /// The functions and the logs between them.
 #[derive(Debug)]
@@ -155,5 +146,5 @@ fn mapped<F: Target>(name: &str, log: &Arc<StreamLog>, function: F) -> Result<Ma
         region: "us-east-1".into(),
         role_arn: "arn:aws:iam::000000000000:role/equilibrium".into(),
     };
-    EventSourcePoller::new(settings, stream, Arc::clone(log), function, NeverDiscarded)
+    EventSourcePoller::new(settings, stream, Arc::clone(log), function, NeverDiscard)
 }
