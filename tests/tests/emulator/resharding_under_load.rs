@@ -1,7 +1,7 @@
 //! Shards are split and merged under load; the ticks equal those of a replay on a single lane.
 
+use equilibrium_domain::count::city_group::GroupCount;
 use std::fs::{self, File};
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,8 +31,8 @@ use tokio::time::sleep;
 use crate::end_to_end::{NoDiscards, event_source};
 
 const DURATION_MS: i64 = 90_000;
-const DRIVERS: NonZeroU32 = NonZeroU32::new(60).unwrap();
-const GROUPS: NonZeroU32 = NonZeroU32::new(4).unwrap();
+const DRIVERS: GroupCount = GroupCount::new(60).unwrap();
+const GROUPS: GroupCount = GroupCount::new(4).expect("there is at least one");
 const SHARDS: i32 = 2;
 const BODY_EVENTS: usize = 40;
 
@@ -162,7 +162,7 @@ impl Fixture {
     }
 
     fn count(&self) -> Poller<Count> {
-        let settings = CountSettings { lanes: lanes(), groups: GROUPS.get() };
+        let settings = CountSettings { lanes: lanes(), groups: GROUPS };
         let counts = Counts::new(&self.connection, &self.streams, GROUPS);
         let processor = LaneProcessor::new(settings, MemoryCheckpoints::default(), counts, NoOp);
         let count = Count(processor, Arc::clone(&self.policies));
@@ -171,13 +171,15 @@ impl Fixture {
 
     fn surge(&self, ticks: &Path) -> Poller<Surge> {
         let sinks = SurgeSinks {
-            checkpoints: MemoryCheckpoints::default(),
             maps: MemoryMaps::default(),
             cache: NoOp,
             changes: NoOp,
             ticks: TickWriter::new(File::create(ticks).unwrap()),
         };
-        let surge = Surge(CityProcessor::new(lanes(), sinks), Arc::clone(&self.policies));
+        let surge = Surge(
+            CityProcessor::new(lanes(), MemoryCheckpoints::default(), sinks),
+            Arc::clone(&self.policies),
+        );
         poller("counts", self.consumer(&self.streams.counts), surge)
     }
 
