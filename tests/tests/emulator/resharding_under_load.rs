@@ -1,6 +1,7 @@
 //! Shards are split and merged under load; the ticks equal those of a replay on a single lane.
 
 use equilibrium_domain::count::city_group::GroupCount;
+use std::num::NonZeroU32;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,7 +32,7 @@ use tokio::time::sleep;
 use crate::end_to_end::{NoDiscards, event_source};
 
 const DURATION_MS: i64 = 90_000;
-const DRIVERS: GroupCount = GroupCount::new(60).unwrap();
+const DRIVERS: NonZeroU32 = NonZeroU32::new(60).unwrap();
 const GROUPS: GroupCount = GroupCount::new(4).expect("there is at least one");
 const SHARDS: i32 = 2;
 const BODY_EVENTS: usize = 40;
