@@ -124,7 +124,7 @@ async fn the_reports_are_what_the_sample_of_surge_holds() {
     function.call("count").await;
     let payload = sample("surge");
     let batch = decode_event(&payload).unwrap();
-    let expected: Vec<_> = batch.iter().map(|record| (0, record.data.to_vec())).collect();
+    let expected: Vec<_> = batch.iter().map(|record| (CityGroup(0), record.data.to_vec())).collect();
     assert_eq!(function.sent.take(), expected);
 }
 

@@ -129,34 +129,66 @@ async fn replay(events: &str) -> BTreeMap<String, Cells> {
     ticks
 }
 
+/// A deployment of every function as a process, with storage on the emulator and a cache.
+struct Fixture {
+    redis: RedisServer,
+    kinesis: kinesis::Connection,
+    streams: Streams,
+    ingest: LambdaProcess,
+    count: LambdaProcess,
+    surge: LambdaProcess,
+    price: LambdaProcess,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let (emulator, redis) = (emulator(), RedisServer::start(&[]));
+        let sdk = sdk_config(&emulator.endpoint);
+        let deployment = unique_name("end-to-end");
+        let (tables, streams) = (Tables::named(&deployment), Streams::named(&deployment));
+        let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::default());
+        let kinesis = kinesis::Connection::new(&sdk, RetryPolicy::default());
+        tables.create(&dynamodb).await.unwrap();
+        streams.create(&kinesis, SHARDS).await.unwrap();
+        let nyc = CityId::new("nyc").unwrap();
+        Policies::new(&dynamodb, &tables).save(&nyc, policy::JSON, None).await.unwrap();
+
+        let cache = redis.url();
+        let dead_letters = format!("{}/000000000000/dead-letters", emulator.endpoint);
+        let environment = [
+            ("AWS_ENDPOINT_URL", emulator.endpoint.as_str()),
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+            ("EQUILIBRIUM_DEPLOYMENT", &deployment),
+            ("EQUILIBRIUM_LANES", LANES),
+            ("EQUILIBRIUM_MAX_HOLD_MS", "4000000000"),
+            ("EQUILIBRIUM_CACHE_URLS", &cache),
+            ("EQUILIBRIUM_DEAD_LETTERS_URL", &dead_letters),
+        ];
+        let [ingest, count, surge, price] =
+            ["ingest", "count", "surge", "price"].map(|name| function(name, &environment));
+        Self { redis, kinesis, streams, ingest, count, surge, price }
+    }
+}
+
+/// Invokes the functions until the map is as of the tick `last` or a later one.
+async fn process_until(last: &str, mut count: Mapping, mut surge: Mapping, price: &LambdaProcess) -> Value {
+    let started = Instant::now();
+    loop {
+        count.poll(system_now_ms()).await;
+        surge.poll(system_now_ms()).await;
+        let (status, map) = request(price, "GET", "/v1/cities/nyc/surge", "").await;
+        assert_eq!(status, 200);
+        if map["as_of"].as_str().is_some_and(|as_of| as_of >= last) {
+            return map;
+        }
+        assert!(started.elapsed() < TIMEOUT, "the map is still as of {}", map["as_of"]);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_map_equals_that_of_a_replay_when_every_function_is_a_process() {
-    let (emulator, redis) = (emulator(), RedisServer::start(&[]));
-    let sdk = sdk_config(&emulator.endpoint);
-    let deployment = unique_name("end-to-end");
-    let (tables, streams) = (Tables::named(&deployment), Streams::named(&deployment));
-    let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::default());
-    let kinesis = kinesis::Connection::new(&sdk, RetryPolicy::default());
-    tables.create(&dynamodb).await.unwrap();
-    streams.create(&kinesis, SHARDS).await.unwrap();
-    let nyc = CityId::new("nyc").unwrap();
-    Policies::new(&dynamodb, &tables).save(&nyc, policy::JSON, None).await.unwrap();
-
-    let cache = redis.url();
-    let dead_letters = format!("{}/000000000000/dead-letters", emulator.endpoint);
-    let environment = [
-        ("AWS_ENDPOINT_URL", emulator.endpoint.as_str()),
-        ("AWS_ACCESS_KEY_ID", "test"),
-        ("AWS_SECRET_ACCESS_KEY", "test"),
-        ("EQUILIBRIUM_DEPLOYMENT", &deployment),
-        ("EQUILIBRIUM_LANES", LANES),
-        ("EQUILIBRIUM_MAX_HOLD_MS", "4000000000"),
-        ("EQUILIBRIUM_CACHE_URLS", &cache),
-        ("EQUILIBRIUM_DEAD_LETTERS_URL", &dead_letters),
-    ];
-    let [ingest, count, surge, price] =
-        ["ingest", "count", "surge", "price"].map(|name| function(name, &environment));
-
+    let Fixture { redis, kinesis, streams, ingest, count, surge, price } = Fixture::new().await;
     let (mut events, now_ms) = (Vec::new(), system_now_ms());
     let settings = CitySettings { drivers: DRIVERS, crowd: 60, ..CitySettings::new(3, now_ms - PAST_MS) };
     City::new(&settings, &policy::policy()).advance(now_ms, &mut events);
@@ -172,19 +204,10 @@ async fn the_map_equals_that_of_a_replay_when_every_function_is_a_process() {
 
     // A replay closes one more tick than a live run.
     let last = *ticks.keys().nth_back(1).as_ref().unwrap();
-    let mut count = mapping("events", &kinesis, &streams.events, count);
-    let mut surge = mapping("counts", &kinesis, &streams.counts, surge);
-    let started = Instant::now();
-    let map = loop {
-        count.poll(system_now_ms()).await;
-        surge.poll(system_now_ms()).await;
-        let (status, map) = request(&price, "GET", "/v1/cities/nyc/surge", "").await;
-        assert_eq!(status, 200);
-        if map["as_of"].as_str().is_some_and(|as_of| as_of >= last.as_str()) {
-            break map;
-        }
-        assert!(started.elapsed() < TIMEOUT, "the map is still as of {}", map["as_of"]);
-    };
+    let count = mapping("events", &kinesis, &streams.events, count);
+    let surge = mapping("counts", &kinesis, &streams.counts, surge);
+    let map = process_until(last, count, surge, &price).await;
+
     let as_of = map["as_of"].as_str().unwrap();
     let cells: Cells = map["cells"].as_array().unwrap().iter().map(cell).collect();
     assert_eq!(map["completeness"], 1.0);

@@ -1,12 +1,14 @@
 //! Shards are split and merged under load; the ticks equal those of a replay on a single lane.
 
+use equilibrium_domain::count::city_group::GroupCount;
 use std::fs::{self, File};
-use std::num::NonZeroU32;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use aws_config::SdkConfig;
 use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::types::Shard;
 use equilibrium_app::clock::system_now_ms;
 use equilibrium_app::count::lane_processor::{CountSettings, LaneProcessor};
 use equilibrium_app::ingest::ingester::Ingester;
@@ -29,8 +31,8 @@ use tokio::time::sleep;
 use crate::end_to_end::{NoDiscards, event_source};
 
 const DURATION_MS: i64 = 90_000;
-const DRIVERS: NonZeroU32 = NonZeroU32::new(60).unwrap();
-const GROUPS: NonZeroU32 = NonZeroU32::new(4).unwrap();
+const DRIVERS: GroupCount = GroupCount::new(60).unwrap();
+const GROUPS: GroupCount = GroupCount::new(4).expect("there is at least one");
 const SHARDS: i32 = 2;
 const BODY_EVENTS: usize = 40;
 
@@ -79,7 +81,7 @@ fn lines_until(file: &Path, last: &str) -> Vec<String> {
     lines
 }
 
-async fn replay(events: &str, folder: &Path) -> std::path::PathBuf {
+async fn replay(events: &str, folder: &Path) -> PathBuf {
     let [file, city, out] = ["events", "city", "ticks"].map(|name| folder.join(name));
     fs::write(&file, events).unwrap();
     fs::write(&city, policy::JSON).unwrap();
@@ -92,32 +94,17 @@ async fn replay(events: &str, folder: &Path) -> std::path::PathBuf {
 struct Resharding<'a> {
     client: Client,
     stream: &'a str,
-    source: KinesisConsumer,
+    consumer: KinesisConsumer,
     steps: usize,
 }
 
 impl Resharding<'_> {
+    /// Splits a shard or merges two, once the stream allows it: one operation at a time.
     async fn step(&mut self) {
-        let open = async {
-            let listed = self.client.list_shards().stream_name(self.stream).send().await.unwrap();
-            let mut open: Vec<(String, u128, u128)> = listed
-                .shards()
-                .iter()
-                .filter(|shard| shard.sequence_number_range().unwrap().ending_sequence_number().is_none())
-                .map(|shard| {
-                    let range = shard.hash_key_range().unwrap();
-                    let key = |key: &str| key.parse().unwrap();
-                    (
-                        shard.shard_id().to_owned(),
-                        key(range.starting_hash_key()),
-                        key(range.ending_hash_key()),
-                    )
-                })
-                .collect();
-            open.sort_unstable_by_key(|(_, from, _)| *from);
-            open
+        while !self.is_active().await {
+            sleep(Duration::from_millis(20)).await;
         }
-        .await;
+        let open = self.open_shards().await;
         if self.steps.is_multiple_of(2) {
             let (id, from, to) = &open[self.steps % open.len()];
             let split = self.client.split_shard().stream_name(self.stream).shard_to_split(id);
@@ -130,101 +117,141 @@ impl Resharding<'_> {
         self.steps += 1;
     }
 
+    /// Id and range of hash keys of every open shard, in the order of the hash keys.
+    async fn open_shards(&self) -> Vec<(String, u128, u128)> {
+        let listed = self.client.list_shards().stream_name(self.stream).send().await.unwrap();
+        let is_open =
+            |shard: &&Shard| shard.sequence_number_range().unwrap().ending_sequence_number().is_none();
+        let range = |shard: &Shard| {
+            let range = shard.hash_key_range().unwrap();
+            let key = |key: &str| key.parse().unwrap();
+            (shard.shard_id().to_owned(), key(range.starting_hash_key()), key(range.ending_hash_key()))
+        };
+        let mut open: Vec<_> = listed.shards().iter().filter(is_open).map(range).collect();
+        open.sort_unstable_by_key(|(_, from, _)| *from);
+        open
+    }
+
     async fn is_active(&self) -> bool {
         let described = self.client.describe_stream_summary().stream_name(self.stream).send().await.unwrap();
         described.stream_description_summary.unwrap().stream_status.as_str() == "ACTIVE"
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn resharding_under_load_does_not_change_the_ticks() {
-    let sdk = sdk_config(&resharding_emulator().endpoint);
-    let connection = Connection::new(&sdk, RETRY_POLICY);
-    let streams = Streams::named(&unique_name("resharded"));
-    streams.create(&connection, SHARDS).await.unwrap();
-    let folder = TempDir::new().unwrap();
+/// The streams and policies of the test.
+struct Fixture {
+    sdk: SdkConfig,
+    connection: Connection,
+    streams: Streams,
+    policies: Arc<PolicySet>,
+}
 
-    let (mut events, now_ms) = (Vec::new(), system_now_ms());
-    let settings = CitySettings { drivers: DRIVERS, crowd: 40, ..CitySettings::new(7, now_ms - DURATION_MS) };
-    City::new(&settings, &policy::policy()).advance(now_ms, &mut events);
-    let events = String::from_utf8(events).unwrap();
-    let expected = replay(&events, folder.path()).await;
+impl Fixture {
+    async fn new() -> Self {
+        let sdk = sdk_config(&resharding_emulator().endpoint);
+        let connection = Connection::new(&sdk, RETRY_POLICY);
+        let streams = Streams::named(&unique_name("resharded"));
+        streams.create(&connection, SHARDS).await.unwrap();
+        let limits = ResourceLimits { max_hold_ms: i64::MAX / 4, ..ResourceLimits::default() };
+        let policies = Arc::new(PolicySet::of(vec![policy::policy()], limits));
+        Self { sdk, connection, streams, policies }
+    }
 
-    let limits = ResourceLimits { max_hold_ms: i64::MAX / 4, ..ResourceLimits::default() };
-    let policies = Arc::new(PolicySet::of(vec![policy::policy()], limits));
-    let settings = CountSettings { lanes: lanes(), groups: GROUPS.get() };
-    let counts = Counts::new(&connection, &streams, GROUPS);
-    let count = Count(
-        LaneProcessor::new(settings, MemoryCheckpoints::default(), counts, NoOp),
-        Arc::clone(&policies),
-    );
-    let ticks = folder.path().join("resharded");
-    let sinks = SurgeSinks {
-        checkpoints: MemoryCheckpoints::default(),
-        maps: MemoryMaps::default(),
-        cache: NoOp,
-        changes: NoOp,
-        ticks: TickWriter::new(File::create(&ticks).unwrap()),
-    };
-    let surge = Surge(CityProcessor::new(lanes(), sinks), Arc::clone(&policies));
-    let settings =
-        Settings { batch_size: 200, report_batch_item_failures: true, poll_ms: 0, ..Settings::default() };
-    let source = |name: &str| KinesisConsumer::new(&connection, name);
-    let mut count =
-        EventSourcePoller::new(settings, event_source("events"), source(&streams.events), count, NoDiscards)
-            .unwrap();
-    let mut surge =
-        EventSourcePoller::new(settings, event_source("counts"), source(&streams.counts), surge, NoDiscards)
-            .unwrap();
+    fn consumer(&self, stream: &str) -> KinesisConsumer {
+        KinesisConsumer::new(&self.connection, stream)
+    }
 
-    let ingester = Ingester::new(Events::new(&connection, &streams, lanes()), lanes());
-    let lines: Vec<&str> = events.split_inclusive('\n').collect();
-    let bodies: Vec<String> = lines.chunks(BODY_EVENTS).map(<[&str]>::concat).collect();
-    let mut resharding = Resharding {
-        client: Client::new(&sdk),
-        stream: &streams.events,
-        source: source(&streams.events),
-        steps: 0,
-    };
-    let ingestion = async {
-        for (index, body) in bodies.iter().enumerate() {
+    fn count(&self) -> Poller<Count> {
+        let settings = CountSettings { lanes: lanes(), groups: GROUPS };
+        let counts = Counts::new(&self.connection, &self.streams, GROUPS);
+        let processor = LaneProcessor::new(settings, MemoryCheckpoints::default(), counts, NoOp);
+        let count = Count(processor, Arc::clone(&self.policies));
+        poller("events", self.consumer(&self.streams.events), count)
+    }
+
+    fn surge(&self, ticks: &Path) -> Poller<Surge> {
+        let sinks = SurgeSinks {
+            maps: MemoryMaps::default(),
+            cache: NoOp,
+            changes: NoOp,
+            ticks: TickWriter::new(File::create(ticks).unwrap()),
+        };
+        let surge = Surge(
+            CityProcessor::new(lanes(), MemoryCheckpoints::default(), sinks),
+            Arc::clone(&self.policies),
+        );
+        poller("counts", self.consumer(&self.streams.counts), surge)
+    }
+
+    /// Ingests the events in small requests and reshards their stream meanwhile; the number of resharding
+    /// operations and of shards.
+    async fn ingest(&self, events: &str) -> (usize, usize) {
+        let ingester = Ingester::new(Events::new(&self.connection, &self.streams, lanes()), lanes());
+        let mut resharding = Resharding {
+            client: Client::new(&self.sdk),
+            stream: &self.streams.events,
+            consumer: self.consumer(&self.streams.events),
+            steps: 0,
+        };
+        let lines: Vec<&str> = events.split_inclusive('\n').collect();
+        for (index, body) in lines.chunks(BODY_EVENTS).map(<[&str]>::concat).enumerate() {
             if index % 6 == 3 {
-                // Kinesis allows one resharding operation per stream at a time.
-                while !resharding.is_active().await {
-                    sleep(Duration::from_millis(20)).await;
-                }
                 resharding.step().await;
             }
             let headers = [("content-type".into(), "application/x-ndjson".into())];
             let body = body.as_bytes();
             let request = Request { method: "POST", path: "/v1/events", query: "", headers: &headers, body };
             let (response, metrics) =
-                equilibrium_ingest::respond(&ingester, &request, &policies, system_now_ms()).await;
+                equilibrium_ingest::respond(&ingester, &request, &self.policies, system_now_ms()).await;
             assert_eq!((response.status, metrics.refused), (202, [0; 7]));
         }
-        (resharding.steps, resharding.source.shards().await.unwrap().len())
-    };
-    let last = {
-        let text = fs::read_to_string(&expected).unwrap();
-        let mut ats: Vec<String> =
-            text.lines().map(|line| line.split('"').nth(7).unwrap().to_owned()).collect();
-        ats.dedup();
-        // A replay closes one more tick than a live run.
-        ats[ats.len() - 2].clone()
-    };
-    let processing = async {
+        (resharding.steps, resharding.consumer.shards().await.unwrap().len())
+    }
+
+    /// Runs the functions until the tick `last` is in the file.
+    async fn process_until(&self, last: &str, ticks: &Path) {
+        let (mut count, mut surge) = (self.count(), self.surge(ticks));
         let started = Instant::now();
-        loop {
+        while !fs::read_to_string(ticks).unwrap().contains(last) {
+            assert!(started.elapsed() < TIMEOUT, "{last} has not closed");
             count.poll(system_now_ms()).await;
             surge.poll(system_now_ms()).await;
             surge.target().0.ticks().end().unwrap();
-            if fs::read_to_string(&ticks).unwrap().contains(&last) {
-                return;
-            }
-            assert!(started.elapsed() < TIMEOUT, "{last} has not closed");
         }
-    };
-    let ((steps, shards), ()) = tokio::join!(ingestion, processing);
+    }
+}
+
+type Poller<T> = EventSourcePoller<KinesisConsumer, T, NoDiscards>;
+
+fn poller<T: Target>(name: &str, consumer: KinesisConsumer, target: T) -> Poller<T> {
+    let settings =
+        Settings { batch_size: 200, report_batch_item_failures: true, poll_ms: 0, ..Settings::default() };
+    EventSourcePoller::new(settings, event_source(name), consumer, target, NoDiscards).unwrap()
+}
+
+/// The last tick that a live run closes: a replay closes one more.
+fn last_live_tick(replayed: &Path) -> String {
+    let text = fs::read_to_string(replayed).unwrap();
+    let mut ticks: Vec<String> =
+        text.lines().map(|line| line.split('"').nth(7).unwrap().to_owned()).collect();
+    ticks.dedup();
+    ticks[ticks.len() - 2].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn resharding_under_load_does_not_change_the_ticks() {
+    let fixture = Fixture::new().await;
+    let folder = TempDir::new().unwrap();
+    let (mut events, now_ms) = (Vec::new(), system_now_ms());
+    let settings = CitySettings { drivers: DRIVERS, crowd: 40, ..CitySettings::new(7, now_ms - DURATION_MS) };
+    City::new(&settings, &policy::policy()).advance(now_ms, &mut events);
+    let events = String::from_utf8(events).unwrap();
+    let expected = replay(&events, folder.path()).await;
+    let last = last_live_tick(&expected);
+
+    let ticks = folder.path().join("resharded");
+    let ((steps, shards), ()) = tokio::join!(fixture.ingest(&events), fixture.process_until(&last, &ticks));
+
     assert!(steps >= 4, "only {steps} steps");
     assert!(shards >= 6, "only {shards} shards");
     let (found, expected) = (lines_until(&ticks, &last), lines_until(&expected, &last));

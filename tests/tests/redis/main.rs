@@ -6,6 +6,7 @@ mod map_store;
 mod outages;
 mod security;
 
+use equilibrium_domain::surge::map::ChunkName;
 use std::time::Duration;
 
 use equilibrium_aws::cache::{Cache, CacheSettings, Layout};

@@ -1,5 +1,7 @@
 //! Maps in the cache: conditional heads, lifetimes and malformed values.
 
+use equilibrium_domain::geo::locate::Cell;
+use equilibrium_domain::surge::map::ChunkName;
 use std::sync::Arc;
 
 use equilibrium_app::contract;
@@ -60,7 +62,7 @@ async fn concurrent_writers_leave_the_highest_version() {
         let Some(found) = reader.head(&nyc()).await.unwrap() else { continue };
         assert!(found.version >= last, "{} after {last}", found.version);
         last = found.version;
-        let chunk = reader.chunk(&nyc(), 1, last).await;
+        let chunk = reader.chunk(&nyc(), ChunkName::new(Cell(1), last)).await;
         assert_eq!(chunk, Ok(Some(last.to_be_bytes().to_vec())), "the chunks of a head exist");
     }
     for writer in writers {

@@ -1,5 +1,7 @@
 //! Calls to a server that is down, restarts, does not reply or sends malformed replies.
 
+use equilibrium_domain::geo::locate::Cell;
+use equilibrium_domain::surge::map::ChunkName;
 use std::io::Write;
 use std::net::TcpListener;
 use std::thread;

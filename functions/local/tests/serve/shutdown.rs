@@ -1,52 +1,53 @@
-//! Told to stop, a process ends soon and well, whatever its clients are doing.
+//! A signal stops the server quickly and with status 0, whatever its clients do.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::{Connection, get, post};
-use crate::market::{driver, now_ms, place};
-use crate::world::{Process, Server, serve, until};
+use crate::harness::fixture::{Server, serve};
+use crate::harness::http_client::{Connection, get, post};
+use crate::harness::market::{driver, now_ms, place};
+use crate::harness::process::{Process, until};
 
-/// How long an end may take.
-const SOON: Duration = Duration::from_secs(2);
+/// Maximum duration of a shutdown.
+const MAX_SHUTDOWN: Duration = Duration::from_secs(2);
 
-/// So fast a clock that the simulated city cannot be made up in time.
+/// A clock so fast that the simulation cannot keep up.
 const TOO_FAST: [&str; 2] = ["--speed", "1000"];
 
 fn assert_stops(mut server: Server, signal: &str) {
-    let told = Instant::now();
+    let signalled = Instant::now();
     server.process.signal(signal);
-    let status = server.process.ended();
-    let said = server.process.all_said();
-    assert_eq!(status.code(), Some(0), "{signal}: {said}");
-    assert!(told.elapsed() < SOON, "{signal} took {:?}", told.elapsed());
-    assert!(said.ends_with("stopped"), "{said}");
+    let status = server.process.wait();
+    let output = server.process.output();
+    assert_eq!(status.code(), Some(0), "{signal}: {output}");
+    assert!(signalled.elapsed() < MAX_SHUTDOWN, "{signal} took {:?}", signalled.elapsed());
+    assert!(output.ends_with("stopped"), "{output}");
 }
 
 #[test]
-fn a_process_that_rests_stops_at_once() {
+fn an_idle_server_stops_at_once() {
     for signal in ["INT", "TERM"] {
         assert_stops(Server::start(&mut serve(&[])), signal);
     }
 }
 
 #[test]
-fn connections_that_rest_do_not_delay_the_end() {
+fn idle_connections_do_not_delay_the_shutdown() {
     for signal in ["INT", "TERM"] {
         let server = Server::unfed();
-        let mut kept: Vec<Connection> = (0..50).map(|_| server.connect()).collect();
-        for connection in kept.iter_mut().step_by(2) {
-            assert_eq!(connection.ask(&get("/v1/cities")).unwrap().status, 200);
+        let mut connections: Vec<Connection> = (0..50).map(|_| server.connect()).collect();
+        for connection in connections.iter_mut().step_by(2) {
+            assert_eq!(connection.request(&get("/v1/cities")).unwrap().status, 200);
         }
         assert_stops(server, signal);
-        for mut connection in kept {
-            assert_eq!(connection.rest(), "", "nothing more is said");
+        for mut connection in connections {
+            assert_eq!(connection.read_to_close(), "", "nothing more is sent");
         }
     }
 }
 
 #[test]
-fn a_client_that_dawdles_does_not_delay_the_end() {
+fn slow_clients_do_not_delay_the_shutdown() {
     let server = Server::unfed();
     let whole = post(driver("d", place(0), now_ms())).bytes();
     let mut clients: Vec<Connection> = (0..10).map(|_| server.connect()).collect();
@@ -58,7 +59,7 @@ fn a_client_that_dawdles_does_not_delay_the_end() {
 }
 
 #[test]
-fn events_that_are_posted_do_not_delay_the_end() {
+fn posted_events_do_not_delay_the_shutdown() {
     for signal in ["INT", "TERM"] {
         let server = Server::unfed();
         let posting = (0..4).map(|_| {
@@ -66,13 +67,13 @@ fn events_that_are_posted_do_not_delay_the_end() {
             let body: String = (0..500).map(|i| driver(&format!("d{i}"), place(i), now_ms())).collect();
             thread::spawn(move || {
                 let posts = (0..).take_while(|_| {
-                    connection.ask(&post(body.as_str())).is_ok_and(|reply| reply.status == 202)
+                    connection.request(&post(body.as_str())).is_ok_and(|response| response.status == 202)
                 });
                 posts.count()
             })
         });
         let posting: Vec<_> = posting.collect();
-        server.process.hear("that events come", |line| {
+        server.process.wait_for_line("accepted events", |line| {
             let events = line.strip_prefix("events/s")?.split_whitespace().next()?;
             (events != "0").then_some(())
         });
@@ -82,22 +83,22 @@ fn events_that_are_posted_do_not_delay_the_end() {
 }
 
 #[test]
-fn a_start_can_be_stopped() {
+fn a_startup_can_be_stopped() {
     let mut process = Process::start(&mut serve(&TOO_FAST));
     let handles = |process: &Process, signal: u32| {
-        let caught = u64::from_str_radix(&process.fact("SigCgt"), 16).unwrap();
+        let caught = u64::from_str_radix(&process.proc_status("SigCgt"), 16).unwrap();
         caught & 1 << (signal - 1) != 0
     };
     until("signals to be handled", || (handles(&process, 2) && handles(&process, 15)).then_some(()));
-    let told = Instant::now();
+    let signalled = Instant::now();
     process.signal("INT");
-    let status = process.ended();
-    assert_eq!(status.code(), Some(0), "{}", process.all_said());
-    assert!(told.elapsed() < SOON, "{:?}", told.elapsed());
+    let status = process.wait();
+    assert_eq!(status.code(), Some(0), "{}", process.output());
+    assert!(signalled.elapsed() < MAX_SHUTDOWN, "{:?}", signalled.elapsed());
 }
 
 #[test]
-fn a_market_that_nobody_keeps_up_with_is_served_and_can_be_stopped() {
+fn a_simulation_that_cannot_keep_up_is_served_and_can_be_stopped() {
     let server = Server::start(&mut serve(&TOO_FAST));
     server.assert_serves();
     assert_stops(server, "TERM");

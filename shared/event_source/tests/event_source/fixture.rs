@@ -1,4 +1,4 @@
-//! A stream, a function that judges what it is given, and a destination for what was given up.
+//! A poller over the in-memory stream log, whose function and on-failure destination check order and limits.
 
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -17,7 +17,7 @@ use equilibrium_lambda::kinesis::encode::Stream;
 use equilibrium_lambda::kinesis::record::{Record, ShardId};
 use serde_json::{Value, json};
 
-/// What the function does next.
+/// How the function responds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Success,
@@ -28,7 +28,7 @@ pub enum Outcome {
     UnknownItem,
     /// Reports the record at this place (modulo the batch), and the last one too.
     From(usize),
-    /// Never comes back.
+    /// Never responds.
     Hang,
 }
 
@@ -39,9 +39,10 @@ pub enum Poison {
     Fails,
     IsReported,
     /// Reports the first record, whichever is at fault.
-    BlamesTheFirst,
+    ReportsTheFirst,
 }
 
+/// What has been put, processed and discarded so far.
 #[derive(Debug, Default)]
 pub struct Witness {
     pub settings: Settings,
@@ -55,10 +56,11 @@ pub struct Witness {
     pub discarded: Vec<Discarded>,
 }
 
+/// The function and the on-failure destination.
 #[derive(Clone, Debug, Default)]
 pub struct Function(pub Arc<Mutex<Witness>>);
 
-pub type World = EventSourcePoller<Arc<StreamLog>, Function, Function>;
+pub type TestPoller = EventSourcePoller<Arc<StreamLog>, Function, Function>;
 
 pub fn stream() -> Stream {
     Stream {
@@ -72,19 +74,19 @@ pub fn record(number: u64, arrival_ms: i64) -> Record {
     Record { sequence: number.into(), partition_key: "k".into(), data: vec![b'x'; 30], arrival_ms }
 }
 
-/// A runner over `log` that goes on from `saved`.
-pub fn world(
+/// A poller of `log` that resumes from `saved`.
+pub fn poller(
     settings: Settings,
     log: &Arc<StreamLog>,
     function: &Function,
     saved: Vec<(ShardId, Position)>,
-) -> World {
+) -> TestPoller {
     function.0.lock().settings = settings;
     let mapping = EventSourceMapping::new(settings, stream(), saved).unwrap();
     EventSourcePoller::of(mapping, Arc::clone(log), function.clone(), function.clone())
 }
 
-/// Polls once: in memory nothing waits, so what is pending hangs, and is dropped.
+/// Polls once: in-memory ports never wait, so a pending future hangs; it is dropped.
 pub fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Some(output),
@@ -92,21 +94,21 @@ pub fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
     }
 }
 
-pub fn turn(world: &mut World, now_ms: i64) -> PollOutcome {
-    poll_once(world.poll(now_ms)).unwrap()
+pub fn poll(poller: &mut TestPoller, now_ms: i64) -> PollOutcome {
+    poll_once(poller.poll(now_ms)).unwrap()
 }
 
-/// Turns until nothing is left, letting time pass as the turns ask for it.
-pub fn run_to_the_end(world: &mut World, mut now_ms: i64) {
+/// Polls until the stream is finished, at the times that the polls return.
+pub fn run_to_the_end(poller: &mut TestPoller, mut now_ms: i64) {
     for _ in 0..10_000 {
-        if world.is_finished() {
+        if poller.is_finished() {
             return;
         }
-        if let Some(turn) = poll_once(world.poll(now_ms)) {
-            now_ms = now_ms.max(turn.due_ms);
+        if let Some(outcome) = poll_once(poller.poll(now_ms)) {
+            now_ms = now_ms.max(outcome.due_ms);
         }
     }
-    panic!("not finished after 10 000 turns: {:?}", world.positions().collect::<Vec<_>>());
+    panic!("not finished after 10 000 polls: {:?}", poller.positions().collect::<Vec<_>>());
 }
 
 impl Function {
@@ -114,7 +116,7 @@ impl Function {
         self.0.lock().script.extend(outcomes);
     }
 
-    /// Puts a record and remembers where it must come from.
+    /// Puts a record and notes the shard that it must come from.
     pub fn put(&self, log: &StreamLog, hash_key: u128, data: Vec<u8>, now_ms: i64) -> u64 {
         let number = log.put(hash_key, "k", data, now_ms).unwrap();
         let shard = log.shard_of(hash_key).unwrap();
@@ -128,12 +130,12 @@ impl Function {
 }
 
 impl Witness {
-    fn take(&mut self, payload: &[u8]) -> (ShardId, Vec<u64>) {
+    fn record_batch(&mut self, payload: &[u8]) -> (ShardId, Vec<u64>) {
         let event: Value = serde_json::from_slice(payload).unwrap();
         let records = event["Records"].as_array().unwrap();
         let shards = records.iter().map(|r| r["eventID"].as_str().unwrap().split_once(':').unwrap().0);
         let shards: BTreeSet<&str> = shards.collect();
-        assert_eq!(shards.len(), 1, "a batch is of one shard");
+        assert_eq!(shards.len(), 1, "a batch has records of one shard");
         let shard = ShardId::new(shards.first().unwrap()).unwrap();
         let numbers =
             records.iter().map(|r| r["kinesis"]["sequenceNumber"].as_str().unwrap().parse().unwrap());
@@ -148,7 +150,7 @@ impl Witness {
             let before = (*of == shard && *number < first) || self.is_ancestor(of, &shard);
             assert!(
                 !before || self.done.contains(number),
-                "{number} of {of} was overtaken by {numbers:?} of {shard}"
+                "{numbers:?} of {shard} overtook {number} of {of}"
             );
         }
         self.batches.push(numbers.clone());
@@ -166,7 +168,7 @@ impl Witness {
             (None, _) => self.script.pop_front().unwrap_or(Outcome::Success),
             (Some(_), Poison::Fails) => Outcome::Fail,
             (Some(at), Poison::IsReported) => Outcome::From(at),
-            (Some(_), Poison::BlamesTheFirst) => Outcome::From(0),
+            (Some(_), Poison::ReportsTheFirst) => Outcome::From(0),
         }
     }
 
@@ -200,7 +202,7 @@ impl Target for Function {
     async fn invoke(&self, payload: &[u8]) -> Result<Vec<u8>, InvokeError> {
         let response = {
             let mut witness = self.0.lock();
-            let (_, numbers) = witness.take(payload);
+            let (_, numbers) = witness.record_batch(payload);
             let outcome = witness.next_outcome(&numbers);
             witness.respond(&numbers, outcome)
         };
@@ -216,12 +218,12 @@ impl OnFailure for Function {
         let mut witness = self.0.lock();
         let number = |sequence: &Sequence| sequence.as_str().parse::<u64>().unwrap();
         let span = witness.put.range(number(&discarded.first)..=number(&discarded.last));
-        let given_up: Vec<u64> = span.filter(|(_, s)| **s == discarded.shard).map(|(n, _)| *n).collect();
-        assert_eq!(given_up.len(), discarded.count);
-        for number in &given_up {
-            assert!(!witness.done.contains(number), "{number} was done and is given up");
+        let numbers: Vec<u64> = span.filter(|(_, s)| **s == discarded.shard).map(|(n, _)| *n).collect();
+        assert_eq!(numbers.len(), discarded.count);
+        for number in &numbers {
+            assert!(!witness.done.contains(number), "{number} was done and is discarded");
         }
-        witness.done.extend(given_up);
+        witness.done.extend(numbers);
         witness.discarded.push(discarded);
     }
 }

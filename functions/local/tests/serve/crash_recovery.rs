@@ -1,4 +1,4 @@
-//! A process that is killed again and again loses no acknowledged event and counts none twice.
+//! A server that is killed repeatedly loses no acknowledged event and counts none twice.
 
 use parking_lot::{Condvar, Mutex};
 use std::collections::BTreeMap;
@@ -14,15 +14,16 @@ use equilibrium_simulator::city::{City, Settings, policy};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::client::{Connection, post};
-use crate::market::now_ms;
-use crate::world::{Server, serve, until};
+use crate::harness::fixture::{Server, serve};
+use crate::harness::http_client::{Connection, post};
+use crate::harness::market::now_ms;
+use crate::harness::process::until;
 
 const KILLS: usize = 20;
 const BODY_EVENTS: usize = 500;
 const PAST_MS: i64 = 240_000;
 
-/// What a map or a replay says of a cell: demand, supply and multiplier.
+/// Demand, supply and multiplier by cell, of a map or of a replay.
 type Cells = BTreeMap<String, (u64, u64, f64)>;
 
 fn start(folder: &Path) -> Server {
@@ -30,7 +31,7 @@ fn start(folder: &Path) -> Server {
     Server::start(command.arg("--data").arg(folder))
 }
 
-/// The map's tick and cells; none before the first tick.
+/// The map's tick and cells; `None` before the first tick.
 fn map(server: &Server) -> Option<(String, Cells)> {
     let map = server.json("/v1/cities/nyc/surge?product=standard");
     let as_of = map["as_of"].as_str()?.to_owned();
@@ -41,12 +42,12 @@ fn map(server: &Server) -> Option<(String, Cells)> {
 }
 
 fn cell(row: &Value) -> (String, (u64, u64, f64)) {
-    let facts = (
+    let values = (
         row["demand"].as_u64().unwrap(),
         row["supply"].as_u64().unwrap(),
         row["multiplier"].as_f64().unwrap(),
     );
-    (row["cell"].as_str().unwrap().to_owned(), facts)
+    (row["cell"].as_str().unwrap().to_owned(), values)
 }
 
 /// The rows of a replay, by tick.
@@ -72,7 +73,7 @@ fn replayed(folder: &Path, events: &[u8]) -> BTreeMap<String, Cells> {
     ticks
 }
 
-/// Minutes of the simulated city that end now, in bodies.
+/// Minutes of the simulated city until now, in bodies.
 fn bodies() -> Vec<Vec<u8>> {
     let now_ms = now_ms();
     let mut events = Vec::new();
@@ -82,7 +83,7 @@ fn bodies() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn every_acknowledged_event_counts_once_whenever_the_process_is_killed() {
+fn every_acknowledged_event_counts_once_whenever_the_server_is_killed() {
     let folder = TempDir::new().unwrap();
     let bodies = bodies();
     let ticks = replayed(folder.path(), &bodies.concat());
@@ -94,51 +95,51 @@ fn every_acknowledged_event_counts_once_whenever_the_process_is_killed() {
     };
 
     let mut server = start(&data);
-    let (address, moved) = (Mutex::new(server.address), Condvar::new());
+    let (address, restarted) = (Mutex::new(server.address), Condvar::new());
     let (acknowledge, acknowledged) = channel();
     thread::scope(|scope| {
-        let (bodies, address, moved) = (&bodies, &address, &moved);
+        let (bodies, address, restarted) = (&bodies, &address, &restarted);
         scope.spawn(move || {
             for body in bodies {
-                post_until_acknowledged(body, address, moved);
+                post_until_acknowledged(body, address, restarted);
                 acknowledge.send(()).unwrap();
             }
         });
-        // The first before the first tick, the last before the last.
+        // The first kill is before the first tick, the last one before the last tick.
         let between = bodies.len() * 9 / 10 / KILLS;
         for kill in 0..KILLS {
             let more = if kill == 0 { 1 } else { between };
             assert_eq!(acknowledged.iter().take(more).count(), more);
-            // Each time at another moment of a request, from its first byte to its answer.
+            // Each kill is at another point of a request, from its first byte to its response.
             thread::sleep(Duration::from_micros(700 * kill as u64));
             server.process.signal("KILL");
-            server.process.ended();
+            server.process.wait();
             server = start(&data);
             agrees(&server);
             *address.lock() = server.address;
-            moved.notify_all();
+            restarted.notify_all();
         }
     });
-    // A served tick is five seconds older than a replay's last.
+    // The last served tick is the one before the last of the replay.
     let last = *ticks.keys().nth_back(1).as_ref().unwrap();
     until("the last tick", || agrees(&server).filter(|as_of| as_of >= last));
 }
 
-/// Posts at full speed, wherever the process listens, and again what nobody acknowledged.
-fn post_until_acknowledged(body: &[u8], address: &Mutex<SocketAddr>, moved: &Condvar) {
+/// Posts a body to the current address until it is acknowledged.
+fn post_until_acknowledged(body: &[u8], address: &Mutex<SocketAddr>, restarted: &Condvar) {
     loop {
-        let here = *address.lock();
-        match Connection::to(here).and_then(|mut connection| connection.ask(&post(body))) {
-            Ok(reply) if reply.status == 202 => {
+        let current = *address.lock();
+        match Connection::connect(current).and_then(|mut connection| connection.request(&post(body))) {
+            Ok(response) if response.status == 202 => {
                 let events = body.split(|byte| *byte == b'\n').count() as u64 - 1;
-                assert_eq!(reply.accepted(), events);
+                assert_eq!(response.accepted(), events);
                 return;
             }
-            Ok(reply) => assert_eq!(reply.status, 503),
+            Ok(response) => assert_eq!(response.status, 503),
             Err(_) => {
-                let gone = |held: &mut SocketAddr| *held == here;
-                let mut held = address.lock();
-                moved.wait_while_for(&mut held, gone, Duration::from_millis(200));
+                let is_unchanged = |address: &mut SocketAddr| *address == current;
+                let mut address = address.lock();
+                restarted.wait_while_for(&mut address, is_unchanged, Duration::from_millis(200));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! HTTP/1.1 as its clients speak it, down to the byte.
+//! A client of HTTP/1.1 that controls every byte that it sends.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -9,60 +9,60 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use serde_json::Value;
 
-use crate::world::PATIENCE;
+use super::process::TIMEOUT;
 
-/// Bytes of a chunk where a body is sent in chunks.
-const CHUNK: usize = 10_000;
+/// Size of a chunk of a chunked body.
+const CHUNK_BYTES: usize = 10_000;
 
-/// How long a slow client takes for each piece.
-const DRIP_EVERY: Duration = Duration::from_millis(200);
+/// Time between the pieces that a slow client sends.
+const DRIP_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A request.
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub struct Request {
     pub method: &'static str,
     pub target: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
 
-pub fn get(target: &str) -> Ask {
-    Ask { method: "GET", target: target.into(), headers: Vec::new(), body: Vec::new() }
+pub fn get(target: &str) -> Request {
+    Request { method: "GET", target: target.into(), headers: Vec::new(), body: Vec::new() }
 }
 
-/// Events, as lines.
-pub fn post(body: impl Into<Vec<u8>>) -> Ask {
-    let ask = Ask { body: body.into(), ..get("/v1/events") }.by("POST");
-    ask.with("content-type", "application/x-ndjson")
+/// Posts events as lines.
+pub fn post(body: impl Into<Vec<u8>>) -> Request {
+    let request = Request { body: body.into(), ..get("/v1/events") }.method("POST");
+    request.header("content-type", "application/x-ndjson")
 }
 
-/// Events, as an array.
-pub fn post_array(body: impl Into<Vec<u8>>) -> Ask {
-    Ask { headers: Vec::new(), ..post(body) }.with("content-type", "application/json")
+/// Posts events as an array.
+pub fn post_array(body: impl Into<Vec<u8>>) -> Request {
+    Request { headers: Vec::new(), ..post(body) }.header("content-type", "application/json")
 }
 
-impl Ask {
-    pub fn by(self, method: &'static str) -> Self {
+impl Request {
+    pub fn method(self, method: &'static str) -> Self {
         Self { method, ..self }
     }
 
-    pub fn with(mut self, name: &str, value: &str) -> Self {
+    pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// Its body in chunks, of a length that nobody was told.
+    /// Sends the body in chunks, without `content-length`.
     pub fn chunked(self) -> Self {
-        self.with("transfer-encoding", "chunked")
+        self.header("transfer-encoding", "chunked")
     }
 
-    /// Its body packed.
+    /// Compresses the body.
     pub fn gzipped(mut self) -> Self {
         self.body = gzip(&self.body);
-        self.with("content-encoding", "gzip")
+        self.header("content-encoding", "gzip")
     }
 
-    /// Its bytes on the wire.
+    /// The request on the wire.
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes =
             format!("{} {} HTTP/1.1\r\nhost: localhost\r\n", self.method, self.target).into_bytes();
@@ -71,7 +71,7 @@ impl Ask {
         }
         if self.headers.iter().any(|(name, _)| name == "transfer-encoding") {
             bytes.extend_from_slice(b"\r\n");
-            for chunk in self.body.chunks(CHUNK) {
+            for chunk in self.body.chunks(CHUNK_BYTES) {
                 write!(bytes, "{:x}\r\n", chunk.len()).unwrap();
                 bytes.extend_from_slice(chunk);
                 bytes.extend_from_slice(b"\r\n");
@@ -88,40 +88,40 @@ impl Ask {
     }
 }
 
-/// A connection, kept for as many requests as the server takes.
+/// A persistent connection.
 pub struct Connection(BufReader<TcpStream>);
 
 impl Connection {
     pub fn open(address: SocketAddr) -> Self {
-        Self::to(address).unwrap()
+        Self::connect(address).unwrap()
     }
 
-    /// A connection to who may be gone.
-    pub fn to(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+    /// A connection to a server that may not be running.
+    pub fn connect(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
         stream.set_nodelay(true)?;
         Ok(Self(BufReader::new(stream)))
     }
 
-    /// The answer, which may come before the server has read all.
-    pub fn ask(&mut self, ask: &Ask) -> io::Result<Reply> {
-        let sent = self.send(&ask.bytes());
-        let reply = self.reply(ask.method == "HEAD");
-        if reply.is_err() { sent.and(reply) } else { reply }
+    /// Sends a request and reads its response, which may arrive before the server has read everything.
+    pub fn request(&mut self, request: &Request) -> io::Result<Response> {
+        let sent = self.send(&request.bytes());
+        let response = self.response(request.method == "HEAD");
+        if response.is_err() { sent.and(response) } else { response }
     }
 
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.0.get_mut().write_all(bytes)
     }
 
-    /// Says that nothing more comes.
-    pub fn finish(&self) {
+    /// Closes the sending half.
+    pub fn shutdown_write(&self) {
         self.0.get_ref().shutdown(Shutdown::Write).unwrap();
     }
 
-    /// The next answer; `bare` where a body's length is not followed by one.
-    pub fn reply(&mut self, bare: bool) -> io::Result<Reply> {
+    /// Reads the next response; with `is_head` its `content-length` is not followed by a body.
+    pub fn response(&mut self, is_head: bool) -> io::Result<Response> {
         let status = self.line()?;
         let status = status.strip_prefix("HTTP/1.1 ").and_then(|status| status.get(..3)?.parse().ok());
         let status = status.ok_or(io::ErrorKind::InvalidData)?;
@@ -134,39 +134,38 @@ impl Connection {
             let (name, value) = line.split_once(": ").ok_or(io::ErrorKind::InvalidData)?;
             headers.push((name.to_owned(), value.to_owned()));
         }
-        let mut reply = Reply { status, headers, body: Vec::new() };
-        if !bare && status != 304 {
-            reply.body.resize(reply.header("content-length").parse().unwrap(), 0);
-            self.0.read_exact(&mut reply.body)?;
+        let mut response = Response { status, headers, body: Vec::new() };
+        if !is_head && status != 304 {
+            response.body.resize(response.header("content-length").parse().unwrap(), 0);
+            self.0.read_exact(&mut response.body)?;
         }
-        Ok(reply)
+        Ok(response)
     }
 
-    /// Whatever the server still says until it closes.
-    pub fn rest(&mut self) -> String {
+    /// Everything that the server sends until it closes the connection.
+    pub fn read_to_close(&mut self) -> String {
         self.drip(b"")
     }
 
-    /// Sends a piece again and again, each a moment after the last, until the server closes; gives what it
-    /// said.
+    /// Sends a piece every [`DRIP_INTERVAL`] until the server closes the connection; returns what the server sent.
     pub fn drip(&mut self, piece: &[u8]) -> String {
-        self.0.get_ref().set_read_timeout(Some(DRIP_EVERY)).unwrap();
-        let mut said = Vec::new();
-        let end = Instant::now() + PATIENCE;
+        self.0.get_ref().set_read_timeout(Some(DRIP_INTERVAL)).unwrap();
+        let mut received = Vec::new();
+        let end = Instant::now() + TIMEOUT;
         while Instant::now() < end {
-            // What is written to a closed connection is lost, as it may be; what was said before is not.
+            // A write to a closed connection may fail; what the server sent before can still be read.
             drop(self.send(piece));
-            match self.0.read_to_end(&mut said) {
+            match self.0.read_to_end(&mut received) {
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                 }
-                Ok(_) => return String::from_utf8(said).unwrap(),
+                Ok(_) => return String::from_utf8(received).unwrap(),
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
-                    return String::from_utf8(said).unwrap();
+                    return String::from_utf8(received).unwrap();
                 }
                 Err(error) => panic!("{error}"),
             }
         }
-        panic!("the connection was not closed: {}", String::from_utf8_lossy(&said));
+        panic!("the connection was not closed: {}", String::from_utf8_lossy(&received));
     }
 
     fn line(&mut self) -> io::Result<String> {
@@ -178,16 +177,16 @@ impl Connection {
     }
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug)]
-pub struct Reply {
+pub struct Response {
     pub status: u16,
     headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
 
-impl Reply {
-    /// The value of a header, by its lower-case name.
+impl Response {
+    /// The value of a header, by its lower-case name; empty if there is none.
     pub fn header(&self, name: &str) -> &str {
         let header = self.headers.iter().find(|(known, _)| known == name);
         header.map_or("", |(_, value)| value)
@@ -201,13 +200,13 @@ impl Reply {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// How many events were accepted, by 202 alone.
+    /// The number of accepted events of a 202.
     pub fn accepted(&self) -> u64 {
         assert_eq!(self.status, 202, "{}", self.text());
         self.json()["accepted"].as_u64().unwrap()
     }
 
-    /// The status and the code of a problem as RFC 9457 has it.
+    /// The status and the code of problem details (RFC 9457).
     pub fn problem(&self) -> (u16, String) {
         assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
         let problem = self.json();
@@ -225,8 +224,8 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-pub fn inflate(bytes: &[u8]) -> Vec<u8> {
-    let mut inflated = Vec::new();
-    GzDecoder::new(bytes).read_to_end(&mut inflated).unwrap();
-    inflated
+pub fn gunzip(bytes: &[u8]) -> Vec<u8> {
+    let mut content = Vec::new();
+    GzDecoder::new(bytes).read_to_end(&mut content).unwrap();
+    content
 }

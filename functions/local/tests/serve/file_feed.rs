@@ -1,15 +1,16 @@
-//! A file as the market, its first event now, on a clock that runs as fast as it is told to.
+//! A file as the event source, shifted to start now, on a faster clock.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::market::{ms, total};
-use crate::world::{Server, serve, until};
+use crate::harness::fixture::{Server, serve};
+use crate::harness::market::{ms, total};
+use crate::harness::process::until;
 
-/// How much faster than the world's the clock runs.
+/// How many times faster than real time the clock runs.
 const SPEED: u32 = 20;
 
-/// The moment of the map, and when it was first seen.
+/// The tick of the next map, and when it was first seen.
 fn next_tick(server: &Server, after: Option<i64>) -> (i64, Instant) {
     until("a tick", || {
         let as_of = ms(&server.json("/v1/cities/nyc")["as_of"]);
@@ -18,7 +19,7 @@ fn next_tick(server: &Server, after: Option<i64>) -> (i64, Instant) {
 }
 
 #[test]
-fn a_file_runs_as_fast_as_the_clock_and_prices_age_after_its_end() {
+fn a_file_follows_the_clock_and_prices_age_after_its_end() {
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events/replay-sample.ndjson");
     let server =
         Server::start(&mut serve(&["--feed", sample.to_str().unwrap(), "--speed", &SPEED.to_string()]));
@@ -28,15 +29,17 @@ fn a_file_runs_as_fast_as_the_clock_and_prices_age_after_its_end() {
     while last_ms < first_ms + 60_000 {
         (last_ms, last) = next_tick(&server, Some(last_ms));
     }
-    let market_s = Duration::from_millis(u64::try_from(last_ms - first_ms).unwrap()).as_secs_f64();
-    let speed = market_s / last.duration_since(first).as_secs_f64();
+    let event_time_s = Duration::from_millis(u64::try_from(last_ms - first_ms).unwrap()).as_secs_f64();
+    let speed = event_time_s / last.duration_since(first).as_secs_f64();
     assert!((f64::from(SPEED) / 2.0..f64::from(SPEED) * 2.0).contains(&speed), "{speed}");
 
-    server.process.hear("that the file has ended", |line| line.contains("come to its end").then_some(()));
+    server
+        .process
+        .wait_for_line("the end of the file", |line| line.contains("end of the file").then_some(()));
     until("prices to age", || {
         let city = server.json("/v1/cities/nyc");
         (city["mode"] == "cached" && city["age_ms"].as_i64() > Some(30_000)).then_some(())
     });
-    let faultless = |line: &String| line.ends_with("late 0  refused 0");
-    assert!(server.process.lines().iter().filter(|line| line.starts_with("events/s")).all(faultless));
+    let is_without_errors = |line: &String| line.ends_with("late 0  refused 0");
+    assert!(server.process.lines().iter().filter(|line| line.starts_with("events/s")).all(is_without_errors));
 }

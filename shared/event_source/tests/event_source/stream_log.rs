@@ -1,11 +1,11 @@
-//! The log in memory: where records go, and how shards come and go.
+//! The in-memory stream log: placement of records, splits, merges, trimming and expiry.
 
 use equilibrium_embedded::stream_log::{LogError, StreamLog};
 use equilibrium_event_source::poller::{Source, SourceError};
 use equilibrium_event_source::record::{Listed, Page, Position};
 use equilibrium_lambda::kinesis::record::ShardId;
 
-use crate::world::poll_once;
+use crate::fixture::poll_once;
 
 fn read(log: &StreamLog, shard: usize, after: Option<u64>, limit: usize) -> (Vec<u64>, bool) {
     let page = poll_once(log.read(&ShardId::numbered(shard), after.map(Into::into).as_ref(), limit)).unwrap();
@@ -69,7 +69,7 @@ fn a_merge_gives_both_ranges_to_one_child() {
 }
 
 #[test]
-fn only_done_records_are_trimmed() {
+fn only_records_up_to_the_position_are_trimmed() {
     let log = StreamLog::new(1);
     let shard = ShardId::numbered(0);
     let numbers = [(); 4].map(|()| log.put(0, "k", vec![], 0).unwrap());
@@ -96,7 +96,7 @@ fn only_closed_shards_expire() {
 }
 
 #[test]
-fn bytes_are_those_of_the_records_kept() {
+fn bytes_counts_the_retained_records() {
     let log = StreamLog::new(2);
     let numbers = [0, u128::MAX, 0].map(|key| log.put(key, "key", vec![7; 100], 5).unwrap());
     assert_eq!(log.bytes(), 300);
