@@ -36,6 +36,6 @@ fn letter(sequence: u64, index: usize, line: &[u8], code: &'static str) -> DeadL
         message: format!("refused as {code}"),
         sequence: sequence.into(),
         index,
-        arrival: 1_772_816_410_612,
+        arrival_ms: 1_772_816_410_612,
     }
 }
