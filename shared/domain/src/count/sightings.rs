@@ -14,9 +14,9 @@ use std::cmp::Reverse;
 use hashbrown::HashTable;
 use store::{Arena, END, Entity, FREE, NOWHERE, Places, Slots, UNSEEN};
 
+use crate::hash::spread;
 use crate::id::EntityKey;
 use crate::time::tick_at_or_after;
-use crate::wire::hash::spread;
 use crate::wire::{Corrupt, Reader, put_u64_le, put_varint_i64, put_varint_u64, zigzag};
 
 /// Where an entity counts: a cell, and the products it counts for, a bit each.

@@ -8,11 +8,11 @@ use h3o::{CellIndex, LatLng, Resolution};
 use hashbrown::HashMap;
 
 use crate::geo::locate::Cell;
+use crate::hash::IntHasher;
 use crate::id::ProductId;
 use crate::policy::{Limits, Policy};
 use crate::surge::curve;
 use crate::surge::map::{Change, ChunkName, Row};
-use crate::wire::hash::IntHasher;
 use crate::wire::{Corrupt, Reader, put_u64_le, put_varint_u64};
 
 /// Chunks of a map are the cells below a parent this many levels up: at most 343.

@@ -3,7 +3,7 @@
 use hashbrown::HashMap;
 
 use super::Place;
-use crate::wire::hash::IntHasher;
+use crate::hash::IntHasher;
 
 /// An entity at rest. Its time is the low half of the milliseconds since the epoch: whatever counts is
 /// younger than a lifetime, and that is far below 2³² ms.
