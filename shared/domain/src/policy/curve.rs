@@ -1,40 +1,26 @@
-//! From demand and supply to the raw multiplier, exactly as CONTRACT §3 says.
+//! The curves from pressure to the raw multiplier (CONTRACT §3).
 //!
-//! `pow` and `exp` are libm's, and nothing is fused, so every machine gives the same bits.
+//! `pow` and `exp` are those of libm, and no operations are fused, so every machine computes the same bits.
 
 use std::ops::RangeInclusive;
 
 use thiserror::Error;
 
-/// Largest raw multiplier. `exp` and `pow` overflow, and an `m` that was once infinite could never come
-/// down again; from here it can, and `100·m` is still finite.
+/// Largest raw multiplier. `exp` and `pow` overflow, and an infinite `m` could never decrease again; from this value it
+/// can, and `100·m` is still finite.
 pub const MAX_RAW: f64 = 1e300;
 
-/// What any number of a curve or a table may be: beyond every market, and small enough that sums and
-/// products of two of them stay finite.
+/// The range of the numbers of curves and tables: beyond any real value, and small enough that sums and products of two
+/// of them are finite.
 pub const PARAMETER: RangeInclusive<f64> = 0.0..=1e9;
 
-/// Most points of a table: each cell and tick searches it.
+/// Most points of a table: it is searched whenever the counts around a cell change.
 pub const MAX_POINTS: usize = 1_024;
 
-/// Pressure `r = (D + a·ρ) / (S + a)`: how demand stands to supply, drawn towards the balanced ratio ρ by
-/// the prior `a` > 0 where little is known.
-#[must_use]
-pub fn pressure(demand: f64, supply: f64, prior: f64, balanced_ratio: f64) -> f64 {
-    (demand + prior * balanced_ratio) / (supply + prior)
-}
-
-/// The share `α = 1 − 2^(−tick_ms/half_life_ms)` by which `m` follows the raw multiplier each tick.
-#[must_use]
-#[expect(clippy::cast_precision_loss, reason = "milliseconds of a policy are below 2^53")]
-pub fn alpha(tick_ms: i64, half_life_ms: i64) -> f64 {
-    1.0 - libm::pow(2.0, -(tick_ms as f64 / half_life_ms as f64))
-}
-
-/// Which formula turns pressure into a raw multiplier.
+/// A formula from pressure to the raw multiplier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Formula {
-    /// `(r/ρ)^(1/(εd+εs))`: the price at which the demand it keeps equals the supply it draws.
+    /// `(r/ρ)^(1/(εd+εs))`: the price at which the demand that remains equals the supply that it attracts.
     Equilibrium,
     /// `1 + slope·(r/ρ − 1)`.
     Linear,
@@ -44,16 +30,16 @@ pub enum Formula {
     Table,
 }
 
-/// A city's curve: the formula in force, and the parameters of all of them.
+/// A city's curve: the formula in force, and the parameters of all formulas.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Curve {
     /// The formula in force.
     pub formula: Formula,
-    /// ρ, above 0: the pressure at which the market is in balance.
+    /// ρ, above 0: the pressure at which demand and supply are in balance.
     pub balanced_ratio: f64,
-    /// εd: by how many percent demand falls where the price rises by one.
+    /// εd: the percentage by which demand falls when the price rises by one percent.
     pub demand_elasticity: f64,
-    /// εs: by how many percent supply grows where the price rises by one. εd + εs is above 0.
+    /// εs: the percentage by which supply grows when the price rises by one percent. εd + εs is above 0.
     pub supply_elasticity: f64,
     /// Steepness of [`Formula::Linear`].
     pub slope: f64,
@@ -64,40 +50,40 @@ pub struct Curve {
 }
 
 impl Curve {
-    /// The raw multiplier at pressure `r`: at least 1, at most [`MAX_RAW`], whatever `r` is.
+    /// The raw multiplier at pressure `r`: from 1 to [`MAX_RAW`] for every `r`.
     #[must_use]
     pub fn raw(&self, r: f64) -> f64 {
         let x = r / self.balanced_ratio;
         let multiplier = match self.formula {
-            // Below balance the power is below 1, and 1 is the least: no need to work it out.
+            // Below balance the power is below 1, and 1 is the minimum.
             Formula::Equilibrium if x <= 1.0 => 1.0,
             Formula::Equilibrium => libm::pow(x, 1.0 / (self.demand_elasticity + self.supply_elasticity)),
             Formula::Linear => 1.0 + self.slope * (x - 1.0),
             Formula::Exponential => libm::exp(self.k * (x - 1.0)),
-            // A table's ratios are pressures, like the balanced ratio itself.
+            // The ratios of a table are pressures, not multiples of the balanced ratio.
             Formula::Table => self.table.at(r),
         };
         #[expect(
             clippy::manual_clamp,
-            reason = "a slope of 0 under infinite pressure is NaN: `max` takes the 1"
+            reason = "a slope of 0 at infinite pressure gives NaN, of which `max` makes 1"
         )]
         let raw = multiplier.max(1.0).min(MAX_RAW);
         raw
     }
 }
 
-/// A point of a table: a ratio and the multiplier there.
+/// A point of a table: a ratio and its multiplier.
 pub type Point = [f64; 2];
 
-/// Points with rising ratios, and the multiplier at each.
+/// Points with ascending ratios.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table(Box<[Point]>);
 
 impl Table {
-    /// Takes 1 to [`MAX_POINTS`] points that rise and lie within [`PARAMETER`].
+    /// The table of 1 to [`MAX_POINTS`] points with ascending ratios, all numbers within [`PARAMETER`].
     ///
     /// # Errors
-    /// Every fault of the table.
+    /// Every fault, if the points are not that.
     pub fn new(points: Vec<Point>) -> Result<Self, Vec<TableError>> {
         let mut faults = Vec::new();
         if !(1..=MAX_POINTS).contains(&points.len()) {
@@ -126,7 +112,7 @@ impl Table {
         &self.0
     }
 
-    /// The multiplier at `x`: exact at a point, linear between two, flat outside them.
+    /// The multiplier at `x`: exact at a point, linear between two points, flat outside them.
     fn at(&self, x: f64) -> f64 {
         let after = self.0.partition_point(|point| point[0] <= x);
         let Some(&[x1, y1]) = self.0.get(after) else {
@@ -139,28 +125,28 @@ impl Table {
     }
 }
 
-/// Why points make no table.
+/// Why points are not a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum TableError {
-    /// No point, or too many.
+    /// No points, or too many.
     #[error("a table must have 1 to {MAX_POINTS} points")]
     Length,
     /// A point outside [`PARAMETER`].
     #[error("ratio and multiplier must be from {} to {}", PARAMETER.start(), PARAMETER.end())]
     OutOfRange {
-        /// Its place in the table, from 0.
+        /// Its index in the table, from 0.
         index: usize,
     },
-    /// A point that does not follow the one before it.
-    #[error("the ratio must be above that of the point before")]
+    /// A point whose ratio is not above that of the previous point.
+    #[error("the ratio must be above that of the previous point")]
     NotRising {
-        /// Its place in the table, from 0.
+        /// Its index in the table, from 0.
         index: usize,
     },
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -188,21 +174,6 @@ mod tests {
 
     const FORMULAS: [Formula; 4] =
         [Formula::Equilibrium, Formula::Linear, Formula::Exponential, Formula::Table];
-
-    #[test]
-    fn pressure_is_drawn_to_balance_by_its_prior() {
-        assert!(same(pressure(0.0, 0.0, 2.0, 0.7), 0.7));
-        assert!(same(pressure(10.0, 4.0, 2.0, 1.0), 2.0));
-        assert!(same(pressure(10.0, 4.0, 2.0, 0.5), 11.0 / 6.0));
-        assert!(same(pressure(0.0, 4.0, 2.0, 1.0), 1.0 / 3.0));
-    }
-
-    #[test]
-    fn m_goes_half_the_way_in_a_half_life() {
-        assert!(same(alpha(30_000, 30_000), 0.5));
-        assert!(same(alpha(60_000, 30_000), 0.75));
-        assert!(same(alpha(5_000, 30_000), 0.109_101_281_859_661_07));
-    }
 
     #[test]
     fn equilibrium_is_a_power_of_the_pressure() {
@@ -239,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tables_ratios_are_pressures_whatever_the_balanced_ratio() {
+    fn a_tables_ratios_do_not_depend_on_the_balanced_ratio() {
         let halved = Curve { balanced_ratio: 0.5, ..curve(Formula::Table) };
         assert!(same(halved.raw(1.5), curve(Formula::Table).raw(1.5)));
         assert!(!same(halved.raw(1.5), halved.raw(3.0)));
@@ -256,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn however_hard_it_is_pressed_the_market_stays_finite() {
+    fn the_multiplier_is_finite_at_any_pressure() {
         for formula in [Formula::Equilibrium, Formula::Linear, Formula::Exponential] {
             let steep = Curve {
                 slope: 1e9,
@@ -278,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_must_rise() {
+    fn the_ratios_of_a_table_ascend() {
         let points = vec![[1.0, 1.0], [2.0, 1.0], [3.0, 2.0]];
         assert_eq!(table(&points).points(), points);
         for (points, index) in [
@@ -291,16 +262,16 @@ mod tests {
     }
 
     #[test]
-    fn a_table_has_points_and_not_too_many() {
-        let rising = |count: u32| (0..count).map(|i| [f64::from(i), 1.0]).collect::<Vec<_>>();
-        assert_eq!(Table::new(rising(0)), Err(vec![TableError::Length]));
-        assert!(Table::new(rising(1)).is_ok());
-        assert!(Table::new(rising(1_024)).is_ok());
-        assert_eq!(Table::new(rising(1_025)), Err(vec![TableError::Length]));
+    fn a_table_has_1_to_1024_points() {
+        let ascending = |count: u32| (0..count).map(|i| [f64::from(i), 1.0]).collect::<Vec<_>>();
+        assert_eq!(Table::new(ascending(0)), Err(vec![TableError::Length]));
+        assert!(Table::new(ascending(1)).is_ok());
+        assert!(Table::new(ascending(1_024)).is_ok());
+        assert_eq!(Table::new(ascending(1_025)), Err(vec![TableError::Length]));
     }
 
     #[test]
-    fn a_tables_numbers_are_in_range() {
+    fn the_numbers_of_a_table_have_a_range() {
         assert!(Table::new(vec![[0.0, 0.0], [1e9, 1e9]]).is_ok());
         for point in [[-0.1, 1.0], [0.5, -0.1], [1.1e9, 1.0], [0.5, 1.1e9], [0.5, f64::NAN], [f64::NAN, 0.5]]
         {
@@ -317,6 +288,7 @@ mod tests {
     }
 
     prop_compose! {
+        /// Any table with up to seven points.
         fn any_table()(steps in prop::collection::vec((0.01..3.0_f64, 0.0..2.0_f64), 1..8)) -> Table {
             let mut last = [0.0, 0.5];
             let points = steps.iter().map(|(right, up)| { last = [last[0] + right, last[1] + up]; last });
@@ -325,7 +297,8 @@ mod tests {
     }
 
     prop_compose! {
-        fn any_curve()(
+        /// Any curve.
+        pub(crate) fn any_curve()(
             formula in prop::sample::select(FORMULAS.to_vec()), balanced_ratio in 0.01..10.0_f64,
             demand_elasticity in 0.0..5.0_f64, supply_elasticity in 0.01..5.0_f64,
             slope in 0.0..5.0_f64, k in 0.0..5.0_f64, table in any_table(),
@@ -334,35 +307,13 @@ mod tests {
         }
     }
 
-    prop_compose! {
-        /// Sums over the rings are a count and its weights.
-        fn any_sum()(count in 0..1_000_000_u32) -> f64 { f64::from(count) * 0.01 }
-    }
-
     proptest! {
-        #[test]
-        fn the_multiplier_never_falls_as_demand_rises(curve in any_curve(), d in any_sum(), more in any_sum(), s in any_sum(), prior in 0.01..10.0_f64) {
-            let rho = curve.balanced_ratio;
-            prop_assert!(curve.raw(pressure(d + more, s, prior, rho)) * (1.0 + 1e-14) >= curve.raw(pressure(d, s, prior, rho)));
-        }
-
-        #[test]
-        fn the_multiplier_never_rises_as_supply_rises(curve in any_curve(), d in any_sum(), more in any_sum(), s in any_sum(), prior in 0.01..10.0_f64) {
-            let rho = curve.balanced_ratio;
-            prop_assert!(curve.raw(pressure(d, s + more, prior, rho)) <= curve.raw(pressure(d, s, prior, rho)) * (1.0 + 1e-14));
-        }
 
         #[test]
         fn the_multiplier_is_finite_and_at_least_one(curve in any_curve(), r in prop::num::f64::ANY) {
             prop_assert!((1.0..=MAX_RAW).contains(&curve.raw(r)));
         }
 
-        #[test]
-        fn in_balance_the_multiplier_is_one(curve in any_curve(), s in any_sum(), prior in 0.01..10.0_f64) {
-            let rho = curve.balanced_ratio;
-            let balanced = curve.raw(pressure(s * rho, s, prior, rho));
-            prop_assert!(curve.formula == Formula::Table || (balanced - 1.0).abs() < 1e-9, "{}", balanced);
-        }
 
         #[test]
         fn a_table_is_exact_at_its_points(table in any_table()) {
@@ -371,11 +322,5 @@ mod tests {
             }
         }
 
-        #[test]
-        fn alpha_is_a_share_that_grows_with_the_tick(tick in 100..3_600_000_i64, half in 1..31_536_000_000_i64) {
-            let share = alpha(tick, half);
-            prop_assert!(share > 0.0 && share <= 1.0);
-            prop_assert!(alpha(2 * tick, half) >= share);
-        }
     }
 }

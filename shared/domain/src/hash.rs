@@ -1,16 +1,16 @@
-//! Hashing of keys that are numbers already.
+//! A fast hash of integer keys.
 
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// Builds [`IntHash`]es.
+/// Builds [`IntHash`] hashers.
 pub type IntHasher = BuildHasherDefault<IntHash>;
 
-/// Spreads one integer over 64 bits: a folded multiplication by 2⁶⁴ divided by the golden ratio
-/// (D. Knuth, "The Art of Computer Programming", volume 3, section 6.4).
+/// Spreads an integer over 64 bits: a folded multiplication by 2⁶⁴ divided by the golden ratio (D. Knuth, "The Art of
+/// Computer Programming", volume 3, section 6.4).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct IntHash(u64);
 
-/// The hash of one number.
+/// The hash of a number.
 #[must_use]
 pub fn spread(number: u64) -> u64 {
     let product = u128::from(number ^ 0x5851_f42d_4c95_7f2d) * 0x9e37_79b9_7f4a_7c15;

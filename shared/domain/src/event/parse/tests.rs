@@ -1,4 +1,4 @@
-//! Every refusal by its code, and what is taken all the same.
+//! Which lines are events, and with which code the others are refused.
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn refusal(line: &str) -> (&'static str, String) {
 const DRIVER: &str = r#"{"type":"driver_location","id":"e1","time":"2026-03-06T17:00:00.058Z","city":"nyc","driver_id":"d1","lat":40.75,"lng":-73.97,"status":"available"}"#;
 const REQUEST: &str = r#"{"type":"ride_requested","id":"e1","time":"2026-03-06T17:00:00Z","city":"nyc","request_id":"q1","lat":90,"lng":-180.0}"#;
 
-/// `DRIVER` or `REQUEST` with `field` set to the JSON `value`, or gone.
+/// `line` with `field` set to the JSON `value`, or without it.
 fn with(line: &str, field: &str, value: Option<&str>) -> String {
     let mut event: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).unwrap();
     match value {
@@ -40,7 +40,7 @@ fn a_driver_ping_is_read() {
 }
 
 #[test]
-fn every_status_but_available_takes_a_driver_off_the_market() {
+fn a_driver_is_available_in_status_available_only() {
     for status in ["en_route", "on_trip", "offline"] {
         let line = with(DRIVER, "status", Some(&format!("\"{status}\"")));
         let What::Driver { available, .. } = market(&line).what else { panic!() };
@@ -58,7 +58,7 @@ fn a_driver_serves_the_products_listed() {
 }
 
 #[test]
-fn a_request_stands_for_its_rider_and_itself_without_one() {
+fn the_entity_of_a_request_is_its_rider_or_itself_without_one() {
     assert_eq!(market(REQUEST).what.entity(), b"q1");
     assert_eq!(market(&with(REQUEST, "rider_id", Some("\"u1\""))).what.entity(), b"u1");
     for kind in ["\"ride_matched\"", "\"ride_completed\"", "\"ride_cancelled\""] {
@@ -75,7 +75,7 @@ fn a_request_stands_for_its_rider_and_itself_without_one() {
 }
 
 #[test]
-fn an_unknown_type_is_taken_whatever_its_other_fields() {
+fn an_unknown_type_is_accepted_whatever_its_other_fields() {
     assert_eq!(read(br#"{"type":"weather","time":3}"#), Ok(Event::Unknown));
     assert_eq!(read(br#"{"type":""}"#), Ok(Event::Unknown));
     assert_eq!(read(br#"{"type":"\ud800"}"#), Ok(Event::Unknown));
@@ -92,7 +92,7 @@ fn an_optional_null_is_absent() {
 }
 
 #[test]
-fn of_a_key_given_twice_the_last_counts() {
+fn the_last_value_of_a_repeated_key_counts() {
     let line = DRIVER.replace("\"lat\":", "\"l\\u0061t\":\"x\",\"lat\":");
     assert!(read(line.as_bytes()).is_ok());
     let line = DRIVER.replace("\"lng\":", "\"l\\u0061t\":\"x\",\"lng\":");
@@ -100,7 +100,7 @@ fn of_a_key_given_twice_the_last_counts() {
 }
 
 #[test]
-fn every_field_the_type_needs_is_missed_by_name() {
+fn a_missing_required_field_is_named() {
     for (line, fields) in [
         (DRIVER, &["type", "id", "time", "city", "driver_id", "lat", "lng", "status"][..]),
         (REQUEST, &["type", "id", "time", "city", "request_id", "lat", "lng"]),
@@ -116,7 +116,7 @@ fn every_field_the_type_needs_is_missed_by_name() {
 }
 
 #[test]
-fn a_field_of_another_kind_or_range_is_named() {
+fn a_field_of_the_wrong_type_or_range_is_named() {
     let long = format!("\"{}\"", "x".repeat(65));
     let cases: &[(&str, &str, &[&str])] = &[
         (DRIVER, "type", &["null", "3", "[]"]),
@@ -146,7 +146,7 @@ fn a_field_of_another_kind_or_range_is_named() {
 }
 
 #[test]
-fn half_a_surrogate_pair_is_no_product() {
+fn half_a_surrogate_pair_is_refused_as_a_product() {
     let request = REQUEST.replace("\"lat\"", "\"product\":\"\\ud800\",\"lat\"");
     assert_eq!(refusal(&request).0, "bad_field");
     let driver = DRIVER.replace("\"lat\"", "\"products\":[\"\\ud800\"],\"lat\"");
@@ -154,14 +154,14 @@ fn half_a_surrogate_pair_is_no_product() {
 }
 
 #[test]
-fn the_edges_of_the_world_are_in_it() {
+fn ranges_of_degrees_include_both_ends() {
     for (lat, lng) in [("90", "180"), ("-90", "-180"), ("9e1", "1.8E2"), ("-0.0", "0")] {
         assert!(read(with(&with(DRIVER, "lat", Some(lat)), "lng", Some(lng)).as_bytes()).is_ok());
     }
 }
 
 #[test]
-fn what_is_missing_is_told_before_what_is_bad() {
+fn a_missing_field_is_reported_before_a_bad_one() {
     let line = with(&with(DRIVER, "id", Some("5")), "status", None);
     assert_eq!(refusal(&line), ("missing_field", "`status` is missing".into()));
     let line = with(&with(DRIVER, "type", Some("5")), "city", None);
@@ -169,7 +169,7 @@ fn what_is_missing_is_told_before_what_is_bad() {
 }
 
 #[test]
-fn what_is_no_object_is_malformed() {
+fn a_line_that_is_not_an_object_is_malformed() {
     for line in
         ["[]", "3", "null", "\"x\"", "{", "{\"type\":\"weather\"", "{\"type\":\"weather\"}}", "\u{feff}{}"]
     {
@@ -179,7 +179,7 @@ fn what_is_no_object_is_malformed() {
 }
 
 #[test]
-fn a_line_of_4096_bytes_is_taken_and_one_more_is_not() {
+fn a_line_of_4096_bytes_is_accepted_and_a_longer_one_is_not() {
     let padded = |length: usize| {
         let base = DRIVER.len() + ",\"pad\":\"\"".len();
         DRIVER.replace("\"type\"", &format!("\"pad\":\"{}\",\"type\"", "x".repeat(length - base)))
@@ -187,27 +187,4 @@ fn a_line_of_4096_bytes_is_taken_and_one_more_is_not() {
     assert_eq!(padded(4096).len(), 4096);
     assert!(read(padded(4096).as_bytes()).is_ok());
     assert_eq!(refusal(&padded(4097)).0, "too_large");
-}
-
-#[test]
-fn each_refusal_has_its_code() {
-    let refusals = [
-        Refusal::TooLarge,
-        Refusal::MalformedJson { at: 0 },
-        Refusal::MissingField { field: "id" },
-        bad(Field::Id, "x"),
-        Refusal::UnknownCity { city: "a".into() },
-        Refusal::UnknownProduct { product: "a".into() },
-        Refusal::TooFarInFuture { ahead_ms: 1 },
-    ];
-    assert_eq!(refusals.each_ref().map(Refusal::code), Refusal::CODES);
-}
-
-#[test]
-fn lines_end_with_or_without_a_carriage_return() {
-    let cut: Vec<&[u8]> = Lines::new(b"a\r\n\nb\n \r\nc\r\rd").collect();
-    assert_eq!(cut, [&b"a"[..], b"", b"b", b" ", b"c\r\rd"]);
-    assert!(is_blank(b" \t"));
-    assert!(is_blank(b""));
-    assert!(!is_blank(b" x"));
 }
