@@ -12,7 +12,7 @@ use equilibrium_app::count::ports::CountsStream;
 use equilibrium_app::memory::NoOp;
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::unavailable::Unavailable;
-use equilibrium_domain::event::watermark::{self, CityWatermark, Watermarks};
+use equilibrium_domain::event::watermark::{self, CityWatermark, WatermarkConfig, Watermarks};
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_domain::time::Timestamp;
 use equilibrium_lambda::kinesis::encode::{Envelope, Stream};
@@ -48,6 +48,7 @@ impl CountsStream for Sent {
     }
 }
 
+const CONFIG: WatermarkConfig = WatermarkConfig { tick_ms: 5_000, lateness_ms: 5_000 };
 const START_MS: i64 = 1_772_800_000_000;
 /// Drivers tell where they are this often.
 const PING_MS: i64 = 4_000;
@@ -132,7 +133,7 @@ impl Fleet {
                 *packed = 0;
                 self.push(&mut records, lane, bytes);
             }
-            if let Some(clock) = self.clocks.observe(&self.city, time, 5000, 5000) {
+            if let Some(clock) = self.clocks.observe(&self.city, time, CONFIG) {
                 self.tell(&mut records, clock);
             }
         }
