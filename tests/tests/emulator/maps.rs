@@ -9,7 +9,7 @@ use equilibrium_aws::dynamodb::{Connection, Maps, Tables};
 use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::CityId;
-use equilibrium_domain::surge::map::MapHead;
+use equilibrium_domain::surge::map::{ChunkName, MapHead};
 use equilibrium_tests::harness::emulator::{emulator, sdk_config, unique_name};
 use futures_util::future::join_all;
 
@@ -53,7 +53,7 @@ async fn maps_meet_the_contract_of_the_map_store() {
 async fn only_chunks_that_the_newest_head_does_not_name_expire() {
     let (maps, tables) = maps("expiry").await;
     for (parent, version) in [(255, 1), (7, 1), (255, 2)] {
-        maps.save_chunk(&nyc(), parent, version, b"chunk").await.unwrap();
+        maps.save_chunk(&nyc(), ChunkName::new(Cell(parent), version), b"chunk").await.unwrap();
     }
     maps.save_head(&head(1, &[(255, 1), (7, 1), (8, 1)])).await.unwrap();
     assert!(!has_expiry(&tables, "chunk#ff#1").await);

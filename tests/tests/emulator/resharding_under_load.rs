@@ -17,6 +17,7 @@ use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
 use equilibrium_aws::kinesis::{Connection, Counts, Events, KinesisConsumer, Streams};
 use equilibrium_aws::retry::RetryPolicy;
+use equilibrium_domain::count::city_group::GroupCount;
 use equilibrium_domain::id::LaneCount;
 use equilibrium_event_source::poller::{EventSourcePoller, InvokeError, Source, Target};
 use equilibrium_event_source::settings::Settings;
@@ -32,7 +33,7 @@ use crate::end_to_end::{NoDiscards, event_source};
 
 const DURATION_MS: i64 = 90_000;
 const DRIVERS: NonZeroU32 = NonZeroU32::new(60).unwrap();
-const GROUPS: NonZeroU32 = NonZeroU32::new(4).unwrap();
+const GROUPS: GroupCount = GroupCount::new(4).unwrap();
 const SHARDS: i32 = 2;
 const BODY_EVENTS: usize = 40;
 
@@ -162,7 +163,7 @@ impl Fixture {
     }
 
     fn count(&self) -> Poller<Count> {
-        let settings = CountSettings { lanes: lanes(), groups: GROUPS.get() };
+        let settings = CountSettings { lanes: lanes(), groups: GROUPS };
         let counts = Counts::new(&self.connection, &self.streams, GROUPS);
         let processor = LaneProcessor::new(settings, MemoryCheckpoints::default(), counts, NoOp);
         let count = Count(processor, Arc::clone(&self.policies));
@@ -171,13 +172,15 @@ impl Fixture {
 
     fn surge(&self, ticks: &Path) -> Poller<Surge> {
         let sinks = SurgeSinks {
-            checkpoints: MemoryCheckpoints::default(),
             maps: MemoryMaps::default(),
             cache: NoOp,
             changes: NoOp,
             ticks: TickWriter::new(File::create(ticks).unwrap()),
         };
-        let surge = Surge(CityProcessor::new(lanes(), sinks), Arc::clone(&self.policies));
+        let surge = Surge(
+            CityProcessor::new(lanes(), MemoryCheckpoints::default(), sinks),
+            Arc::clone(&self.policies),
+        );
         poller("counts", self.consumer(&self.streams.counts), surge)
     }
 

@@ -1,7 +1,6 @@
 //! Streams in Kinesis: records are read in the order in which they were put, from any position.
 
 use std::future::poll_fn;
-use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::task::Poll;
 
@@ -12,6 +11,7 @@ use equilibrium_app::surge::ports::ChangeStream;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::kinesis::{Changes, Connection, Counts, Events, KinesisConsumer, Streams};
 use equilibrium_aws::retry::RetryPolicy;
+use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
 use equilibrium_domain::event::sequence::Sequence;
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_event_source::iterator_age::IteratorAge;
@@ -20,7 +20,7 @@ use equilibrium_lambda::kinesis::record::{Record, ShardId};
 use equilibrium_tests::harness::emulator::{emulator, sdk_config, unique_name};
 use futures_util::future::join_all;
 
-const GROUPS: NonZeroU32 = NonZeroU32::new(STREAM_PARTS as u32).unwrap();
+const GROUPS: GroupCount = GroupCount::new(STREAM_PARTS as u32).unwrap();
 
 fn lanes() -> LaneCount {
     LaneCount::new(STREAM_PARTS.into()).unwrap()
@@ -92,7 +92,7 @@ async fn events_meet_the_contract_of_the_event_log() {
 async fn counts_meet_the_contract_of_the_counts_stream() {
     let fixture = Fixture::new("counts").await;
     let counts = Counts::new(&fixture.connection, &fixture.streams, GROUPS);
-    let read = async |group: u32| {
+    let read = async |group: CityGroup| {
         records_of_key(&fixture.connection, &fixture.streams.counts, &group.to_string()).await
     };
     contract::counts_stream(&counts, read).await;
@@ -123,7 +123,8 @@ async fn lanes_and_groups_are_spread_evenly_over_the_shards() {
     let fixture = Fixture::new("spread").await;
     let (events, counts) = (fixture.events(), Counts::new(&fixture.connection, &fixture.streams, GROUPS));
     join_all(lanes().iter().map(async |lane| events.put(lane, vec![b'e']).await.unwrap())).await;
-    join_all((0..GROUPS.get()).map(async |group| counts.send(group, vec![b'c']).await.unwrap())).await;
+    join_all((0..GROUPS.get()).map(async |group| counts.send(CityGroup(group), vec![b'c']).await.unwrap()))
+        .await;
     for stream in [&fixture.streams.events, &fixture.streams.counts] {
         for (shard, records) in all_records(&fixture.connection, stream).await {
             assert_eq!(records.len(), 4, "{shard} of {stream}");
