@@ -2,7 +2,6 @@
 
 use equilibrium_app::ingest::ingester::Ingester;
 use equilibrium_app::policy::policy_cache::PolicyCache;
-use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::telemetry::emf::ToMeasurements;
 use equilibrium_aws::dynamodb::{self, Policies, Tables};
 use equilibrium_aws::kinesis::{self, Events, Streams};
@@ -22,9 +21,8 @@ async fn main() -> Result<(), RuntimeError> {
     let policy_cache = &PolicyCache::new(Policies::new(&dynamodb, &tables), limits);
     let ingester = &Ingester::new(Events::new(&kinesis, &streams, lanes), lanes);
     runtime::run("ingest", async move |Invocation { payload, now_ms, .. }| {
-        let policies = policy_cache.policies(now_ms).await?;
-        let (response, metrics) =
-            equilibrium_ingest::handle_event(ingester, &payload, &policies, now_ms).await?;
+        let handled = equilibrium_ingest::handle_event(ingester, &payload, policy_cache, now_ms).await;
+        let (response, metrics) = handled?;
         Ok((response, metrics.measures()))
     })
     .await

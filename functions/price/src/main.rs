@@ -1,7 +1,6 @@
 //! `price` on AWS: responds to requests from API Gateway with maps from memory, the cache and DynamoDB.
 
 use equilibrium_app::policy::policy_cache::PolicyCache;
-use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_app::telemetry::emf::ToMeasurements;
 use equilibrium_aws::cache::Cache;
@@ -22,8 +21,7 @@ async fn main() -> Result<(), RuntimeError> {
     let policy_cache = &PolicyCache::new(Policies::new(&dynamodb, &tables), limits);
     let map_reader = &MapReader::new(Maps::new(&dynamodb, &tables), Cache::new(&cache)?, RuntimeTimer);
     runtime::run("price", async move |Invocation { payload, now_ms, .. }| {
-        let policies = policy_cache.policies(now_ms).await?;
-        let response = equilibrium_price::handle_event(map_reader, &payload, &policies, now_ms).await?;
+        let response = equilibrium_price::handle_event(map_reader, &payload, policy_cache, now_ms).await?;
         Ok((response, map_reader.take_metrics().measures()))
     })
     .await

@@ -104,7 +104,7 @@ fn body(dead_letter: &DeadLetter) -> String {
         "message": dead_letter.message,
         "sequence": dead_letter.sequence.as_str(),
         "index": dead_letter.index,
-        "arrival_ms": dead_letter.arrival,
+        "arrival_ms": dead_letter.arrival_ms,
     });
     ascii(&json.to_string())
 }

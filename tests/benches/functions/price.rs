@@ -1,5 +1,6 @@
 //! A warm `price` that holds the map, one request after the other.
 
+use equilibrium_domain::surge::map::ChunkName;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -90,7 +91,7 @@ async fn save_map(maps: &Maps, city: &CityId) {
     }
     for (parent, rows) in &chunks {
         let rows: Vec<Row> = rows.values().copied().collect();
-        maps.save_chunk(city, *parent, 1, &encode_chunk(&rows)).await.unwrap();
+        maps.save_chunk(city, ChunkName::new(Cell(*parent), 1), &encode_chunk(&rows)).await.unwrap();
     }
     let head = MapHead {
         city: city.clone(),
@@ -100,7 +101,7 @@ async fn save_map(maps: &Maps, city: &CityId) {
         lanes: 64,
         resolution: 8,
         products: vec![ProductId::new("standard").unwrap()],
-        chunks: chunks.keys().map(|parent| (Cell(*parent), 1)).collect(),
+        chunks: chunks.keys().map(|parent| ChunkName::new(Cell(*parent), 1)).collect(),
     };
     maps.save_head(&head).await.unwrap();
 }

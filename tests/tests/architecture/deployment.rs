@@ -13,8 +13,8 @@ const WATCH_ROUTER: &str = "workspace.metadata.lambda.watch.router";
 const COMMAND_LINE: &str = "local";
 /// Where `equilibrium serve` calls the functions.
 const HOST: &str = "functions/local/src/host/";
-/// Where paths are matched.
-const ROUTERS: [&str; 2] = [HOST, "shared/http/src/"];
+/// Where the local host and the functions look a path up.
+const ROUTE_TABLE: &str = "shared/http/src/routes.rs";
 
 #[derive(Debug)]
 struct Route {
@@ -100,7 +100,7 @@ fn is_request(file: &File, route: &Route) -> bool {
         && route.path.split('/').zip(path.split('/')).all(matches)
 }
 
-/// Routes that `cargo lambda watch` or the local host lacks, or gives to another function.
+/// Routes that `cargo lambda watch` or the route table lacks, or that the former gives to another function.
 fn wrong_routes(files: &[File]) -> Vec<String> {
     let list = list(files);
     let entries = entries(&file(files, "Cargo.toml").text, WATCH_ROUTER);
@@ -116,14 +116,8 @@ fn wrong_routes(files: &[File]) -> Vec<String> {
             findings
                 .push(format!("{LIST}: {path} is not watched: add {line} to [{WATCH_ROUTER}] of Cargo.toml"));
         }
-        let literal = format!("\"{path}\"");
-        let is_matched = |file: &File| {
-            ROUTERS.iter().any(|folder| file.path.starts_with(folder)) && file.text.contains(&literal)
-        };
-        let has_parameters = path.contains('{');
-        if list["defaultFunction"] != **function && !has_parameters && !files.iter().any(is_matched) {
-            findings
-                .push(format!("{LIST}: {path} is not matched by the local host: add it to {HOST}router.rs"));
+        if !files.iter().any(|file| file.path == ROUTE_TABLE && file.text.contains(&format!("\"{path}\""))) {
+            findings.push(format!("{LIST}: {path} is not in the route table: add it to {ROUTE_TABLE}"));
         }
     }
     for (line, path, _) in entries {
@@ -147,7 +141,7 @@ fn every_router_knows_every_route() {
 /// A deployment of one function behind a route and one behind a stream, with one file replaced.
 fn sample(replaced: &str, text: &str) -> Vec<File> {
     let list = r#"{"functions": {"hello": {"package": "equilibrium-hello"}, "sum": {"package": "equilibrium-sum"}},
-        "routes": [{"method": "GET", "path": "/v1/hello", "function": "hello"}], "defaultFunction": "other"}"#;
+        "routes": [{"method": "GET", "path": "/v1/hello", "function": "hello"}], "defaultFunction": "hello"}"#;
     let manifest = format!(
         "[workspace]\nmembers = [\n    \"functions/hello\",\n    \"functions/sum\",\n]\n[{WATCH_ROUTER}]\n\"/v1/hello\" = \"hello\"\n"
     );
@@ -157,8 +151,9 @@ fn sample(replaced: &str, text: &str) -> Vec<File> {
         ("Cargo.toml", &manifest),
         ("functions/hello/Cargo.toml", "name = \"equilibrium-hello\""),
         ("functions/sum/Cargo.toml", "name = \"equilibrium-sum\""),
-        ("functions/local/src/host/router.rs", "\"/v1/hello\" => equilibrium_hello::respond(request)"),
+        ("functions/local/src/host/router.rs", "equilibrium_hello::respond(request)"),
         ("functions/local/src/host/pipeline.rs", "equilibrium_sum::handle_event(payload)"),
+        (ROUTE_TABLE, "Route { path: \"/v1/hello\" }"),
         ("events/http/get-hello.json", request),
         ("events/kinesis/sum-bad.json", "{}"),
         ("infra/lib/functions/hello.ts", ""),
@@ -191,9 +186,8 @@ fn what_a_function_lacks_is_found() {
 #[test]
 fn a_route_that_a_router_lacks_is_found() {
     assert_none(&wrong_routes(&sample("", "")));
-    let unmatched = "equilibrium_hello::respond(request)";
-    let found = wrong_routes(&sample("functions/local/src/host/router.rs", unmatched));
-    assert_found(&found, &[format!("{LIST}: /v1/hello is not matched")]);
+    let found = wrong_routes(&sample(ROUTE_TABLE, "Route { path: \"/v1/hello/{name}\" }"));
+    assert_found(&found, &[format!("{LIST}: /v1/hello is not in the route table")]);
     let watched = format!("[{WATCH_ROUTER}]\n\"/v1/bye\" = \"hello\"\n\"/v1/hello\" = \"sum\"\n");
     let found = wrong_routes(&sample("Cargo.toml", &watched));
     assert_found(&found, &[format!("{LIST}: /v1/hello is not watched"), "Cargo.toml:2: \"/v1/bye\"".into()]);

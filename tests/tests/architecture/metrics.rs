@@ -37,9 +37,10 @@ fn constants(source: &Source) -> Vec<Constant> {
         if [word(at), word(at + 1), word(at + 3)] != ["pub", "const", ":"] || declared != "Metric" {
             continue;
         }
-        let equals = (at..).find(|&at| word(at) == "=" || word(at).is_empty()).unwrap_or(at);
-        let end = (equals..).find(|&at| word(at) == ";" || word(at).is_empty()).unwrap_or(equals);
-        let lines = source.tokens[at].0..=source.tokens[end.min(source.tokens.len() - 1)].0;
+        let last = source.tokens.len() - 1;
+        let equals = (at..last).find(|&at| word(at) == "=").unwrap_or(last);
+        let end = (equals..last).find(|&at| word(at) == ";").unwrap_or(last);
+        let lines = source.tokens[at].0..=source.tokens[end].0;
         let names = source.strings.iter().filter(|(line, name)| lines.contains(line) && is_metric_name(name));
         constants.push(Constant {
             line: source.tokens[at].0,

@@ -99,7 +99,8 @@ impl Source {
                 at += 1;
                 while !["}", ""].contains(&self.token(at)) {
                     at = self.expand(at, path.clone(), found);
-                    while self.token(at) != "}" && self.token(at) != "" && self.token(at) != "," {
+                    // A new name may follow: `io as input`.
+                    while !["}", "", ","].contains(&self.token(at)) {
                         at += 1;
                     }
                     at += usize::from(self.token(at) == ",");

@@ -1,5 +1,6 @@
 //! Checkpoint logs in DynamoDB.
 
+use equilibrium_domain::event_sourced::Entry;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_sdk_dynamodb::Client;
@@ -9,7 +10,6 @@ use equilibrium_app::contract;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::dynamodb::{Checkpoints, Connection, Tables};
 use equilibrium_aws::retry::RetryPolicy;
-use equilibrium_domain::event_sourced::Entry;
 use equilibrium_domain::id::{CityId, LaneId};
 use equilibrium_tests::harness::emulator::{emulator, sdk_config, unique_name};
 use futures_util::future::join_all;
@@ -67,12 +67,7 @@ fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// An entry with this content.
-pub fn entry(number: u64, content: &[u8], has_snapshot: bool) -> Entry {
-    Entry { number, bytes: content.to_vec(), has_snapshot }
-}
-
-/// Content that is larger than an item.
+/// An entry that is larger than an item.
 fn large(byte: u8) -> Vec<u8> {
     vec![byte; 1_000_000]
 }
@@ -86,7 +81,7 @@ async fn checkpoints_meet_the_contract_of_the_checkpoint_log() {
 #[tokio::test]
 async fn creating_tables_again_changes_nothing() {
     let fixture = Fixture::new("again").await;
-    fixture.checkpoints().append(&LANE, &entry(0, b"zero", false)).await.unwrap();
+    fixture.checkpoints().append(&LANE, &Entry::new(0, b"zero", false)).await.unwrap();
     let connection = Connection::new(&sdk_config(&emulator().endpoint), RetryPolicy::default());
     fixture.tables.create(&connection).await.unwrap();
     assert_eq!(fixture.checkpoints().load(&LANE).await.unwrap(), [b"zero".to_vec()]);
@@ -98,9 +93,9 @@ async fn one_of_many_concurrent_writers_wins_and_the_others_get_a_conflict() {
     let writers: Vec<Checkpoints> = (0..6).map(|_| fixture.checkpoints()).collect();
     for n in 0..4_u64 {
         // Every other entry is larger than an item.
-        let content = |writer| if n % 2 == 0 { vec![writer] } else { large(writer) };
+        let entry = |writer| if n % 2 == 0 { vec![writer] } else { large(writer) };
         let append = async |(writer, log): (u8, &Checkpoints)| {
-            log.append(&LANE, &entry(n, &content(writer), true)).await
+            log.append(&LANE, &Entry::new(n, entry(writer), true)).await
         };
         let appends = (0..).zip(&writers).map(append);
         let outcomes = join_all(appends).await;
@@ -118,11 +113,11 @@ async fn one_of_many_concurrent_writers_wins_and_the_others_get_a_conflict() {
 async fn a_log_is_read_over_many_pages() {
     let fixture = Fixture::new("pages").await;
     let log = fixture.checkpoints();
-    let content = |n: u64| format!("entry {n}").into_bytes();
+    let entry = |n: u64| format!("entry {n}").into_bytes();
     for n in 0..100 {
-        log.append(&LANE, &entry(n, &content(n), n == 5)).await.unwrap();
+        log.append(&LANE, &Entry::new(n, entry(n), n == 5)).await.unwrap();
     }
-    let expected: Vec<_> = (5..100).map(content).collect();
+    let expected: Vec<_> = (5..100).map(entry).collect();
     assert_eq!(log.load(&LANE).await.unwrap(), expected);
 }
 
@@ -130,7 +125,7 @@ async fn a_log_is_read_over_many_pages() {
 async fn parts_of_a_writer_that_crashed_are_invisible() {
     let fixture = Fixture::new("crashed").await;
     let log = fixture.checkpoints();
-    log.append(&LANE, &entry(0, b"zero", false)).await.unwrap();
+    log.append(&LANE, &Entry::new(0, b"zero", false)).await.unwrap();
     // A writer that crashes between its parts and its entry leaves these items.
     for part in 0..2 {
         let put = fixture.client.put_item().table_name(&fixture.tables.checkpoints);
@@ -145,7 +140,7 @@ async fn parts_of_a_writer_that_crashed_are_invisible() {
         put.item("entry", AttributeValue::B(vec![0; 400_000].into())).send().await.unwrap();
     }
     assert_eq!(log.load(&LANE).await.unwrap(), [b"zero".to_vec()]);
-    log.append(&LANE, &entry(1, &large(1), true)).await.unwrap();
+    log.append(&LANE, &Entry::new(1, large(1), true)).await.unwrap();
     assert_eq!(log.load(&LANE).await.unwrap(), [large(1)]);
 }
 
@@ -153,7 +148,7 @@ async fn parts_of_a_writer_that_crashed_are_invisible() {
 async fn an_entry_with_a_missing_part_is_unavailable() {
     let fixture = Fixture::new("torn").await;
     let log = fixture.checkpoints();
-    log.append(&LANE, &entry(0, &large(1), true)).await.unwrap();
+    log.append(&LANE, &Entry::new(0, large(1), true)).await.unwrap();
     let keys = fixture.keys().await;
     let (prefix, _) = keys.iter().find(|(log, _)| log.contains('#')).unwrap();
     let delete = fixture.client.delete_item().table_name(&fixture.tables.checkpoints);
@@ -166,8 +161,8 @@ async fn an_entry_with_a_missing_part_is_unavailable() {
 async fn a_snapshot_and_its_parts_expire_after_the_entries_that_follow() {
     let fixture = Fixture::new("lifetimes").await;
     let log = fixture.checkpoints();
-    log.append(&LANE, &entry(0, &large(1), true)).await.unwrap();
-    log.append(&LANE, &entry(1, b"one", false)).await.unwrap();
+    log.append(&LANE, &Entry::new(0, large(1), true)).await.unwrap();
+    log.append(&LANE, &Entry::new(1, b"one", false)).await.unwrap();
     let keys = fixture.keys().await;
     let (prefix, _) = keys.iter().find(|(log, _)| log.contains('#')).unwrap();
     let (snapshot, follower) = (fixture.expiry("lane/7", 0).await, fixture.expiry("lane/7", 1).await);
@@ -180,8 +175,8 @@ async fn a_snapshot_and_its_parts_expire_after_the_entries_that_follow() {
 async fn loading_an_idle_log_renews_its_entries_and_parts() {
     let fixture = Fixture::new("rested").await;
     let log = fixture.checkpoints();
-    log.append(&LANE, &entry(0, &large(1), true)).await.unwrap();
-    log.append(&LANE, &entry(1, b"one", false)).await.unwrap();
+    log.append(&LANE, &Entry::new(0, large(1), true)).await.unwrap();
+    log.append(&LANE, &Entry::new(1, b"one", false)).await.unwrap();
     let (snapshot, follower) = (fixture.expiry("lane/7", 0).await, fixture.expiry("lane/7", 1).await);
     fixture.set_expiry("lane/7", 0, snapshot - 7 * 86_400).await;
     fixture.set_expiry("lane/7", 1, follower - 7 * 86_400).await;
@@ -209,23 +204,23 @@ async fn expired_entries_count_as_absent() {
     let fixture = Fixture { tables, client: fixture.client };
     let log = fixture.checkpoints();
     for n in 0..4 {
-        log.append(&LANE, &entry(n, b"old", n == 1)).await.unwrap();
+        log.append(&LANE, &Entry::new(n, b"old", n == 1)).await.unwrap();
     }
 
     fixture.set_expiry("lane/7", 2, now_s() - 1).await;
     assert_eq!(log.load(&LANE).await, Err(Unavailable), "a gap until the next entry expires too");
     fixture.set_expiry("lane/7", 3, now_s() - 1).await;
     assert_eq!(log.load(&LANE).await.unwrap(), [b"old".to_vec()]);
-    log.append(&LANE, &entry(2, b"new", false)).await.unwrap();
-    log.append(&LANE, &entry(3, b"new", false)).await.unwrap();
-    assert_eq!(log.append(&LANE, &entry(3, b"other", false)).await, Err(AppendError::Conflict));
+    log.append(&LANE, &Entry::new(2, b"new", false)).await.unwrap();
+    log.append(&LANE, &Entry::new(3, b"new", false)).await.unwrap();
+    assert_eq!(log.append(&LANE, &Entry::new(3, b"other", false)).await, Err(AppendError::Conflict));
     assert_eq!(log.load(&LANE).await.unwrap(), [b"old".to_vec(), b"new".to_vec(), b"new".to_vec()]);
 
     for n in 0..4 {
         fixture.set_expiry("lane/7", n, now_s() - 1).await;
     }
     assert!(log.load(&LANE).await.unwrap().is_empty());
-    log.append(&LANE, &entry(0, b"first again", false)).await.unwrap();
+    log.append(&LANE, &Entry::new(0, b"first again", false)).await.unwrap();
     assert_eq!(log.load(&LANE).await.unwrap(), [b"first again".to_vec()]);
 }
 
@@ -240,7 +235,7 @@ async fn logs_whose_keys_share_a_prefix_are_separate() {
         CheckpointKey::City(CityId::new("11").unwrap()),
     ];
     for (index, key) in (0..).zip(&keys) {
-        log.append(key, &entry(0, &[index], false)).await.unwrap();
+        log.append(key, &Entry::new(0, [index], false)).await.unwrap();
     }
     for (index, key) in (0..).zip(&keys) {
         assert_eq!(log.load(key).await.unwrap(), [vec![index]]);

@@ -1,5 +1,8 @@
 //! Adapters with faults of the connection: no write is lost or duplicated, and every call ends in time.
 
+use equilibrium_domain::event_sourced::Entry;
+use equilibrium_domain::geo::locate::Cell;
+use equilibrium_domain::surge::map::ChunkName;
 use std::time::{Duration, Instant};
 
 use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
@@ -10,16 +13,14 @@ use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::dynamodb::{Checkpoints, Connection, Maps, Policies, Tables};
 use equilibrium_aws::kinesis::{self, Events, KinesisConsumer, Streams};
 use equilibrium_aws::retry::RetryPolicy;
-use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
-use equilibrium_domain::surge::map::{ChunkName, MapHead};
+use equilibrium_domain::surge::map::MapHead;
 use equilibrium_event_source::poller::{Source, SourceError};
 use equilibrium_lambda::kinesis::record::ShardId;
 use equilibrium_simulator::rng::SplitMix64;
 use equilibrium_tests::harness::emulator::{emulator, sdk_config, unique_name};
 use futures_util::future::join_all;
 
-use crate::checkpoints::entry;
 use crate::fault_proxy::{EXCEEDED, Fault, FaultProxy, SERVER_ERROR, THROTTLED};
 use crate::streams::records_of_key;
 
@@ -88,7 +89,7 @@ async fn a_transient_fault_is_retried_and_the_entry_is_stored_once() {
     ];
     for (n, fault) in (0..).zip(faults) {
         fixture.proxy.plan("PutItem", fault, 1);
-        assert_eq!(in_time(log.append(&LANE, &entry(n, &[1], false))).await, Ok(()), "{fault:?}");
+        assert_eq!(in_time(log.append(&LANE, &Entry::new(n, [1], false))).await, Ok(()), "{fault:?}");
         assert_eq!(fixture.proxy.requests("PutItem").len() as u64, 2 * (n + 1), "{fault:?}");
     }
     assert_eq!(fixture.stored().await, vec![vec![1]; faults.len()]);
@@ -100,7 +101,7 @@ async fn a_write_whose_responses_were_all_lost_succeeds() {
         let fixture = Fixture::new("lost").await;
         fixture.proxy.plan("PutItem", fault, 3);
         assert_eq!(
-            in_time(fixture.checkpoints().append(&LANE, &entry(0, b"ours", true))).await,
+            in_time(fixture.checkpoints().append(&LANE, &Entry::new(0, b"ours", true))).await,
             Ok(()),
             "{fault:?}"
         );
@@ -113,7 +114,7 @@ async fn a_write_whose_responses_were_all_lost_succeeds() {
 async fn a_write_without_a_response_succeeds() {
     let fixture = Fixture::new("silent").await;
     fixture.proxy.plan("PutItem", Fault::ResponseHung, 9);
-    assert_eq!(in_time(fixture.checkpoints().append(&LANE, &entry(0, b"ours", true))).await, Ok(()));
+    assert_eq!(in_time(fixture.checkpoints().append(&LANE, &Entry::new(0, b"ours", true))).await, Ok(()));
     assert_eq!(fixture.stored().await, [b"ours".to_vec()]);
 }
 
@@ -122,16 +123,16 @@ async fn a_write_whose_retries_are_throttled_succeeds() {
     let fixture = Fixture::new("refused").await;
     fixture.proxy.plan("PutItem", Fault::ResponseLost, 1);
     fixture.proxy.plan("PutItem", THROTTLED, 2);
-    assert_eq!(in_time(fixture.checkpoints().append(&LANE, &entry(0, b"ours", true))).await, Ok(()));
+    assert_eq!(in_time(fixture.checkpoints().append(&LANE, &Entry::new(0, b"ours", true))).await, Ok(()));
 }
 
 #[tokio::test]
 async fn after_lost_responses_the_entry_of_another_writer_is_a_conflict() {
     let fixture = Fixture::new("other").await;
     let (log, other_log) = (fixture.checkpoints(), fixture.checkpoints());
-    other_log.append(&LANE, &entry(0, b"other", false)).await.unwrap();
+    other_log.append(&LANE, &Entry::new(0, b"other", false)).await.unwrap();
     fixture.proxy.plan("PutItem", Fault::ResponseLost, 3);
-    assert_eq!(in_time(log.append(&LANE, &entry(0, b"ours", false))).await, Err(AppendError::Conflict));
+    assert_eq!(in_time(log.append(&LANE, &Entry::new(0, b"ours", false))).await, Err(AppendError::Conflict));
     assert_eq!(fixture.stored().await, [b"other".to_vec()]);
 }
 
@@ -142,13 +143,13 @@ async fn a_write_that_does_not_arrive_leaves_no_entry() {
         let log = fixture.checkpoints();
         fixture.proxy.plan("PutItem", fault, 99);
         assert_eq!(
-            in_time(log.append(&LANE, &entry(0, b"ours", false))).await,
+            in_time(log.append(&LANE, &Entry::new(0, b"ours", false))).await,
             Err(AppendError::Unavailable(Unavailable)),
             "{fault:?}"
         );
         assert!(fixture.stored().await.is_empty());
         fixture.proxy.clear();
-        assert_eq!(log.append(&LANE, &entry(0, b"again", false)).await, Ok(()), "{fault:?}");
+        assert_eq!(log.append(&LANE, &Entry::new(0, b"again", false)).await, Ok(()), "{fault:?}");
     }
 }
 
@@ -174,9 +175,12 @@ async fn every_call_ends_in_time_when_the_service_hangs() {
     in_time(async {
         tokio::join!(
             async { assert_eq!(log.load(&LANE).await, Err(Unavailable)) },
-            async { assert_eq!(log.append(&LANE, &entry(0, b"", true)).await, Err(Unavailable.into())) },
+            async { assert_eq!(log.append(&LANE, &Entry::new(0, b"", true)).await, Err(Unavailable.into())) },
             async {
-                assert_eq!(log.append(&LANE, &entry(0, &[0; 1_000_000], true)).await, Err(Unavailable.into()))
+                assert_eq!(
+                    log.append(&LANE, &Entry::new(0, [0; 1_000_000], true)).await,
+                    Err(Unavailable.into())
+                )
             },
             async { assert_eq!(maps.head(&city).await, Err(Unavailable)) },
             async {
@@ -195,16 +199,19 @@ async fn a_failed_write_of_parts_leaves_no_entry() {
     let fixture = Fixture::new("parts").await;
     let log = fixture.checkpoints();
     let large = vec![1; 1_000_000];
-    log.append(&LANE, &entry(0, b"zero", false)).await.unwrap();
+    log.append(&LANE, &Entry::new(0, b"zero", false)).await.unwrap();
     fixture.proxy.plan("PutItem", Fault::ResponseLost, 1);
     fixture.proxy.plan("PutItem", SERVER_ERROR, 99);
-    assert_eq!(in_time(log.append(&LANE, &entry(1, &large, true))).await, Err(Unavailable.into()));
+    assert_eq!(
+        in_time(log.append(&LANE, &Entry::new(1, large.clone(), true))).await,
+        Err(Unavailable.into())
+    );
     assert_eq!(fixture.stored().await, [b"zero".to_vec()]);
     fixture.proxy.clear();
     for fault in [Fault::ResponseLost, Fault::ResponseTruncated, THROTTLED] {
         fixture.proxy.plan("PutItem", fault, 1);
     }
-    assert_eq!(in_time(log.append(&LANE, &entry(1, &large, true))).await, Ok(()));
+    assert_eq!(in_time(log.append(&LANE, &Entry::new(1, large.clone(), true))).await, Ok(()));
     assert_eq!(fixture.stored().await, [large]);
 }
 
@@ -213,7 +220,7 @@ async fn transient_faults_of_reads_are_retried() {
     let fixture = Fixture::new("read").await;
     let log = fixture.checkpoints();
     let large = vec![1; 1_000_000];
-    log.append(&LANE, &entry(0, &large, true)).await.unwrap();
+    log.append(&LANE, &Entry::new(0, large.clone(), true)).await.unwrap();
     for fault in [THROTTLED, SERVER_ERROR, Fault::Closed, Fault::ResponseTruncated, Fault::Hung] {
         fixture.proxy.plan("Query", fault, 1);
         fixture.proxy.plan("GetItem", fault, 1);
@@ -252,9 +259,9 @@ async fn random_faults_lose_and_duplicate_no_entry() {
             let mut written = Vec::new();
             let mut next = 0;
             for number in 0..12_u8 {
-                let content = [writer, number];
+                let entry = [writer, number];
                 loop {
-                    match in_time(log.append(&LANE, &entry(next, &content, false))).await {
+                    match in_time(log.append(&LANE, &Entry::new(next, entry.clone(), false))).await {
                         Ok(()) => break,
                         Err(AppendError::Conflict | AppendError::Unavailable(_)) => {}
                     }
@@ -264,13 +271,13 @@ async fn random_faults_lose_and_duplicate_no_entry() {
                         }
                     };
                     next = entries.len() as u64;
-                    if entries.iter().any(|stored| stored[..] == content) {
+                    if entries.iter().any(|stored| stored[..] == entry) {
                         next -= 1;
                         break;
                     }
                 }
                 next += 1;
-                written.push(content.to_vec());
+                written.push(entry.to_vec());
             }
             written
         };

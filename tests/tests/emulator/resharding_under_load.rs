@@ -1,7 +1,8 @@
 //! Shards are split and merged under load; the ticks equal those of a replay on a single lane.
 
-use std::fs::{self, File};
+use equilibrium_domain::count::city_group::GroupCount;
 use std::num::NonZeroU32;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +18,6 @@ use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
 use equilibrium_aws::kinesis::{Connection, Counts, Events, KinesisConsumer, Streams};
 use equilibrium_aws::retry::RetryPolicy;
-use equilibrium_domain::count::city_group::GroupCount;
 use equilibrium_domain::id::LaneCount;
 use equilibrium_event_source::poller::{EventSourcePoller, InvokeError, Source, Target};
 use equilibrium_event_source::settings::Settings;
@@ -33,7 +33,7 @@ use crate::end_to_end::{NoDiscards, event_source};
 
 const DURATION_MS: i64 = 90_000;
 const DRIVERS: NonZeroU32 = NonZeroU32::new(60).unwrap();
-const GROUPS: GroupCount = GroupCount::new(4).unwrap();
+const GROUPS: GroupCount = GroupCount::new(4).expect("there is at least one");
 const SHARDS: i32 = 2;
 const BODY_EVENTS: usize = 40;
 

@@ -55,7 +55,7 @@ async fn dead_letters_arrive_in_their_queue() {
         message: "not UTF-8".into(),
         sequence: Sequence::new("4967").unwrap(),
         index,
-        arrival: 1_772_816_410_612,
+        arrival_ms: 1_772_816_410_612,
     };
     dead_letters.send((0..25).map(dead_letter).collect()).await.unwrap();
     let mut received = messages(&client, &url).await;

@@ -1,5 +1,6 @@
 //! Streams in Kinesis: records are read in the order in which they were put, from any position.
 
+use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
@@ -11,7 +12,6 @@ use equilibrium_app::surge::ports::ChangeStream;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::kinesis::{Changes, Connection, Counts, Events, KinesisConsumer, Streams};
 use equilibrium_aws::retry::RetryPolicy;
-use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
 use equilibrium_domain::event::sequence::Sequence;
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_event_source::iterator_age::IteratorAge;

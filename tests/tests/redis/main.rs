@@ -6,12 +6,13 @@ mod map_store;
 mod outages;
 mod security;
 
+use equilibrium_domain::surge::map::ChunkName;
 use std::time::Duration;
 
 use equilibrium_aws::cache::{Cache, CacheSettings, Layout};
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::CityId;
-use equilibrium_domain::surge::map::{ChunkName, MapHead};
+use equilibrium_domain::surge::map::MapHead;
 
 /// Far longer than a call to a local server takes, so that only calls to a dead one time out.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -34,10 +35,6 @@ fn nyc() -> CityId {
     CityId::new("nyc").unwrap()
 }
 
-fn chunk(parent: u64, version: u64) -> ChunkName {
-    ChunkName::new(Cell(parent), version)
-}
-
 fn head(version: u64, chunks: &[(u64, u64)]) -> MapHead {
     MapHead {
         city: nyc(),
@@ -47,6 +44,6 @@ fn head(version: u64, chunks: &[(u64, u64)]) -> MapHead {
         lanes: 1,
         resolution: 8,
         products: Vec::new(),
-        chunks: chunks.iter().map(|(parent, version)| chunk(*parent, *version)).collect(),
+        chunks: chunks.iter().map(|(parent, version)| ChunkName::new(Cell(*parent), *version)).collect(),
     }
 }

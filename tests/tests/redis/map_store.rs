@@ -1,5 +1,7 @@
 //! Maps in the cache: conditional heads, lifetimes and malformed values.
 
+use equilibrium_domain::geo::locate::Cell;
+use equilibrium_domain::surge::map::ChunkName;
 use std::sync::Arc;
 
 use equilibrium_app::contract;
@@ -9,7 +11,7 @@ use equilibrium_aws::cache::{CHUNK_TTL, HEAD_TTL, REPLACED_CHUNK_TTL, TTL_REFRES
 use equilibrium_domain::id::CityId;
 use equilibrium_tests::harness::redis::RedisServer;
 
-use crate::{cache, chunk, head, nyc};
+use crate::{cache, head, nyc};
 
 const HEAD_KEY: &str = "equilibrium:{nyc}:head";
 
@@ -46,7 +48,10 @@ async fn concurrent_writers_leave_the_highest_version() {
         tokio::spawn(async move {
             for round in 0..VERSIONS_PER_WRITER {
                 let version = 1 + round * WRITERS + writer;
-                cache.save_chunk(&nyc(), chunk(1, version), &version.to_be_bytes()).await.unwrap();
+                cache
+                    .save_chunk(&nyc(), ChunkName::new(Cell(1), version), &version.to_be_bytes())
+                    .await
+                    .unwrap();
                 cache.save_head(&head(version, &[(1, version)])).await.unwrap();
             }
         })
@@ -57,8 +62,8 @@ async fn concurrent_writers_leave_the_highest_version() {
         let Some(found) = reader.head(&nyc()).await.unwrap() else { continue };
         assert!(found.version >= last, "{} after {last}", found.version);
         last = found.version;
-        let found = reader.chunk(&nyc(), chunk(1, last)).await;
-        assert_eq!(found, Ok(Some(last.to_be_bytes().to_vec())), "the chunks of a head exist");
+        let chunk = reader.chunk(&nyc(), ChunkName::new(Cell(1), last)).await;
+        assert_eq!(chunk, Ok(Some(last.to_be_bytes().to_vec())), "the chunks of a head exist");
     }
     for writer in writers {
         writer.await.unwrap();
@@ -71,14 +76,14 @@ async fn a_chunk_outlives_every_head_that_names_it() {
     let server = RedisServer::start(&[]);
     let cache = cache(server.url());
     let chunk_key = |parent, version| format!("equilibrium:{{nyc}}:chunk:{parent}:{version}");
-    cache.save_chunk(&nyc(), chunk(0xa, 1), b"a").await.unwrap();
-    cache.save_chunk(&nyc(), chunk(0xb, 1), b"b").await.unwrap();
+    cache.save_chunk(&nyc(), ChunkName::new(Cell(0xa), 1), b"a").await.unwrap();
+    cache.save_chunk(&nyc(), ChunkName::new(Cell(0xb), 1), b"b").await.unwrap();
     cache.save_head(&head(1, &[(0xa, 1), (0xb, 1)])).await.unwrap();
     let head_ms = server.ttl_ms(HEAD_KEY);
     assert!((1..=ms(HEAD_TTL)).contains(&head_ms), "{head_ms}");
     assert!(server.ttl_ms(&chunk_key('a', 1)) > head_ms);
 
-    cache.save_chunk(&nyc(), chunk(0xa, 2), b"A").await.unwrap();
+    cache.save_chunk(&nyc(), ChunkName::new(Cell(0xa), 2), b"A").await.unwrap();
     cache.save_head(&head(2, &[(0xa, 2), (0xb, 1)])).await.unwrap();
     let replaced_ms = server.ttl_ms(&chunk_key('a', 1));
     assert!((1..=ms(REPLACED_CHUNK_TTL)).contains(&replaced_ms), "{replaced_ms}");
@@ -138,7 +143,7 @@ async fn a_script_that_the_server_has_flushed_is_sent_in_full() {
 async fn writes_to_a_full_server_are_unavailable_and_reads_are_not() {
     let server = RedisServer::start(&["--maxmemory", "1", "--maxmemory-policy", "noeviction"]);
     let cache = cache(server.url());
-    assert_eq!(cache.save_chunk(&nyc(), chunk(1, 1), b"a").await, Err(Unavailable));
+    assert_eq!(cache.save_chunk(&nyc(), ChunkName::new(Cell(1), 1), b"a").await, Err(Unavailable));
     assert_eq!(cache.save_head(&head(1, &[])).await, Err(Unavailable));
     assert_eq!(cache.head(&nyc()).await, Ok(None));
 }

@@ -1,5 +1,7 @@
 //! Calls to a server that is down, restarts, does not reply or sends malformed replies.
 
+use equilibrium_domain::geo::locate::Cell;
+use equilibrium_domain::surge::map::ChunkName;
 use std::io::Write;
 use std::net::TcpListener;
 use std::thread;
@@ -11,7 +13,7 @@ use equilibrium_aws::cache::{Cache, RECONNECT_BACKOFF};
 use equilibrium_tests::harness::redis::{RedisServer, free_port};
 use tokio::time::{sleep, timeout};
 
-use crate::{cache, chunk, head, nyc, settings};
+use crate::{cache, head, nyc, settings};
 
 /// Deadline of calls to a dead server.
 const SHORT_DEADLINE: Duration = Duration::from_millis(150);
@@ -29,8 +31,8 @@ fn cache_with_short_deadline(url: String) -> Cache {
 async fn assert_unavailable(cache: &Cache) {
     let started = Instant::now();
     assert_eq!(cache.head(&nyc()).await, Err(Unavailable));
-    assert_eq!(cache.chunk(&nyc(), chunk(1, 1)).await, Err(Unavailable));
-    assert_eq!(cache.save_chunk(&nyc(), chunk(1, 1), b"one").await, Err(Unavailable));
+    assert_eq!(cache.chunk(&nyc(), ChunkName::new(Cell(1), 1)).await, Err(Unavailable));
+    assert_eq!(cache.save_chunk(&nyc(), ChunkName::new(Cell(1), 1), b"one").await, Err(Unavailable));
     assert_eq!(cache.save_head(&head(1, &[])).await, Err(Unavailable));
     assert_eq!(cache.ping().await, Err(Unavailable));
     assert!(started.elapsed() < 5 * SHORT_DEADLINE + SLACK, "{:?}", started.elapsed());

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use equilibrium_app::clock::Clock;
-use equilibrium_app::ingest::ingester::RecordPacker;
+use equilibrium_app::ingest::record_packer::RecordPacker;
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_domain::event;
 use equilibrium_domain::id::LaneCount;

@@ -13,8 +13,7 @@ use equilibrium_app::surge::metrics::SurgeMetrics;
 use equilibrium_app::surge::ports::TickLog;
 use equilibrium_embedded::store::{GROUPS, Store};
 use equilibrium_embedded::stream_log::StreamLog;
-use equilibrium_event_source::poller::{EventSourcePoller, InvokeError, OnFailure, Target};
-use equilibrium_event_source::record::Discarded;
+use equilibrium_event_source::poller::{EventSourcePoller, InvokeError, NeverDiscard, Target};
 use equilibrium_event_source::settings::{MAX_BATCH_SIZE, Settings, SettingsError};
 use equilibrium_lambda::kinesis::encode::Stream;
 
@@ -56,15 +55,7 @@ impl<T: TickLog, P: PolicySource> Target for SurgeFunction<T, P> {
     }
 }
 
-/// An on-failure destination that is never used: the mappings retry without limit.
-#[derive(Clone, Copy, Debug)]
-struct NeverDiscarded;
-
-impl OnFailure for NeverDiscarded {
-    async fn report(&self, _: Discarded) {}
-}
-
-type Poller<T> = EventSourcePoller<Arc<StreamLog>, T, NeverDiscarded>;
+type Poller<T> = EventSourcePoller<Arc<StreamLog>, T, NeverDiscard>;
 
 /// The functions `count` and `surge`, each polling its log.
 #[derive(Debug)]
@@ -161,5 +152,5 @@ fn poller<F: Target>(name: &str, log: &Arc<StreamLog>, function: F) -> Result<Po
         region: "us-east-1".into(),
         role_arn: "arn:aws:iam::000000000000:role/equilibrium".into(),
     };
-    EventSourcePoller::new(settings, stream, Arc::clone(log), function, NeverDiscarded)
+    EventSourcePoller::new(settings, stream, Arc::clone(log), function, NeverDiscard)
 }

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_domain::policy::Multiplier;
 use equilibrium_domain::surge::fallback::Fallback;
 use equilibrium_embedded::store::Store;
@@ -90,7 +91,8 @@ async fn sample(
         refused,
         write_error: store.write_error(),
     };
-    for city in api.policies().cities(None) {
+    let policies = api.policies().policies(now_ms).await;
+    for city in policies.iter().flat_map(|policies| policies.cities(None)) {
         let policy = &city.pricing.policy;
         let Some(map) = api.maps().map(&policy.city, policy.clock, now_ms).await else { continue };
         line.age_ms = line.age_ms.max(Fallback::new(policy, Some(map.head().as_of), now_ms).age_ms);

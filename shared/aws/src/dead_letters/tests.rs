@@ -120,7 +120,7 @@ fn dead_letter(index: usize) -> DeadLetter {
         message: "no \u{ffff} \u{1f697}\n".to_owned(),
         sequence: Sequence::from(7),
         index,
-        arrival: 1_772_816_406_500,
+        arrival_ms: 1_772_816_406_500,
     }
 }
 

@@ -67,6 +67,12 @@ impl LaneState {
         self.identity.lane
     }
 
+    /// Late events since the first entry of the log.
+    #[must_use]
+    pub fn late(&self) -> u64 {
+        self.cities.iter().map(|city| city.late).sum()
+    }
+
     /// Late events of the batch that has begun.
     #[must_use]
     pub fn late_in_batch(&self) -> u64 {
@@ -157,11 +163,11 @@ impl LaneState {
         for _ in 0..count {
             let city = LaneCity::read(&mut input)?;
             if self.by_name.contains_key(&city.name) {
-                return Err(input.invalid("a city known already"));
+                return Err(input.invalid("a duplicate city"));
             }
             self.insert(city);
         }
-        if input.is_done() { Ok(()) } else { Err(input.invalid("what follows the cities")) }
+        if input.is_done() { Ok(()) } else { Err(input.invalid("bytes after the cities")) }
     }
 
     fn replay_city(&mut self, entry: &mut Reader<'_>) -> Result<(), Corrupt> {
@@ -177,7 +183,7 @@ impl LaneState {
 
     fn first_city_log(&mut self, name: CityId, log: &mut Reader<'_>) -> Result<usize, Corrupt> {
         if log.byte("a step")? != op::CONFIG {
-            return Err(log.invalid("a city without rules"));
+            return Err(log.invalid("a city without a config"));
         }
         let config = CountingConfig::read(log)?;
         Ok(self.insert(LaneCity::new(name, Arc::new(config))))
