@@ -263,30 +263,30 @@ impl CheckpointLog for Checkpoints {
     }
 
     async fn append(&self, log: &CheckpointKey, entry: &Entry) -> Result<(), AppendError> {
-        let Entry { number: n, bytes: ref entry, has_snapshot: snapshot } = *entry;
         let policy = self.table.retry_policy();
         let (deadline, write_deadline) = (policy.deadline(), policy.write_deadline());
         let writer = self.writers.next_token();
-        let expires = now_s() + ttl_s(snapshot);
-        let mut item = key(log.to_string(), n);
-        item.insert(SNAPSHOT.into(), AttributeValue::Bool(snapshot));
+        let expires = now_s() + ttl_s(entry.has_snapshot);
+        let mut item = key(log.to_string(), entry.number);
+        item.insert(SNAPSHOT.into(), AttributeValue::Bool(entry.has_snapshot));
         item.insert(WRITER.into(), text(writer.as_str()));
         item.insert(EXPIRES.into(), number(expires));
-        if entry.len() <= MAX_ITEM_BYTES {
-            item.insert(ENTRY.into(), bytes(entry));
+        if entry.bytes.len() <= MAX_ITEM_BYTES {
+            item.insert(ENTRY.into(), bytes(&entry.bytes));
         } else {
-            let parts = entry.len().div_ceil(MAX_ITEM_BYTES);
+            let parts = entry.bytes.len().div_ceil(MAX_ITEM_BYTES);
             item.insert(PARTS.into(), number(parts as u64));
             // A failure here leaves no entry: parts are invisible until an entry names them.
-            let prefix = prefix(log, n, &writer);
-            let write = self.write_parts(&prefix, entry, parts, expires);
+            let prefix = prefix(log, entry.number, &writer);
+            let write = self.write_parts(&prefix, &entry.bytes, parts, expires);
             with_deadline(write_deadline, log_span(log), write).await?;
         }
         let write = self.write_entry(item, &writer).instrument(log_span(log));
         let outcome = timeout_at(write_deadline, write).await.unwrap_or(WriteOutcome::Unknown);
         let outcome = match outcome {
             WriteOutcome::Unknown => {
-                with_deadline(deadline, log_span(log), self.read_outcome(log, n, &writer)).await?
+                let read = self.read_outcome(log, entry.number, &writer);
+                with_deadline(deadline, log_span(log), read).await?
             }
             known => known,
         };
