@@ -3,6 +3,8 @@
 pub mod city;
 pub mod city_file;
 #[cfg(feature = "aws")]
+pub mod deployment;
+#[cfg(feature = "aws")]
 pub mod feed;
 pub mod output_file;
 #[cfg(feature = "aws")]
@@ -13,3 +15,11 @@ pub mod run_event_sources;
 pub mod serve;
 mod stop_signals;
 pub mod terminal;
+
+use equilibrium_domain::id::LaneCount;
+
+/// Parses the argument of `--lanes`.
+fn parse_lanes(text: &str) -> Result<LaneCount, &'static str> {
+    let lanes = text.parse().ok().and_then(LaneCount::new);
+    lanes.ok_or("not a power of two from 1 to 65536")
+}

@@ -1,28 +1,41 @@
 //! `equilibrium city`: writes the events of the simulated city to a file.
 
-use std::path::Path;
+use std::path::PathBuf;
 
+use clap::Args;
 use equilibrium_simulator::city::write_city;
 
 use crate::commands::output_file::{self, OutputError};
 use crate::commands::terminal::Exit;
 
-/// Runs the command and reports the number of events.
-#[must_use]
-pub fn execute(seed: u64, minutes: u32, out: &Path) -> Exit {
-    match write_city_file(seed, minutes, out) {
-        Ok(events) => Exit::summary(format_args!("events={events}")),
-        Err(error) => Exit::failure(error.status(), error),
-    }
+/// The arguments of the command.
+#[derive(Debug, Args)]
+pub struct CityCommand {
+    /// Random seed.
+    #[arg(long, default_value = "1")]
+    seed: u64,
+    /// Duration in minutes, from noon.
+    #[arg(long, default_value = "10", value_parser = clap::value_parser!(u32).range(1..=10_080))]
+    minutes: u32,
+    /// Output file, NDJSON: about 40,000 lines and 7 MB a minute.
+    #[arg(long)]
+    out: PathBuf,
 }
 
-/// Writes the events of the city's first `minutes` to a file, truncating an existing one; returns their number.
-///
-/// # Errors
-/// [`OutputError`].
-pub fn write_city_file(seed: u64, minutes: u32, path: &Path) -> Result<u64, OutputError> {
-    let mut file = output_file::create(path)?;
-    write_city(seed, minutes, &mut file).map_err(output_file::write_error(path))
+impl CityCommand {
+    /// Runs the command; the number of events goes to stderr.
+    #[must_use]
+    pub fn execute(&self) -> Exit {
+        match self.run() {
+            Ok(events) => Exit::summary(format_args!("events={events}")),
+            Err(error) => Exit::failure(error.status(), error),
+        }
+    }
+
+    fn run(&self) -> Result<u64, OutputError> {
+        let mut file = output_file::create(&self.out)?;
+        write_city(self.seed, self.minutes, &mut file).map_err(output_file::write_error(&self.out))
+    }
 }
 
 #[cfg(test)]
@@ -31,7 +44,8 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_created_is_named_in_the_error() {
-        let error = write_city_file(1, 1, Path::new("/nowhere/at/all.ndjson")).unwrap_err();
+        let command = CityCommand { seed: 1, minutes: 1, out: "/nowhere/at/all.ndjson".into() };
+        let error = command.run().unwrap_err();
         assert_eq!(error.status(), 2);
         assert!(error.to_string().starts_with("/nowhere/at/all.ndjson: "), "{error}");
     }

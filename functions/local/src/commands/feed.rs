@@ -4,6 +4,7 @@ use std::io;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
+use clap::Args;
 use equilibrium_app::clock::Clock;
 use equilibrium_simulator::city::{self, City};
 use hyper::Uri;
@@ -16,16 +17,19 @@ use crate::workload::rebased_file::RebasedFile;
 use crate::workload::source::WorkloadSource;
 
 /// The arguments of the command.
-#[derive(Clone, Debug)]
+#[derive(Debug, Args)]
 pub struct FeedCommand {
-    /// The URL of `POST /v1/events`.
-    pub url: Uri,
-    /// A file, with timestamps shifted to start now; without it, the simulated city.
-    pub file: Option<PathBuf>,
+    /// URL, including `/v1/events`.
+    url: Uri,
+    /// File of market events, with timestamps shifted to start now. Without it the simulated city.
+    #[arg(long)]
+    file: Option<PathBuf>,
     /// Random seed of the simulated city.
-    pub seed: u64,
+    #[arg(long, default_value = "1")]
+    seed: u64,
     /// Number of drivers of the simulated city.
-    pub drivers: Option<NonZeroU32>,
+    #[arg(long)]
+    drivers: Option<NonZeroU32>,
 }
 
 impl FeedCommand {

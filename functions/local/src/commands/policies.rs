@@ -1,8 +1,9 @@
 //! `equilibrium policies`: saves a city file where the functions of a deployment read their policies.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use aws_config::BehaviorVersion;
+use clap::Args;
 use equilibrium_app::policy::ports::{PolicyStore, ReplaceError};
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::dynamodb::{Connection, Policies, Tables};
@@ -12,6 +13,17 @@ use equilibrium_domain::policy::Policy;
 use thiserror::Error;
 
 use crate::commands::city_file::{self, CityFileError};
+
+/// The arguments of the command.
+#[derive(Debug, Args)]
+pub struct PoliciesCommand {
+    /// Prefix of the names of tables.
+    #[arg(long, default_value = "equilibrium", env = "EQUILIBRIUM_DEPLOYMENT")]
+    deployment: String,
+    /// City file: one policy, or an array of policies. Without it the simulated city's.
+    #[arg(long, value_name = "FILE")]
+    city: Option<PathBuf>,
+}
 
 /// Why policies were not saved.
 #[derive(Debug, Error)]
@@ -37,23 +49,24 @@ pub enum PoliciesError {
     },
 }
 
-/// Saves the policies of a city file, or the simulated city's, and prints the new version of each city. Policies of
-/// other cities are not changed.
-///
-/// # Errors
-/// [`PoliciesError`].
-pub async fn run(deployment: &str, file: Option<&Path>, print: impl Fn(&str)) -> Result<(), PoliciesError> {
-    let policies = match file {
-        Some(file) => city_file::read_policies(file)?,
-        None => vec![equilibrium_simulator::city::policy::policy()],
-    };
-    let sdk = aws_config::load_defaults(BehaviorVersion::latest()).await;
-    let connection = Connection::new(&sdk, RetryPolicy::default());
-    let store = Policies::new(&connection, &Tables::named(deployment));
-    for (city, version) in save(&store, &policies, deployment).await? {
-        print(&format!("{city}: version {version}\n"));
+impl PoliciesCommand {
+    /// Saves the policies and prints the new version of each city. Policies of other cities are not changed.
+    ///
+    /// # Errors
+    /// [`PoliciesError`].
+    pub async fn run(self, print: impl Fn(&str)) -> Result<(), PoliciesError> {
+        let policies = match &self.city {
+            Some(file) => city_file::read_policies(file)?,
+            None => vec![equilibrium_simulator::city::policy::policy()],
+        };
+        let sdk = aws_config::load_defaults(BehaviorVersion::latest()).await;
+        let connection = Connection::new(&sdk, RetryPolicy::default());
+        let store = Policies::new(&connection, &Tables::named(&self.deployment));
+        for (city, version) in save(&store, &policies, &self.deployment).await? {
+            print(&format!("{city}: version {version}\n"));
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 async fn save(

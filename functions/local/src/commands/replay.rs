@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use clap::Args;
 use equilibrium_app::clock::Clock;
 use equilibrium_app::ingest::record_packer::RecordPacker;
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
@@ -22,20 +23,24 @@ use tokio::runtime;
 use self::tick_writer::TickWriter;
 use crate::commands::city_file::{self, CityFileError};
 use crate::commands::output_file::{self, OutputError};
+use crate::commands::parse_lanes;
 use crate::commands::terminal::Exit;
 use crate::host::pipeline::Pipeline;
 use crate::workload::line_reader::{BlockReader, LineSplitter};
 
 /// The arguments of the command.
-#[derive(Debug)]
+#[derive(Debug, Args)]
 pub struct Replay {
-    /// File of events, NDJSON, plain or gzip.
+    /// File of market events: NDJSON, plain or gzip.
     pub events: PathBuf,
-    /// Output file of the ticks.
+    /// Output file, NDJSON: one line for each tick and reported cell.
+    #[arg(long)]
     pub out: PathBuf,
-    /// City file; without it, every city is accepted.
+    /// City file: one policy, or an array of policies. Without it every city is accepted.
+    #[arg(long)]
     pub city: Option<PathBuf>,
-    /// Lanes of the event log.
+    /// Lanes of the event log, a power of two; the output is the same for every number.
+    #[arg(long, default_value = "1", value_parser = parse_lanes)]
     pub lanes: LaneCount,
 }
 

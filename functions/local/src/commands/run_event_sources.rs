@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig};
+use clap::Args;
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::cloudwatch::Metrics;
 use equilibrium_aws::invoke::LambdaInvoker;
@@ -45,19 +47,25 @@ const KINESIS_RETRY: RetryPolicy = RetryPolicy {
 };
 
 /// The arguments of the command.
-#[derive(Clone, Debug)]
+#[derive(Debug, Args)]
 pub struct RunEventSources {
     /// Prefix of the names of streams, functions and queues.
-    pub deployment: String,
-    /// The functions to invoke.
-    pub targets: Targets,
-    /// Pause after a read that returned no records, in milliseconds.
-    pub poll_ms: i64,
-    /// Port of the control API on the loopback interface; 0 takes a free one.
-    pub control_port: Option<u16>,
-    /// Folder of the shard positions; without it, every shard is read from its oldest record, and the functions skip
-    /// the records that they have processed.
-    pub positions: Option<PathBuf>,
+    #[arg(long, default_value = "equilibrium", env = "EQUILIBRIUM_DEPLOYMENT")]
+    deployment: String,
+    /// Functions to invoke: the deployed ones (`lambda`), those of `cargo lambda watch` at a URL, or the programs
+    /// FOLDER/NAME/bootstrap, run with a Lambda Runtime API.
+    #[arg(long = "to", default_value = "lambda", value_name = "lambda|URL|FOLDER", value_parser = PathBufValueParser::new().map(Targets::from))]
+    targets: Targets,
+    /// Poll interval for an idle shard, in milliseconds.
+    #[arg(long, default_value = "200", value_parser = clap::value_parser!(i64).range(0..=300_000))]
+    poll_ms: i64,
+    /// Port on 127.0.0.1 that lists, disables and enables mappings with the calls of Lambda's API; 0 takes a free
+    /// one.
+    #[arg(long)]
+    control_port: Option<u16>,
+    /// Directory for shard positions. Without it every shard is read from its oldest record.
+    #[arg(long, value_name = "DIR")]
+    positions: Option<PathBuf>,
 }
 
 /// The functions to invoke.
@@ -69,6 +77,16 @@ pub enum Targets {
     Watch(String),
     /// Programs in this folder (`count/bootstrap` and so on), each run with a Lambda Runtime API of its own.
     Programs(PathBuf),
+}
+
+impl From<PathBuf> for Targets {
+    fn from(target: PathBuf) -> Self {
+        match target.to_str() {
+            Some("lambda") => Self::Lambda,
+            Some(url) if url.contains("://") => Self::Watch(url.to_owned()),
+            _ => Self::Programs(target),
+        }
+    }
 }
 
 impl fmt::Display for Targets {

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
+use clap::{Args, ValueEnum};
 use equilibrium_app::clock::Clock;
 use equilibrium_app::memory::MemoryPolicies;
 use equilibrium_app::policy::policy_cache::PolicyCache;
@@ -25,6 +27,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::commands::city_file::{self, CityFileError};
+use crate::commands::parse_lanes;
 use crate::commands::stop_signals::StopSignals;
 use crate::commands::terminal::{Exit, print};
 use crate::host::banner::StartupBanner;
@@ -42,29 +45,55 @@ const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
 const LISTEN_BACKLOG: u32 = 4_096;
 
 /// The arguments of the command.
-#[derive(Clone, Debug)]
+#[derive(Debug, Args)]
 pub struct Serve {
-    /// Port on the loopback interface; 0 takes a free one.
-    pub port: u16,
-    /// Event source in addition to the API.
-    pub feed: FeedSource,
-    /// How many times faster than real time the process clock runs.
-    pub speed: NonZeroU32,
-    /// City file; without it, the simulated city.
-    pub city: Option<PathBuf>,
-    /// Folder of the database; without it, the store is in memory.
-    pub data: Option<PathBuf>,
+    /// Port on 127.0.0.1; 0 takes a free one.
+    #[arg(long, default_value = "8080")]
+    port: u16,
+    /// Event source in addition to the API: built-in simulator, none, or an NDJSON file with timestamps shifted
+    /// to start now.
+    #[arg(long, default_value = "city", value_name = "city|none|FILE", value_parser = PathBufValueParser::new().map(FeedSource::from))]
+    feed: FeedSource,
+    /// Run the process clock N times faster than real time, 1 to 1000.
+    #[arg(long, default_value = "1", value_name = "N", value_parser = parse_speed)]
+    speed: NonZeroU32,
+    /// City file: one policy, or an array of policies. Without it New York.
+    #[arg(long, value_name = "FILE")]
+    city: Option<PathBuf>,
+    /// Persist to DIR. Events are on disk before they are acknowledged; everything else is written behind.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// Random seed of the simulated city.
-    pub seed: u64,
-    /// Lanes of the event log.
-    pub lanes: LaneCount,
+    #[arg(long, default_value = "1")]
+    seed: u64,
+    /// Lanes of the event log, a power of two.
+    #[arg(long, default_value = "64", value_parser = parse_lanes)]
+    lanes: LaneCount,
     /// How long a tick waits for its last lane, in milliseconds.
-    pub max_hold_ms: i64,
+    #[arg(long, default_value = "10000", value_name = "MS", value_parser = clap::value_parser!(i64).range(0..))]
+    max_hold_ms: i64,
+    /// Require bearer tokens (loopback only may be off); `on` is not supported in this version.
+    #[arg(long, default_value = "off")]
+    auth: Auth,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Auth {
+    On,
+    Off,
+}
+
+fn parse_speed(text: &str) -> Result<NonZeroU32, &'static str> {
+    let speed = text.parse().ok().filter(|speed: &NonZeroU32| speed.get() <= 1_000);
+    speed.ok_or("not a whole number from 1 to 1000")
 }
 
 /// Why the server cannot start.
 #[derive(Debug, Error)]
 pub enum ServeError {
+    /// `--auth on`.
+    #[error("--auth on: authentication is not supported in this version")]
+    Auth,
     /// The city file cannot be used.
     #[error(transparent)]
     City(#[from] CityFileError),
@@ -98,7 +127,7 @@ impl ServeError {
     pub fn status(&self) -> u8 {
         match self {
             Self::System(_) => 1,
-            Self::City(_) | Self::Data(_) | Self::Port { .. } | Self::Feed { .. } => 2,
+            Self::Auth | Self::City(_) | Self::Data(_) | Self::Port { .. } | Self::Feed { .. } => 2,
         }
     }
 }
@@ -115,25 +144,20 @@ struct Server {
 type Driver = WorkloadDriver<Arc<LocalApi>>;
 
 impl Serve {
-    /// Runs the command.
+    /// Runs the command until a signal arrives.
     #[must_use]
     pub fn execute(self) -> Exit {
-        match self.run() {
+        let runtime = runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeError::from);
+        match runtime.and_then(|runtime| runtime.block_on(self.serve())) {
             Ok(()) => Exit::success(),
             Err(error) => Exit::failure(error.status(), error),
         }
     }
 
-    /// Serves until a signal arrives.
-    ///
-    /// # Errors
-    /// [`ServeError`]; no request was served.
-    pub fn run(self) -> Result<(), ServeError> {
-        let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(self.serve())
-    }
-
     async fn serve(self) -> Result<(), ServeError> {
+        if self.auth == Auth::On {
+            return Err(ServeError::Auth);
+        }
         let mut signals = StopSignals::install()?;
         let policies = self.policies()?;
         let policy = policies[0].clone();

@@ -29,6 +29,12 @@ impl Exit {
         Self { status: 0, last_line: format!("{summary}\n") }
     }
 
+    /// The exit of a command that succeeded, or failed with status 1.
+    #[cfg(feature = "aws")]
+    pub(crate) fn of<E: Display>(outcome: Result<(), E>) -> Self {
+        outcome.map_or_else(|error| Self::failure(1, error), |()| Self::success())
+    }
+
     /// The exit of a command that failed.
     pub fn failure(status: u8, error: impl Display) -> Self {
         Self { status, last_line: format!("equilibrium: {error}\n") }

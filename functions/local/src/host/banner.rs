@@ -55,9 +55,7 @@ impl Display for StartupBanner<'_> {
         writeln!(f, "  GET  /v1/price, /v1/cities... > price < map\n")?;
         writeln!(f, "  event source  {feed}")?;
         match folder {
-            Some(folder) => {
-                writeln!(f, "  storage       {}; events are saved before 202\n", folder.display())?
-            }
+            Some(path) => writeln!(f, "  storage       {}; events are saved before 202\n", path.display())?,
             None => writeln!(f, "  storage       in memory; --data DIR saves to disk\n")?,
         }
         writeln!(f, "A price, the surge map, the map as GeoJSON hexagons, the cities, a ride request:\n")?;

@@ -72,12 +72,6 @@ impl RebasedFile {
         self.blocks.is_none() && self.pending.is_empty()
     }
 
-    /// When the next line is due, from the first call of [`Self::advance`] until the source is finished.
-    #[cfg(test)]
-    fn due_ms(&self) -> Option<i64> {
-        self.pending.groups.front().map(|group| group.due_ms)
-    }
-
     /// Reads one block, or the end of the file.
     fn read_block(&mut self) -> io::Result<()> {
         let mut add = |line: &[u8]| {
@@ -216,4 +210,39 @@ impl PendingLines {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    const START_MS: i64 = 1_800_000_000_000;
+
+    fn open(content: &str) -> RebasedFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), content).unwrap();
+        RebasedFile::open(file.path(), START_MS).unwrap()
+    }
+
+    #[test]
+    fn at_most_one_block_is_pending() {
+        let line = |n: i64| {
+            format!("{{\"time\":\"{}\",\"pad\":\"{:0157}\"}}\n", Timestamp::from_ms(10 * n).unwrap(), n)
+        };
+        let mut file = open(&(0..25_000).map(line).collect::<String>());
+        let mut until_ms = START_MS;
+        while !file.is_finished() {
+            file.advance(until_ms, &mut Vec::new()).unwrap();
+            // One block, and a line that started in the block before.
+            assert!(file.pending.bytes.len() <= (1 << 20) + MAX_EVENT_BYTES + 3);
+            assert!(file.pending.groups.len() <= (1 << 20) / 200 + 2);
+            until_ms += 777;
+        }
+    }
+
+    #[test]
+    fn lines_due_at_one_time_form_one_group() {
+        let (mut file, mut out) = (open(&"{}\n".repeat(10_000)), Vec::new());
+        file.advance(START_MS, &mut out).unwrap();
+        assert_eq!((out.len(), file.pending.groups.len()), (0, 1));
+        file.advance(START_MS + 1, &mut out).unwrap();
+        assert_eq!(out.len(), 30_000);
+    }
+}

@@ -19,6 +19,16 @@ pub enum FeedSource {
     File(PathBuf),
 }
 
+impl From<PathBuf> for FeedSource {
+    fn from(path: PathBuf) -> Self {
+        match path.to_str() {
+            Some("city") => Self::City,
+            Some("none") => Self::None,
+            _ => Self::File(path),
+        }
+    }
+}
+
 impl fmt::Display for FeedSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

