@@ -36,7 +36,7 @@ fn the_required_variables_are_all_that_the_functions_require() {
     let required: BTreeSet<&str> =
         variables.iter().filter(|(_, it)| it["required"] == true).map(|(name, _)| name.as_str()).collect();
     let mut reader = Variables::new(|name: &str| required.contains(name).then(|| "1".to_owned()));
-    resources::names(&mut reader);
+    resources::deployment(&mut reader);
     resources::cache(&mut reader);
     reader.text("EQUILIBRIUM_DEAD_LETTERS_URL");
     assert_eq!(reader.lanes().get(), 64);

@@ -2,8 +2,11 @@
 //! each batch of theirs comes to.
 #![allow(clippy::unwrap_used)]
 
+use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
+use equilibrium_domain::event_sourced::Entry;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
 use equilibrium_app::count::dead_letters::{MAX_DEAD_LETTER_LINE_BYTES, MAX_DEAD_LETTERS_PER_BATCH};
@@ -42,10 +45,10 @@ type Told = (LaneId, Vec<(i64, u32, u32)>);
 
 /// An instance of the function, and where its reports and the refused go.
 struct Function<D> {
-    counter: LaneProcessor<MemoryCheckpoints, Recorder<(u32, Vec<u8>)>, D>,
-    sent: Recorder<(u32, Vec<u8>)>,
+    counter: LaneProcessor<MemoryCheckpoints, Recorder<(CityGroup, Vec<u8>)>, D>,
+    sent: Recorder<(CityGroup, Vec<u8>)>,
     letters: D,
-    book: PolicySet,
+    book: Arc<PolicySet>,
 }
 
 impl Function<Recorder<DeadLetter>> {
@@ -57,10 +60,10 @@ impl Function<Recorder<DeadLetter>> {
 impl<D: DeadLetterQueue + Clone> Function<D> {
     fn with(letters: D) -> Self {
         let sent = Recorder::default();
-        let settings = CountSettings { lanes: lanes(), groups: 1 };
+        let settings = CountSettings { lanes: lanes(), groups: GroupCount::ONE };
         let counter =
             LaneProcessor::new(settings, MemoryCheckpoints::default(), sent.clone(), letters.clone());
-        Self { counter, sent, letters, book: PolicySet::open(ResourceLimits::default()) }
+        Self { counter, sent, letters, book: Arc::new(PolicySet::open(ResourceLimits::default())) }
     }
 
     /// Handles a sample, of which no record may fail.
@@ -81,7 +84,7 @@ impl<D: DeadLetterQueue + Clone> Function<D> {
             let counts = tick_counts::open(&record, lanes()).unwrap();
             let [section] = &counts.cities[..] else { panic!("{} cities", counts.cities.len()) };
             assert_eq!(section.city.as_str(), "nyc");
-            let reports = tick_counts::read_tick_counts(section.reports, section.dictionary.len()).unwrap();
+            let reports = tick_counts::read_tick_counts(section.ticks, section.products.len()).unwrap();
             (counts.lane, reports.iter().map(heads).collect())
         });
         told.collect()
@@ -121,7 +124,7 @@ async fn the_reports_are_what_the_sample_of_surge_holds() {
     function.call("count").await;
     let payload = sample("surge");
     let batch = decode_event(&payload).unwrap();
-    let expected: Vec<_> = batch.iter().map(|record| (0, record.data.to_vec())).collect();
+    let expected: Vec<_> = batch.iter().map(|record| (CityGroup(0), record.data.to_vec())).collect();
     assert_eq!(function.sent.take(), expected);
 }
 
@@ -208,7 +211,7 @@ async fn a_refused_event_becomes_a_letter_with_its_bytes_and_place() {
     assert_eq!(letters[1].line, unknown.as_bytes());
     assert_eq!(letters[2].line.len(), MAX_DEAD_LETTER_LINE_BYTES);
     for letter in letters {
-        assert_eq!((letter.sequence.as_str(), letter.arrival), ("7", 1_772_816_406_500));
+        assert_eq!((letter.sequence.as_str(), letter.arrival_ms), ("7", 1_772_816_406_500));
         assert!(!letter.message.is_empty());
     }
 }
@@ -269,7 +272,7 @@ impl CheckpointLog for Closed {
         Ok(Vec::new())
     }
 
-    async fn append(&self, _: &CheckpointKey, _: u64, _: &[u8], _: bool) -> Result<(), AppendError> {
+    async fn append(&self, _: &CheckpointKey, _: &Entry) -> Result<(), AppendError> {
         Err(AppendError::Unavailable(Unavailable))
     }
 }
@@ -277,10 +280,10 @@ impl CheckpointLog for Closed {
 #[tokio::test]
 async fn while_the_store_is_away_no_letter_is_sent() {
     let letters = Recorder::default();
-    let settings = CountSettings { lanes: lanes(), groups: 1 };
+    let settings = CountSettings { lanes: lanes(), groups: GroupCount::ONE };
     let counter =
-        LaneProcessor::new(settings, Closed, Recorder::<(u32, Vec<u8>)>::default(), letters.clone());
-    let book = PolicySet::open(ResourceLimits::default());
+        LaneProcessor::new(settings, Closed, Recorder::<(CityGroup, Vec<u8>)>::default(), letters.clone());
+    let book = Arc::new(PolicySet::open(ResourceLimits::default()));
     let payload = batch(7, format!("?\n{GOOD}\n?").as_bytes());
     let (answer, _) = equilibrium_count::handle_event(&counter, &payload, &book, NOW).await.unwrap();
     assert_eq!(answer, br#"{"batchItemFailures":[{"itemIdentifier":"7"}]}"#);

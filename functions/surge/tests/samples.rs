@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, Recorder};
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
@@ -40,21 +41,20 @@ struct Function {
     maps: MemoryMaps,
     changes: Changes,
     ticks: Ticks,
-    book: PolicySet,
+    book: Arc<PolicySet>,
 }
 
 impl Function {
     fn new() -> Self {
         let (maps, changes, ticks) = (MemoryMaps::default(), Changes::default(), Ticks::default());
         let outlets = SurgeSinks {
-            checkpoints: MemoryCheckpoints::default(),
             maps: maps.clone(),
             cache: MemoryMaps::default(),
             changes: changes.clone(),
             ticks: ticks.clone(),
         };
-        let pricer = CityProcessor::new(LaneCount::new(2).unwrap(), outlets);
-        Self { pricer, maps, changes, ticks, book: PolicySet::open(ResourceLimits::default()) }
+        let pricer = CityProcessor::new(LaneCount::new(2).unwrap(), MemoryCheckpoints::default(), outlets);
+        Self { pricer, maps, changes, ticks, book: Arc::new(PolicySet::open(ResourceLimits::default())) }
     }
 
     /// Handles a sample, of which no record may fail.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use equilibrium_domain::count::city_group::GroupCount;
 use equilibrium_domain::id::LaneCount;
 use thiserror::Error;
 
@@ -85,7 +86,9 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
 
     /// Lanes, and city groups; 16 groups by default.
     pub fn counting(&mut self) -> CountSettings {
-        CountSettings { lanes: self.lanes(), groups: self.number("EQUILIBRIUM_GROUPS", 16, 1..=4_096) }
+        let lanes = self.lanes();
+        let groups = GroupCount::new(self.number("EQUILIBRIUM_GROUPS", 16, 1..=4_096));
+        CountSettings { lanes, groups: groups.unwrap_or(GroupCount::ONE) }
     }
 
     /// The limits of a city that are not part of its policy.
@@ -145,7 +148,7 @@ mod tests {
     fn an_unset_variable_has_its_default() {
         let mut unset = variables(&[]);
         let CountSettings { lanes, groups } = unset.counting();
-        assert_eq!((lanes.get(), groups), (64, 16));
+        assert_eq!((lanes.get(), groups.get()), (64, 16));
         assert_eq!(unset.limits(), ResourceLimits::default());
         assert_eq!((unset.flag("FLAG"), unset.optional("TEXT")), (false, None));
         assert_eq!(unset.finish(), Ok(()));

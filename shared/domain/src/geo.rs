@@ -1,4 +1,4 @@
-//! Places on the globe: H3 cells, the boundaries of cities and zones, and the outlines of cells.
+//! Geography: H3 cells and their outlines, the boundaries of cities and zones.
 
 pub mod locate;
 pub mod outline;

@@ -1,11 +1,11 @@
-//! The names of things: cities, products, entities, and the lanes that entities are spread over.
+//! Identifiers: cities, products, entities, and the lanes that entities are spread over.
 
 use std::borrow::Borrow;
 use std::fmt;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use crate::wire::hash::spread;
+use crate::hash::spread;
 
 /// Longest id of an event, a driver, a rider or a request, in bytes (CONTRACT §1).
 pub const MAX_ENTITY_ID_BYTES: usize = 64;
@@ -13,38 +13,37 @@ pub const MAX_ENTITY_ID_BYTES: usize = 64;
 /// Longest city id, in bytes (CONTRACT §1).
 pub const MAX_CITY_ID_BYTES: usize = 32;
 
-/// Most lanes of a stream: a lane's number fits two bytes in every record.
+/// Most lanes of a stream: a lane number fits two bytes.
 pub const MAX_LANES: u32 = 1 << 16;
 
-/// Whether `text` may name an event, a driver, a rider, a request or a product:
-/// `[A-Za-z0-9._:-]{1,64}`.
+/// Whether `text` is a valid id of an event, a driver, a rider, a request or a product: `[A-Za-z0-9._:-]{1,64}`.
 #[must_use]
 pub fn is_entity_id(text: &[u8]) -> bool {
     (1..=MAX_ENTITY_ID_BYTES).contains(&text.len())
         && text.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-'))
 }
 
-/// Whether `text` may name a city: `[a-z0-9-]{1,32}`.
+/// Whether `text` is a valid city id: `[a-z0-9-]{1,32}`.
 #[must_use]
 pub fn is_city_id(text: &[u8]) -> bool {
     (1..=MAX_CITY_ID_BYTES).contains(&text.len())
         && text.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
 }
 
-macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, $is_one:ident) => {
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $is_valid:ident) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Box<str>);
 
         impl $name {
-            /// Takes `text` if it is well-formed.
+            /// The id, if `text` is well-formed.
             #[must_use]
             pub fn new(text: &str) -> Option<Self> {
-                $is_one(text.as_bytes()).then(|| Self(text.into()))
+                $is_valid(text.as_bytes()).then(|| Self(text.into()))
             }
 
-            /// The name as written.
+            /// The id as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -65,31 +64,31 @@ macro_rules! name {
     };
 }
 
-name! {
+id! {
     /// A city: `[a-z0-9-]{1,32}`.
     CityId, is_city_id
 }
 
-name! {
-    /// A product within a city: `[A-Za-z0-9._:-]{1,64}`, as the contract's other ids.
+id! {
+    /// A product within a city: `[A-Za-z0-9._:-]{1,64}`, like the contract's other ids.
     ProductId, is_entity_id
 }
 
-/// How many lanes a stream has: a power of two, fixed for the stream's life (CONTRACT §2).
+/// The number of lanes of a stream: a power of two, fixed for the life of the stream (CONTRACT §2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LaneCount(u32);
 
 impl LaneCount {
-    /// One lane: the whole market in order.
+    /// One lane: all events in order.
     pub const ONE: Self = Self(1);
 
-    /// Takes `lanes` if it is a power of two of at most [`LANES`].
+    /// The count, if `lanes` is a power of two of at most [`MAX_LANES`].
     #[must_use]
     pub fn new(lanes: u32) -> Option<Self> {
         (lanes.is_power_of_two() && lanes <= MAX_LANES).then_some(Self(lanes))
     }
 
-    /// The number itself.
+    /// The number.
     #[must_use]
     pub fn get(self) -> u32 {
         self.0
@@ -109,15 +108,15 @@ impl LaneCount {
     }
 }
 
-/// One of a stream's lanes: all events of one driver or rider take the same.
+/// A lane of a stream: all events of one driver or rider have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LaneId(pub u16);
 
 impl LaneId {
-    /// Where this lane begins in the stream's hash-key space: `lane·2¹²⁸/L` (CONTRACT §2).
+    /// The first hash key of the lane in the stream: `lane·2¹²⁸/L` (CONTRACT §2).
     #[must_use]
     pub fn hash_key(self, lanes: LaneCount) -> u128 {
-        // 2^128 does not fit: `L` is a power of two, so shift by what is left of 128 bits.
+        // 2^128 does not fit, but `L` is a power of two, so a shift replaces the division.
         match lanes.0.trailing_zeros() {
             0 => 0,
             bits => u128::from(self.0) << (128 - bits),
@@ -131,29 +130,29 @@ impl fmt::Display for LaneId {
     }
 }
 
-/// Who is counted, within one lane, city and role: a 64-bit digest of the id.
+/// The key of an entity within one lane, city and role: a 64-bit digest of its id.
 ///
-/// Two of a million entities of one lane share a digest with a chance of 3·10⁻⁸; the price of such a
-/// meeting is a count that is one too low. In return no id is kept, and an entity costs 8 bytes.
+/// Among a million entities of one lane, the probability that any two share a digest is 3·10⁻⁸; a collision makes a
+/// count one too low. In return no id is stored, and an entity's key takes 8 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EntityKey(pub u64);
 
-/// Sets the digest apart from the lane's hash, whose low bits are all alike within a lane.
+/// Makes the digest independent of the lane's hash, whose low bits are equal within a lane.
 const KEY_SEED: u64 = 0x45_51_4b_45_59;
 
 impl EntityKey {
-    /// A driver.
+    /// The key of a driver.
     #[must_use]
     pub fn driver(id: &[u8]) -> Self {
         Self(xxh3_64_with_seed(id, KEY_SEED))
     }
 
-    /// A rider asking for one product, named by its place in the city's dictionary: demand is counted
-    /// per product (CONTRACT §3).
+    /// The key of a rider who requests one product, given by its bit in the city's product table: demand is counted per
+    /// product (CONTRACT §3).
     #[must_use]
     pub fn rider(id: &[u8], product: u8) -> Self {
-        // Not by a seed of its own: XXH3 merely adds the seed to the bytes of a short input, so that two
-        // ids and two seeds that differ alike would meet.
+        // Not by a seed per product: XXH3 only adds the seed to the bytes of a short input, so two ids and two seeds
+        // with the same difference would collide.
         Self(spread(xxh3_64_with_seed(id, KEY_SEED)).wrapping_add(spread(u64::from(product))))
     }
 }
@@ -164,7 +163,7 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn lanes_cut_the_hash_key_space_evenly() {
+    fn lanes_divide_the_hash_keys_evenly() {
         let lanes = LaneCount::new(4).unwrap();
         let keys: Vec<u128> = lanes.iter().map(|lane| lane.hash_key(lanes)).collect();
         assert_eq!(keys, [0, 1 << 126, 2 << 126, 3 << 126]);
@@ -172,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_is_written_as_its_number() {
+    fn a_lane_displays_its_number() {
         assert_eq!(LaneId(65_535).to_string(), "65535");
     }
 
@@ -195,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_held_to_their_charset_and_length() {
+    fn ids_have_a_charset_and_a_length() {
         assert!(is_entity_id(b"aZ09._:-"));
         assert!(is_entity_id(&[b'x'; 64]));
         for bad in [&b""[..], &[b'x'; 65], b"a b", b"a/b", "é".as_bytes()] {
@@ -209,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rider_is_one_entity_per_product_and_never_a_driver() {
+    fn a_rider_has_one_key_per_product_and_none_is_a_drivers() {
         let keys = [
             EntityKey::driver(b"x"),
             EntityKey::rider(b"x", 0),
@@ -222,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn short_ids_of_several_products_do_not_meet() {
+    fn short_ids_of_several_products_do_not_collide() {
         let mut keys = HashSet::new();
         for number in 0..1000 {
             let id = format!("r{number}");

@@ -1,13 +1,15 @@
-//! The rules of the market: what counts, how it is priced, and how both are written to the log.
+//! The rules of Equilibrium: which events count, how cells are priced, and how both states are written to a log.
 //!
-//! Every function here is pure and synchronous: a rule that needs the time, a store or a random number takes
-//! the value as an argument. The folders follow the data: [`event`], [`count`], [`surge`]; [`policy`] and
-//! [`fare`] hold what an operator decides, [`geo`] and [`wire`] what the others share.
+//! Every function is pure and synchronous: one that needs the time or a random number takes the value as an argument.
+//! The folders follow the data: [`event`], [`count`], [`surge`]. [`policy`] and [`fare`] hold the decisions of an
+//! operator; [`geo`], [`id`], [`time`] and [`wire`] are shared by the others.
 
 pub mod count;
 pub mod event;
+pub mod event_sourced;
 pub mod fare;
 pub mod geo;
+mod hash;
 pub mod id;
 pub mod policy;
 pub mod surge;

@@ -1,5 +1,6 @@
-//! The policy of a city: what it counts, how it prices, and within which limits (CONTRACT §7).
+//! The policy of a city: how it is counted and priced, and within which limits (CONTRACT §7).
 
+pub mod curve;
 mod field;
 mod limits;
 pub mod ranges;
@@ -10,44 +11,43 @@ use std::fmt;
 
 use jiff::tz::TimeZone;
 
+use self::curve::Curve;
 pub use self::limits::{Limits, Multiplier};
 use crate::fare::money::{Currency, MinorUnits};
 use crate::geo::polygon::Polygon;
 use crate::id::{CityId, ProductId};
-use crate::surge::curve::Curve;
 
 /// Hours of a week, from Monday 00:00 local time.
 pub const HOURS_OF_WEEK: usize = 168;
 
-/// What defines a city. Made by [`Policy::from_json`], which holds every field to its range.
+/// The definition of a city. [`Policy::from_json`] checks the range of every field.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     /// The city.
     pub city: CityId,
     /// Its name for people.
     pub name: String,
-    /// What the hours of the static table and of reports are counted in.
+    /// The time zone of the hours of the static table and of analytics.
     pub timezone: TimeZone,
-    /// What its fares are paid in.
+    /// The currency of its fares.
     pub currency: Currency,
-    /// Where it serves; at least one ring.
+    /// The area that it serves; at least one ring.
     pub boundary: Polygon,
     /// H3 resolution of its cells.
     pub resolution: u8,
-    /// Its times.
+    /// The times of its ticks and sightings.
     pub clock: Clock,
-    /// 1 to 64 products; an event that names none means the first.
+    /// 1 to 64 products; a request without a product is for the first.
     pub products: Vec<Product>,
-    /// From demand and supply to what is published.
+    /// How demand and supply become multipliers.
     pub surge: Surge,
-    /// Limits everywhere in the city; zones tighten them.
+    /// The limits in the whole city; zones tighten them.
     pub limits: Limits,
     /// How fares are quoted.
     pub quote: QuoteTerms,
-    /// The multiplier of each hour of the week for when nothing newer is known; `None` where the city
-    /// has no such table.
+    /// The multiplier of each hour of the week, used when the map is too old; `None` if the city has no static table.
     pub static_hours: Option<Box<[Multiplier; HOURS_OF_WEEK]>>,
-    /// Places with rules of their own; of several that hold a point the first counts.
+    /// Areas with limits and fares of their own. The first zone that contains a point applies.
     pub zones: Vec<Zone>,
 }
 
@@ -56,41 +56,41 @@ pub struct Policy {
 pub struct Clock {
     /// Ticks are the multiples of this since the Unix epoch.
     pub tick_ms: i64,
-    /// For how long a request is demand.
+    /// How long a request counts as demand.
     pub window_ms: i64,
-    /// For how long a sighting of a driver is supply.
+    /// How long a sighting of a driver counts as supply.
     pub driver_ttl_ms: i64,
-    /// How far the watermark stays behind the newest event.
+    /// How far the watermark trails the greatest time.
     pub lateness_ms: i64,
 }
 
-/// What riders can ask for.
+/// A product that riders can request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Product {
     /// Unique in its city.
     pub id: ProductId,
     /// Its name for people.
     pub name: String,
-    /// `None` where none was given and the city's currency has too few digits for the default one.
+    /// `None` if the policy gives none and the city's currency has too few digits for the default fare.
     pub fare: Option<Fare>,
 }
 
-/// The parts of a fare, before any multiplier, in the city's currency.
+/// The parts of a fare before the multiplier, in the city's currency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fare {
-    /// Once a ride.
+    /// Once per ride.
     pub base: MinorUnits,
-    /// Each kilometre.
+    /// Per kilometre.
     pub per_km: MinorUnits,
-    /// Each minute.
+    /// Per minute.
     pub per_minute: MinorUnits,
-    /// Once a ride, never multiplied.
+    /// Once per ride, not multiplied.
     pub booking_fee: MinorUnits,
-    /// The least a ride costs.
+    /// The lowest fare of a ride.
     pub minimum: MinorUnits,
 }
 
-/// Parts of a fare that replace a product's own in a zone.
+/// Parts of a fare that replace those of every product in a zone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FareOverrides {
     /// In place of [`Fare::base`].
@@ -105,49 +105,49 @@ pub struct FareOverrides {
     pub minimum: Option<MinorUnits>,
 }
 
-/// From a cell's counts to its published multiplier (CONTRACT §3).
+/// The parameters by which a cell's counts become its published multiplier (CONTRACT §3).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Surge {
-    /// From pressure to the raw multiplier.
+    /// The curve from pressure to the raw multiplier.
     pub curve: Curve,
     /// The prior `a` of the pressure, above 0.
     pub prior: f64,
-    /// What a cell at grid distance 0, 1, … weighs; 1 to 7 of them.
+    /// The weights of the cells at grid distance 0, 1, …; 1 to 7 weights.
     pub ring_weights: Vec<f64>,
-    /// In what time `m` goes half the way to the raw multiplier.
+    /// The time in which `m` covers half the distance to the raw multiplier, in milliseconds.
     pub half_life_ms: i64,
-    /// Published multipliers move in multiples of this, in hundredths: 1 to 100.
+    /// Published multipliers are multiples of this step, in hundredths: 1 to 100.
     pub step_hundredths: u16,
 }
 
 /// How fares are quoted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuoteTerms {
-    /// For how long a quote holds.
+    /// How long a quote is valid, in milliseconds.
     pub ttl_ms: i64,
-    /// Above this multiplier a rider must say they have seen it.
+    /// A rider must acknowledge a multiplier above this one.
     pub ack_above: Multiplier,
 }
 
-/// A place with rules of its own.
+/// An area with limits and fares of its own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Zone {
     /// Unique in its city: 1–64 of `[A-Za-z0-9._:-]`.
     pub id: String,
     /// Its name for people.
     pub name: String,
-    /// Where it is; without rings it is nowhere.
+    /// Its area; without rings it contains nothing.
     pub polygon: Polygon,
-    /// The lowest multiplier here; the city's may be higher.
+    /// The lowest multiplier in the zone; the city's floor may be higher.
     pub floor: Option<Multiplier>,
-    /// The highest multiplier here; the city's may be lower.
+    /// The highest multiplier in the zone; the city's cap may be lower.
     pub cap: Option<Multiplier>,
-    /// What differs here in every product's fare.
+    /// The parts that differ from every product's fare.
     pub fare: FareOverrides,
 }
 
 impl Policy {
-    /// The limits in force at a point: the city's, tightened by those of the first zone that holds it.
+    /// The limits in force at a point: the city's, tightened by those of the first zone that contains it.
     #[must_use]
     pub fn limits_at(&self, lng: f64, lat: f64) -> Limits {
         match self.zones.iter().find(|zone| zone.polygon.contains(lng, lat)) {
@@ -160,9 +160,9 @@ impl Policy {
 /// One wrong field of a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Where it is: a JSON pointer (RFC 6901), `""` being the whole document.
+    /// The field as a JSON pointer (RFC 6901); `""` is the whole document.
     pub pointer: String,
-    /// What to correct, for people.
+    /// The fault, for people.
     pub message: String,
 }
 

@@ -1,4 +1,4 @@
-//! Instants in milliseconds, as RFC 3339 writes them, and the ticks between them.
+//! Instants in milliseconds, their RFC 3339 form, and the ticks next to them.
 
 use std::fmt;
 
@@ -13,8 +13,8 @@ const FIRST_MS: i64 = -62_167_219_200_000;
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The last instant there is. In a replay every record arrives then, so that an event's own time
-    /// alone counts and no tick is ever waited for too long (CONTRACT §1, §3).
+    /// The last instant. In a replay every record arrives then, so an event counts at its own time, and no tick exceeds
+    /// its hold (CONTRACT §1, §3).
     pub const END_OF_TIME: Self = Self(LAST_MS);
 
     /// The instant `ms` milliseconds after the epoch, if its year has four digits.
@@ -29,11 +29,10 @@ impl Timestamp {
         self.0
     }
 
-    /// Reads an RFC 3339 `date-time`; digits finer than the millisecond are cut off. `None` for anything
-    /// else, and for an instant whose year in UTC is outside 0000 to 9999.
+    /// Parses an RFC 3339 `date-time`; digits finer than the millisecond are cut off. Returns `None` for anything else,
+    /// and for an instant whose year in UTC is outside 0000 to 9999.
     ///
-    /// A leap second (`:60`, only at the end of a June or December in UTC) is the second after it, as in
-    /// POSIX time.
+    /// A leap second (`:60`, only at the end of a June or December in UTC) is the second after it, as in POSIX time.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
         let (date, rest) = text.split_at_checked(10)?;
@@ -93,7 +92,7 @@ fn date_days(text: &[u8]) -> Option<i64> {
     }
     let (year, month, day) = (two(text)? * 100 + two(&text[2..])?, two(&text[5..])?, two(&text[8..])?);
     let days = days_of(year, month, day);
-    // A day that its month does not have comes back as another date.
+    // A day beyond the end of its month converts to another date.
     ((1..=12).contains(&month) && civil(days) == (year, month, day)).then_some(days)
 }
 
@@ -119,7 +118,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 
-/// Milliseconds of an optional `.digits`, and what follows it.
+/// The milliseconds of an optional `.digits`, and the rest of the text.
 fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
     let Some(text) = text.strip_prefix(b".") else {
         return Some((0, text));
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc_3339_reads_to_the_millisecond() {
+    fn rfc_3339_is_parsed_to_the_millisecond() {
         assert_eq!(parse("1970-01-01T00:00:00Z"), Some(0));
         assert_eq!(parse("2026-02-25T06:13:29.033508Z"), Some(1_772_000_009_033));
         assert_eq!(parse("2026-02-25t06:13:29.03z"), Some(1_772_000_009_030));
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_rfc_3339_time_is_refused() {
+    fn anything_but_an_rfc_3339_time_is_refused() {
         for bad in [
             "",
             "2026-02-25",
@@ -220,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_and_the_last_instant_are_held() {
+    fn the_range_includes_the_first_and_the_last_instant() {
         assert_eq!(parse("0000-01-01T00:00:00Z"), Some(FIRST_MS));
         assert_eq!(parse("9999-12-31T23:59:59.999Z"), Some(LAST_MS));
         assert_eq!(Timestamp::from_ms(LAST_MS + 1), None);
@@ -229,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn the_widest_offsets_are_taken() {
+    fn the_greatest_offsets_are_accepted() {
         assert_eq!(parse("2026-02-25T06:13:29+23:59"), Some(1_772_000_009_000 - 86_340_000));
         assert_eq!(parse("2026-02-25T23:59:59-23:59"), Some(1_772_063_999_000 + 86_340_000));
     }
@@ -258,13 +257,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_back(ms in FIRST_MS..=LAST_MS) {
+        fn what_is_displayed_parses_back(ms in FIRST_MS..=LAST_MS) {
             let time = Timestamp::from_ms(ms).unwrap();
             prop_assert_eq!(Timestamp::parse(time.to_string().as_bytes()), Some(time));
         }
 
         #[test]
-        fn any_bytes_are_read_or_refused(text in "[0-9TZtz:.+-]{0,40}") {
+        fn no_bytes_make_the_parser_panic(text in "[0-9TZtz:.+-]{0,40}") {
             let _ = Timestamp::parse(text.as_bytes());
         }
     }

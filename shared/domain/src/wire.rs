@@ -1,10 +1,10 @@
-//! The bytes of everything that is stored or sent: variable-length integers within sealed frames.
+//! The binary format of everything that is stored or sent: frames of variable-length integers.
 //!
-//! A frame is `ff 45 51 kind version`, its content, and the XXH3 of all before it. Its first byte is
-//! none of UTF-8, so no line of a user's can pass for a frame.
+//! A frame is `ff 45 51 kind version`, its content, and the XXH3 of all of that. Its first byte never occurs in UTF-8,
+//! so a client's JSON cannot be mistaken for a frame.
 
-pub mod hash;
 pub mod json;
+pub mod products;
 
 use thiserror::Error;
 use xxhash_rust::xxh3::xxh3_64;
@@ -13,9 +13,9 @@ use xxhash_rust::xxh3::xxh3_64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
-    /// A city's clock, for one lane.
+    /// A watermark record.
     Watermark = b'k',
-    /// What a lane counted.
+    /// Tick counts of a lane.
     Counts = b'r',
     /// An entry of a lane's checkpoint log.
     LaneEntry = b'l',
@@ -29,39 +29,39 @@ pub enum Kind {
     Changes = b'd',
 }
 
-/// The only format written and read so far.
+/// The only version so far.
 const VERSION: u8 = 1;
 const MAGIC: [u8; 3] = [0xff, b'E', b'Q'];
 const HEAD: usize = MAGIC.len() + 2;
 const SEAL: usize = 8;
 
-/// Bytes that are not what they should be. They are never guessed at.
+/// Why bytes cannot be decoded. A decoder never guesses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Corrupt {
-    /// The bytes are no frame of the kind looked for.
+    /// The bytes are not a frame of the expected kind.
     #[error("not a {kind:?} frame")]
     NotThis {
-        /// What was looked for.
+        /// The expected kind.
         kind: Kind,
     },
-    /// The frame was written by a version unknown here.
-    #[error("a {kind:?} frame of unknown version {version}")]
+    /// The frame has a version that this build does not know.
+    #[error("unknown version {version} of a {kind:?} frame")]
     UnknownVersion {
-        /// What was looked for.
+        /// The expected kind.
         kind: Kind,
-        /// The version that stands there.
+        /// The version of the frame.
         version: u8,
     },
-    /// The frame's content is not what was sealed: bytes changed, or are missing at the end.
-    #[error("a {kind:?} frame with a wrong checksum")]
+    /// The checksum does not match: bytes of the frame have changed, or are missing at the end.
+    #[error("wrong checksum of a {kind:?} frame")]
     Checksum {
-        /// What was looked for.
+        /// The expected kind.
         kind: Kind,
     },
-    /// The content is sealed as written but cannot mean anything.
-    #[error("{what} at byte {at} makes no sense")]
+    /// The checksum matches, but the content is invalid.
+    #[error("invalid content at byte {at}: {what}")]
     Invalid {
-        /// What was being read.
+        /// What the decoder was reading.
         what: &'static str,
         /// Offset within the content.
         at: usize,
@@ -75,22 +75,22 @@ pub fn begin(out: &mut Vec<u8>, kind: Kind) {
     out.push(VERSION);
 }
 
-/// Ends the frame that fills `frame` from its beginning.
+/// Ends the frame that begins at the first byte of `frame`.
 pub fn seal(frame: &mut Vec<u8>) {
     let sum = xxh3_64(frame);
     frame.extend_from_slice(&sum.to_le_bytes());
 }
 
-/// Whether the bytes begin as a frame does, rather than as text.
+/// Whether the bytes begin like a frame rather than like text.
 #[must_use]
 pub fn is_frame(bytes: &[u8]) -> bool {
     bytes.first() == Some(&MAGIC[0])
 }
 
-/// The content of the frame that `bytes` are.
+/// A reader of the content of the frame in `bytes`.
 ///
 /// # Errors
-/// [`Corrupt`] where they are none of this kind and version, whole and unchanged.
+/// [`Corrupt`] unless `bytes` are one whole, unchanged frame of this kind and of a known version.
 pub fn open(bytes: &[u8], kind: Kind) -> Result<Reader<'_>, Corrupt> {
     if bytes.get(..MAGIC.len()) != Some(&MAGIC) || bytes.get(MAGIC.len()) != Some(&(kind as u8)) {
         return Err(Corrupt::NotThis { kind });
@@ -106,7 +106,7 @@ pub fn open(bytes: &[u8], kind: Kind) -> Result<Reader<'_>, Corrupt> {
     Ok(Reader { bytes: &content[HEAD..], at: 0 })
 }
 
-/// Appends an unsigned number, 7 bits a byte, low ones first (LEB128).
+/// Appends an unsigned number, 7 bits per byte, the low bits first (LEB128).
 pub fn put_varint_u64(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         #[expect(clippy::cast_possible_truncation)]
@@ -117,29 +117,29 @@ pub fn put_varint_u64(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
-/// Appends a signed number so that small ones of either sign are short (zigzag).
+/// Appends a signed number; small numbers of either sign take few bytes (zigzag).
 pub fn put_varint_i64(out: &mut Vec<u8>, number: i64) {
     put_varint_u64(out, zigzag(number));
 }
 
-/// Interleaves the negative numbers with the others: 0, −1, 1, −2 become 0, 1, 2, 3.
+/// Maps signed to unsigned numbers so that small ones stay small: 0, −1, 1, −2 become 0, 1, 2, 3.
 #[must_use]
 pub fn zigzag(number: i64) -> u64 {
     (number.cast_unsigned() << 1) ^ (number >> 63).cast_unsigned()
 }
 
-/// Appends eight bytes.
-pub fn put_u64_le(out: &mut Vec<u8>, word: u64) {
-    out.extend_from_slice(&word.to_le_bytes());
+/// Appends a number as eight bytes, the low byte first.
+pub fn put_u64_le(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(&number.to_le_bytes());
 }
 
-/// Appends bytes behind their length.
+/// Appends the length of `bytes`, then the bytes.
 pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_varint_u64(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
-/// Reads content back, in the order it was written.
+/// Reads content in the order in which it was written.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
     bytes: &'a [u8],
@@ -147,19 +147,19 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Reads `bytes`, which stand within a frame.
+    /// A reader of `bytes`, which are part of a frame's content.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
-    /// Whether all was read.
+    /// Whether everything has been read.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.at == self.bytes.len()
     }
 
-    /// The error for `what` standing here.
+    /// The error that `what` is invalid at this position.
     #[must_use]
     pub fn invalid(&self, what: &'static str) -> Corrupt {
         Corrupt::Invalid { what, at: self.at }
@@ -168,7 +168,7 @@ impl<'a> Reader<'a> {
     /// The next byte.
     ///
     /// # Errors
-    /// [`Corrupt`] at the end; `what` names it. So with the others.
+    /// [`Corrupt`] at the end. It names `what`, as do the errors of the other methods.
     pub fn byte(&mut self, what: &'static str) -> Result<u8, Corrupt> {
         let byte = *self.bytes.get(self.at).ok_or(self.invalid(what))?;
         self.at += 1;
@@ -178,67 +178,67 @@ impl<'a> Reader<'a> {
     /// A number that [`put_varint_u64`] wrote.
     ///
     /// # Errors
-    /// [`Corrupt`] at the end or beyond 64 bits.
+    /// [`Corrupt`] at the end, or if the number exceeds 64 bits.
     pub fn varint_u64(&mut self, what: &'static str) -> Result<u64, Corrupt> {
         let mut number = 0;
         for place in 0..10 {
             let byte = self.byte(what)?;
             number |= u64::from(byte & 0x7f) << (7 * place);
             if byte < 0x80 {
-                // The tenth byte holds the 64th bit alone.
+                // The tenth byte holds only the 64th bit.
                 return if place == 9 && byte > 1 { Err(self.invalid(what)) } else { Ok(number) };
             }
         }
         Err(self.invalid(what))
     }
 
-    /// A number that [`put_varint_u64`] wrote, where it is at most `most`.
+    /// A number of at most `max` that [`put_varint_u64`] wrote.
     ///
     /// # Errors
-    /// [`Corrupt`] where it is more.
-    pub fn varint_up_to(&mut self, most: u64, what: &'static str) -> Result<u64, Corrupt> {
+    /// [`Corrupt`] at the end, or if the number is greater.
+    pub fn varint_up_to(&mut self, max: u64, what: &'static str) -> Result<u64, Corrupt> {
         let number = self.varint_u64(what)?;
-        if number > most { Err(self.invalid(what)) } else { Ok(number) }
+        if number > max { Err(self.invalid(what)) } else { Ok(number) }
     }
 
-    /// A number that [`put_varint_u64`] wrote, as 32 bits.
+    /// A number of at most 32 bits that [`put_varint_u64`] wrote.
     ///
     /// # Errors
-    /// [`Corrupt`] where it is more.
+    /// [`Corrupt`] at the end, or if the number is greater.
     pub fn varint_u32(&mut self, what: &'static str) -> Result<u32, Corrupt> {
         u32::try_from(self.varint_u64(what)?).map_err(|_| self.invalid(what))
     }
 
-    /// A count of things that take at least a byte each.
+    /// A count of elements that take at least one byte each.
     ///
     /// # Errors
-    /// [`Corrupt`] where so many cannot follow.
+    /// [`Corrupt`] if fewer bytes than that are left.
     pub fn count(&mut self, what: &'static str) -> Result<usize, Corrupt> {
         let count = self.varint_u64(what)?;
-        let left = self.bytes.len() - self.at;
-        usize::try_from(count).ok().filter(|count| *count <= left).ok_or(self.invalid(what))
+        let bytes_left = self.bytes.len() - self.at;
+        usize::try_from(count).ok().filter(|count| *count <= bytes_left).ok_or(self.invalid(what))
     }
 
     /// A number that [`put_varint_i64`] wrote.
     ///
     /// # Errors
-    /// [`Corrupt`] as for [`Self::number`].
+    /// As for [`Self::varint_u64`].
     pub fn varint_i64(&mut self, what: &'static str) -> Result<i64, Corrupt> {
         let number = self.varint_u64(what)?;
         Ok((number >> 1).cast_signed() ^ -(number & 1).cast_signed())
     }
 
-    /// An instant in milliseconds: a signed number so far from overflow that a lifetime can be added.
+    /// An instant in milliseconds since the epoch: a signed number far enough from overflow to add any lifetime.
     ///
     /// # Errors
-    /// [`Corrupt`] where it is none.
+    /// [`Corrupt`] at the end, or if the number is farther than 2⁶⁰ from 0.
     pub fn instant(&mut self, what: &'static str) -> Result<i64, Corrupt> {
-        const FARTHEST: u64 = 1 << 60;
-        let instant = self.varint_i64(what)?;
-        if instant.unsigned_abs() > FARTHEST { Err(self.invalid(what)) } else { Ok(instant) }
+        const MAX_ABS_MS: u64 = 1 << 60;
+        let instant_ms = self.varint_i64(what)?;
+        if instant_ms.unsigned_abs() > MAX_ABS_MS { Err(self.invalid(what)) } else { Ok(instant_ms) }
     }
 
-    /// Eight bytes.
+    /// A number that [`put_u64_le`] wrote.
     ///
     /// # Errors
     /// [`Corrupt`] at the end.
@@ -247,7 +247,7 @@ impl<'a> Reader<'a> {
         Ok(u64::from_le_bytes(bytes.try_into().expect("eight bytes")))
     }
 
-    /// Bytes behind their length.
+    /// Bytes that [`put_bytes`] wrote.
     ///
     /// # Errors
     /// [`Corrupt`] at the end.
@@ -256,10 +256,10 @@ impl<'a> Reader<'a> {
         self.take(length, what)
     }
 
-    /// UTF-8 behind its length.
+    /// Bytes that [`put_bytes`] wrote, as text.
     ///
     /// # Errors
-    /// [`Corrupt`] where it is none.
+    /// [`Corrupt`] at the end, or if they are not UTF-8.
     pub fn text(&mut self, what: &'static str) -> Result<&'a str, Corrupt> {
         let bytes = self.bytes(what)?;
         std::str::from_utf8(bytes).map_err(|_| self.invalid(what))
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_take_as_few_bytes_as_they_need() {
+    fn small_numbers_take_few_bytes() {
         for (number, bytes) in [(0, 1), (127, 1), (128, 2), (16_383, 2), (16_384, 3), (u64::MAX, 10)] {
             let mut out = Vec::new();
             put_varint_u64(&mut out, number);
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_was_touched_names_what_is_wrong() {
+    fn a_damaged_frame_is_refused_with_its_fault() {
         let frame = sealed(Kind::Watermark, b"abc");
         assert_eq!(open(&frame, Kind::Watermark).unwrap().bytes, b"abc");
         assert!(is_frame(&frame));
@@ -310,9 +310,9 @@ mod tests {
                 Corrupt::Checksum { kind: Kind::Watermark }
             );
         }
-        let mut touched = frame.clone();
-        touched[6] ^= 1;
-        assert_eq!(open(&touched, Kind::Watermark).unwrap_err(), Corrupt::Checksum { kind: Kind::Watermark });
+        let mut damaged = frame.clone();
+        damaged[6] ^= 1;
+        assert_eq!(open(&damaged, Kind::Watermark).unwrap_err(), Corrupt::Checksum { kind: Kind::Watermark });
         let mut newer = MAGIC.to_vec();
         newer.extend_from_slice(b"k\x02abc");
         seal(&mut newer);
@@ -328,22 +328,22 @@ mod tests {
     }
 
     #[test]
-    fn numbers_beyond_their_bounds_are_nonsense() {
-        let nonsense = |at| Corrupt::Invalid { what: "x", at };
+    fn numbers_out_of_range_are_invalid() {
+        let invalid = |at| Corrupt::Invalid { what: "x", at };
         let reader = |bytes: &'static [u8]| Reader::new(bytes);
-        assert_eq!(reader(&[0x80]).varint_u64("x"), Err(nonsense(1)));
-        assert_eq!(reader(&[0xff; 11]).varint_u64("x"), Err(nonsense(10)));
-        let most = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
-        let with = |last| [&most[..], &[last]].concat();
+        assert_eq!(reader(&[0x80]).varint_u64("x"), Err(invalid(1)));
+        assert_eq!(reader(&[0xff; 11]).varint_u64("x"), Err(invalid(10)));
+        let ones = [0xff; 9];
+        let with = |last| [&ones[..], &[last]].concat();
         assert_eq!(Reader::new(&with(1)).varint_u64("x"), Ok(u64::MAX));
-        assert_eq!(Reader::new(&with(2)).varint_u64("x"), Err(nonsense(10)));
+        assert_eq!(Reader::new(&with(2)).varint_u64("x"), Err(invalid(10)));
         assert_eq!(reader(&[5]).varint_up_to(5, "x"), Ok(5));
-        assert_eq!(reader(&[5]).varint_up_to(4, "x"), Err(nonsense(1)));
+        assert_eq!(reader(&[5]).varint_up_to(4, "x"), Err(invalid(1)));
         assert_eq!(reader(&[2, 7, 7]).count("x"), Ok(2));
-        assert_eq!(reader(&[3, 7, 7]).count("x"), Err(nonsense(1)));
-        assert_eq!(reader(&[1, 0xff]).text("x"), Err(nonsense(2)));
-        assert_eq!(reader(&[1; 7]).u64_le("x"), Err(nonsense(0)));
-        assert_eq!(Reader::new(&with(1)).varint_u32("x"), Err(nonsense(10)));
+        assert_eq!(reader(&[3, 7, 7]).count("x"), Err(invalid(1)));
+        assert_eq!(reader(&[1, 0xff]).text("x"), Err(invalid(2)));
+        assert_eq!(reader(&[1; 7]).u64_le("x"), Err(invalid(0)));
+        assert_eq!(Reader::new(&with(1)).varint_u32("x"), Err(invalid(10)));
     }
 
     #[test]
@@ -359,7 +359,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_put_is_read(number in any::<u64>(), shift in 0..64, signed in any::<i64>(), bytes in any::<Vec<u8>>()) {
+        fn what_is_written_reads_back(number in any::<u64>(), shift in 0..64, signed in any::<i64>(), bytes in any::<Vec<u8>>()) {
             let mut out = Vec::new();
             put_varint_u64(&mut out, number >> shift);
             put_varint_i64(&mut out, signed >> shift);
@@ -375,7 +375,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_are_read_as_a_frame_by_chance(bytes in any::<Vec<u8>>()) {
+        fn random_bytes_are_not_a_frame(bytes in any::<Vec<u8>>()) {
             let mut framed = MAGIC.to_vec();
             framed.push(b'k');
             framed.extend_from_slice(&bytes);

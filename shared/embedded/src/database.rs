@@ -6,9 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use equilibrium_app::checkpoint::ports::CheckpointKey;
-use equilibrium_app::memory::{ChunkName, Logs, Maps};
+use equilibrium_app::memory::{Logs, Maps};
+use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
-use equilibrium_domain::surge::map::MapHead;
+use equilibrium_domain::surge::map::{ChunkName, MapHead};
 use redb::{
     Key, ReadTransaction, ReadableDatabase, ReadableTable, StorageError, Table, TableDefinition, TableError,
     WriteTransaction,
@@ -222,8 +223,8 @@ impl<'a> Tables<'a> {
                 put(&mut self.cities, (city.as_str(), *number), content)
             }
             Row::Head(city) => put(&mut self.heads, city.as_str(), content),
-            Row::Chunk(city, (parent, version)) => {
-                put(&mut self.chunks, (city.as_str(), *parent, *version), content)
+            Row::Chunk(city, ChunkName { parent, version }) => {
+                put(&mut self.chunks, (city.as_str(), parent.0, *version), content)
             }
         }
     }
@@ -282,7 +283,7 @@ fn read_maps(transaction: &ReadTransaction) -> Result<Maps, OpenErrorKind> {
     for row in transaction.open_table(CHUNKS)?.iter()? {
         let (key, chunk) = row?;
         let (city, parent, version) = key.value();
-        maps.save_chunk(&city_id(city)?, (parent, version), chunk.value().to_vec());
+        maps.save_chunk(&city_id(city)?, ChunkName::new(Cell(parent), version), chunk.value().to_vec());
     }
     for row in transaction.open_table(HEADS)?.iter()? {
         let (_, head) = row?;

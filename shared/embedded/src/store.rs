@@ -16,8 +16,10 @@ use equilibrium_app::ingest::ports::EventLog;
 use equilibrium_app::ingest::record_packer::RecordSink;
 use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::unavailable::Unavailable;
+use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
+use equilibrium_domain::event_sourced::Entry;
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
-use equilibrium_domain::surge::map::MapHead;
+use equilibrium_domain::surge::map::{ChunkName, MapHead};
 use equilibrium_event_source::record::Position;
 use equilibrium_lambda::kinesis::record::ShardId;
 use tokio::sync::{Notify, oneshot};
@@ -29,7 +31,7 @@ use crate::stream_log::StreamLog;
 use crate::write_behind;
 
 /// Number of city groups in the counts log.
-pub const GROUPS: u32 = 16;
+pub const GROUPS: GroupCount = GroupCount::new(16).expect("there is at least one");
 
 /// Most bytes of events that wait to be counted: the events of a few seconds at the rate at which they are counted.
 pub const MAX_BACKLOG_BYTES: usize = 64 << 20;
@@ -60,9 +62,10 @@ impl Store {
         for (number, record) in numbered(events) {
             store.0.append_event(number, record);
         }
-        for (number, StoredRecord { partition: group, arrival_ms, data }) in numbered(counts) {
-            let put =
-                store.0.counts.put_numbered(number, hash_key(group), group_key(group), data, arrival_ms);
+        for (number, StoredRecord { partition, arrival_ms, data }) in numbered(counts) {
+            let group = CityGroup(partition);
+            let (key, partition) = (group.hash_key(GROUPS), group.to_string());
+            let put = store.0.counts.put_numbered(number, key, partition, data, arrival_ms);
             put.expect("rows are in the order of their numbers");
         }
         store.0.events.skip_numbers_to(ends.event);
@@ -223,14 +226,14 @@ impl RecordSink for Store {
 }
 
 impl CountsStream for Store {
-    async fn send(&self, group: u32, data: Vec<u8>) -> Result<(), Unavailable> {
+    async fn send(&self, group: CityGroup, data: Vec<u8>) -> Result<(), Unavailable> {
         let mut state = self.0.state.lock();
         let arrival_ms = self.0.clock.arrival_ms();
         let row = state.pending.is_some().then(|| {
-            let record = StoredRecord { partition: group, arrival_ms, data: data.clone() };
+            let record = StoredRecord { partition: group.0, arrival_ms, data: data.clone() };
             record_batch::encode(std::iter::once(&record))
         });
-        let number = self.0.counts.put(hash_key(group), group_key(group), data, arrival_ms);
+        let number = self.0.counts.put(group.hash_key(GROUPS), group.to_string(), data, arrival_ms);
         let number = number.map_err(|_| Unavailable)?;
         if let Some((pending, row)) = state.pending.as_mut().zip(row) {
             pending.changes.rows.insert(Row::Counts(number), Some(row));
@@ -246,19 +249,14 @@ impl CheckpointLog for Store {
         Ok(self.0.state.lock().logs.entries(log).to_vec())
     }
 
-    async fn append(
-        &self,
-        log: &CheckpointKey,
-        number: u64,
-        entry: &[u8],
-        snapshot: bool,
-    ) -> Result<(), AppendError> {
+    async fn append(&self, key: &CheckpointKey, entry: &Entry) -> Result<(), AppendError> {
         let mut state = self.0.state.lock();
-        let removed = state.logs.append(log, number, entry.to_vec(), snapshot)?;
+        let removed = state.logs.append(key, entry)?;
         if let Some(pending) = &mut state.pending {
-            let rows = removed.map(|number| (Row::Entry(log.clone(), number), None));
+            let rows = removed.map(|number| (Row::Entry(key.clone(), number), None));
             pending.changes.rows.extend(rows);
-            pending.changes.rows.insert(Row::Entry(log.clone(), number), Some(entry.to_vec()));
+            let row = Row::Entry(key.clone(), entry.number);
+            pending.changes.rows.insert(row, Some(entry.bytes.clone()));
             self.0.changed.notify_one();
         }
         Ok(())
@@ -266,17 +264,11 @@ impl CheckpointLog for Store {
 }
 
 impl MapStore for Store {
-    async fn save_chunk(
-        &self,
-        city: &CityId,
-        parent: u64,
-        version: u64,
-        chunk: &[u8],
-    ) -> Result<(), Unavailable> {
+    async fn save_chunk(&self, city: &CityId, name: ChunkName, chunk: &[u8]) -> Result<(), Unavailable> {
         let mut state = self.0.state.lock();
-        state.maps.save_chunk(city, (parent, version), chunk.to_vec());
+        state.maps.save_chunk(city, name, chunk.to_vec());
         if let Some(pending) = &mut state.pending {
-            let row = Row::Chunk(city.clone(), (parent, version));
+            let row = Row::Chunk(city.clone(), name);
             pending.changes.rows.insert(row, Some(chunk.to_vec()));
             self.0.changed.notify_one();
         }
@@ -299,22 +291,13 @@ impl MapStore for Store {
         Ok(self.0.state.lock().maps.head(city).cloned())
     }
 
-    async fn chunk(&self, city: &CityId, parent: u64, version: u64) -> Result<Option<Vec<u8>>, Unavailable> {
-        Ok(self.0.state.lock().maps.chunk(city, (parent, version)).map(<[u8]>::to_vec))
+    async fn chunk(&self, city: &CityId, name: ChunkName) -> Result<Option<Vec<u8>>, Unavailable> {
+        Ok(self.0.state.lock().maps.chunk(city, name).map(<[u8]>::to_vec))
     }
 }
 
 fn numbered(rows: Vec<(u64, Vec<StoredRecord>)>) -> impl Iterator<Item = (u64, StoredRecord)> {
     rows.into_iter().flat_map(|(first, records)| (first..).zip(records))
-}
-
-/// The hash key of a city group in the counts log.
-fn hash_key(group: u32) -> u128 {
-    u128::MAX / u128::from(GROUPS) * u128::from(group)
-}
-
-fn group_key(group: u32) -> String {
-    group.to_string()
 }
 
 /// The number of the last processed record; `None` before the first one and at the end of a closed shard.

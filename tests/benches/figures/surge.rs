@@ -1,6 +1,7 @@
 //! The `surge` handler: what 64 lanes counted at a tick in, the map, its chunks and changes out.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -51,15 +52,14 @@ pub fn figures() {
     let mut souls: Vec<Soul> = (0..13_000)
         .map(|number| Soul { lane: number % 64, cell: cells[rng.below(cells.len())], rider: number % 13 > 9 })
         .collect();
-    let book = PolicySet::open(ResourceLimits::default());
+    let book = Arc::new(PolicySet::open(ResourceLimits::default()));
     let outlets = SurgeSinks {
-        checkpoints: MemoryCheckpoints::default(),
         maps: MemoryMaps::default(),
         cache: MemoryMaps::default(),
         changes: NoOp,
         ticks: RowCount::default(),
     };
-    let pricer = CityProcessor::new(lanes, outlets);
+    let pricer = CityProcessor::new(lanes, MemoryCheckpoints::default(), outlets);
     let mut sequence = 0;
     let mut times = Vec::new();
     let mut rows = 0;
@@ -101,7 +101,7 @@ fn payload(souls: &[Soul], lanes: LaneCount, at: i64, sequence: &mut u64) -> Vec
         reports.add_tick(at, TICK_MS, supply.into_iter().map(count), demand.into_iter().map(count));
         let section = CityCounts {
             city: CityId::new("nyc").expect("well-formed"),
-            dictionary: vec![ProductId::new("standard").expect("well-formed")],
+            products: vec![ProductId::new("standard").expect("well-formed")].into(),
             ticks: reports,
         };
         for data in tick_counts::records(lane, lanes, vec![section]) {

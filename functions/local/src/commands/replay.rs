@@ -129,8 +129,8 @@ impl Replay {
             .map_err(|cause| ReplayError::Open { path: self.events.clone(), cause })?;
         let ticks = TickWriter::new(output_file::create(&self.out)?);
         let store = Store::in_memory(self.lanes, Clock::Replay);
-        let mut pipeline =
-            Pipeline::new(store.clone(), &policies, ticks).expect("the settings are within their bounds");
+        let mut pipeline = Pipeline::new(store.clone(), Arc::clone(&policies), ticks)
+            .expect("the settings are within their bounds");
         let packer = RecordPacker::replay(store, self.lanes, policies);
         let mut intake = Intake { packer, refusals, line: 0, events: 0, refused: 0 };
         let mut lines = LineSplitter::default();

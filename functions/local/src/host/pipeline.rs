@@ -7,27 +7,26 @@ use equilibrium_app::clock::Clock;
 use equilibrium_app::count::lane_processor::{CountSettings, LaneProcessor};
 use equilibrium_app::count::metrics::CountMetrics;
 use equilibrium_app::memory::NoOp;
-use equilibrium_app::policy::policy_set::PolicySet;
+use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
 use equilibrium_app::surge::metrics::SurgeMetrics;
 use equilibrium_app::surge::ports::TickLog;
 use equilibrium_embedded::store::{GROUPS, Store};
 use equilibrium_embedded::stream_log::StreamLog;
-use equilibrium_event_source::poller::{EventSourcePoller, InvokeError, OnFailure, Target};
-use equilibrium_event_source::record::Discarded;
+use equilibrium_event_source::poller::{EventSourcePoller, InvokeError, NeverDiscard, Target};
 use equilibrium_event_source::settings::{MAX_BATCH_SIZE, Settings, SettingsError};
 use equilibrium_lambda::kinesis::encode::Stream;
 
 /// `count` as a target of the event log.
 #[derive(Debug)]
-struct CountFunction {
+struct CountFunction<P> {
     processor: LaneProcessor<Store, Store, NoOp>,
-    policies: Arc<PolicySet>,
+    policies: P,
     clock: Clock,
     metrics: Mutex<CountMetrics>,
 }
 
-impl Target for CountFunction {
+impl<P: PolicySource> Target for CountFunction<P> {
     async fn invoke(&self, payload: &[u8]) -> Result<Vec<u8>, InvokeError> {
         let now_ms = self.clock.now_ms();
         let handled = equilibrium_count::handle_event(&self.processor, payload, &self.policies, now_ms).await;
@@ -39,14 +38,14 @@ impl Target for CountFunction {
 
 /// `surge` as a target of the counts log. It writes no cache: the map readers share its process and its store.
 #[derive(Debug)]
-struct SurgeFunction<T> {
+struct SurgeFunction<T, P> {
     processor: CityProcessor<Store, Store, NoOp, NoOp, T>,
-    policies: Arc<PolicySet>,
+    policies: P,
     clock: Clock,
     metrics: Mutex<SurgeMetrics>,
 }
 
-impl<T: TickLog> Target for SurgeFunction<T> {
+impl<T: TickLog, P: PolicySource> Target for SurgeFunction<T, P> {
     async fn invoke(&self, payload: &[u8]) -> Result<Vec<u8>, InvokeError> {
         let now_ms = self.clock.now_ms();
         let handled = equilibrium_surge::handle_event(&self.processor, payload, &self.policies, now_ms).await;
@@ -56,22 +55,14 @@ impl<T: TickLog> Target for SurgeFunction<T> {
     }
 }
 
-/// An on-failure destination that is never used: the mappings retry without limit.
-#[derive(Clone, Copy, Debug)]
-struct NeverDiscarded;
-
-impl OnFailure for NeverDiscarded {
-    async fn report(&self, _: Discarded) {}
-}
-
-type Poller<T> = EventSourcePoller<Arc<StreamLog>, T, NeverDiscarded>;
+type Poller<T> = EventSourcePoller<Arc<StreamLog>, T, NeverDiscard>;
 
 /// The functions `count` and `surge`, each polling its log.
 #[derive(Debug)]
-pub struct Pipeline<T: TickLog> {
+pub struct Pipeline<T: TickLog, P: PolicySource> {
     store: Store,
-    count: Poller<CountFunction>,
-    surge: Poller<SurgeFunction<T>>,
+    count: Poller<CountFunction<P>>,
+    surge: Poller<SurgeFunction<T, P>>,
 }
 
 /// The outcome of a poll.
@@ -85,25 +76,24 @@ pub enum PipelineState {
     Retrying,
 }
 
-impl<T: TickLog> Pipeline<T> {
+impl<T: TickLog, P: PolicySource + Clone> Pipeline<T, P> {
     /// A pipeline that continues from the state in the store and sends closed ticks to `ticks`.
     ///
     /// # Errors
     /// [`SettingsError`], never with the settings used here.
-    pub fn new(store: Store, policies: &Arc<PolicySet>, ticks: T) -> Result<Self, SettingsError> {
+    pub fn new(store: Store, policies: P, ticks: T) -> Result<Self, SettingsError> {
         let (lanes, clock) = (store.lanes(), store.clock());
         let settings = CountSettings { lanes, groups: GROUPS };
         let count = CountFunction {
             processor: LaneProcessor::new(settings, store.clone(), store.clone(), NoOp),
-            policies: Arc::clone(policies),
+            policies: policies.clone(),
             clock,
             metrics: Mutex::default(),
         };
-        let sinks =
-            SurgeSinks { checkpoints: store.clone(), maps: store.clone(), cache: NoOp, changes: NoOp, ticks };
+        let sinks = SurgeSinks { maps: store.clone(), cache: NoOp, changes: NoOp, ticks };
         let surge = SurgeFunction {
-            processor: CityProcessor::new(lanes, sinks),
-            policies: Arc::clone(policies),
+            processor: CityProcessor::new(lanes, store.clone(), sinks),
+            policies,
             clock,
             metrics: Mutex::default(),
         };
@@ -162,5 +152,5 @@ fn poller<F: Target>(name: &str, log: &Arc<StreamLog>, function: F) -> Result<Po
         region: "us-east-1".into(),
         role_arn: "arn:aws:iam::000000000000:role/equilibrium".into(),
     };
-    EventSourcePoller::new(settings, stream, Arc::clone(log), function, NeverDiscarded)
+    EventSourcePoller::new(settings, stream, Arc::clone(log), function, NeverDiscard)
 }

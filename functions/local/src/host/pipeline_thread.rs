@@ -48,7 +48,7 @@ async fn run(
     progress: watch::Sender<Progress>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let pipeline = Pipeline::new(store.clone(), &policies, NoOp);
+    let pipeline = Pipeline::new(store.clone(), policies, NoOp);
     let mut pipeline = pipeline.expect("the settings are within their bounds");
     while !*stop.borrow() {
         let state = pipeline.poll().await;

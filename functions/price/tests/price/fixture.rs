@@ -16,7 +16,7 @@ use equilibrium_domain::event::Position;
 use equilibrium_domain::geo::locate::{Cell, cell_at};
 use equilibrium_domain::id::{CityId, ProductId};
 use equilibrium_domain::policy::{Multiplier, Policy};
-use equilibrium_domain::surge::map::{MapHead, Row, encode_chunk};
+use equilibrium_domain::surge::map::{ChunkName, MapHead, Row, encode_chunk};
 use equilibrium_http::{Header, Request, Response};
 use flate2::read::GzDecoder;
 use h3o::Resolution;
@@ -133,7 +133,7 @@ impl Map {
             lanes: 4,
             resolution,
             products: ["standard", "XL"].iter().map(|id| ProductId::new(id).unwrap()).collect(),
-            chunks: chunks.keys().map(|parent| (Cell(*parent), version)).collect(),
+            chunks: chunks.keys().map(|parent| ChunkName::new(Cell(*parent), version)).collect(),
         };
         Self { head, chunks }
     }
@@ -141,7 +141,12 @@ impl Map {
     pub async fn save(&self, source: &Source) {
         for (parent, rows) in &self.chunks {
             let bytes = encode_chunk(rows);
-            source.0.maps.save_chunk(&self.head.city, *parent, self.head.version, &bytes).await.unwrap();
+            source
+                .0
+                .maps
+                .save_chunk(&self.head.city, ChunkName::new(Cell(*parent), self.head.version), &bytes)
+                .await
+                .unwrap();
         }
         source.0.maps.save_head(&self.head).await.unwrap();
     }
@@ -199,15 +204,9 @@ impl Source {
 }
 
 impl MapStore for Source {
-    async fn save_chunk(
-        &self,
-        city: &CityId,
-        parent: u64,
-        version: u64,
-        chunk: &[u8],
-    ) -> Result<(), Unavailable> {
+    async fn save_chunk(&self, city: &CityId, name: ChunkName, chunk: &[u8]) -> Result<(), Unavailable> {
         self.answer().await?;
-        self.0.maps.save_chunk(city, parent, version, chunk).await
+        self.0.maps.save_chunk(city, name, chunk).await
     }
 
     async fn save_head(&self, head: &MapHead) -> Result<(), Unavailable> {
@@ -221,10 +220,10 @@ impl MapStore for Source {
         self.0.maps.head(city).await
     }
 
-    async fn chunk(&self, city: &CityId, parent: u64, version: u64) -> Result<Option<Vec<u8>>, Unavailable> {
+    async fn chunk(&self, city: &CityId, name: ChunkName) -> Result<Option<Vec<u8>>, Unavailable> {
         self.0.chunks.fetch_add(1, Relaxed);
         self.answer().await?;
-        self.0.maps.chunk(city, parent, version).await
+        self.0.maps.chunk(city, name).await
     }
 }
 

@@ -1,6 +1,8 @@
 //! When a map is refreshed, and which map is served if the cache or the store is slow, stale or down.
 
 use equilibrium_app::surge::ports::MapStore;
+use equilibrium_domain::geo::locate::Cell;
+use equilibrium_domain::surge::map::ChunkName;
 use futures_util::future::join_all;
 use serde_json::json;
 use tokio::time::{Duration, Instant};
@@ -75,8 +77,8 @@ async fn unchanged_chunks_are_not_read_again() {
     next.head
         .chunks
         .iter_mut()
-        .filter(|(parent, _)| parent.0 == u64::from(bronx))
-        .for_each(|chunk| chunk.1 = 7);
+        .filter(|chunk| chunk.parent.0 == u64::from(bronx))
+        .for_each(|chunk| chunk.version = 7);
     assert_eq!(before.chunks.len(), 2);
     fixture.publish(&next).await;
     assert!(close(multiplier(&fixture, DUE).await, 1.38));
@@ -201,7 +203,12 @@ async fn a_corrupt_chunk_of_the_cache_is_read_from_the_store() {
     let fixture = Fixture::priced().await;
     let map = new_york(7, TICK);
     for parent in map.chunks.keys() {
-        fixture.cache.maps().save_chunk(&map.head.city, *parent, 7, b"corrupt").await.unwrap();
+        fixture
+            .cache
+            .maps()
+            .save_chunk(&map.head.city, ChunkName::new(Cell(*parent), 7), b"corrupt")
+            .await
+            .unwrap();
     }
     assert!(close(multiplier(&fixture, TICK).await, 1.37));
     assert_eq!((fixture.store.reads(), fixture.maps.take_metrics().corrupt), ((0, 2), 2));

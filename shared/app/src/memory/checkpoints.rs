@@ -1,13 +1,15 @@
-//! Checkpoint logs in memory.
+//! The checkpoint log in memory.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+
+use equilibrium_domain::event_sourced::Entry;
 
 use super::shared::Shared;
 use crate::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
 use crate::unavailable::Unavailable;
 
-/// Checkpoint logs, as plain data; entries before the newest snapshot are let go.
+/// Checkpoint logs as plain data; entries before the newest snapshot are removed.
 #[derive(Debug, Default)]
 pub struct Logs(BTreeMap<CheckpointKey, StoredLog>);
 
@@ -18,31 +20,25 @@ struct StoredLog {
 }
 
 impl Logs {
-    /// Appends entry `number` if the log ends before it; gives the numbers of those let go.
+    /// Appends `entry` if it follows the log's last entry; returns the numbers of the removed entries.
     ///
     /// # Errors
-    /// [`AppendError::Taken`].
-    pub fn append(
-        &mut self,
-        log: &CheckpointKey,
-        number: u64,
-        entry: Vec<u8>,
-        snapshot: bool,
-    ) -> Result<Range<u64>, AppendError> {
-        let log = self.0.entry(log.clone()).or_default();
+    /// [`AppendError::Conflict`].
+    pub fn append(&mut self, key: &CheckpointKey, entry: &Entry) -> Result<Range<u64>, AppendError> {
+        let log = self.0.entry(key.clone()).or_default();
         let first = log.first;
-        if number != first + log.entries.len() as u64 {
+        if entry.number != first + log.entries.len() as u64 {
             return Err(AppendError::Conflict);
         }
-        if snapshot {
-            log.first = number;
+        if entry.has_snapshot {
+            log.first = entry.number;
             log.entries.clear();
         }
-        log.entries.push(entry);
+        log.entries.push(entry.bytes.clone());
         Ok(first..log.first)
     }
 
-    /// Puts back what another process kept: entry `number`, behind all that were put back.
+    /// Restores entry `number` of an earlier process, after all entries restored so far.
     pub fn restore(&mut self, log: CheckpointKey, number: u64, entry: Vec<u8>) {
         let log = self.0.entry(log).or_default();
         if log.entries.is_empty() {
@@ -51,7 +47,7 @@ impl Logs {
         log.entries.push(entry);
     }
 
-    /// The entries of a log that are kept, in order.
+    /// The retained entries of a log, in order.
     #[must_use]
     pub fn entries(&self, log: &CheckpointKey) -> &[Vec<u8>] {
         self.0.get(log).map_or(&[], |log| &log.entries)
@@ -63,16 +59,16 @@ impl Logs {
 pub struct MemoryCheckpoints(Shared<Logs>);
 
 impl MemoryCheckpoints {
-    /// Bytes kept, over all logs.
+    /// The retained bytes of all logs.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.0.lock().0.values().flat_map(|log| &log.entries).map(Vec::len).sum()
     }
 
-    /// Replaces an entry's bytes, as a fault of the store would.
-    pub fn corrupt(&self, log: &CheckpointKey, with: impl FnOnce(&mut Vec<u8>)) {
+    /// Changes the bytes of a log's last entry, as a storage fault would.
+    pub fn corrupt(&self, log: &CheckpointKey, change: impl FnOnce(&mut Vec<u8>)) {
         if let Some(entry) = self.0.lock().0.get_mut(log).and_then(|log| log.entries.last_mut()) {
-            with(entry);
+            change(entry);
         }
     }
 }
@@ -82,13 +78,7 @@ impl CheckpointLog for MemoryCheckpoints {
         Ok(self.0.lock().entries(log).to_vec())
     }
 
-    async fn append(
-        &self,
-        log: &CheckpointKey,
-        number: u64,
-        entry: &[u8],
-        snapshot: bool,
-    ) -> Result<(), AppendError> {
-        self.0.lock().append(log, number, entry.to_vec(), snapshot).map(drop)
+    async fn append(&self, log: &CheckpointKey, entry: &Entry) -> Result<(), AppendError> {
+        self.0.lock().append(log, entry).map(drop)
     }
 }

@@ -1,4 +1,4 @@
-//! Policies in memory.
+//! The policy store in memory.
 
 use std::collections::BTreeMap;
 

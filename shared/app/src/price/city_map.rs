@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use equilibrium_domain::geo::locate::Cell;
-use equilibrium_domain::surge::map::{MapHead, Row};
+use equilibrium_domain::surge::map::{ChunkName, MapHead, Row};
 
 /// A city's map at one version, with all its chunks.
 #[derive(Debug)]
@@ -15,8 +15,7 @@ pub struct CityMap {
 
 #[derive(Clone, Debug)]
 pub(super) struct Chunk {
-    pub(super) parent: Cell,
-    pub(super) version: u64,
+    pub(super) name: ChunkName,
     /// By product and cell.
     pub(super) rows: Arc<[Row]>,
 }
@@ -43,9 +42,9 @@ impl CityMap {
     /// The row of a product and cell, if the map has one.
     #[must_use]
     pub fn row(&self, product: u8, cell: Cell) -> Option<&Row> {
-        let level = self.chunks.first()?.parent.h3()?.resolution();
+        let level = self.chunks.first()?.name.parent.h3()?.resolution();
         let parent = Cell(cell.h3()?.parent(level)?.into());
-        let chunk = self.chunks.binary_search_by_key(&parent, |chunk| chunk.parent).ok()?;
+        let chunk = self.chunks.binary_search_by_key(&parent, |chunk| chunk.name.parent).ok()?;
         let rows = &self.chunks[chunk].rows;
         let at = rows.binary_search_by_key(&(product, cell), |row| (row.product, row.cell)).ok()?;
         Some(&rows[at])
@@ -60,8 +59,8 @@ impl CityMap {
         })
     }
 
-    pub(super) fn chunk(&self, parent: Cell, version: u64) -> Option<&Chunk> {
-        let at = self.chunks.binary_search_by_key(&parent, |chunk| chunk.parent).ok()?;
-        Some(&self.chunks[at]).filter(|chunk| chunk.version == version)
+    pub(super) fn chunk(&self, name: ChunkName) -> Option<&Chunk> {
+        let at = self.chunks.binary_search_by_key(&name, |chunk| chunk.name).ok()?;
+        Some(&self.chunks[at])
     }
 }

@@ -14,10 +14,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::policy::Clock;
-use equilibrium_domain::surge::map::{MapHead, Row, decode_chunk};
+use equilibrium_domain::surge::map::{ChunkName, MapHead, Row, decode_chunk};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, Shared, join_all, select};
 use hashbrown::HashMap;
@@ -205,13 +204,13 @@ async fn refresh<M: MapStore, K: MapStore, T: Timer>(
             stored.filter(|stored| head.as_ref().is_none_or(|head| stored.version > head.version)).or(head);
     }
     let head = head.filter(is_newer)?;
-    let chunks = head.chunks.iter().map(|(parent, version)| {
-        let kept = known.as_ref().and_then(|known| known.chunk(*parent, *version)).cloned();
-        sources.chunk(&head, *parent, *version, kept, cache_answers)
+    let chunks = head.chunks.iter().map(|name| {
+        let kept = known.as_ref().and_then(|known| known.chunk(*name)).cloned();
+        sources.chunk(&head, *name, kept, cache_answers)
     });
     let chunks: Option<Vec<Chunk>> = join_all(chunks).await.into_iter().collect();
     let mut chunks = chunks?;
-    chunks.sort_unstable_by_key(|chunk| chunk.parent);
+    chunks.sort_unstable_by_key(|chunk| chunk.name);
     Some(Arc::new(CityMap { head, chunks }))
 }
 
@@ -221,8 +220,7 @@ impl<M: MapStore, K: MapStore, T: Timer> Sources<M, K, T> {
     async fn chunk(
         &self,
         head: &MapHead,
-        parent: Cell,
-        version: u64,
+        name: ChunkName,
         kept: Option<Chunk>,
         cache_answers: bool,
     ) -> Option<Chunk> {
@@ -230,14 +228,14 @@ impl<M: MapStore, K: MapStore, T: Timer> Sources<M, K, T> {
             return kept;
         }
         if cache_answers {
-            let cached = self.cached(self.cache.chunk(&head.city, parent.0, version)).await;
+            let cached = self.cached(self.cache.chunk(&head.city, name)).await;
             if let Some(rows) = cached.ok().flatten().and_then(|bytes| self.decode(head, &bytes)) {
-                return Some(Chunk { parent, version, rows });
+                return Some(Chunk { name, rows });
             }
         }
-        let stored = self.stored(self.store.chunk(&head.city, parent.0, version)).await;
+        let stored = self.stored(self.store.chunk(&head.city, name)).await;
         let rows = self.decode(head, &stored.ok().flatten()?)?;
-        Some(Chunk { parent, version, rows })
+        Some(Chunk { name, rows })
     }
 
     fn decode(&self, head: &MapHead, bytes: &[u8]) -> Option<Arc<[Row]>> {

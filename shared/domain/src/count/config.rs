@@ -1,37 +1,35 @@
-//! What counting needs to know of a city's policy.
+//! The counting config: the part of a city's policy that counting needs.
 
 use h3o::Resolution;
 
-use crate::count::tick_counts::{read_products, write_products};
+use crate::event::watermark::WatermarkConfig;
 use crate::event::{Refusal, What};
 use crate::id::ProductId;
 use crate::policy::{Clock, Policy};
+use crate::wire::products::{read_products, write_products};
 use crate::wire::{Corrupt, Reader, put_varint_u64};
 
-/// Most products a city has, or has had while a driver seen then is remembered: a place holds a bit each.
-pub const MAX_PRODUCTS: usize = 64;
-
-/// The part of a policy that counting follows (CONTRACT §3).
+/// How a city's drivers and riders are counted (CONTRACT §3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CountingConfig {
-    /// Of the cells.
+    /// H3 resolution of the cells.
     pub resolution: Resolution,
     /// Milliseconds from tick to tick.
     pub tick_ms: i64,
-    /// How long a request stays demand, in milliseconds.
+    /// How long a request counts as demand, in milliseconds.
     pub window_ms: i64,
-    /// How long a driver stays supply without being seen again, in milliseconds.
+    /// How long a sighting of a driver counts as supply, in milliseconds.
     pub driver_ttl_ms: i64,
-    /// How far the watermark is behind the greatest time, in milliseconds.
+    /// How far the watermark trails the greatest time, in milliseconds.
     pub lateness_ms: i64,
-    /// At least one; the first is asked for where none is named.
+    /// At least one product. A request without a product is for the first.
     pub products: Vec<ProductId>,
-    /// Drivers, and riders, of this city that one lane holds at most.
+    /// Most drivers, and most riders, of this city in the memory of one lane.
     pub max_entities: u32,
 }
 
 impl CountingConfig {
-    /// What counting follows of `policy`.
+    /// The config that `policy` defines.
     #[must_use]
     pub fn of(policy: &Policy, max_entities: u32) -> Self {
         let Clock { tick_ms, window_ms, driver_ttl_ms, lateness_ms } = policy.clock;
@@ -41,36 +39,43 @@ impl CountingConfig {
         Self { resolution, tick_ms, window_ms, driver_ttl_ms, lateness_ms, products, max_entities }
     }
 
-    /// The place of `product` among the city's products.
+    /// The part of the config from which the city's watermark follows.
+    #[must_use]
+    #[inline]
+    pub fn watermark_config(&self) -> WatermarkConfig {
+        WatermarkConfig { tick_ms: self.tick_ms, lateness_ms: self.lateness_ms }
+    }
+
+    /// The index of `product` in [`Self::products`].
     ///
     /// # Errors
-    /// [`Refusal::UnknownProduct`].
+    /// [`Refusal::UnknownProduct`] if the city does not have the product.
     pub fn product(&self, product: &[u8]) -> Result<usize, Refusal> {
-        let at = self.products.iter().position(|known| known.as_str().as_bytes() == product);
-        at.ok_or_else(|| Refusal::UnknownProduct { product: String::from_utf8_lossy(product).into() })
+        let index = self.products.iter().position(|known| known.as_str().as_bytes() == product);
+        index.ok_or_else(|| Refusal::UnknownProduct { product: String::from_utf8_lossy(product).into() })
     }
 
     /// Checks that the city has every product that an event names.
     ///
     /// # Errors
-    /// [`Refusal::UnknownProduct`], naming the first that it has not.
+    /// [`Refusal::UnknownProduct`] with the first that it does not have.
     pub fn check(&self, what: &What<'_>) -> Result<(), Refusal> {
         match what {
             What::Driver { products: Some(list), .. } => {
-                let mut checked = Ok(());
+                let mut result = Ok(());
                 list.for_each(|product| {
-                    if checked.is_ok() {
-                        checked = self.product(&product).map(drop);
+                    if result.is_ok() {
+                        result = self.product(&product).map(drop);
                     }
                 });
-                checked
+                result
             }
             What::Request { product: Some(product), .. } => self.product(product).map(drop),
             _ => Ok(()),
         }
     }
 
-    /// Appends the rules to `out`.
+    /// Appends the config to `out`.
     pub fn write(&self, out: &mut Vec<u8>) {
         put_varint_u64(out, u64::from(u8::from(self.resolution)));
         for ms in [self.tick_ms, self.window_ms, self.driver_ttl_ms, self.lateness_ms] {
@@ -80,25 +85,25 @@ impl CountingConfig {
         write_products(out, &self.products);
     }
 
-    /// Reads what [`Self::write`] wrote.
+    /// Reads a config that [`Self::write`] wrote.
     ///
     /// # Errors
-    /// [`Corrupt`] where it did not.
+    /// [`Corrupt`] if the input is anything else.
     pub fn read(input: &mut Reader<'_>) -> Result<Self, Corrupt> {
-        // No policy allows a span of more than a day.
+        // No policy allows a duration of more than a day.
         const DAY_MS: u64 = 86_400_000;
         let resolution = u8::try_from(input.varint_u64("a resolution")?).ok();
         let resolution = resolution.and_then(|level| Resolution::try_from(level).ok());
         let resolution = resolution.ok_or(input.invalid("a resolution"))?;
-        let mut spans = [0; 4];
-        for span in &mut spans {
-            *span = input.varint_up_to(DAY_MS, "a span")?.cast_signed();
+        let mut durations_ms = [0; 4];
+        for duration_ms in &mut durations_ms {
+            *duration_ms = input.varint_up_to(DAY_MS, "a duration")?.cast_signed();
         }
-        let [tick_ms, window_ms, driver_ttl_ms, lateness_ms] = spans;
-        let max_entities = input.varint_u32("a bound on entities")?;
+        let [tick_ms, window_ms, driver_ttl_ms, lateness_ms] = durations_ms;
+        let max_entities = input.varint_u32("a limit of entities")?;
         let products = read_products(input)?;
         if tick_ms == 0 || products.is_empty() {
-            return Err(input.invalid("rules without ticks or products"));
+            return Err(input.invalid("a config without ticks or products"));
         }
         Ok(Self { resolution, tick_ms, window_ms, driver_ttl_ms, lateness_ms, products, max_entities })
     }

@@ -1,204 +1,205 @@
 //! The last sighting of every entity of one role in one city and lane, counted by place.
 //!
-//! A sighting waits until its own tick closes; then it replaces the entity's last one if it is not older
-//! (of two at the same time the later in the log wins), and the entity counts at its place until the
-//! sighting's lifetime ends. Work goes with what changes: an entity that says nothing is touched once a
-//! lifetime. At rest an entity is 20 bytes and its share of a hash table of 4-byte slots.
+//! A sighting is pending until its own tick closes. Then it replaces the entity's last one unless it is older (of two at
+//! the same time, the later in the stream counts), and the entity counts at its place until the sighting's lifetime
+//! ends. Work is proportional to what changes: an entity without new sightings is visited once per lifetime. An entity
+//! takes 20 bytes and its share of a hash table of 4-byte slots.
 //!
-//! Every change is also written down, in as few bytes as it takes to repeat it: see [`Sightings::repeat`].
+//! Every change is also logged in as few bytes as replaying it needs: see [`Sightings::replay`].
 
+mod eviction;
+mod log;
+mod snapshot;
 mod store;
 
 use std::cmp::Reverse;
 
 use hashbrown::HashTable;
-use store::{Arena, END, Entity, FREE, NOWHERE, Places, Slots, UNSEEN};
 
+use self::log::SightingLog;
+use self::store::{Arena, END, Entity, FREE, Places, Slots, UNSEEN};
+use crate::hash::spread;
 use crate::id::EntityKey;
 use crate::time::tick_at_or_after;
-use crate::wire::hash::spread;
-use crate::wire::{Corrupt, Reader, put_u64_le, put_varint_i64, put_varint_u64, zigzag};
 
-/// Where an entity counts: a cell, and the products it counts for, a bit each.
+/// The place at which an entity counts: a cell, and a set of products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// H3 index.
     pub cell: u64,
-    /// Products, a bit each in the order of the city's dictionary.
+    /// The products, one bit each as in the city's product table.
     pub products: u64,
 }
 
 impl Place {
-    /// Where an entity stands that counts for nothing: a driver with a rider, say.
+    /// The place of an entity that does not count, such as a driver on a trip.
     pub const NOWHERE: Self = Self { cell: 0, products: 0 };
 }
 
-/// What bounds a sighting's life.
+/// The limits of a sighting's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime {
-    /// A sighting counts at tick `T` while `T − time` is less, in milliseconds.
+    /// A sighting counts at tick `T` while `T − time` is less than this, in milliseconds.
     pub ttl_ms: i64,
     /// Milliseconds from tick to tick.
     pub tick_ms: i64,
-    /// Entities held at most; of more the oldest go first.
-    pub most: u32,
+    /// Most entities in memory; beyond, the oldest are evicted.
+    pub max_entities: u32,
 }
 
-/// How many entities lie at a place.
+/// The number of entities at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count {
-    /// Where.
+    /// The place.
     pub place: Place,
-    /// How many; never 0.
+    /// The number of entities; never 0.
     pub entities: u32,
 }
 
+/// A sighting whose own tick has not closed yet.
 #[derive(Clone, Copy, Debug)]
 struct PendingSighting {
     slot: u32,
+    /// See [`low_half`].
     time: u32,
     place: u32,
 }
 
-/// Entities of one role: drivers, or riders.
+/// The sightings of entities of one role: drivers, or riders.
 #[derive(Debug, Default)]
 pub struct Sightings {
     entities: Arena,
     index: HashTable<u32>,
     free: Option<u32>,
     places: Places,
-    /// By own tick, ascending; seldom more than three.
-    waiting: Vec<(i64, Vec<PendingSighting>)>,
-    /// Entities that count, or are nowhere, by the tick of a sighting not newer than their last,
-    /// ascending, in linked lists. Those not seen yet are held by what waits for them alone.
+    /// Pending sightings by own tick, ascending; rarely more than three ticks.
+    pending: Vec<(i64, Vec<PendingSighting>)>,
+    /// Linked lists of the entities with a last sighting, by the tick of a sighting that is not newer, ascending. An
+    /// entity without one is referred to by its pending sightings only.
     ages: Vec<(i64, u32)>,
-    /// What happened since [`Self::take_log`], to be repeated.
-    log: Vec<u8>,
-    logged_time: i64,
-    logged_cell: u64,
+    /// The sightings since the last [`Self::take_log`].
+    log: SightingLog,
     evicted: u64,
 }
 
 impl Sightings {
-    /// How many entities are held.
+    /// The number of entities in memory.
     #[must_use]
     pub fn len(&self) -> usize {
         self.index.len()
     }
 
-    /// Whether nothing is held and nothing can change by itself.
+    /// Whether there are no entities, so that no tick changes the counts.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.index.is_empty()
     }
 
-    /// How many entities had to go since the beginning because there were too many.
+    /// The number of entities evicted so far, because there were too many.
     #[must_use]
     pub fn evicted(&self) -> u64 {
         self.evicted
     }
 
-    /// Whether a snapshot would free much: places that nobody stands at any more outweigh the rest.
+    /// Whether a snapshot would free much memory: most of the places are not in use any more.
     #[must_use]
     pub fn needs_compaction(&self) -> bool {
         self.places.all.len() > 4 * self.index.len() + 4096
     }
 
-    /// Takes in a sighting of `key` at `time`, `closed` being the newest closed tick.
-    pub fn absorb(&mut self, key: EntityKey, place: Place, time: i64, closed: Option<i64>, life: Lifetime) {
-        if closed.is_some_and(|closed| closed - time >= life.ttl_ms) {
+    /// Absorbs a sighting of `key` at `time_ms`, `closed` being the newest closed tick.
+    pub fn absorb(
+        &mut self,
+        key: EntityKey,
+        place: Place,
+        time_ms: i64,
+        closed: Option<i64>,
+        life: Lifetime,
+    ) {
+        if closed.is_some_and(|closed| closed - time_ms >= life.ttl_ms) {
             return;
         }
         let known = self.find(key.0);
-        let (place, new_place) = self.places.intern(place);
-        self.write_down(known, key, place, new_place, time);
-        let slot = known.unwrap_or_else(|| self.enter(key.0, life));
-        self.take_in(slot, place, time, closed, life);
+        let (number, is_new) = self.places.intern(place);
+        self.log.push(known, key, number, is_new.then_some(place), time_ms);
+        let slot = known.unwrap_or_else(|| self.add_within_limit(key.0, life));
+        self.add_sighting(slot, number, time_ms, closed, life);
     }
 
-    fn take_in(&mut self, slot: u32, place: u32, time: i64, closed: Option<i64>, life: Lifetime) {
+    fn add_sighting(&mut self, slot: u32, place: u32, time_ms: i64, closed: Option<i64>, life: Lifetime) {
+        let sighting = PendingSighting { slot, time: low_half(time_ms), place };
         if let Some(closed) = closed
-            && time <= closed
+            && time_ms <= closed
         {
-            self.replace(PendingSighting { slot, time: low_half(time), place }, closed, life);
+            self.replace(sighting, closed, life);
             return;
         }
-        let waiting = PendingSighting { slot, time: low_half(time), place };
-        let at = self.pending_bucket(time, life);
-        let waiters = &mut self.waiting[at].1;
-        if waiters.len() == waiters.capacity() && waiters.len() > 4 * self.index.len() + 4096 {
-            compact_pending(waiters);
+        let at = self.pending_bucket(time_ms, life);
+        let bucket = &mut self.pending[at].1;
+        if bucket.len() == bucket.capacity() && bucket.len() > 4 * self.index.len() + 4096 {
+            compact_pending(bucket);
         }
-        waiters.push(waiting);
+        bucket.push(sighting);
     }
 
-    /// Where sightings of `time` wait for their tick.
-    fn pending_bucket(&mut self, time: i64, life: Lifetime) -> usize {
-        // Nearly always with those that came just before.
-        if let Some((tick, _)) = self.waiting.last()
-            && time <= *tick
-            && *tick - life.tick_ms < time
+    /// The index of the bucket of pending sightings at `time_ms`.
+    #[inline]
+    fn pending_bucket(&mut self, time_ms: i64, life: Lifetime) -> usize {
+        // Nearly always that of the sightings just before.
+        if let Some((tick, _)) = self.pending.last()
+            && time_ms <= *tick
+            && *tick - life.tick_ms < time_ms
         {
-            return self.waiting.len() - 1;
+            return self.pending.len() - 1;
         }
-        let tick = tick_at_or_after(time, life.tick_ms);
-        let at = self.waiting.partition_point(|(other, _)| *other < tick);
-        if self.waiting.get(at).is_none_or(|(other, _)| *other != tick) {
-            self.waiting.insert(at, (tick, Vec::new()));
+        let tick = tick_at_or_after(time_ms, life.tick_ms);
+        let at = self.pending.partition_point(|(other, _)| *other < tick);
+        if self.pending.get(at).is_none_or(|(other, _)| *other != tick) {
+            self.pending.insert(at, (tick, Vec::new()));
         }
         at
     }
 
-    /// Closes tick `tick`: what waited for it counts, and what has had its time goes.
+    /// Closes tick `tick`: its pending sightings count from now on, and entities whose lifetime has ended are removed.
     pub fn close(&mut self, tick: i64, life: Lifetime) {
-        let due = self.waiting.partition_point(|(own, _)| *own <= tick);
-        let mut overdue = Vec::new();
-        for (own, waiters) in self.waiting.drain(..due).collect::<Vec<_>>() {
-            for waiting in waiters {
-                let time = own - i64::from(low_half(own).wrapping_sub(waiting.time));
-                if tick - time < life.ttl_ms {
-                    self.replace(waiting, tick, life);
+        let due = self.pending.partition_point(|(own, _)| *own <= tick);
+        let mut expired = Vec::new();
+        for (own, bucket) in self.pending.drain(..due).collect::<Vec<_>>() {
+            for sighting in bucket {
+                if tick - restore_time(sighting.time, own) < life.ttl_ms {
+                    self.replace(sighting, tick, life);
                 } else {
-                    overdue.push(waiting.slot);
+                    expired.push(sighting.slot);
                 }
             }
         }
-        self.expire(tick, life, overdue);
+        self.expire(tick, life, expired);
     }
 
-    /// The first tick at which the counts may become others by what is held now; `None` where never.
+    /// The first tick at which the counts may change without new sightings; `None` if they cannot.
     #[must_use]
     pub fn next_change(&self, life: Lifetime) -> Option<i64> {
-        let counts = self.waiting.first().map(|(tick, _)| *tick);
-        let goes = self.ages.first().map(|(age, _)| age - life.tick_ms + life.ttl_ms + 1);
-        let goes = goes.map(|time| tick_at_or_after(time, life.tick_ms));
-        counts.into_iter().chain(goes).min()
+        let counts = self.pending.first().map(|(tick, _)| *tick);
+        let expires = self.ages.first().map(|(age, _)| age - life.tick_ms + life.ttl_ms + 1);
+        let expires = expires.map(|time_ms| tick_at_or_after(time_ms, life.tick_ms));
+        counts.into_iter().chain(expires).min()
     }
 
-    /// The places where entities count, by cell and products, ascending.
+    /// The places at which entities count, ordered by cell and products.
     pub fn counts(&mut self) -> impl Iterator<Item = Count> {
         self.places.sort();
         let places = &self.places;
-        places.sorted.iter().filter_map(|id| {
-            let (place, entities) = places.all[*id as usize];
+        places.sorted.iter().filter_map(|number| {
+            let (place, entities) = places.all[*number as usize];
             (entities > 0).then_some(Count { place, entities })
         })
     }
 
-    /// Moves what happened since the last call to `out`, for [`Self::repeat`].
-    pub fn take_log(&mut self, out: &mut Vec<u8>) {
-        // Its room goes, too: at rest nobody needs it.
-        out.append(&mut std::mem::take(&mut self.log));
-        self.logged_time = 0;
-        self.logged_cell = 0;
-    }
-
-    /// Goes over to other ticks: what waits, waits for the first of these.
+    /// Changes the ticks to those of `life`: pending sightings wait for the first of these at or after their time.
     pub fn rebucket(&mut self, closed: Option<i64>, life: Lifetime) {
-        for (own, waiters) in std::mem::take(&mut self.waiting) {
-            for PendingSighting { slot, time, place } in waiters {
-                let time = own - i64::from(low_half(own).wrapping_sub(time));
-                self.take_in(slot, place, time, None, life);
+        for (own, bucket) in std::mem::take(&mut self.pending) {
+            for PendingSighting { slot, time, place } in bucket {
+                self.add_sighting(slot, place, restore_time(time, own), None, life);
             }
         }
         let Some(closed) = closed else { return };
@@ -208,25 +209,27 @@ impl Sightings {
                 let slot = next;
                 let entity = self.entities.get(slot);
                 next = entity.link;
-                let time = closed - i64::from(low_half(closed).wrapping_sub(entity.time));
-                self.join(slot, tick_at_or_after(time, life.tick_ms));
+                let time_ms = restore_time(entity.time, closed);
+                self.join(slot, tick_at_or_after(time_ms, life.tick_ms));
             }
         }
     }
 
+    #[inline]
     fn find(&self, key: u64) -> Option<u32> {
         let entities = &self.entities;
         self.index.find(spread(key), |slot| entities.get(*slot).key() == key).copied()
     }
 
-    fn enter(&mut self, key: u64, life: Lifetime) -> u32 {
-        if self.index.len() >= life.most as usize {
+    /// Adds an entity, evicting others if there are too many.
+    fn add_within_limit(&mut self, key: u64, life: Lifetime) -> u32 {
+        if self.index.len() >= life.max_entities as usize {
             self.evict(life);
         }
-        self.admit(key)
+        self.add(key)
     }
 
-    fn admit(&mut self, key: u64) -> u32 {
+    fn add(&mut self, key: u64) -> u32 {
         #[expect(clippy::cast_possible_truncation)]
         let halves = [key as u32, (key >> 32) as u32];
         let entity = Entity { key: halves, time: 0, place: UNSEEN, link: END };
@@ -243,7 +246,7 @@ impl Sightings {
         slot
     }
 
-    /// Puts the entity into the list of those whose age is counted from `tick`.
+    /// Adds the entity to the list of `tick` in [`Self::ages`].
     fn join(&mut self, slot: u32, tick: i64) {
         let at = match self.ages.last() {
             Some((last, _)) if *last == tick => self.ages.len() - 1,
@@ -256,7 +259,7 @@ impl Sightings {
         self.ages[at].1 = slot;
     }
 
-    /// Makes `new` the entity's last sighting unless that is newer; both are of `closed` or before.
+    /// Makes `new` the entity's last sighting unless that is newer; both are at or before `closed`.
     fn replace(&mut self, new: PendingSighting, closed: i64, life: Lifetime) {
         let now = low_half(closed);
         let age = now.wrapping_sub(new.time);
@@ -275,12 +278,12 @@ impl Sightings {
         }
     }
 
-    /// Lets go who has not been seen for a lifetime, also of those whose sightings were `overdue` when
-    /// their tick closed.
-    fn expire(&mut self, tick: i64, life: Lifetime, overdue: Vec<u32>) {
+    /// Removes the entities whose last sighting has reached its lifetime at `tick`, and those of the slots in `expired`,
+    /// whose pending sightings had reached theirs when they became due. Entities with pending sightings stay.
+    fn expire(&mut self, tick: i64, life: Lifetime, expired: Vec<u32>) {
         let horizon = tick - life.ttl_ms;
         let due = self.ages.partition_point(|(age, _)| *age - life.tick_ms < horizon);
-        let mut unseen = overdue;
+        let mut unseen = expired;
         for (_, head) in self.ages.drain(..due).collect::<Vec<_>>() {
             let mut next = head;
             while next != END {
@@ -300,10 +303,10 @@ impl Sightings {
         if unseen.is_empty() {
             return;
         }
-        let expected = self.slots_waited_for();
+        let pending = self.pending_slots();
         for slot in unseen {
             let entity = *self.entities.get(slot);
-            if entity.place == UNSEEN && !expected.contains(slot) {
+            if entity.place == UNSEEN && !pending.contains(slot) {
                 self.remove(slot, entity.key());
             }
         }
@@ -319,253 +322,35 @@ impl Sightings {
         self.free = Some(slot);
     }
 
-    fn slots_waited_for(&self) -> Slots {
+    /// The slots with pending sightings.
+    fn pending_slots(&self) -> Slots {
         let mut slots = Slots::none(self.entities.len());
-        for waiting in self.waiting.iter().flat_map(|(_, waiters)| waiters) {
-            slots.insert(waiting.slot);
+        for sighting in self.pending.iter().flat_map(|(_, bucket)| bucket) {
+            slots.insert(sighting.slot);
         }
         slots
     }
-
-    /// Lets the oldest eighth go, so that the cost of choosing them is shared by as many newcomers.
-    fn evict(&mut self, life: Lifetime) {
-        let oldest = self.ages.first().map_or(0, |(tick, _)| *tick);
-        let mut newest = vec![oldest; self.entities.len()];
-        let base = self.ages.last().map_or(0, |(tick, _)| *tick);
-        for (slot, entity) in self.entities.iter() {
-            if entity.place < FREE {
-                newest[slot as usize] =
-                    base - i64::from(low_half(base).wrapping_sub(entity.time).cast_signed());
-            }
-        }
-        for (own, waiters) in &self.waiting {
-            for waiting in waiters {
-                let time = own - i64::from(low_half(*own).wrapping_sub(waiting.time));
-                let newest = &mut newest[waiting.slot as usize];
-                *newest = time.max(*newest);
-            }
-        }
-        let mut by_age: Vec<(i64, u32)> = self
-            .entities
-            .iter()
-            .filter(|(_, entity)| entity.place != FREE)
-            .map(|(slot, _)| (newest[slot as usize], slot))
-            .collect();
-        by_age.sort_unstable();
-        let leaving = by_age.len().div_ceil(8);
-        let mut gone = Slots::none(self.entities.len());
-        for (_, slot) in &by_age[..leaving] {
-            gone.insert(*slot);
-            let entity = *self.entities.get(*slot);
-            if entity.place != UNSEEN {
-                self.places.all[entity.place as usize].1 -= 1;
-            }
-            self.remove(*slot, entity.key());
-        }
-        self.evicted += leaving as u64;
-        for (_, waiters) in &mut self.waiting {
-            waiters.retain(|waiting| !gone.contains(waiting.slot));
-        }
-        self.ages.clear();
-        for (_, slot) in &by_age[leaving..] {
-            let entity = *self.entities.get(*slot);
-            if entity.place != UNSEEN {
-                let time = base - i64::from(low_half(base).wrapping_sub(entity.time).cast_signed());
-                self.join(*slot, tick_at_or_after(time, life.tick_ms));
-            }
-        }
-    }
-
-    fn write_down(&mut self, known: Option<u32>, key: EntityKey, place: u32, new_place: bool, time: i64) {
-        let out = &mut self.log;
-        // 0 announces a place not yet numbered; the lowest bit, an entity not yet known.
-        let code = if new_place { 0 } else { u64::from(place) + 1 };
-        put_varint_u64(out, code << 1 | u64::from(known.is_none()));
-        if new_place {
-            let place = self.places.all[place as usize].0;
-            put_cell(out, place.cell, self.logged_cell);
-            put_varint_u64(out, place.products);
-            self.logged_cell = place.cell;
-        }
-        match known {
-            Some(slot) => put_varint_u64(out, u64::from(slot)),
-            None => put_u64_le(out, key.0),
-        }
-        put_varint_i64(out, time - self.logged_time);
-        self.logged_time = time;
-    }
-
-    /// Does again what [`Self::take_log`] gave, to the state it was done to.
-    ///
-    /// # Errors
-    /// [`Corrupt`] where the log cannot have been written over this state.
-    pub fn replay(&mut self, log: &[u8], closed: Option<i64>, life: Lifetime) -> Result<(), Corrupt> {
-        let mut log = Reader::new(log);
-        let (mut time, mut cell) = (0_i64, 0);
-        while !log.is_done() {
-            let code = log.varint_u64("a sighting's place")?;
-            let place = if code < 2 {
-                cell = read_cell(&mut log, cell)?;
-                self.places.intern(Place { cell, products: log.varint_u64("products")? }).0
-            } else {
-                let number = (code >> 1) - 1;
-                let place = u32::try_from(number).ok().filter(|id| (*id as usize) < self.places.all.len());
-                place.ok_or(log.invalid("a place's number"))?
-            };
-            let (slot, key) = if code & 1 == 1 {
-                (None, log.u64_le("an entity's key")?)
-            } else {
-                (Some(log.varint_u32("an entity's slot")?), 0)
-            };
-            let step = log.varint_i64("a sighting's time")?;
-            time = time
-                .checked_add(step)
-                .filter(|time| time.unsigned_abs() < 1 << 60)
-                .ok_or(log.invalid("a time"))?;
-            let slot = match slot {
-                None if self.find(key).is_some() => return Err(log.invalid("an entity known already")),
-                None => self.enter(key, life),
-                Some(slot) if self.entities.is_taken(slot) => slot,
-                Some(_) => return Err(log.invalid("an entity's slot")),
-            };
-            self.take_in(slot, place, time, closed, life);
-        }
-        Ok(())
-    }
-
-    /// Writes all that is held, as of the newest closed tick.
-    pub fn write(&self, out: &mut Vec<u8>, closed: Option<i64>) {
-        let mut place_ids = vec![UNSEEN; self.places.all.len()];
-        place_ids[NOWHERE as usize] = NOWHERE;
-        let taken = self.entities.iter().filter(|(_, entity)| entity.place < FREE);
-        let waiting = self.waiting.iter().flat_map(|(_, waiters)| waiters);
-        for place in taken.map(|(_, entity)| entity.place).chain(waiting.map(|waiting| waiting.place)) {
-            place_ids[place as usize] = NOWHERE;
-        }
-        let mut used = Vec::new();
-        for (id, place) in self.places.all.iter().enumerate().skip(1) {
-            if place_ids[id] == NOWHERE {
-                used.push(place.0);
-                place_ids[id] = u32::try_from(used.len()).expect("fewer places than numbers for them");
-            }
-        }
-        put_varint_u64(out, used.len() as u64);
-        for place in used {
-            put_u64_le(out, place.cell);
-            put_varint_u64(out, place.products);
-        }
-        put_varint_u64(out, self.evicted);
-        put_varint_u64(out, self.index.len() as u64);
-        let mut slots = vec![0; self.entities.len()];
-        let held = self.entities.iter().filter(|(_, entity)| entity.place != FREE);
-        for (next, (slot, entity)) in (0_u64..).zip(held) {
-            slots[slot as usize] = next;
-            put_u64_le(out, entity.key());
-            if entity.place == UNSEEN {
-                put_varint_u64(out, 0);
-            } else {
-                put_varint_u64(out, u64::from(place_ids[entity.place as usize]) + 1);
-                put_varint_u64(out, u64::from(low_half(closed.unwrap_or(0)).wrapping_sub(entity.time)));
-            }
-        }
-        put_varint_u64(out, self.waiting.len() as u64);
-        for (tick, waiters) in &self.waiting {
-            put_varint_i64(out, *tick);
-            put_varint_u64(out, waiters.len() as u64);
-            for waiting in waiters {
-                put_varint_u64(out, slots[waiting.slot as usize]);
-                put_varint_u64(out, u64::from(place_ids[waiting.place as usize]));
-                put_varint_u64(out, u64::from(low_half(*tick).wrapping_sub(waiting.time)));
-            }
-        }
-    }
-
-    /// Reads what [`Self::write`] wrote.
-    ///
-    /// # Errors
-    /// [`Corrupt`] where it did not.
-    pub fn read(input: &mut Reader<'_>, closed: Option<i64>, life: Lifetime) -> Result<Self, Corrupt> {
-        let mut held = Self::default();
-        for _ in 0..input.count("places")? {
-            let place = Place { cell: input.u64_le("a cell")?, products: input.varint_u64("products")? };
-            if !held.places.intern(place).1 {
-                return Err(input.invalid("a place known already"));
-            }
-        }
-        let places = held.places.all.len() as u64;
-        held.evicted = input.varint_u64("evictions")?;
-        for _ in 0..input.count("entities")? {
-            let key = input.u64_le("an entity's key")?;
-            let place = input.varint_up_to(places, "an entity's place")?;
-            if held.find(key).is_some() {
-                return Err(input.invalid("an entity known already"));
-            }
-            let slot = held.admit(key);
-            if place == 0 {
-                continue;
-            }
-            let closed = closed.ok_or(input.invalid("a sighting before any tick"))?;
-            let time = closed - i64::from(input.varint_u32("a sighting's age")?);
-            #[expect(clippy::cast_possible_truncation)]
-            held.replace(
-                PendingSighting { slot, time: low_half(time), place: (place - 1) as u32 },
-                closed,
-                life,
-            );
-        }
-        for _ in 0..input.count("ticks waited for")? {
-            let tick = input.instant("a tick")?;
-            if held.waiting.last().is_some_and(|(last, _)| *last >= tick) {
-                return Err(input.invalid("a tick out of order"));
-            }
-            let mut waiters = Vec::new();
-            for _ in 0..input.count("sightings")? {
-                let slot = input.varint_u32("an entity's slot")?;
-                #[expect(clippy::cast_possible_truncation)]
-                let place = input.varint_up_to(places - 1, "a sighting's place")? as u32;
-                let time = low_half(tick).wrapping_sub(input.varint_u32("a sighting's age")?);
-                if !held.entities.is_taken(slot) {
-                    return Err(input.invalid("an entity's slot"));
-                }
-                waiters.push(PendingSighting { slot, time, place });
-            }
-            held.waiting.push((tick, waiters));
-        }
-        let expected = held.slots_waited_for();
-        if held.entities.iter().any(|(slot, entity)| entity.place == UNSEEN && !expected.contains(slot)) {
-            return Err(input.invalid("an entity never seen and not waited for"));
-        }
-        Ok(held)
-    }
 }
 
-/// Appends a cell as its step from another: the steps between cells of one resolution end in as many
-/// zeros as their finer digits have bits.
-fn put_cell(out: &mut Vec<u8>, cell: u64, last: u64) {
-    let step = zigzag(cell.wrapping_sub(last).cast_signed());
-    let zeros = step.trailing_zeros() % u64::BITS;
-    put_varint_u64(out, u64::from(zeros));
-    put_varint_u64(out, step >> zeros);
+/// Keeps of each entity's sightings the one that will count: the newest, and of several at that time the last.
+fn compact_pending(bucket: &mut Vec<PendingSighting>) {
+    bucket.reverse();
+    bucket.sort_by_key(|sighting| (sighting.slot, Reverse(sighting.time)));
+    bucket.dedup_by_key(|sighting| sighting.slot);
 }
 
-fn read_cell(input: &mut Reader<'_>, last: u64) -> Result<u64, Corrupt> {
-    let zeros = input.varint_up_to(63, "a step's zeros")?;
-    let step = input.varint_u64("a step to a cell")? << zeros;
-    let cell = last.wrapping_add((step >> 1) ^ (step & 1).wrapping_neg());
-    if cell >> 63 == 0 { Ok(cell) } else { Err(input.invalid("a cell")) }
-}
-
-/// Keeps of each entity's sightings the one that will count: the newest, of equals the last.
-fn compact_pending(waiters: &mut Vec<PendingSighting>) {
-    waiters.reverse();
-    waiters.sort_by_key(|waiting| (waiting.slot, Reverse(waiting.time)));
-    waiters.dedup_by_key(|waiting| waiting.slot);
-}
-
-/// The low 32 bits of a time: see [`Entity`].
+/// The low 32 bits of a time in milliseconds, which determine it relative to a time less than 2³² ms later: see
+/// [`Entity`].
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn low_half(time: i64) -> u32 {
-    time as u32
+#[inline]
+fn low_half(time_ms: i64) -> u32 {
+    time_ms as u32
+}
+
+/// The time whose low half is `low`, given a time less than 2³² ms after it.
+#[inline]
+fn restore_time(low: u32, later_ms: i64) -> i64 {
+    later_ms - i64::from(low_half(later_ms).wrapping_sub(low))
 }
 
 #[cfg(test)]

@@ -1,36 +1,35 @@
-//! What a lane tells of a city's ticks: how many drivers and riders it counted, and where.
+//! Tick counts: how many drivers and riders a lane counts at a city's ticks, by place.
 //!
-//! A report is absolute: it says what the lane counts at a tick, whatever it said before, so that one
-//! sent twice changes nothing.
+//! Tick counts are absolute: they do not depend on those of earlier ticks, so sending them twice changes nothing.
 
-use crate::count::config::MAX_PRODUCTS;
 use crate::count::sightings::{Count, Place};
-use crate::id::{CityId, LaneCount, LaneId, ProductId};
+use crate::id::{CityId, LaneCount, LaneId};
+use crate::wire::products::{MAX_PRODUCTS, ProductTable};
 use crate::wire::{self, Corrupt, Kind, Reader, put_bytes, put_varint_i64, put_varint_u64};
 
-/// Largest record sent, in bytes: Kinesis takes 1 MiB unless told otherwise, partition key included.
+/// Largest record, in bytes: the default limit of Kinesis is 1 MiB, partition key included.
 pub const MAX_RECORD_BYTES: usize = 1_000_000;
 
-/// Most rows of one part of a report: at 20 bytes a row at the worst, a part fits a record twice.
+/// Most rows of one part of a tick's counts: at no more than 20 bytes per row, a record has room for two parts.
 const MAX_PART_ROWS: usize = 16_384;
 
-/// A report, or a part of one.
+/// The counts of a tick, of a part of one, or of a run of empty ticks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TickCounts {
-    /// The lane counted nobody at any tick from the first to the last.
+    /// No entity counts at any tick of a run.
     Empty {
         /// The first tick.
         from: i64,
         /// The last tick.
         to: i64,
     },
-    /// What the lane counted at one tick.
+    /// The counts of one tick, or a part of them.
     Tick {
         /// The tick.
         at: i64,
-        /// Whether this is the first part of the report.
+        /// Whether this is the tick's first part.
         first: bool,
-        /// Whether this is its last.
+        /// Whether this is the tick's last part.
         last: bool,
         /// Drivers by place, ascending.
         supply: Vec<Count>,
@@ -41,30 +40,30 @@ pub enum TickCounts {
 
 mod tag {
     pub const EMPTY: u8 = 0;
-    /// Or-ed together: a tick's part, first, last.
+    /// A part of a tick's counts; combined with the next two.
     pub const PART: u8 = 1;
     pub const FIRST: u8 = 2;
     pub const LAST: u8 = 4;
 }
 
-/// Reports of one city and lane, in the order of their ticks, written.
+/// Encodes the tick counts of one city and lane, in the order of the ticks.
 #[derive(Clone, Debug, Default)]
 pub struct TickCountsWriter {
     bytes: Vec<u8>,
-    /// Where each report or part ends.
+    /// The end of each run or part.
     ends: Vec<usize>,
-    /// Empty ticks not yet written: the run may go on.
+    /// The newest run of empty ticks, which is not written yet because it may continue.
     run: Option<(i64, i64)>,
 }
 
 impl TickCountsWriter {
-    /// Whether there is none.
+    /// Whether there are no tick counts.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty() && self.run.is_none()
     }
 
-    /// Reports the ticks `from..=to`, `tick_ms` apart, as empty.
+    /// Adds the empty ticks `from..=to`, which are `tick_ms` apart.
     pub fn add_empty(&mut self, from: i64, to: i64, tick_ms: i64) {
         if let Some((_, last)) = &mut self.run
             && *last + tick_ms == from
@@ -76,7 +75,7 @@ impl TickCountsWriter {
         self.run = Some((from, to));
     }
 
-    /// Reports a tick.
+    /// Adds a tick with its counts by place, ascending.
     pub fn add_tick(
         &mut self,
         at: i64,
@@ -117,8 +116,8 @@ impl TickCountsWriter {
     }
 }
 
-/// Rows of one kind: the step from the last row's cell, without the bits that end every cell of one
-/// resolution; whether the products are the last row's; how many.
+/// Appends the rows of supply or of demand: the step from the previous row's cell, without the low bits, which are equal
+/// in all cells of a resolution; the products, unless they are those of the previous row; the count.
 fn put_rows(out: &mut Vec<u8>, rows: &[(bool, Count)], shift: u32) {
     put_varint_u64(out, rows.len() as u64);
     let mut last = Place::NOWHERE;
@@ -133,7 +132,7 @@ fn put_rows(out: &mut Vec<u8>, rows: &[(bool, Count)], shift: u32) {
     }
 }
 
-fn read_rows(input: &mut Reader<'_>, shift: u32, dictionary: usize) -> Result<Vec<Count>, Corrupt> {
+fn read_rows(input: &mut Reader<'_>, shift: u32, table_len: usize) -> Result<Vec<Count>, Corrupt> {
     let rows = input.count("rows")?;
     let ones = (1_u64 << shift) - 1;
     let mut counts: Vec<Count> = Vec::with_capacity(rows);
@@ -144,12 +143,12 @@ fn read_rows(input: &mut Reader<'_>, shift: u32, dictionary: usize) -> Result<Ve
         let cell = cell.ok_or(input.invalid("a cell"))? << shift | ones;
         let products = if step & 1 == 1 { last.products } else { input.varint_u64("products")? };
         let place = Place { cell, products };
-        if products == 0 || (dictionary < MAX_PRODUCTS && products >> dictionary != 0) || place <= last {
+        if products == 0 || (table_len < MAX_PRODUCTS && products >> table_len != 0) || place <= last {
             return Err(input.invalid("a row's place"));
         }
         let entities = input.varint_u32("a row's count")?;
         if entities == 0 {
-            return Err(input.invalid("a row that counts nobody"));
+            return Err(input.invalid("an empty row"));
         }
         counts.push(Count { place, entities });
         last = place;
@@ -157,32 +156,33 @@ fn read_rows(input: &mut Reader<'_>, shift: u32, dictionary: usize) -> Result<Ve
     Ok(counts)
 }
 
-/// The reports of one city.
+/// The pending tick counts of one city.
 #[derive(Clone, Debug)]
 pub struct CityCounts {
     /// The city.
     pub city: CityId,
-    /// What the bits of `products` stand for.
-    pub dictionary: Vec<ProductId>,
-    /// The reports.
+    /// The table of the sets of products.
+    pub products: ProductTable,
+    /// The tick counts.
     pub ticks: TickCountsWriter,
 }
 
 impl CityCounts {
+    /// The beginning of the city's section of a record.
     fn head(&self) -> Vec<u8> {
         let mut head = Vec::new();
         put_bytes(&mut head, self.city.as_str().as_bytes());
-        write_products(&mut head, &self.dictionary);
+        self.products.write(&mut head);
         head
     }
 }
 
-/// What a record takes beside heads and reports: three bytes for the length of a section's, and the seal.
-const REST_BYTES: usize = 11;
+/// The bytes of a section besides its head and its tick counts: three for their length, and the checksum of the record.
+const OVERHEAD_BYTES: usize = 11;
 
-/// Writes the sections into as few records as hold them.
+/// Encodes the counts of `cities` as the smallest number of records.
 #[must_use]
-pub fn records(lane: LaneId, lanes: LaneCount, sections: Vec<CityCounts>) -> Vec<Vec<u8>> {
+pub fn records(lane: LaneId, lanes: LaneCount, cities: Vec<CityCounts>) -> Vec<Vec<u8>> {
     let begin = || {
         let mut record = Vec::new();
         wire::begin(&mut record, Kind::Counts);
@@ -192,18 +192,18 @@ pub fn records(lane: LaneId, lanes: LaneCount, sections: Vec<CityCounts>) -> Vec
     };
     let mut records = Vec::new();
     let mut record = begin();
-    let bare = record.len();
-    for mut section in sections {
-        section.ticks.end_run();
-        let head = section.head();
-        let TickCountsWriter { bytes, ends, .. } = &section.ticks;
+    let empty_len = record.len();
+    for mut city in cities {
+        city.ticks.end_run();
+        let head = city.head();
+        let TickCountsWriter { bytes, ends, .. } = &city.ticks;
         let mut start = 0;
         let mut next = 0;
         while next < ends.len() {
-            // As many reports as the record still takes, but at least one of a new record.
-            let taken = record.len() + head.len() + REST_BYTES;
-            let fits = ends[next..].partition_point(|end| taken + end - start <= MAX_RECORD_BYTES);
-            if fits == 0 && record.len() > bare {
+            // As many runs and parts as the record has room for, but at least one in a new record.
+            let used = record.len() + head.len() + OVERHEAD_BYTES;
+            let fits = ends[next..].partition_point(|end| used + end - start <= MAX_RECORD_BYTES);
+            if fits == 0 && record.len() > empty_len {
                 wire::seal(&mut record);
                 records.push(std::mem::replace(&mut record, begin()));
                 continue;
@@ -214,37 +214,37 @@ pub fn records(lane: LaneId, lanes: LaneCount, sections: Vec<CityCounts>) -> Vec
             start = ends[next - 1];
         }
     }
-    if record.len() > bare {
+    if record.len() > empty_len {
         wire::seal(&mut record);
         records.push(record);
     }
     records
 }
 
-/// A record of counts, opened.
+/// A record of tick counts, decoded up to its sections.
 #[derive(Debug)]
 pub struct CountsRecord<'a> {
-    /// The lane that counted.
+    /// The lane of the counts.
     pub lane: LaneId,
-    /// Each city's part, in its own words: what a city's checkpoint keeps of it.
+    /// The section of each city.
     pub cities: Vec<CityCountsRef<'a>>,
 }
 
-/// One city's part of a record.
+/// The section of one city in a record.
 #[derive(Clone, Debug)]
 pub struct CityCountsRef<'a> {
     /// The city.
     pub city: CityId,
-    /// What the bits of `products` stand for.
-    pub dictionary: Vec<ProductId>,
-    /// Reports as written; [`read_tick_counts`] reads them.
-    pub reports: &'a [u8],
+    /// The table of the sets of products.
+    pub products: ProductTable,
+    /// The encoded tick counts, which the city's checkpoint log keeps as they are; [`read_tick_counts`] decodes them.
+    pub ticks: &'a [u8],
 }
 
-/// Opens a record of counts of a stream of `lanes`.
+/// Decodes a record of tick counts of a stream with `lanes`.
 ///
 /// # Errors
-/// [`Corrupt`] where it is none.
+/// [`Corrupt`] if `record` is anything else.
 pub fn open(record: &[u8], lanes: LaneCount) -> Result<CountsRecord<'_>, Corrupt> {
     let mut input = wire::open(record, Kind::Counts)?;
     let lane = input.varint_up_to(u64::from(lanes.get()) - 1, "a lane")?;
@@ -255,58 +255,38 @@ pub fn open(record: &[u8], lanes: LaneCount) -> Result<CountsRecord<'_>, Corrupt
     let mut cities = Vec::new();
     while !input.is_done() {
         let city = CityId::new(input.text("a city")?).ok_or(input.invalid("a city"))?;
-        let dictionary = read_products(&mut input)?;
-        cities.push(CityCountsRef { city, dictionary, reports: input.bytes("reports")? });
+        let products = ProductTable::read(&mut input)?;
+        cities.push(CityCountsRef { city, products, ticks: input.bytes("tick counts")? });
     }
     Ok(CountsRecord { lane, cities })
 }
 
-/// Reads a list of products that [`write_products`] or a section's head wrote.
+/// Decodes the tick counts of a section whose product table has `table_len` products.
 ///
 /// # Errors
-/// [`Corrupt`] where it is none.
-pub fn read_products(input: &mut Reader<'_>) -> Result<Vec<ProductId>, Corrupt> {
-    let mut dictionary = Vec::new();
-    for _ in 0..input.varint_up_to(MAX_PRODUCTS as u64, "products")? {
-        dictionary.push(ProductId::new(input.text("a product")?).ok_or(input.invalid("a product"))?);
-    }
-    Ok(dictionary)
-}
-
-/// Writes a list of products.
-pub fn write_products(out: &mut Vec<u8>, dictionary: &[ProductId]) {
-    put_varint_u64(out, dictionary.len() as u64);
-    for product in dictionary {
-        put_bytes(out, product.as_str().as_bytes());
-    }
-}
-
-/// Reads a section's reports.
-///
-/// # Errors
-/// [`Corrupt`] where they are none, or name a product beyond the dictionary.
-pub fn read_tick_counts(reports: &[u8], dictionary: usize) -> Result<Vec<TickCounts>, Corrupt> {
-    let mut input = Reader::new(reports);
-    let mut read = Vec::new();
+/// [`Corrupt`] if `bytes` are not tick counts, or name a product outside the table.
+pub fn read_tick_counts(bytes: &[u8], table_len: usize) -> Result<Vec<TickCounts>, Corrupt> {
+    let mut input = Reader::new(bytes);
+    let mut ticks = Vec::new();
     while !input.is_done() {
-        let tag = input.byte("a report")?;
+        let tag = input.byte("a tag")?;
         let at = input.instant("a tick")?;
         if tag == tag::EMPTY {
             let span = input.varint_up_to(1 << 60, "a run of ticks")?;
-            read.push(TickCounts::Empty { from: at, to: at + span.cast_signed() });
+            ticks.push(TickCounts::Empty { from: at, to: at + span.cast_signed() });
             continue;
         }
         if tag & tag::PART == 0 || tag > tag::PART | tag::FIRST | tag::LAST {
-            return Err(input.invalid("a report"));
+            return Err(input.invalid("a tag"));
         }
         #[expect(clippy::cast_possible_truncation)]
         let shift = input.varint_up_to(62, "a shift")? as u32;
-        let supply = read_rows(&mut input, shift, dictionary)?;
-        let demand = read_rows(&mut input, shift, dictionary)?;
+        let supply = read_rows(&mut input, shift, table_len)?;
+        let demand = read_rows(&mut input, shift, table_len)?;
         let (first, last) = (tag & tag::FIRST != 0, tag & tag::LAST != 0);
-        read.push(TickCounts::Tick { at, first, last, supply, demand });
+        ticks.push(TickCounts::Tick { at, first, last, supply, demand });
     }
-    Ok(read)
+    Ok(ticks)
 }
 
 #[cfg(test)]

@@ -1,20 +1,20 @@
-//! A record's place in its shard's log.
+//! Kinesis sequence numbers: a record's position in its shard.
 
 use std::cmp::Ordering;
 use std::fmt;
 
-/// Longest sequence number taken, in digits; Kinesis allows this many.
+/// Longest sequence number, in digits; Kinesis's own limit.
 pub const MAX_SEQUENCE_DIGITS: usize = 128;
 
 /// A Kinesis sequence number: decimal digits without leading zeros, ordered by value.
 ///
-/// They have 56 digits and more, beyond 128 bits, so they stay text: the longer is the greater, and of
-/// two of one length the text decides.
+/// Sequence numbers of Kinesis have 56 digits and more, which exceeds 128 bits, so they are compared as text: first by
+/// length, then by digits.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Sequence(Box<str>);
 
 impl Sequence {
-    /// Takes `digits` if they are the decimal form of a number.
+    /// The sequence number of these digits, if they are the decimal form of a number.
     #[must_use]
     pub fn new(digits: &str) -> Option<Self> {
         SequenceRef::new(digits).map(SequenceRef::to_owned)
@@ -25,22 +25,20 @@ impl Sequence {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
 
-impl Sequence {
-    /// The same, borrowed.
+    /// A borrowed form of the same number.
     #[must_use]
     pub fn borrowed(&self) -> SequenceRef<'_> {
         SequenceRef(&self.0)
     }
 }
 
-/// A [`Sequence`] that stands in a text.
+/// A [`Sequence`] that borrows its digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SequenceRef<'a>(&'a str);
 
 impl<'a> SequenceRef<'a> {
-    /// Takes `digits` if they are the decimal form of a number.
+    /// The sequence number of these digits, if they are the decimal form of a number.
     #[must_use]
     pub fn new(digits: &'a str) -> Option<Self> {
         let plain = (1..=MAX_SEQUENCE_DIGITS).contains(&digits.len())
@@ -55,7 +53,7 @@ impl<'a> SequenceRef<'a> {
         self.0
     }
 
-    /// A copy of its own.
+    /// An owned copy.
     #[must_use]
     pub fn to_owned(self) -> Sequence {
         Sequence(self.0.into())
@@ -118,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sequence_is_its_digits() {
+    fn a_sequence_displays_its_digits() {
         let digits = "49590338271490256608559692538361571095921575989136588898";
         let sequence = Sequence::new(digits).unwrap();
         assert_eq!(sequence.as_str(), digits);

@@ -1,4 +1,4 @@
-//! The city's clock: its watermark, kept by whoever feeds the log and told to every lane.
+//! Watermark records: a city's watermark, broadcast to every lane.
 
 use hashbrown::HashMap;
 
@@ -6,17 +6,25 @@ use crate::id::{CityId, LaneCount, LaneId};
 use crate::time::{tick_at_or_after, tick_at_or_before};
 use crate::wire::{self, Corrupt, Kind, put_bytes, put_varint_i64, put_varint_u64};
 
-/// How far a city's time has come.
+/// A city's watermark, as a watermark record states it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CityWatermark {
-    /// The greatest counted time less the city's lateness, in milliseconds since the epoch.
+    /// The greatest time at which an event counts minus the city's lateness, in milliseconds since the epoch.
     pub watermark: i64,
-    /// The city's first tick: the first at or after the time of its first event.
+    /// The city's first tick: the first at or after the time of its first event, in milliseconds since the epoch.
     pub first_tick: i64,
 }
 
-/// Writes the record that tells `lane` the clocks of `cities`: an envelope of its own, so that no
-/// user's event can pose as one.
+/// The part of a city's policy from which its watermark follows (CONTRACT §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WatermarkConfig {
+    /// Milliseconds from tick to tick.
+    pub tick_ms: i64,
+    /// How far the watermark trails the greatest time, in milliseconds.
+    pub lateness_ms: i64,
+}
+
+/// Encodes the watermark record of `cities` for `lane`. It is a frame, so a client's event cannot be mistaken for one.
 pub fn write<'a>(
     lane: LaneId,
     lanes: LaneCount,
@@ -26,19 +34,19 @@ pub fn write<'a>(
     wire::begin(&mut out, Kind::Watermark);
     put_varint_u64(&mut out, u64::from(lane.0));
     put_varint_u64(&mut out, u64::from(lanes.get()));
-    for (city, clock) in cities {
+    for (city, CityWatermark { watermark, first_tick }) in cities {
         put_bytes(&mut out, city.as_str().as_bytes());
-        put_varint_i64(&mut out, clock.watermark);
-        put_varint_i64(&mut out, clock.first_tick);
+        put_varint_i64(&mut out, watermark);
+        put_varint_i64(&mut out, first_tick);
     }
     wire::seal(&mut out);
     out
 }
 
-/// Reads a clock record: its lane, and the cities it names.
+/// Decodes a watermark record: its lane, and the cities that it names.
 ///
 /// # Errors
-/// [`Corrupt`] where it is none, or one of a stream with another number of lanes.
+/// [`Corrupt`] if `record` is not a watermark record, or belongs to a stream with another number of lanes.
 pub fn read(record: &[u8], lanes: LaneCount) -> Result<(LaneId, Vec<(CityId, CityWatermark)>), Corrupt> {
     let mut input = wire::open(record, Kind::Watermark)?;
     let lane = input.varint_u64("a lane")?;
@@ -56,7 +64,7 @@ pub fn read(record: &[u8], lanes: LaneCount) -> Result<(LaneId, Vec<(CityId, Cit
     Ok((lane, cities))
 }
 
-/// The watermarks of the cities that one feeder feeds.
+/// The watermarks of the cities whose events one producer writes.
 #[derive(Debug, Default)]
 pub struct Watermarks {
     cities: HashMap<CityId, CityWatermarkState>,
@@ -64,61 +72,62 @@ pub struct Watermarks {
 
 #[derive(Debug)]
 struct CityWatermarkState {
-    greatest: i64,
+    greatest_ms: i64,
     first_tick: i64,
-    /// The greatest time from which on lanes must be told, because the watermark has reached a tick.
-    due: i64,
+    /// The greatest time from which on the next broadcast is due, because the watermark has reached a tick.
+    due_ms: i64,
 }
 
 impl Watermarks {
-    /// Takes note of an event of `city` at `time`; the city's clock where it must be told right behind
-    /// this event, because the watermark has reached a tick, or because it is the first that this feeder
-    /// sees of the city: a feeder that is lost before the first tick takes nothing with it.
+    /// Observes an event of `city` that counts at `time_ms`. Returns the city's watermark if it must be broadcast
+    /// after this event: the watermark has reached a tick, or the event is the city's first from this producer. The
+    /// first one is broadcast at once so that the first tick survives a producer that fails before reaching it.
     ///
-    /// An event of this or any other city that brings nothing new costs one look-up.
-    pub fn observe(
-        &mut self,
-        city: &CityId,
-        time: i64,
-        tick_ms: i64,
-        lateness_ms: i64,
-    ) -> Option<CityWatermark> {
-        let Some(fed) = self.cities.get_mut(city) else {
-            let first_tick = tick_at_or_after(time, tick_ms);
-            let mut fed = CityWatermarkState { greatest: time, first_tick, due: i64::MIN };
-            let told = fed.broadcast_if_due(tick_ms, lateness_ms);
-            self.cities.insert(city.clone(), fed);
-            return told;
+    /// Any other event costs one look-up.
+    #[inline]
+    pub fn observe(&mut self, city: &CityId, time_ms: i64, config: WatermarkConfig) -> Option<CityWatermark> {
+        let Some(state) = self.cities.get_mut(city) else {
+            let first_tick = tick_at_or_after(time_ms, config.tick_ms);
+            let mut state = CityWatermarkState { greatest_ms: time_ms, first_tick, due_ms: i64::MIN };
+            let due = state.broadcast_if_due(config);
+            self.cities.insert(city.clone(), state);
+            return due;
         };
-        fed.greatest = fed.greatest.max(time);
-        fed.broadcast_if_due(tick_ms, lateness_ms)
+        state.greatest_ms = state.greatest_ms.max(time_ms);
+        state.broadcast_if_due(config)
     }
 
-    /// Has `city`'s clock told anew behind its next event, whatever its time: nobody can say whether every
-    /// lane heard it.
+    /// Makes the next event of `city` broadcast its watermark, whatever the event's time: a lane may have missed the
+    /// last broadcast.
     pub fn rebroadcast(&mut self, city: &CityId) {
-        if let Some(fed) = self.cities.get_mut(city) {
-            fed.due = i64::MIN;
+        if let Some(state) = self.cities.get_mut(city) {
+            state.due_ms = i64::MIN;
         }
     }
 
-    /// Every city's clock at the end of all events: its watermark is its greatest time.
+    /// Every city's watermark at the end of all events, which is its greatest time, ordered by city id.
     pub fn at_end(&self) -> impl Iterator<Item = (&CityId, CityWatermark)> {
-        self.cities
-            .iter()
-            .map(|(city, fed)| (city, CityWatermark { watermark: fed.greatest, first_tick: fed.first_tick }))
+        let mut cities: Vec<_> = self.cities.iter().collect();
+        cities.sort_unstable_by_key(|(city, _)| *city);
+        cities.into_iter().map(|(city, state)| (city, state.at_end()))
     }
 }
 
 impl CityWatermarkState {
-    fn broadcast_if_due(&mut self, tick_ms: i64, lateness_ms: i64) -> Option<CityWatermark> {
-        if self.greatest < self.due {
+    #[inline]
+    fn broadcast_if_due(&mut self, config: WatermarkConfig) -> Option<CityWatermark> {
+        if self.greatest_ms < self.due_ms {
             return None;
         }
-        let watermark = self.greatest - lateness_ms;
-        // Also before what this feeder takes for the first tick: the city may have begun under another.
-        self.due = tick_at_or_before(watermark, tick_ms) + tick_ms + lateness_ms;
+        let WatermarkConfig { tick_ms, lateness_ms } = config;
+        let watermark = self.greatest_ms - lateness_ms;
+        // Also due before this producer's first tick: the city may have begun with another producer's events.
+        self.due_ms = tick_at_or_before(watermark, tick_ms) + tick_ms + lateness_ms;
         Some(CityWatermark { watermark, first_tick: self.first_tick })
+    }
+
+    fn at_end(&self) -> CityWatermark {
+        CityWatermark { watermark: self.greatest_ms, first_tick: self.first_tick }
     }
 }
 
@@ -126,16 +135,18 @@ impl CityWatermarkState {
 mod tests {
     use super::*;
 
+    const CONFIG: WatermarkConfig = WatermarkConfig { tick_ms: 5_000, lateness_ms: 5_000 };
+
     fn nyc() -> CityId {
         CityId::new("nyc").unwrap()
     }
 
     #[test]
-    fn a_clock_record_reads_back() {
+    fn a_watermark_record_reads_back() {
         let lanes = LaneCount::new(64).unwrap();
-        let clock = CityWatermark { watermark: 1_772_000_000_123, first_tick: -5000 };
-        let bytes = write(LaneId(63), lanes, [(&nyc(), clock)]);
-        assert_eq!(read(&bytes, lanes), Ok((LaneId(63), vec![(nyc(), clock)])));
+        let watermark = CityWatermark { watermark: 1_772_000_000_123, first_tick: -5000 };
+        let bytes = write(LaneId(63), lanes, [(&nyc(), watermark)]);
+        assert_eq!(read(&bytes, lanes), Ok((LaneId(63), vec![(nyc(), watermark)])));
         assert!(read(&bytes, LaneCount::ONE).is_err());
         assert!(read(&bytes[..bytes.len() - 1], lanes).is_err());
         assert!(read(&write(LaneId(64), lanes, []), lanes).is_err());
@@ -143,49 +154,65 @@ mod tests {
     }
 
     #[test]
-    fn lanes_are_told_once_for_each_tick_reached() {
-        let mut clocks = Watermarks::default();
-        let mut at = |time| clocks.observe(&nyc(), time, 5000, 5000).map(|clock| clock.watermark);
+    fn a_watermark_is_due_once_for_each_tick_that_it_reaches() {
+        let mut watermarks = Watermarks::default();
+        let mut at = |time_ms| watermarks.observe(&nyc(), time_ms, CONFIG).map(|due| due.watermark);
         assert_eq!(at(31_926), Some(26_926), "the first event names the first tick");
         assert_eq!(at(34_999), None);
-        assert_eq!(at(39_999), Some(34_999), "the city may have begun under another feeder");
+        assert_eq!(at(39_999), Some(34_999), "the city may have begun with another producer's events");
         assert_eq!(at(26_000), None);
         assert_eq!(at(40_000), Some(35_000));
         assert_eq!(at(40_000), None);
         assert_eq!(at(44_999), None);
         assert_eq!(at(60_001), Some(55_001));
         assert_eq!(at(45_000), None);
-        let (_, end) = clocks.at_end().next().unwrap();
+        let (_, end) = watermarks.at_end().next().unwrap();
         assert_eq!(end, CityWatermark { watermark: 60_001, first_tick: 35_000 });
     }
 
     #[test]
     fn without_lateness_the_first_event_may_reach_its_own_tick() {
-        let mut clocks = Watermarks::default();
-        let clock = clocks.observe(&nyc(), 35_000, 5000, 0).unwrap();
-        assert_eq!(clock, CityWatermark { watermark: 35_000, first_tick: 35_000 });
+        let mut watermarks = Watermarks::default();
+        let due = watermarks.observe(&nyc(), 35_000, WatermarkConfig { lateness_ms: 0, ..CONFIG });
+        assert_eq!(due, Some(CityWatermark { watermark: 35_000, first_tick: 35_000 }));
     }
 
     #[test]
-    fn a_clock_that_may_not_have_been_heard_is_told_behind_the_next_event() {
-        let mut clocks = Watermarks::default();
-        clocks.observe(&nyc(), 35_000, 5000, 5000);
-        let told = clocks.observe(&nyc(), 41_000, 5000, 5000);
-        assert_eq!(told, Some(CityWatermark { watermark: 36_000, first_tick: 35_000 }));
-        clocks.rebroadcast(&nyc());
-        assert_eq!(clocks.observe(&nyc(), 20_000, 5000, 5000), told);
-        assert_eq!(clocks.observe(&nyc(), 44_999, 5000, 5000), None);
-        assert!(clocks.observe(&nyc(), 45_000, 5000, 5000).is_some());
+    fn a_rebroadcast_follows_the_next_event() {
+        let mut watermarks = Watermarks::default();
+        watermarks.observe(&nyc(), 35_000, CONFIG);
+        let due = watermarks.observe(&nyc(), 41_000, CONFIG);
+        assert_eq!(due, Some(CityWatermark { watermark: 36_000, first_tick: 35_000 }));
+        watermarks.rebroadcast(&nyc());
+        assert_eq!(watermarks.observe(&nyc(), 20_000, CONFIG), due);
+        assert_eq!(watermarks.observe(&nyc(), 44_999, CONFIG), None);
+        assert!(watermarks.observe(&nyc(), 45_000, CONFIG).is_some());
     }
 
     #[test]
-    fn every_city_has_its_own_clock() {
-        let mut clocks = Watermarks::default();
+    fn every_city_has_its_own_watermark() {
+        let mut watermarks = Watermarks::default();
         let suva = CityId::new("suva").unwrap();
-        assert!(clocks.observe(&nyc(), 1_000_000, 5000, 5000).is_some());
-        assert!(clocks.observe(&suva, 1000, 5000, 5000).is_some());
-        assert_eq!(clocks.observe(&suva, 4999, 5000, 5000), None);
-        assert!(clocks.observe(&suva, 10_000, 5000, 5000).is_some());
-        assert_eq!(clocks.at_end().count(), 2);
+        assert!(watermarks.observe(&nyc(), 1_000_000, CONFIG).is_some());
+        assert!(watermarks.observe(&suva, 1000, CONFIG).is_some());
+        assert_eq!(watermarks.observe(&suva, 4999, CONFIG), None);
+        assert!(watermarks.observe(&suva, 10_000, CONFIG).is_some());
+        assert_eq!(watermarks.at_end().count(), 2);
+    }
+
+    #[test]
+    fn final_watermarks_are_ordered_by_city() {
+        let mut ids: Vec<CityId> = (0..50).map(|n| CityId::new(&format!("city-{n}")).unwrap()).collect();
+        let record = |ids: &[CityId]| {
+            let mut watermarks = Watermarks::default();
+            for id in ids {
+                watermarks.observe(id, 1_000, CONFIG);
+            }
+            assert!(watermarks.at_end().is_sorted_by_key(|(city, _)| city));
+            write(LaneId(0), LaneCount::ONE, watermarks.at_end())
+        };
+        let bytes = record(&ids);
+        ids.reverse();
+        assert_eq!(record(&ids), bytes);
     }
 }

@@ -1,20 +1,20 @@
-//! Money as whole minor units of an ISO 4217 currency: read from and written as decimal text, never a float.
+//! Money in whole minor units of an ISO 4217 currency, parsed from and formatted as decimal text, never a float.
 
 use std::fmt;
 
 use thiserror::Error;
 
-/// Largest amount taken, in minor units: beyond any fare in any currency (ten thousand million rials),
-/// and times the 40 000 km around the Earth, or a multiplier in hundredths, it still fits an `i64`.
+/// Largest amount, in minor units: beyond any fare in any currency (ten thousand million rials). Multiplied by the
+/// 40 000 km around the Earth, or by a multiplier in hundredths, it still fits an `i64`.
 pub const MAX_MINOR_UNITS: i64 = 1_000_000_000_000;
 
-/// A currency by its ISO 4217 code, with that code's own number of fraction digits.
+/// A currency of ISO 4217, with its number of fraction digits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Currency(iso_currency::Currency);
 
 impl Currency {
-    /// The currency of `code`, in capitals. `None` for an unknown code and for what ISO 4217 gives no
-    /// minor unit, such as gold (`XAU`).
+    /// The currency of `code`, in capitals. `None` if the code is unknown, or has no minor unit in ISO 4217, such as
+    /// gold (`XAU`).
     #[must_use]
     pub fn new(code: &str) -> Option<Self> {
         let currency = iso_currency::Currency::from_code(code)?;
@@ -27,23 +27,23 @@ impl Currency {
         self.0.code()
     }
 
-    /// How many digits follow the decimal point: 0 for JPY, 2 for USD, 3 for KWD.
+    /// The number of digits after the decimal point: 0 for JPY, 2 for USD, 3 for KWD.
     #[must_use]
     pub fn digits(self) -> usize {
-        // What has no minor unit was not constructed.
+        // The constructor excludes currencies without a minor unit.
         self.0.exponent().unwrap_or_default().into()
     }
 
-    /// Reads an amount such as `2.50`: digits, then perhaps a point and at most as many digits as the
+    /// Parses an amount such as `2.50`: digits, optionally followed by a point and at most as many digits as the
     /// currency has.
     ///
     /// # Errors
-    /// One variant for each thing to correct in `text`.
+    /// The fault to correct in `text`.
     pub fn parse(self, text: &str) -> Result<MinorUnits, AmountError> {
         MinorUnits::parse(text, self.digits())
     }
 
-    /// Writes an amount with all of the currency's digits: `12.35`.
+    /// Formats an amount with all of the currency's digits: `12.35`.
     #[must_use]
     pub fn format(self, amount: MinorUnits) -> String {
         let digits = self.digits();
@@ -61,24 +61,24 @@ impl fmt::Debug for Currency {
     }
 }
 
-/// An amount of money in the currency's smallest unit, from nothing to [`MAX_MINOR_UNITS`].
+/// An amount of money in the currency's smallest unit, from 0 to [`MAX_MINOR_UNITS`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MinorUnits(i64);
 
 impl MinorUnits {
-    /// Takes `units` if they are from 0 to [`MAX_MINOR_UNITS`].
+    /// The amount, if `units` are from 0 to [`MAX_MINOR_UNITS`].
     #[must_use]
     pub fn new(units: i64) -> Option<Self> {
         (0..=MAX_MINOR_UNITS).contains(&units).then_some(Self(units))
     }
 
-    /// How many minor units: cents, where the currency has two digits.
+    /// The number of minor units: cents, if the currency has two digits.
     #[must_use]
     pub fn get(self) -> i64 {
         self.0
     }
 
-    /// Reads an amount with at most `digits` digits after the point, as [`Currency::parse`] does.
+    /// Parses an amount with at most `digits` digits after the point; see [`Currency::parse`].
     pub(crate) fn parse(text: &str, digits: usize) -> Result<Self, AmountError> {
         let (whole, fraction) = match text.split_once('.') {
             Some((_, "")) => return Err(AmountError::NotDecimal),
@@ -94,21 +94,21 @@ impl MinorUnits {
         }
 
         let units = format!("{whole}{fraction:0<digits$}");
-        // Nothing but digits is left: all that can fail is that they are too many for an `i64`.
+        // Only digits are left, so parsing fails only if they exceed an `i64`.
         units.parse().ok().and_then(Self::new).ok_or(AmountError::TooLarge)
     }
 }
 
-/// Why a text is no amount in a currency.
+/// Why a text is not an amount in a currency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum AmountError {
-    /// Something else than digits around at most one point; a sign too.
+    /// Anything but digits around at most one point, a sign included.
     #[error("must be a decimal number without a sign, such as 2.50")]
     NotDecimal,
     /// More digits after the point than the currency has.
     #[error("must have at most {digits} digits after the point")]
     TooManyDigits {
-        /// The digits the currency has.
+        /// The digits of the currency.
         digits: usize,
     },
     /// Above [`MAX_MINOR_UNITS`].
@@ -138,14 +138,14 @@ mod tests {
     }
 
     #[test]
-    fn what_no_fare_can_be_paid_in_is_no_currency() {
+    fn a_code_without_a_minor_unit_is_refused() {
         for code in ["", "usd", "US", "USDX", "ABC", " USD", "XAU", "XXX", "XTS"] {
             assert_eq!(Currency::new(code), None, "{code}");
         }
     }
 
     #[test]
-    fn an_amount_is_read_in_the_currencys_own_digits() {
+    fn an_amount_is_parsed_in_the_currencys_digits() {
         for (code, text, units) in [
             ("USD", "2.50", 250),
             ("USD", "2.5", 250),
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_amount_is_refused_for_its_reason() {
+    fn a_text_that_is_not_an_amount_is_refused_with_its_fault() {
         for text in
             ["", ".", "2.", ".5", "-1", "+1", "1e3", " 1", "1 ", "1,50", "1.2.3", "1.-2", "٣", "0x1", "1_0"]
         {
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn an_amount_is_written_with_all_its_digits() {
+    fn an_amount_is_formatted_with_all_its_digits() {
         for (code, units, text) in [
             ("USD", 1_235, "12.35"),
             ("USD", 5, "0.05"),
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn minor_units_keep_to_their_range() {
+    fn minor_units_have_a_range() {
         assert_eq!(MinorUnits::new(-1), None);
         assert_eq!(MinorUnits::new(0), Some(MinorUnits::default()));
         assert_eq!(MinorUnits::new(MAX_MINOR_UNITS).unwrap().get(), MAX_MINOR_UNITS);
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_what_to_correct() {
+    fn an_error_names_the_limit() {
         assert_eq!(
             AmountError::TooManyDigits { digits: 2 }.to_string(),
             "must have at most 2 digits after the point"
@@ -214,14 +214,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(units in 0..=MAX_MINOR_UNITS, code in prop::sample::select(vec!["JPY", "USD", "KWD", "CLF"])) {
+        fn a_formatted_amount_parses_back(units in 0..=MAX_MINOR_UNITS, code in prop::sample::select(vec!["JPY", "USD", "KWD", "CLF"])) {
             let currency = currency(code);
             let amount = MinorUnits(units);
             prop_assert_eq!(currency.parse(&currency.format(amount)), Ok(amount));
         }
 
         #[test]
-        fn no_text_makes_reading_fail_otherwise_than_by_an_error(text in ".*", digits in 0_usize..5) {
+        fn any_text_is_an_amount_or_an_error(text in ".*", digits in 0_usize..5) {
             if let Ok(amount) = MinorUnits::parse(&text, digits) {
                 prop_assert!((0..=MAX_MINOR_UNITS).contains(&amount.0));
             }

@@ -1,24 +1,23 @@
-//! Which H3 cell a position lies in, fast where it is certain and by `h3o` where it is not.
+//! The H3 cell of a position: a fast path where the result is certain, and `h3o` where it is not.
 //!
-//! H3 projects a position gnomonically onto the nearest face of an icosahedron and rounds it to a
-//! hexagonal grid there (H3 documentation, "Coordinate systems used by the H3 core library"). The
-//! projection is two dot products over a third, so one sine and cosine of each angle do; the grid cell's
-//! index is then a matter of remembering. A position so near an edge of its cell, or so near the border
-//! or the centre of its face, that rounding errors could decide is left to `h3o`: the answer is always
-//! `h3o`'s, bit for bit.
+//! H3 projects a position gnomonically onto the nearest face of an icosahedron and rounds it to a hexagonal grid there
+//! (H3 documentation, "Coordinate systems used by the H3 core library"). The projection is two dot products divided by
+//! a third, so it needs one sine and one cosine of each angle; a cache maps the grid cell to its index. If a position
+//! is so close to an edge of its cell, or to the border or the centre of its face, that rounding errors could decide,
+//! `h3o` computes the cell. The result is always that of `h3o`, bit for bit.
 
 use h3o::{LatLng, Resolution};
 use hashbrown::HashMap;
 
 use crate::event::Position;
-use crate::wire::hash::IntHasher;
+use crate::hash::IntHasher;
 
 /// An H3 cell's index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cell(pub u64);
 
 impl Cell {
-    /// The cell as the H3 library knows it; `None` where the number is no cell.
+    /// The cell as a type of the H3 library; `None` if the number is not a cell.
     #[must_use]
     pub fn h3(self) -> Option<h3o::CellIndex> {
         h3o::CellIndex::try_from(self.0).ok()
@@ -32,18 +31,18 @@ pub fn cell_at(place: Position, resolution: Resolution) -> Cell {
     Cell(place.to_cell(resolution).into())
 }
 
-/// Grid cells remembered at most; beyond, it begins anew. A large city has a few thousand.
-const REMEMBERED: usize = 1 << 16;
+/// Most grid cells in the cache; when it is full it is cleared. A large city has a few thousand.
+const MAX_CACHED_CELLS: usize = 1 << 16;
 
-/// How far inside its cell a position must be, in cell widths. The projection and `h3o`'s own differ by
-/// less than 10⁻⁸ of these at the finest resolution.
+/// How far inside its cell a position must be for the fast path, in cell widths. This projection and that of `h3o`
+/// differ by less than 10⁻⁸ cell widths at the finest resolution.
 const EDGE: f64 = 1e-5;
 
-/// How far off its face's centre a position must be, as the cosine's distance from 1: `h3o` takes the
-/// distance from the centre through an arc cosine, which is blind near it.
+/// How far from the centre of its face a position must be for the fast path, as the difference of the cosine from 1:
+/// `h3o` computes the distance from the centre by an arc cosine, which is inexact close to it.
 const CENTRE: f64 = 1e-6;
 
-/// How much nearer its own face than the next a position must be, as a difference of cosines.
+/// How much closer to its own face than to the next a position must be for the fast path, as a difference of cosines.
 const BORDER: f64 = 1e-9;
 
 /// Finds the cells of many positions of one resolution.
@@ -51,24 +50,24 @@ const BORDER: f64 = 1e-9;
 pub struct Locator {
     resolution: Resolution,
     faces: [Face; FACES],
-    /// The face of the last position: the next one is most likely on it, too.
+    /// The face of the last position, which is most likely the face of the next one.
     face: usize,
     cells: HashMap<u64, Cell, IntHasher>,
 }
 
-/// Locators by resolution, made when first needed.
+/// Locators by resolution, created on first use.
 #[derive(Debug, Default)]
 pub struct Locators([Option<Box<Locator>>; 16]);
 
 impl Locators {
-    /// The cell of `resolution` that `place` lies in.
+    /// The cell of `resolution` that contains `place`.
     pub fn locate(&mut self, place: Position, resolution: Resolution) -> Cell {
         let locator = &mut self.0[usize::from(u8::from(resolution))];
         locator.get_or_insert_with(|| Box::new(Locator::new(resolution))).locate(place)
     }
 }
 
-/// One face's tangent frame: `centre` points at it, `x` and `y` span it in units of one cell's width.
+/// The tangent frame of a face: `centre` is its centre on the unit sphere, `x` and `y` span its plane in cell widths.
 #[derive(Clone, Copy, Debug)]
 struct Face {
     centre: [f64; 3],
@@ -88,7 +87,7 @@ impl Locator {
         }
     }
 
-    /// The cell that `place` lies in: [`cell_at`]'s answer.
+    /// The cell that contains `place`: the same as that of [`cell_at`].
     pub fn locate(&mut self, place: Position) -> Cell {
         let Some(grid) = self.grid_cell(place) else {
             return cell_at(place, self.resolution);
@@ -97,14 +96,14 @@ impl Locator {
             return *cell;
         }
         let cell = cell_at(place, self.resolution);
-        if self.cells.len() == REMEMBERED {
+        if self.cells.len() == MAX_CACHED_CELLS {
             self.cells.clear();
         }
         self.cells.insert(grid, cell);
         cell
     }
 
-    /// The face and the grid cell on it, packed, where both are certain.
+    /// The face and the grid cell on it, packed, if both are certain.
     fn grid_cell(&mut self, place: Position) -> Option<u64> {
         let (sin_lat, cos_lat) = place.lat.to_radians().sin_cos();
         let (sin_lng, cos_lng) = place.lng.to_radians().sin_cos();
@@ -116,14 +115,14 @@ impl Locator {
         Some(grid << 5 | self.face as u64)
     }
 
-    /// Makes the face nearest to `point` the current one; the cosine of the angle between their centres,
-    /// or `None` where the face is uncertain or too close.
+    /// Makes the face nearest to `point` the current one. Returns the cosine of the angle between `point` and the face's
+    /// centre, or `None` if the face is uncertain or its centre too close.
     fn enter_face(&mut self, point: &[f64; 3]) -> Option<f64> {
-        // Within this angle of a face's centre, the radius of the circle inscribed in it, no other face
-        // can be nearer: cos(20.9°) exceeds the cosine of that radius, 20.905°.
-        const SURELY: f64 = 0.934_204;
+        // Within 20.9° of a face's centre no other face can be nearer: the inscribed circle of a face has a radius of
+        // 20.905°.
+        const COS_INSCRIBED: f64 = 0.934_204;
         let cosine = dot(&self.faces[self.face].centre, point);
-        let cosine = if cosine > SURELY {
+        let cosine = if cosine > COS_INSCRIBED {
             cosine
         } else {
             let mut best = (f64::NEG_INFINITY, 0);
@@ -147,8 +146,8 @@ impl Locator {
     }
 }
 
-/// The hexagon around the plane's point, packed, where the point is surely inside: hexagons one unit
-/// apart along x and every 60° from it, rounded in cube coordinates (R. Patel, "Hexagonal Grids").
+/// The hexagon that contains a point of the plane, packed, if the point is far enough from its edges. Hexagons are one
+/// unit apart along x and at every 60° from it; rounding is done in cube coordinates (R. Patel, "Hexagonal Grids").
 #[expect(clippy::many_single_char_names, reason = "a hexagon's cube coordinates are called q, r and s")]
 fn round_to_hexagon(x: f64, y: f64) -> Option<u64> {
     let r = y * FRAC_2_SQRT_3;
@@ -174,8 +173,7 @@ fn round_to_hexagon(x: f64, y: f64) -> Option<u64> {
     Some(q << 28 | r)
 }
 
-/// Rounds to the nearest whole number, without the library call that an exact half would need: by
-/// adding 1.5·2⁵², beyond which a double has no fraction left.
+/// Rounds to the nearest integer without a library call: adds 1.5·2⁵², from which on a double has no fraction.
 fn round(x: f64) -> f64 {
     const SHIFT: f64 = 6_755_399_441_055_744.0;
     (x + SHIFT) - SHIFT
@@ -189,10 +187,10 @@ fn dot(a: &[f64; 3], b: &[f64; 3]) -> f64 {
 
 const FACES: usize = 20;
 
-/// One cell's width at resolution 0, on the plane tangent to a face of the unit sphere (H3 core library).
+/// The width of a cell at resolution 0, on the plane tangent to a face of the unit sphere (H3 core library).
 const RESOLUTION_0_WIDTH: f64 = 0.381_966_011_250_105;
 
-/// How far odd resolutions' axes are turned against even ones', in radians: asin(√(3/28)).
+/// The rotation of the axes of odd resolutions relative to even ones, in radians: asin(√(3/28)).
 const APERTURE_7_ROTATION: f64 = 0.333_473_172_251_832_1;
 
 impl Face {
@@ -215,8 +213,8 @@ impl Face {
     }
 }
 
-/// The faces' centres on the unit sphere: H3's icosahedron, in R. Buckminster Fuller's Dymaxion
-/// orientation (H3 core library, `faceCenterPoint`).
+/// The centres of the faces on the unit sphere: H3's icosahedron, in R. Buckminster Fuller's Dymaxion orientation (H3
+/// core library, `faceCenterPoint`).
 #[rustfmt::skip]
 const FACE_CENTRES: [[f64; 3]; FACES] = [
     [ 0.219_930_779_140_460_6,  0.658_369_178_027_499_6,  0.719_847_537_892_618_2],
@@ -241,8 +239,7 @@ const FACE_CENTRES: [[f64; 3]; FACES] = [
     [-0.109_262_527_878_479_6,  0.481_195_157_287_321, -0.869_777_512_128_725_3],
 ];
 
-/// The azimuth of each face's i-axis at even resolutions, in radians (H3 core library,
-/// `faceAxesAzRadsCII`).
+/// The azimuth of each face's i-axis at even resolutions, in radians (H3 core library, `faceAxesAzRadsCII`).
 #[rustfmt::skip]
 const FACE_AZIMUTHS: [f64; FACES] = [
     5.619_958_268_523_939_5, 5.760_339_081_714_187_5, 0.780_213_654_393_43, 0.430_469_363_979_999_9,
@@ -257,7 +254,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn agree(locator: &mut Locator, lat: f64, lng: f64) {
+    fn assert_agrees(locator: &mut Locator, lat: f64, lng: f64) {
         let place = Position { lat, lng };
         assert_eq!(
             locator.locate(place),
@@ -269,16 +266,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_answer_is_h3os_anywhere(
+        fn locator_and_h3o_agree_anywhere(
             lat in -90.0..=90.0_f64, lng in -180.0..=180.0_f64, resolution in 0_u8..=15,
         ) {
             let mut locator = Locator::new(Resolution::try_from(resolution).unwrap());
-            agree(&mut locator, lat, lng);
-            agree(&mut locator, lat, lng);
+            assert_agrees(&mut locator, lat, lng);
+            assert_agrees(&mut locator, lat, lng);
         }
 
         #[test]
-        fn the_answer_is_h3os_within_a_city(
+        fn locator_and_h3o_agree_within_a_city(
             lat in 40.45..41.0_f64, lng in -74.3..-73.65_f64, resolution in 5_u8..=11, seed in any::<u64>(),
         ) {
             let mut locator = Locator::new(Resolution::try_from(resolution).unwrap());
@@ -286,41 +283,45 @@ mod tests {
             for _ in 0..200 {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 let (a, b) = (f64::from((state >> 40) as u32), f64::from(((state >> 16) & 0x00ff_ffff) as u32));
-                agree(&mut locator, lat + a * 1e-9, lng + b * 1e-9);
+                assert_agrees(&mut locator, lat + a * 1e-9, lng + b * 1e-9);
             }
         }
     }
 
     #[test]
-    fn edges_corners_centres_and_borders_are_left_to_h3o() {
+    fn locator_and_h3o_agree_at_edges_corners_centres_and_borders() {
         for resolution in [0, 1, 5, 8, 9, 12, 15] {
             let resolution = Resolution::try_from(resolution).unwrap();
             let mut locator = Locator::new(resolution);
             for centre in FACE_CENTRES {
                 let (lat, lng) = (centre[2].asin().to_degrees(), centre[1].atan2(centre[0]).to_degrees());
                 for step in [0.0, 1e-12, 1e-9, 1e-6, 1e-3, 0.1] {
-                    agree(&mut locator, lat + step, lng - step);
+                    assert_agrees(&mut locator, lat + step, lng - step);
                 }
                 let cell = cell_at(Position { lat, lng }, resolution).h3().unwrap();
                 for corner in cell.boundary().iter() {
-                    agree(&mut locator, corner.lat(), corner.lng());
-                    agree(&mut locator, f64::midpoint(corner.lat(), lat), f64::midpoint(corner.lng(), lng));
+                    assert_agrees(&mut locator, corner.lat(), corner.lng());
+                    assert_agrees(
+                        &mut locator,
+                        f64::midpoint(corner.lat(), lat),
+                        f64::midpoint(corner.lng(), lng),
+                    );
                 }
             }
             for pentagon in resolution.pentagons() {
                 let centre = LatLng::from(pentagon);
-                agree(&mut locator, centre.lat(), centre.lng());
+                assert_agrees(&mut locator, centre.lat(), centre.lng());
                 for corner in pentagon.boundary().iter() {
-                    agree(&mut locator, corner.lat(), corner.lng());
+                    assert_agrees(&mut locator, corner.lat(), corner.lng());
                 }
             }
         }
     }
 
     /// Positions spread evenly over the globe.
-    fn spread(many: u32) -> impl Iterator<Item = Position> {
-        (0..many).map(move |i| {
-            let height = 1.0 - (2.0 * f64::from(i) + 1.0) / f64::from(many);
+    fn spread(count: u32) -> impl Iterator<Item = Position> {
+        (0..count).map(move |i| {
+            let height = 1.0 - (2.0 * f64::from(i) + 1.0) / f64::from(count);
             let turns = f64::from(i) * 0.618_033_988_749_894_9;
             Position { lat: height.asin().to_degrees(), lng: turns.fract() * 360.0 - 180.0 }
         })
@@ -331,7 +332,7 @@ mod tests {
         [lng.cos() * lat.cos(), lng.sin() * lat.cos(), lat.sin()]
     }
 
-    /// The position that lies `share` of the way from one vector to the other.
+    /// The position at `share` of the way from one vector to the other.
     fn between(from: &[f64; 3], to: &[f64; 3], share: f64) -> Position {
         let [x, y, z] = std::array::from_fn(|i| from[i] + share * (to[i] - from[i]));
         Position { lat: z.atan2(x.hypot(y)).to_degrees(), lng: y.atan2(x).to_degrees() }
@@ -350,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn on_every_face_a_cell_reaches_as_far_as_h3os() {
+    fn locator_and_h3o_agree_on_every_face() {
         for resolution in [0, 1, 2, 3, 6, 9, 12, 15] {
             let resolution = Resolution::try_from(resolution).unwrap();
             let mut locator = Locator::new(resolution);
@@ -359,16 +360,16 @@ mod tests {
                 for edge in edges {
                     for share in [0.0, 0.97, 1.03] {
                         let Position { lat, lng } = between(&centre, &edge, share);
-                        agree(&mut locator, lat, lng);
+                        assert_agrees(&mut locator, lat, lng);
                     }
                 }
             }
         }
     }
 
-    /// Locates positions `step` of a cell's width apart, right where `h3o` goes over from the cell at
-    /// `place` to its neighbours.
-    fn agree_along_the_edges(locator: &mut Locator, place: Position, step: f64) {
+    /// Locates positions `step` of a cell's width apart, exactly where `h3o` switches from the cell at `place` to its
+    /// neighbours.
+    fn assert_agrees_along_the_edges(locator: &mut Locator, place: Position, step: f64) {
         let resolution = locator.resolution;
         let cell = cell_at(place, resolution);
         let (centre, edges) = centre_and_edges(cell);
@@ -376,7 +377,7 @@ mod tests {
             let (mut inside, mut outside) = (0.9, 1.1);
             for share in [inside, outside] {
                 let Position { lat, lng } = between(&centre, &edge, share);
-                agree(locator, lat, lng);
+                assert_agrees(locator, lat, lng);
             }
             for _ in 0..50 {
                 let share = f64::midpoint(inside, outside);
@@ -385,40 +386,40 @@ mod tests {
             }
             for away in -10..=10 {
                 let Position { lat, lng } = between(&centre, &edge, inside + f64::from(away) * step);
-                agree(locator, lat, lng);
+                assert_agrees(locator, lat, lng);
             }
         }
     }
 
     #[test]
-    fn where_rounding_decides_on_an_edge_it_is_h3os() {
+    fn locator_and_h3o_round_alike_on_an_edge() {
         let mut locator = Locator::new(Resolution::Fifteen);
         for place in spread(60) {
-            agree_along_the_edges(&mut locator, place, 1e-9);
+            assert_agrees_along_the_edges(&mut locator, place, 1e-9);
         }
     }
 
     #[test]
-    fn where_a_faces_centre_blinds_h3o_the_answer_is_as_blind() {
+    fn locator_and_h3o_agree_close_to_a_faces_centre() {
         let mut locator = Locator::new(Resolution::Fifteen);
         for centre in FACE_CENTRES {
             let place = between(&centre, &centre, 0.0);
             for away in [1e-5, 1e-4] {
                 let place = Position { lat: place.lat + away, lng: place.lng - away };
-                agree_along_the_edges(&mut locator, place, 1e-4);
+                assert_agrees_along_the_edges(&mut locator, place, 1e-4);
             }
         }
     }
 
     #[test]
-    fn nearly_every_position_anywhere_takes_the_short_way() {
+    fn nearly_every_position_anywhere_takes_the_fast_path() {
         let mut locator = Locator::new(Resolution::Eight);
         let certain = spread(10_000).filter(|place| locator.grid_cell(*place).is_some()).count();
         assert!(certain > 9_990, "{certain}");
     }
 
     #[test]
-    fn nearly_every_position_of_a_city_takes_the_short_way() {
+    fn nearly_every_position_of_a_city_takes_the_fast_path() {
         let mut locator = Locator::new(Resolution::Eight);
         let certain = (0..10_000)
             .filter(|i| {
@@ -430,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn the_cache_is_bounded() {
         let mut locator = Locator::new(Resolution::Fifteen);
         let mut most = 0;
         for i in 0..70_000 {

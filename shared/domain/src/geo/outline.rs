@@ -1,11 +1,11 @@
-//! The outline of a cell on a map, as GeoJSON wants it (RFC 7946 §3.1.6, §3.1.9).
+//! The outline of a cell in the form that GeoJSON requires (RFC 7946 §3.1.6, §3.1.9).
 
 use crate::geo::locate::Cell;
 use crate::geo::polygon::Position;
 
 /// The cell's outer rings, closed and anticlockwise: one, or one on each side of the antimeridian.
 ///
-/// A cell around a pole reaches up to it along the antimeridian. Empty where the number is no cell.
+/// The ring of a cell that contains a pole runs to the pole along the antimeridian. Empty if the number is not a cell.
 #[must_use]
 pub fn outline(cell: Cell) -> Vec<Vec<Position>> {
     let Some(cell) = cell.h3() else { return Vec::new() };
@@ -25,7 +25,7 @@ pub fn outline(cell: Cell) -> Vec<Vec<Position>> {
     rings
 }
 
-/// The ring with longitudes that never jump; one that runs around a pole is led over it.
+/// The ring with continuous longitudes; a ring around a pole is closed over the pole.
 fn unrolled(corners: impl Iterator<Item = Position>) -> Vec<Position> {
     let mut ring: Vec<Position> = Vec::with_capacity(10);
     for [lng, lat] in corners {
@@ -42,12 +42,12 @@ fn unrolled(corners: impl Iterator<Item = Position>) -> Vec<Position> {
     ring
 }
 
-/// `lng`, by whole turns, as near to `last` as it can be.
+/// `lng` shifted by whole turns to be as close to `last` as possible.
 fn nearest_turn(lng: f64, last: f64) -> f64 {
     lng - 360.0 * ((lng - last) / 360.0).round()
 }
 
-/// What lies east of a meridian (I. Sutherland and G. Hodgman, "Reentrant Polygon Clipping").
+/// The part of the ring east of a meridian (I. Sutherland and G. Hodgman, "Reentrant Polygon Clipping").
 fn east_of(ring: Vec<Position>, meridian: f64) -> Vec<Position> {
     if ring.iter().all(|[lng, _]| *lng >= meridian) {
         return ring;
@@ -72,13 +72,13 @@ fn mirror(ring: &mut [Position]) {
     }
 }
 
-/// The ring's signed area, positive where it runs anticlockwise.
+/// The signed area of the ring, positive if it runs anticlockwise.
 fn area(ring: &[Position]) -> f64 {
     let next = ring.iter().cycle().skip(1);
     ring.iter().zip(next).map(|(a, b)| a[0] * b[1] - b[0] * a[1]).sum::<f64>() / 2.0
 }
 
-/// Anticlockwise, with its first position again at the end, to seven decimals: a centimetre.
+/// The ring anticlockwise, with its first position repeated at the end, rounded to seven decimals: a centimetre.
 fn closed(mut ring: Vec<Position>) -> Vec<Position> {
     if area(&ring) < 0.0 {
         ring.reverse();
@@ -110,7 +110,7 @@ mod tests {
         for ring in rings {
             assert!(Ring::new(ring.clone()).is_ok(), "{ring:?}");
             assert!(area(&ring[1..]) > 0.0, "clockwise: {ring:?}");
-            // No edge but one along a pole spans half the globe.
+            // Only an edge along a pole spans half the globe.
             for edge in ring.windows(2) {
                 let along_a_pole = edge.iter().all(|[_, lat]| lat.abs() >= 89.9);
                 assert!((edge[0][0] - edge[1][0]).abs() < 180.0 || along_a_pole, "{ring:?}");
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hexagon_has_six_corners_and_its_first_again() {
+    fn the_ring_of_a_hexagon_repeats_its_first_of_six_corners() {
         let rings = rings_around(40.7, -74.0, Resolution::Eight);
         assert_valid(&rings);
         assert_eq!((rings.len(), rings[0].len()), (1, 7));
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_antimeridian_cuts_apart_is_the_cell() {
+    fn the_parts_of_a_cell_over_the_antimeridian_have_its_area() {
         for (lat, level) in [(-18.1, 5), (66.0, 3), (66.1, 7), (0.3, 4)] {
             let cell = cell_at(event::Position { lat, lng: 180.0 }, Resolution::try_from(level).unwrap());
             let whole = cell.h3().unwrap().boundary();
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_over_the_antimeridian_is_cut_there() {
+    fn a_cell_over_the_antimeridian_is_split_there() {
         let rings = rings_around(-18.1, 180.0, Resolution::Five);
         assert_valid(&rings);
         assert_eq!(rings.len(), 2);
@@ -179,13 +179,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_cell_has_no_outline() {
+    fn a_number_that_is_not_a_cell_has_no_outline() {
         assert!(outline(Cell(0)).is_empty());
     }
 
     proptest! {
         #[test]
-        fn outlines_are_valid_and_hold_their_cells_centre(lat in -89.0..89.0_f64, lng in -180.0..180.0_f64, level in 2_u8..12) {
+        fn outlines_are_valid_and_contain_their_cells_centre(lat in -89.0..89.0_f64, lng in -180.0..180.0_f64, level in 2_u8..12) {
             let resolution = Resolution::try_from(level).unwrap();
             let cell = cell_at(event::Position { lat, lng }, resolution);
             let rings = outline(cell);

@@ -1,28 +1,28 @@
-//! Polygons on the map: who is inside, by the even-odd rule on longitude and latitude.
+//! Polygons on the map, and whether they contain a point: the even-odd rule on longitude and latitude.
 
 use std::ops::Range;
 
 use thiserror::Error;
 
-/// Fewest positions of a ring: a triangle and its first corner again (RFC 7946 §3.1.6).
+/// Fewest positions of a ring: a triangle with its first corner repeated (RFC 7946 §3.1.6).
 pub const MIN_POSITIONS: usize = 4;
 
-/// Most positions of one ring: a cell's centre is compared with every edge; the finest administrative
-/// boundaries of a city have some thousands.
+/// Most positions of one ring: a cell's centre is compared with every edge, and the most detailed administrative
+/// boundaries of cities have some thousands.
 pub const MAX_POSITIONS: usize = 65_536;
 
 /// Longitude and latitude in WGS 84 degrees, in the order of GeoJSON.
 pub type Position = [f64; 2];
 
-/// One closed line: four positions or more, the last equal to the first.
+/// A closed line of four or more positions, the last equal to the first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ring(Box<[Position]>);
 
 impl Ring {
-    /// Takes `positions` if they close and each lies on the globe.
+    /// The ring of `positions`.
     ///
     /// # Errors
-    /// Every fault of the ring.
+    /// Every fault, if `positions` are not a ring.
     pub fn new(positions: Vec<Position>) -> Result<Self, Vec<RingError>> {
         let mut faults = Vec::new();
         if !(MIN_POSITIONS..=MAX_POSITIONS).contains(&positions.len()) {
@@ -43,16 +43,16 @@ impl Ring {
         Ok(Self(positions.into()))
     }
 
-    /// The positions in order, the first again at the end.
+    /// The positions in order; the last equals the first.
     #[must_use]
     pub fn positions(&self) -> &[Position] {
         &self.0
     }
 
-    /// How many edges a line from the point eastward crosses.
+    /// The number of edges that a line eastward from the point crosses.
     ///
-    /// An edge holds its southern end and not its northern one, so that no corner counts twice, and is
-    /// always followed from south to north, so that neighbours sharing it agree to the last bit.
+    /// An edge includes its southern end but not its northern one, so that a corner counts once. It is always evaluated
+    /// from south to north, so that polygons that share it agree to the last bit.
     fn crossings_east_of(&self, lng: f64, lat: f64) -> usize {
         let mut crossings = 0;
         for edge in self.0.windows(2) {
@@ -70,7 +70,7 @@ impl Ring {
     }
 }
 
-/// Why positions make no ring.
+/// Why positions are not a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum RingError {
     /// Too few positions or too many.
@@ -79,10 +79,10 @@ pub enum RingError {
     /// The last position is not the first.
     #[error("a ring must end with its first position")]
     Open,
-    /// A position that is not on the globe.
+    /// A position outside the ranges of longitude and latitude.
     #[error("longitude must be from -180 to 180 and latitude from -90 to 90")]
     OffTheGlobe {
-        /// Its place in the ring, from 0.
+        /// Its index in the ring, from 0.
         index: usize,
     },
 }
@@ -107,14 +107,14 @@ impl Polygon {
         &self.rings
     }
 
-    /// Whether the point lies inside, by the even-odd rule over all rings (CONTRACT §7), edges being
-    /// straight on longitude and latitude.
+    /// Whether the polygon contains the point, by the even-odd rule over all rings (CONTRACT §7). Edges are straight in
+    /// longitude and latitude.
     ///
-    /// Of a rectangle the western and southern edges are inside, the eastern and northern are not, so
-    /// that of polygons that tile the plane exactly one holds each point.
+    /// The western and southern edges of a rectangle are inside and the others are not, so exactly one of the polygons
+    /// that tile the plane contains a point.
     #[must_use]
     pub fn contains(&self, lng: f64, lat: f64) -> bool {
-        if !self.bounds.holds(lng, lat) {
+        if !self.bounds.contains(lng, lat) {
             return false;
         }
         let crossings: usize = self.rings.iter().map(|ring| ring.crossings_east_of(lng, lat)).sum();
@@ -122,7 +122,7 @@ impl Polygon {
     }
 }
 
-/// The smallest rectangle around a polygon: most cells of a city are outside most zones.
+/// The smallest rectangle around a polygon. It answers most tests: most cells of a city are outside most zones.
 #[derive(Clone, Debug, PartialEq)]
 struct BoundingBox {
     lng: Range<f64>,
@@ -140,8 +140,8 @@ impl BoundingBox {
         Self { lng, lat }
     }
 
-    /// Whether the point may be inside: like the rings, without the eastern and northern edges.
-    fn holds(&self, lng: f64, lat: f64) -> bool {
+    /// Whether the point may be inside; like the rings, it excludes the eastern and northern edges.
+    fn contains(&self, lng: f64, lat: f64) -> bool {
         self.lng.contains(&lng) && self.lat.contains(&lat)
     }
 }
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_point_is_inside_or_it_is_not() {
+    fn a_polygon_contains_the_points_inside_it() {
         let polygon = Polygon::new(vec![square(10.0, 20.0, 4.0)]);
         assert!(polygon.contains(12.0, 22.0));
         for (lng, lat) in
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_square_the_west_and_south_edges_are_inside() {
+    fn the_west_and_south_edges_of_a_square_are_inside() {
         let polygon = Polygon::new(vec![square(10.0, 20.0, 4.0)]);
         for (lng, lat) in [(10.0, 20.0), (10.0, 22.0), (12.0, 20.0)] {
             assert!(polygon.contains(lng, lat), "{lng} {lat}");
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn the_slope_of_an_edge_counts() {
-        // Its slanting edge runs from (0, 0) to (4, 8), so at latitude 2 it is at longitude 1.
+        // The slanting edge runs from (0, 0) to (4, 8), so at latitude 2 it is at longitude 1.
         let triangle = Polygon::new(vec![ring(&[[0.0, 0.0], [4.0, 8.0], [0.0, 8.0], [0.0, 0.0]])]);
         assert!(triangle.contains(0.9, 2.0));
         assert!(!triangle.contains(1.1, 2.0));
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_corner_counts_once() {
-        // The line eastward from the centre runs through the corner at (2, 0).
+        // The line eastward from the centre crosses the corner at (2, 0).
         let diamond =
             Polygon::new(vec![ring(&[[0.0, -2.0], [2.0, 0.0], [0.0, 2.0], [-2.0, 0.0], [0.0, -2.0]])]);
         assert!(diamond.contains(0.0, 0.0));
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn rings_apart_are_all_inside() {
+    fn separate_rings_are_all_inside() {
         let polygon = Polygon::new(vec![square(0.0, 0.0, 1.0), square(5.0, 5.0, 1.0)]);
         assert!(polygon.contains(0.5, 0.5));
         assert!(polygon.contains(5.5, 5.5));
@@ -228,18 +228,18 @@ mod tests {
     }
 
     #[test]
-    fn no_rings_contain_nothing() {
+    fn a_polygon_without_rings_contains_nothing() {
         assert!(!Polygon::new(Vec::new()).contains(0.0, 0.0));
     }
 
     #[test]
-    fn bounds_are_the_smallest_rectangle() {
+    fn the_bounding_box_is_the_smallest_rectangle() {
         let bounds = BoundingBox::of(&[square(10.0, 20.0, 1.0), square(-3.0, 22.0, 1.0)]);
         assert_eq!(bounds, BoundingBox { lng: -3.0..11.0, lat: 20.0..23.0 });
-        assert!(bounds.holds(-3.0, 20.0));
-        assert!(bounds.holds(10.9, 22.9));
+        assert!(bounds.contains(-3.0, 20.0));
+        assert!(bounds.contains(10.9, 22.9));
         for (lng, lat) in [(-3.1, 21.0), (11.0, 21.0), (0.0, 19.9), (0.0, 23.0)] {
-            assert!(!bounds.holds(lng, lat), "{lng} {lat}");
+            assert!(!bounds.contains(lng, lat), "{lng} {lat}");
         }
     }
 
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn positions_are_on_the_globe_up_to_its_edges() {
+    fn the_ranges_of_longitude_and_latitude_include_both_ends() {
         let globe = [[-180.0, -90.0], [180.0, -90.0], [180.0, 90.0], [-180.0, 90.0], [-180.0, -90.0]];
         assert!(Ring::new(globe.to_vec()).is_ok());
         for off in [
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn all_faults_of_a_ring_are_named() {
+    fn all_faults_of_a_ring_are_reported() {
         let faults = Ring::new(vec![[0.0, 91.0], [0.0, 0.0], [200.0, 0.0]]).unwrap_err();
         assert_eq!(
             faults,
@@ -294,11 +294,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn of_two_triangles_that_share_an_edge_one_holds_each_point(
+        fn one_of_two_triangles_that_share_an_edge_contains_a_point(
             a in (-10.0..10.0, -10.0..10.0_f64), b in (-10.0..10.0, -10.0..10.0_f64),
             west in -60.0..-51.0_f64, east in 51.0..60.0_f64, share in 0.01..0.99_f64,
         ) {
-            // A quadrangle cut along a-b. So steep an edge leaves the far corners on either side of its line.
+            // A quadrangle cut along a-b. Such a steep edge has the far corners on opposite sides of its line.
             prop_assume!((a.1 - b.1).abs() > 5.0);
             let (a, b) = ([a.0, a.1], [b.0, b.1]);
             let left = Polygon::new(vec![ring(&[a, b, [west, 0.0], a])]);
@@ -308,7 +308,7 @@ mod tests {
         }
 
         #[test]
-        fn a_rectangle_holds_what_lies_between_its_sides(
+        fn a_rectangle_contains_the_points_between_its_sides(
             west in -170.0..0.0_f64, south in -80.0..0.0_f64, side in 1.0..50.0_f64,
             lng in -180.0..180.0_f64, lat in -90.0..90.0_f64,
         ) {

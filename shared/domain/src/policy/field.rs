@@ -1,4 +1,4 @@
-//! One value of a JSON document, where it stands, and the list that its faults go to.
+//! A value of a JSON document with its JSON pointer, and the list of faults that it adds to.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{Fault, Multiplier};
 
-/// All that is wrong with a document, in the order it was read.
+/// The faults of a document, in reading order.
 #[derive(Default)]
 pub(super) struct Faults(RefCell<Vec<Fault>>);
 
@@ -18,8 +18,7 @@ impl Faults {
     }
 }
 
-/// A value, or a member that may be absent. What cannot be read is reported once, and the reader goes on
-/// with the next.
+/// A value, or a member that may be absent. A value that cannot be read adds one fault, and reading continues.
 pub(super) struct Field<'a> {
     value: Option<&'a Value>,
     pointer: String,
@@ -32,18 +31,18 @@ impl<'a> Field<'a> {
         Self { value: Some(value), pointer, faults }
     }
 
-    /// Reports this field.
+    /// Adds a fault of this field.
     pub(super) fn fault(&self, message: impl fmt::Display) {
         self.fault_at("", message);
     }
 
-    /// Reports what stands below this field at `path`, itself a JSON pointer.
+    /// Adds a fault of the value at `path`, a JSON pointer relative to this field.
     pub(super) fn fault_at(&self, path: &str, message: impl fmt::Display) {
         let pointer = format!("{}{path}", self.pointer);
         self.faults.0.borrow_mut().push(Fault { pointer, message: message.to_string() });
     }
 
-    /// What `read` makes of the value. An absent value is no fault; one that `read` does not take is.
+    /// The result of `read` for the value. A value for which it returns `None` is a fault; an absent value is not.
     fn read<T>(&self, expected: impl fmt::Display, read: impl FnOnce(&'a Value) -> Option<T>) -> Option<T> {
         let read = read(self.value?);
         if read.is_none() {
@@ -52,8 +51,8 @@ impl<'a> Field<'a> {
         read
     }
 
-    /// The members of an object, each of which must be in `known`; without any where it is absent or
-    /// no object.
+    /// The members of an object, each of which must be in `known`. There are none if the value is absent or not an
+    /// object.
     pub(super) fn object(&self, known: &[&str]) -> Object<'a> {
         let object = self.open_object();
         for key in object.members.into_iter().flat_map(Map::keys) {
@@ -64,37 +63,38 @@ impl<'a> Field<'a> {
         object
     }
 
-    /// The members of an object that may have others than those asked for.
+    /// The members of an object that may have unknown ones.
     pub(super) fn open_object(&self) -> Object<'a> {
         let members = self.read("an object", Value::as_object);
         Object { members, pointer: self.pointer.clone(), faults: self.faults }
     }
 
-    /// The items of an array of a length that `takes`. `None` where they are not to be read.
+    /// The items of an array whose length is valid. `None` if the value is absent or anything else.
     pub(super) fn items(
         &self,
         expected: impl fmt::Display,
-        takes: impl FnOnce(usize) -> bool,
+        is_valid_length: impl FnOnce(usize) -> bool,
     ) -> Option<Vec<Field<'a>>> {
-        let items = self.read(expected, |value| value.as_array().filter(|items| takes(items.len())))?;
+        let items =
+            self.read(expected, |value| value.as_array().filter(|items| is_valid_length(items.len())))?;
         let item = |(index, value)| Field::new(value, format!("{}/{index}", self.pointer), self.faults);
         Some(items.iter().enumerate().map(item).collect())
     }
 
-    /// A text of 1 to `most` characters.
-    pub(super) fn text(&self, most: usize) -> Option<&'a str> {
-        self.read(format_args!("a text of 1 to {most} characters"), |value| {
-            value.as_str().filter(|text| (1..=most).contains(&text.chars().count()))
+    /// A text of 1 to `max` characters.
+    pub(super) fn text(&self, max: usize) -> Option<&'a str> {
+        self.read(format_args!("a text of 1 to {max} characters"), |value| {
+            value.as_str().filter(|text| (1..=max).contains(&text.chars().count()))
         })
     }
 
-    /// What `parse` makes of a text.
+    /// The result of `parse` for a text.
     pub(super) fn parsed<T>(&self, expected: &str, parse: impl FnOnce(&'a str) -> Option<T>) -> Option<T> {
         self.read(expected, |value| value.as_str().and_then(parse))
     }
 
-    /// What `parse` makes of a text, whose errors say what is wrong.
-    pub(super) fn tried<T, E: fmt::Display>(
+    /// The result of `parse` for a text, with its error as the fault.
+    pub(super) fn try_parsed<T, E: fmt::Display>(
         &self,
         expected: &str,
         parse: impl FnOnce(&'a str) -> Result<T, E>,
@@ -138,7 +138,7 @@ impl<'a> Field<'a> {
     }
 }
 
-/// The members of an object, or of none.
+/// The members of an object, or none.
 pub(super) struct Object<'a> {
     members: Option<&'a Map<String, Value>>,
     pointer: String,
@@ -146,15 +146,15 @@ pub(super) struct Object<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// The member `key`. It is absent where it is `null`, and where there is no object.
+    /// The member `key`. It is absent if it is `null`, or if there is no object.
     pub(super) fn get(&self, key: &str) -> Field<'a> {
         let value = self.members.and_then(|members| members.get(key)).filter(|value| !value.is_null());
-        // RFC 6901 §3: a slash would begin the next step, and a tilde begins an escape.
+        // RFC 6901 §3: a slash separates reference tokens, and a tilde begins an escape.
         let key = key.replace('~', "~0").replace('/', "~1");
         Field { value, pointer: format!("{}/{key}", self.pointer), faults: self.faults }
     }
 
-    /// The member `key`, reported if it is absent from an object that is there.
+    /// The member `key`; its absence from an object is a fault.
     pub(super) fn required(&self, key: &str) -> Field<'a> {
         let field = self.get(key);
         if self.members.is_some() && field.value.is_none() {
@@ -164,20 +164,20 @@ impl<'a> Object<'a> {
     }
 }
 
-/// The number, if it is whole. A float beyond an `i64` becomes the nearest one, outside of every range.
+/// The number, if it is whole. A float beyond an `i64` becomes the nearest one, which is outside every range.
 fn whole(value: &Value) -> Option<i64> {
     #[expect(clippy::cast_possible_truncation)]
     let of_float = |number: f64| (number.fract() == 0.0).then_some(number as i64);
     value.as_i64().or_else(|| value.as_f64().and_then(of_float))
 }
 
-/// The number in hundredths, if it is the float nearest to a decimal with at most two decimals.
+/// The number in hundredths, if it is the float nearest to a decimal number with at most two decimals.
 fn hundredths(number: f64) -> Option<u16> {
     let hundredths = (number * 100.0).round();
-    // Division rounds to the float nearest to the quotient, which is what reading the decimal gives.
+    // Division rounds to the float nearest to the quotient, which is the float that parsing the decimal gives.
     #[expect(clippy::float_cmp)]
     let exact = hundredths / 100.0 == number;
-    // The cast keeps what is in range: a negative number becomes 0 and a large one the greatest.
+    // The cast saturates: a negative number becomes 0, and a large one `u16::MAX`.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     exact.then_some(hundredths as u16)
 }

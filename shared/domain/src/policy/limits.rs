@@ -1,4 +1,4 @@
-//! Multipliers in whole hundredths, and the limits they are held to.
+//! Multipliers in whole hundredths, and their limits.
 
 use super::ranges::MULTIPLIER_HUNDREDTHS;
 
@@ -7,16 +7,16 @@ use super::ranges::MULTIPLIER_HUNDREDTHS;
 pub struct Multiplier(u16);
 
 impl Multiplier {
-    /// The price as it is.
+    /// 1.00×: the price without surge.
     pub const ONE: Self = Self(100);
 
-    /// What a rider is asked to acknowledge above where a policy does not say (CONTRACT §7).
+    /// The default of [`QuoteTerms::ack_above`](super::QuoteTerms::ack_above) (CONTRACT §7).
     pub(super) const DEFAULT_ACK: Self = Self(200);
 
-    /// The cap of a policy that does not say (CONTRACT §3).
+    /// The default cap (CONTRACT §3).
     pub(super) const DEFAULT_CAP: Self = Self(500);
 
-    /// Takes `hundredths` if they are from 1 to 10 000.
+    /// The multiplier, if `hundredths` are from 1 to 10 000.
     #[must_use]
     pub fn new(hundredths: u16) -> Option<Self> {
         MULTIPLIER_HUNDREDTHS.contains(&hundredths).then_some(Self(hundredths))
@@ -30,23 +30,23 @@ impl Multiplier {
 }
 
 impl From<Multiplier> for f64 {
-    /// The float nearest to the decimal: 137 hundredths are 1.37.
+    /// The float nearest to the decimal number: 137 hundredths are 1.37.
     fn from(multiplier: Multiplier) -> Self {
         f64::from(multiplier.0) / 100.0
     }
 }
 
-/// What a multiplier is held to before it is reported.
+/// The limits that a multiplier is clamped to before it is reported (CONTRACT §3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The lowest reported.
+    /// The lowest multiplier that is reported.
     pub floor: Multiplier,
-    /// The highest reported, below the floor too.
+    /// The highest multiplier that is reported; if it is below the floor, the cap wins.
     pub cap: Multiplier,
 }
 
 impl Limits {
-    /// These limits and others, both in force: the highest floor and the lowest cap.
+    /// These limits combined with others: the highest floor and the lowest cap.
     #[must_use]
     pub fn tightened(self, floor: Option<Multiplier>, cap: Option<Multiplier>) -> Self {
         Self {
@@ -55,13 +55,13 @@ impl Limits {
         }
     }
 
-    /// Holds `published`, whole hundredths of any size, to the floor and then to the cap, which wins.
+    /// Raises `published`, whole hundredths of any size, to the floor, and then lowers it to the cap.
     #[must_use]
     pub fn apply(self, published: f64) -> Multiplier {
-        let held = published.max(f64::from(self.floor.0)).min(f64::from(self.cap.0));
-        // Both limits are within a multiplier's range, so what lies between them is too.
+        let limited = published.max(f64::from(self.floor.0)).min(f64::from(self.cap.0));
+        // Both limits are within a multiplier's range, so the result is too.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        Multiplier(held as u16)
+        Multiplier(limited as u16)
     }
 }
 
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_multiplier_keeps_to_its_range() {
+    fn a_multiplier_has_a_range() {
         assert_eq!(Multiplier::new(0), None);
         assert_eq!(Multiplier::new(1).unwrap().hundredths(), 1);
         assert_eq!(Multiplier::new(100), Some(Multiplier::ONE));
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_hold_what_lies_beyond_them() {
+    fn limits_clamp_the_multipliers_beyond_them() {
         for (published, reported) in [
             (100.0, 110),
             (110.0, 110),
@@ -101,14 +101,14 @@ mod tests {
     }
 
     #[test]
-    fn where_a_floor_is_above_a_cap_the_cap_wins() {
+    fn the_cap_wins_over_a_higher_floor() {
         for published in [100.0, 150.0, 250.0] {
             assert_eq!(limits(200, 120).apply(published), Multiplier(120), "{published}");
         }
     }
 
     #[test]
-    fn of_all_limits_the_highest_floor_and_the_lowest_cap_are_in_force() {
+    fn combined_limits_have_the_highest_floor_and_the_lowest_cap() {
         let city = limits(110, 500);
         let some = |hundredths| Some(Multiplier(hundredths));
         assert_eq!(city.tightened(None, None), city);
@@ -120,7 +120,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_reported_above_the_cap_nor_below_what_floor_it_leaves(floor in 1_u16..=10_000, cap in 1_u16..=10_000, published in prop::num::f64::ANY) {
+        fn limited_multipliers_are_at_most_the_cap_and_at_least_the_lower_limit(floor in 1_u16..=10_000, cap in 1_u16..=10_000, published in prop::num::f64::ANY) {
             let reported = limits(floor, cap).apply(published);
             prop_assert!(reported.0 <= cap && reported.0 >= floor.min(cap));
         }

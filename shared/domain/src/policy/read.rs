@@ -1,10 +1,11 @@
-//! Reading a policy from JSON: every default, and every fault at once.
+//! Reading a policy from JSON: applies every default, and reports every fault at once.
 
 use std::collections::HashSet;
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use serde_json::{Value, json};
 
+use super::curve::{Curve, Formula, PARAMETER, Table, TableError};
 use super::field::{Faults, Field, Object};
 use super::{
     Clock, Fare, FareOverrides, Fault, HOURS_OF_WEEK, Limits, Multiplier, Policy, Product, QuoteTerms, Surge,
@@ -13,7 +14,6 @@ use super::{
 use crate::fare::money::{Currency, MinorUnits};
 use crate::geo::polygon::{Polygon, Ring, RingError};
 use crate::id::{CityId, ProductId, is_entity_id};
-use crate::surge::curve::{Curve, Formula, PARAMETER, Table, TableError};
 
 const FIELDS: [&str; 13] = [
     "city",
@@ -47,12 +47,11 @@ const SURGE_FIELDS: [&str; 12] = [
     "form",
 ];
 
-/// The most digits that ISO 4217 gives a currency: what amounts are read in while theirs is unknown.
+/// Most digits of any currency of ISO 4217; amounts are parsed with them if the currency is unknown.
 const MAX_DIGITS: usize = 4;
 
 impl Policy {
-    /// Reads one policy. A field that is `null` is absent; absent fields have the defaults of
-    /// CONTRACT §7.
+    /// Reads one policy. A field that is `null` is absent; absent fields have the defaults of CONTRACT §7.
     ///
     /// # Errors
     /// Every wrong field.
@@ -63,10 +62,10 @@ impl Policy {
         policy.filter(|_| faults.is_empty()).ok_or(faults)
     }
 
-    /// Reads a city file: one policy, or an array of them with no city twice.
+    /// Reads a city file: one policy, or an array of policies of different cities.
     ///
     /// # Errors
-    /// Every wrong field; in an array the pointers begin with the policy's place in it.
+    /// Every wrong field; in an array the pointers begin with the policy's index.
     pub fn list_from_json(text: &str) -> Result<Vec<Self>, Vec<Fault>> {
         let document: Value = serde_json::from_str(text).map_err(|error| {
             vec![Fault { pointer: String::new(), message: format!("must be JSON: {error}") }]
@@ -80,7 +79,7 @@ impl Policy {
         let mut policies = Vec::new();
         for (index, item) in items.iter().enumerate() {
             let field = Field::new(item, format!("/{index}"), &faults);
-            // A city is named twice even where the rest of its policy is wrong.
+            // A duplicate city is reported even if the rest of its policy is wrong.
             if let Some(city) = item.get("city").and_then(Value::as_str)
                 && !cities.insert(city)
             {
@@ -92,11 +91,11 @@ impl Policy {
         if faults.is_empty() { Ok(policies) } else { Err(faults) }
     }
 
-    /// The policy of a city nobody has described: the defaults of CONTRACT §3, the whole world, and the
-    /// one product `standard`.
+    /// The policy of a city that has none: the defaults of CONTRACT §3, the whole world as its boundary, and the one
+    /// product `standard`.
     ///
     /// # Panics
-    /// Never: the document is complete.
+    /// Never: the document has all required fields.
     #[must_use]
     pub fn open_city(city: &CityId) -> Self {
         let world = [[-180, -90], [180, -90], [180, 90], [-180, 90], [-180, -90]];
@@ -108,11 +107,11 @@ impl Policy {
             "boundary": {"type": "Polygon", "coordinates": [world]},
             "products": [{"id": "standard"}],
         });
-        Self::from_json(&document).expect("all that is required is there")
+        Self::from_json(&document).expect("the document has all required fields")
     }
 }
 
-/// The policy, with defaults in place of what is wrong. `None` where something required is wrong.
+/// The policy, with defaults in place of wrong fields. `None` if a required field is wrong.
 fn read_policy(field: &Field) -> Option<Policy> {
     let policy = field.object(&FIELDS);
     let city = policy.required("city").parsed("a city id: 1 to 32 of [a-z0-9-]", CityId::new);
@@ -150,13 +149,13 @@ fn read_policy(field: &Field) -> Option<Policy> {
     })
 }
 
-/// The time zone of that name in the database compiled in: no machine's own may change a price.
+/// The time zone of that name in the compiled-in database: the one of the machine must not change a price.
 fn zone_of(name: &str) -> Option<TimeZone> {
     TimeZoneDatabase::bundled().get(name).ok()
 }
 
 fn read_polygon(field: &Field, fewest_rings: usize) -> Option<Polygon> {
-    // RFC 7946 §6.1: others may add members of their own.
+    // RFC 7946 §6.1: GeoJSON may have foreign members.
     let polygon = field.open_object();
     polygon.required("type").parsed("\"Polygon\"", |name| (name == "Polygon").then_some(()));
     let expected = format_args!("an array of {fewest_rings} to {} rings", ranges::MAX_RINGS);
@@ -172,14 +171,14 @@ fn read_ring(field: &Field) -> Option<Ring> {
     if positions.len() < items.len() {
         return None;
     }
-    let report = |error| match error {
+    let add_fault = |error| match error {
         RingError::Length | RingError::Open => field.fault(error),
         RingError::OffTheGlobe { index } => field.fault_at(&format!("/{index}"), error),
     };
-    Ring::new(positions).map_err(|errors| errors.into_iter().for_each(report)).ok()
+    Ring::new(positions).map_err(|errors| errors.into_iter().for_each(add_fault)).ok()
 }
 
-/// Longitude and latitude; what follows them, such as an altitude, says nothing here.
+/// Longitude and latitude; further numbers, such as an altitude, are ignored.
 fn read_position(field: &Field) -> Option<[f64; 2]> {
     let numbers = field.items("an array of longitude and latitude", |count| count >= 2)?;
     let lng = numbers[0].number(&(-180.0..=180.0));
@@ -217,8 +216,8 @@ fn read_products(field: &Field, digits: usize) -> Vec<Product> {
     products
 }
 
-/// The fare, its parts being those of CONTRACT §7 where they are absent. A currency with fewer digits than
-/// these needs all parts given, or no fare at all.
+/// The fare, with the defaults of CONTRACT §7 for absent parts. In a currency with fewer digits than the defaults, a fare
+/// must give all parts, or the product has none.
 fn read_fare(field: &Field, digits: usize) -> Option<Fare> {
     let fare = field.object(&FARE_FIELDS);
     let part = |key, default| {
@@ -239,7 +238,7 @@ fn read_fare(field: &Field, digits: usize) -> Option<Fare> {
 }
 
 fn read_amount(field: &Field, digits: usize) -> Option<MinorUnits> {
-    field.tried("a decimal number in quotes, such as \"2.50\"", |text| MinorUnits::parse(text, digits))
+    field.try_parsed("a decimal number in quotes, such as \"2.50\"", |text| MinorUnits::parse(text, digits))
 }
 
 fn read_surge(surge: &Object) -> Surge {
@@ -260,7 +259,7 @@ fn read_curve(surge: &Object) -> Curve {
         "table" => Some(Formula::Table),
         _ => None,
     };
-    // How multiplier and fare combine: there is one way yet.
+    // How multiplier and fare combine: there is one form so far.
     surge.get("form").parsed("\"multiplicative\"", |form| (form == "multiplicative").then_some(()));
     let curve = Curve {
         formula: surge
@@ -281,7 +280,7 @@ fn read_curve(surge: &Object) -> Curve {
 }
 
 fn read_table(field: &Field) -> Table {
-    read_points(field).unwrap_or_else(|| Table::new(vec![[1.0, 1.0], [2.0, 1.5]]).expect("these rise"))
+    read_points(field).unwrap_or_else(|| Table::new(vec![[1.0, 1.0], [2.0, 1.5]]).expect("the ratios ascend"))
 }
 
 fn read_points(field: &Field) -> Option<Table> {
@@ -290,13 +289,13 @@ fn read_points(field: &Field) -> Option<Table> {
     if points.len() < items.len() {
         return None;
     }
-    let report = |error| match error {
+    let add_fault = |error| match error {
         TableError::Length => field.fault(error),
         TableError::OutOfRange { index } | TableError::NotRising { index } => {
             field.fault_at(&format!("/{index}"), error);
         }
     };
-    Table::new(points).map_err(|errors| errors.into_iter().for_each(report)).ok()
+    Table::new(points).map_err(|errors| errors.into_iter().for_each(add_fault)).ok()
 }
 
 fn read_point(field: &Field) -> Option<[f64; 2]> {

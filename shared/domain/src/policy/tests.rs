@@ -1,4 +1,4 @@
-//! What a policy document says, and that it is written as it was read.
+//! Policies that are read from JSON, and written back.
 
 mod faults;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::geo::polygon::{Position, Ring};
-use crate::surge::curve::{Formula, Table};
+use crate::policy::curve::{Formula, Table};
 
 /// The document of CONTRACT §7.
 const SAMPLE: &str = r#"
@@ -31,8 +31,8 @@ fn sample() -> Value {
     serde_json::from_str(SAMPLE).unwrap()
 }
 
-/// Only what is required.
-fn least() -> Value {
+/// A policy of the required fields only.
+fn minimal() -> Value {
     json!({
         "city": "nyc",
         "currency": "USD",
@@ -41,7 +41,7 @@ fn least() -> Value {
     })
 }
 
-/// `document` with `value` at `pointer`, whose parents become objects where they are absent.
+/// `document` with `value` at `pointer`; absent parents become objects.
 fn set(mut document: Value, pointer: &str, value: Value) -> Value {
     let mut place = &mut document;
     for key in pointer.split('/').skip(1) {
@@ -62,7 +62,7 @@ fn faults(document: &Value) -> Vec<Fault> {
     Policy::from_json(document).unwrap_err()
 }
 
-/// Where the faults are.
+/// The pointers of the faults.
 fn pointers(document: &Value) -> Vec<String> {
     faults(document).into_iter().map(|fault| fault.pointer).collect()
 }
@@ -80,7 +80,7 @@ fn units(units: i64) -> MinorUnits {
     MinorUnits::new(units).unwrap()
 }
 
-/// What is good at `pointer` reads; what is bad is the only fault of the document.
+/// Asserts that every `good` value at `pointer` is read, and that every `bad` one is the only fault of the document.
 fn check(pointer: &str, good: &[Value], bad: &[Value]) {
     for value in good {
         let policy = read(&set(sample(), pointer, value.clone()));
@@ -96,7 +96,7 @@ fn check(pointer: &str, good: &[Value], bad: &[Value]) {
 }
 
 #[test]
-fn the_contracts_sample_reads_as_it_stands() {
+fn the_sample_of_the_contract_is_read_exactly() {
     let policy = read(&sample());
     assert_eq!(policy.city.as_str(), "nyc");
     assert_eq!(policy.name, "New York");
@@ -141,9 +141,9 @@ fn the_contracts_sample_reads_as_it_stands() {
 }
 
 #[test]
-fn what_is_absent_has_the_default_shown() {
+fn an_absent_field_has_the_default_of_the_contract() {
     let shown = set(sample(), "/zones", json!([]));
-    assert_eq!(read(&least()), read(&shown));
+    assert_eq!(read(&minimal()), read(&shown));
     for object in ["/clock", "/surge", "/limits", "/quote", "/products/0/fare"] {
         assert_eq!(read(&set(sample(), object, json!({}))), read(&sample()), "{object}");
     }
@@ -153,14 +153,14 @@ fn what_is_absent_has_the_default_shown() {
 fn null_is_absent() {
     for field in ["name", "timezone", "resolution", "clock", "surge", "limits", "quote", "static", "zones"] {
         let pointer = format!("/{field}");
-        assert_eq!(read(&set(least(), &pointer, Value::Null)), read(&least()), "{field}");
+        assert_eq!(read(&set(minimal(), &pointer, Value::Null)), read(&minimal()), "{field}");
     }
-    assert_eq!(pointers(&set(least(), "/city", Value::Null)), ["/city"]);
+    assert_eq!(pointers(&set(minimal(), "/city", Value::Null)), ["/city"]);
 }
 
 #[test]
 fn money_is_read_in_the_citys_currency() {
-    let kuwait = set(least(), "/currency", json!("KWD"));
+    let kuwait = set(minimal(), "/currency", json!("KWD"));
     assert_eq!(read(&kuwait).products[0].fare.unwrap().base, units(2_500));
     let fare = read(&set(kuwait, "/products/0/fare/per_km", json!("1.005"))).products[0].fare.unwrap();
     assert_eq!((fare.per_km, fare.minimum), (units(1_005), units(7_000)));
@@ -175,15 +175,15 @@ fn money_is_read_in_the_citys_currency() {
             );
         }
     }
-    let expected = set(set(least(), "/currency", json!("?")), "/products/0/fare/base", json!("x"));
+    let expected = set(set(minimal(), "/currency", json!("?")), "/products/0/fare/base", json!("x"));
     assert_eq!(pointers(&expected), ["/currency", "/products/0/fare/base"]);
-    let finest = set(set(least(), "/currency", json!("?")), "/products/0/fare/base", json!("1.0005"));
+    let finest = set(set(minimal(), "/currency", json!("?")), "/products/0/fare/base", json!("1.0005"));
     assert_eq!(pointers(&finest), ["/currency"]);
 }
 
 #[test]
-fn a_currency_too_coarse_for_the_default_fare_needs_a_whole_one() {
-    let tokyo = set(least(), "/currency", json!("JPY"));
+fn a_currency_without_two_digits_needs_a_complete_fare() {
+    let tokyo = set(minimal(), "/currency", json!("JPY"));
     assert_eq!(read(&tokyo).products[0].fare, None);
     let fare =
         json!({"base": "500", "per_km": "400", "per_minute": "50", "booking_fee": "100", "minimum": "700"});
@@ -199,7 +199,7 @@ fn a_currency_too_coarse_for_the_default_fare_needs_a_whole_one() {
 #[test]
 fn a_city_file_holds_one_policy_or_several() {
     assert_eq!(Policy::list_from_json(SAMPLE), Ok(vec![read(&sample())]));
-    let suva = set(least(), "/city", json!("suva"));
+    let suva = set(minimal(), "/city", json!("suva"));
     let both = json!([sample(), suva]).to_string();
     assert_eq!(Policy::list_from_json(&both), Ok(vec![read(&sample()), read(&suva)]));
     assert_eq!(Policy::list_from_json("[]"), Ok(Vec::new()));
@@ -214,7 +214,7 @@ fn an_open_city_has_the_defaults_and_the_whole_world() {
     assert!(policy.boundary.contains(-78.5, -0.2) && policy.boundary.contains(178.4, -18.1));
     assert_eq!(policy.products.len(), 1);
     assert_eq!(policy.products[0].id.as_str(), "standard");
-    let defaults = read(&least());
+    let defaults = read(&minimal());
     assert_eq!(
         (policy.clock, policy.surge, policy.limits),
         (defaults.clock, defaults.surge, defaults.limits)
@@ -223,13 +223,13 @@ fn an_open_city_has_the_defaults_and_the_whole_world() {
 }
 
 #[test]
-fn limits_are_the_citys_tightened_by_the_first_zone_there() {
+fn limits_are_those_of_the_city_tightened_by_the_first_zone() {
     let zones = json!([
         {"id": "a", "polygon": square(0.0, 0.0, 2.0), "limits": {"max_multiplier": 2.5}},
         {"id": "b", "polygon": square(1.0, 1.0, 2.0), "limits": {"min_multiplier": 1.5, "max_multiplier": 1.2}},
         {"id": "c", "polygon": square(10.0, 10.0, 1.0), "limits": {"min_multiplier": 0.5, "max_multiplier": 50}},
     ]);
-    let policy = read(&set(least(), "/zones", zones));
+    let policy = read(&set(minimal(), "/zones", zones));
     let limits = |floor, cap| Limits { floor: hundredths(floor), cap: hundredths(cap) };
     assert_eq!(policy.limits_at(50.0, 50.0), limits(100, 500));
     assert_eq!(policy.limits_at(0.5, 0.5), limits(100, 250));
@@ -240,15 +240,15 @@ fn limits_are_the_citys_tightened_by_the_first_zone_there() {
 }
 
 #[test]
-fn the_sample_is_written_as_the_contract_shows_it() {
+fn the_sample_is_written_exactly_as_in_the_contract() {
     assert_eq!(read(&sample()).to_json(), sample());
 }
 
 #[test]
-fn rings_come_back_as_they_were() {
+fn rings_are_written_as_they_were_read() {
     let corners: [Position; 4] = [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]];
     let boundary = json!({"type": "Polygon", "coordinates": [corners]});
-    let policy = read(&set(least(), "/boundary", boundary.clone()));
+    let policy = read(&set(minimal(), "/boundary", boundary.clone()));
     assert_eq!(policy.boundary.rings(), [Ring::new(corners.to_vec()).unwrap()]);
     assert_eq!(policy.to_json()["boundary"], boundary);
 }
@@ -297,12 +297,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn what_is_written_reads_back_as_the_same_policy(document in any_document()) {
+    fn a_written_policy_reads_back(document in any_document()) {
         let policy = read(&document);
         let written = policy.to_json();
         prop_assert_eq!(read(&written), policy);
         prop_assert_eq!(read(&written).to_json().to_string(), written.to_string());
-        // All that was said is still there.
+        // Every given field is written.
         for pointer in ["/city", "/name", "/timezone", "/currency", "/clock", "/limits", "/static", "/boundary", "/surge/curve", "/surge/step", "/surge/k", "/surge/slope"] {
             prop_assert_eq!(written.pointer(pointer), document.pointer(pointer));
         }
@@ -311,9 +311,9 @@ proptest! {
     #[test]
     fn every_multiplier_of_two_decimals_is_read_exactly(hundredths in 1_u16..=10_000) {
         let text = format!("{}.{:02}", hundredths / 100, hundredths % 100);
-        let document = set(least(), "/limits/max_multiplier", serde_json::from_str(&text).unwrap());
+        let document = set(minimal(), "/limits/max_multiplier", serde_json::from_str(&text).unwrap());
         prop_assert_eq!(read(&document).limits.cap.hundredths(), hundredths);
-        let finer = set(least(), "/limits/max_multiplier", serde_json::from_str(&format!("{text}5")).unwrap());
+        let finer = set(minimal(), "/limits/max_multiplier", serde_json::from_str(&format!("{text}5")).unwrap());
         prop_assert_eq!(pointers(&finer), ["/limits/max_multiplier"]);
     }
 }

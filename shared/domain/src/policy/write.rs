@@ -1,15 +1,14 @@
-//! Writing a policy to JSON, with every default spelled out.
+//! Writing a policy to JSON, with every default included.
 
 use serde_json::{Map, Value, json};
 
+use super::curve::Formula;
 use super::{Clock, Fare, FareOverrides, Limits, Multiplier, Policy, Product, QuoteTerms, Surge, Zone};
 use crate::fare::money::{Currency, MinorUnits};
 use crate::geo::polygon::{Polygon, Ring};
-use crate::surge::curve::Formula;
 
 impl Policy {
-    /// The policy as CONTRACT §7 shows it: the same policy gives the same text, and reading it gives the
-    /// policy back.
+    /// The policy in the form of CONTRACT §7. Equal policies give equal text, and reading it gives an equal policy.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let product = |product| write_product(product, self.currency);
@@ -22,7 +21,7 @@ impl Policy {
             "currency": self.currency.code(),
             "boundary": write_polygon(&self.boundary),
             "resolution": self.resolution,
-            "clock": log_watermark(self.clock),
+            "clock": write_clock(self.clock),
             "products": self.products.iter().map(product).collect::<Vec<_>>(),
             "surge": write_surge(&self.surge),
             "limits": write_limits(self.limits),
@@ -38,7 +37,7 @@ fn write_polygon(polygon: &Polygon) -> Value {
     json!({"type": "Polygon", "coordinates": rings})
 }
 
-fn log_watermark(clock: Clock) -> Value {
+fn write_clock(clock: Clock) -> Value {
     json!({
         "tick_ms": clock.tick_ms,
         "window_ms": clock.window_ms,
@@ -64,7 +63,7 @@ fn write_product(product: &Product, currency: Currency) -> Value {
     Value::Object(written)
 }
 
-/// The parts that are there.
+/// The parts that are present.
 fn write_fare(fare: FareOverrides, currency: Currency) -> Value {
     present(
         [
@@ -121,7 +120,7 @@ fn write_zone(zone: &Zone, currency: Currency) -> Value {
     })
 }
 
-/// An object of those members that are there.
+/// An object of the members that are present.
 fn present<T, const N: usize>(members: [(&str, Option<T>); N], write: impl Fn(T) -> Value) -> Value {
     let member = |(key, value): (&str, Option<T>)| Some((key.to_owned(), write(value?)));
     Value::Object(members.into_iter().filter_map(member).collect())

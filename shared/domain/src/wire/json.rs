@@ -1,21 +1,21 @@
-//! Reads JSON in place: one object's members at a time, nothing allocated, nested values skipped.
+//! A JSON reader that works in place: it passes one value at a time, allocates nothing and skips nested values.
 //!
-//! Every event and every delivered batch passes through here, and a general-purpose reader is most of
-//! the cost of both; what is not on that path uses `serde_json`.
+//! Every event and every Kinesis batch goes through this reader, and with a general-purpose one the reader is most of
+//! the cost of both. Code off that path uses `serde_json`.
 
 use std::borrow::Cow;
 
 use thiserror::Error;
 
-/// The text is no JSON (RFC 8259).
+/// The text is not JSON (RFC 8259).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("no JSON value continues like this at byte {at}")]
+#[error("invalid JSON at byte {at}")]
 pub struct Malformed {
-    /// Offset of the first byte that cannot be.
+    /// Offset of the first invalid byte.
     pub at: usize,
 }
 
-/// A value as it stands in the text, checked against the grammar.
+/// A valid JSON value, as written.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value<'a> {
     /// `null`.
@@ -32,7 +32,7 @@ pub enum Value<'a> {
     Object(&'a str),
 }
 
-/// A string's content as it stands between its quotes.
+/// The content of a string, as written between its quotes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Text<'a> {
     raw: &'a [u8],
@@ -40,30 +40,30 @@ pub struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    /// The content with its escapes resolved; `None` where they name half a surrogate pair.
+    /// The content with its escapes resolved; `None` if they contain half a surrogate pair.
     #[must_use]
     pub fn decode(self) -> Option<Cow<'a, [u8]>> {
         if self.escaped { unescape(self.raw).map(Cow::Owned) } else { Some(Cow::Borrowed(self.raw)) }
     }
 
-    /// The content where no escape stands in it, and so without a copy.
+    /// The content, without a copy; `None` if it contains an escape.
     #[must_use]
     pub fn plain(self) -> Option<&'a [u8]> {
         (!self.escaped).then_some(self.raw)
     }
 }
 
-/// The value of a number's digits, correctly rounded; infinite where it exceeds an `f64`.
+/// The value of a number's digits, correctly rounded; infinite if it exceeds an `f64`.
 #[must_use]
 pub fn number(digits: &[u8]) -> f64 {
     short_decimal(digits).unwrap_or_else(|| {
         let text = std::str::from_utf8(digits).expect("a JSON number is ASCII");
-        text.parse().expect("a JSON number is one of Rust's")
+        text.parse().expect("a JSON number is a valid Rust float")
     })
 }
 
-/// W. Clinger's exact case, which is nearly every coordinate: up to 2⁵³ and a power of ten up to 10²²
-/// are exact doubles, so their quotient is rounded once.
+/// The exact case of W. Clinger's algorithm, which covers nearly every coordinate: a mantissa up to 2⁵³ and a power of
+/// ten up to 10²² are exact doubles, so their quotient is rounded once.
 fn short_decimal(digits: &[u8]) -> Option<f64> {
     const POWERS: [f64; 16] =
         [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
@@ -71,7 +71,7 @@ fn short_decimal(digits: &[u8]) -> Option<f64> {
         Some(rest) => (true, rest),
         None => (false, digits),
     };
-    // 15 digits and a point: always below 2^53.
+    // Mostly 15 digits and a point, which is below 2^53; 16 digits are checked below.
     if digits.len() > 16 {
         return None;
     }
@@ -94,10 +94,10 @@ fn short_decimal(digits: &[u8]) -> Option<f64> {
     Some(if negative { -value } else { value })
 }
 
-/// Calls `member` for every member of the object that is all of `text`, in order.
+/// Calls `member` for every member of the object that makes up all of `text`, in order.
 ///
 /// # Errors
-/// [`Malformed`] if `text` is no JSON object; members before the fault were already handed over.
+/// [`Malformed`] if `text` is not a JSON object; `member` has then been called for the members before the fault.
 pub fn members<'a>(text: &'a str, mut member: impl FnMut(Text<'a>, Value<'a>)) -> Result<(), Malformed> {
     let mut scan = Scan::new(text);
     scan.object(|key, scan| {
@@ -107,10 +107,10 @@ pub fn members<'a>(text: &'a str, mut member: impl FnMut(Text<'a>, Value<'a>)) -
     scan.end()
 }
 
-/// Calls `item` for every item of the array that is all of `text`, in order.
+/// Calls `item` for every item of the array that makes up all of `text`, in order.
 ///
 /// # Errors
-/// [`Malformed`] if `text` is no JSON array; items before the fault were already handed over.
+/// [`Malformed`] if `text` is not a JSON array; `item` has then been called for the items before the fault.
 pub fn items<'a>(text: &'a str, mut item: impl FnMut(Value<'a>)) -> Result<(), Malformed> {
     let mut scan = Scan::new(text);
     scan.array(|scan| {
@@ -120,7 +120,7 @@ pub fn items<'a>(text: &'a str, mut item: impl FnMut(Value<'a>)) -> Result<(), M
     scan.end()
 }
 
-/// A place in a text, up to which it is JSON.
+/// A position in a text that is valid JSON up to there.
 #[derive(Debug)]
 pub struct Scan<'a> {
     text: &'a str,
@@ -129,11 +129,11 @@ pub struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    /// The beginning of `text`, behind its space.
+    /// The position of the first value of `text`.
     #[must_use]
     pub fn new(text: &'a str) -> Self {
         let mut scan = Self { text, bytes: text.as_bytes(), at: 0 };
-        scan.space();
+        scan.whitespace();
         scan
     }
 
@@ -149,16 +149,16 @@ impl<'a> Scan<'a> {
         self.peek() == Some(b'[')
     }
 
-    /// Passes an object; `member` passes each member's value.
+    /// Passes an object; `member` must pass each member's value.
     ///
     /// # Errors
-    /// [`Malformed`] if none stands here, and what `member` says.
+    /// [`Malformed`] if no object begins here, or an error of `member`.
     pub fn object<E: From<Malformed>>(
         &mut self,
         mut member: impl FnMut(Text<'a>, &mut Self) -> Result<(), E>,
     ) -> Result<(), E> {
         self.expect(b'{')?;
-        self.space();
+        self.whitespace();
         if self.peek() == Some(b'}') {
             self.at += 1;
             return Ok(());
@@ -166,35 +166,35 @@ impl<'a> Scan<'a> {
         loop {
             self.expect(b'"')?;
             let key = self.string()?;
-            self.space();
+            self.whitespace();
             self.expect(b':')?;
-            self.space();
+            self.whitespace();
             member(key, self)?;
-            self.space();
-            if self.more(b'}')? {
+            self.whitespace();
+            if self.is_end(b'}')? {
                 return Ok(());
             }
         }
     }
 
-    /// Passes an array; `item` passes each item.
+    /// Passes an array; `item` must pass each item.
     ///
     /// # Errors
-    /// [`Malformed`] if none stands here, and what `item` says.
+    /// [`Malformed`] if no array begins here, or an error of `item`.
     pub fn array<E: From<Malformed>>(
         &mut self,
         mut item: impl FnMut(&mut Self) -> Result<(), E>,
     ) -> Result<(), E> {
         self.expect(b'[')?;
-        self.space();
+        self.whitespace();
         if self.peek() == Some(b']') {
             self.at += 1;
             return Ok(());
         }
         loop {
             item(self)?;
-            self.space();
-            if self.more(b']')? {
+            self.whitespace();
+            if self.is_end(b']')? {
                 return Ok(());
             }
         }
@@ -208,7 +208,7 @@ impl<'a> Scan<'a> {
         self.bytes.get(self.at).copied()
     }
 
-    fn space(&mut self) {
+    fn whitespace(&mut self) {
         while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
             self.at += 1;
         }
@@ -222,34 +222,34 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    /// After a member or item: passes a comma and the space behind it, or the closing `bracket`, and
-    /// tells whether it was the latter.
-    fn more(&mut self, bracket: u8) -> Result<bool, Malformed> {
+    /// After a member or item: passes a comma and the whitespace after it, or the closing `bracket`. Returns whether it
+    /// was the bracket.
+    fn is_end(&mut self, bracket: u8) -> Result<bool, Malformed> {
         let byte = self.peek();
         if byte != Some(b',') && byte != Some(bracket) {
             return self.fault();
         }
         self.at += 1;
         if byte == Some(b',') {
-            self.space();
+            self.whitespace();
             return Ok(false);
         }
         Ok(true)
     }
 
-    /// Passes the space that ends the text.
+    /// Passes the whitespace at the end of the text.
     ///
     /// # Errors
-    /// [`Malformed`] where more follows.
+    /// [`Malformed`] if anything else follows.
     pub fn end(&mut self) -> Result<(), Malformed> {
-        self.space();
+        self.whitespace();
         if self.at == self.bytes.len() { Ok(()) } else { self.fault() }
     }
 
-    /// Passes any value.
+    /// Passes a value of any type.
     ///
     /// # Errors
-    /// [`Malformed`] if none stands here.
+    /// [`Malformed`] if no value begins here.
     pub fn value(&mut self) -> Result<Value<'a>, Malformed> {
         match self.peek() {
             Some(b'"') => {
@@ -257,34 +257,34 @@ impl<'a> Scan<'a> {
                 Ok(Value::String(self.string()?))
             }
             Some(b'-' | b'0'..=b'9') => Ok(Value::Number(self.digits()?)),
-            Some(b'n') => self.word(b"null").map(|()| Value::Null),
-            Some(b't') => self.word(b"true").map(|()| Value::Bool),
-            Some(b'f') => self.word(b"false").map(|()| Value::Bool),
+            Some(b'n') => self.literal(b"null").map(|()| Value::Null),
+            Some(b't') => self.literal(b"true").map(|()| Value::Bool),
+            Some(b'f') => self.literal(b"false").map(|()| Value::Bool),
             Some(b'[') => Ok(Value::Array(self.nested()?)),
             Some(b'{') => Ok(Value::Object(self.nested()?)),
             _ => self.fault(),
         }
     }
 
-    /// Passes any value, and gives it as it stands in the text.
+    /// Passes a value of any type, and returns its text.
     ///
     /// # Errors
-    /// [`Malformed`] if none stands here.
+    /// [`Malformed`] if no value begins here.
     pub fn raw(&mut self) -> Result<&'a str, Malformed> {
         let start = self.at;
         self.value()?;
         Ok(&self.text[start..self.at])
     }
 
-    fn word(&mut self, word: &[u8]) -> Result<(), Malformed> {
-        if !self.bytes[self.at..].starts_with(word) {
+    fn literal(&mut self, literal: &[u8]) -> Result<(), Malformed> {
+        if !self.bytes[self.at..].starts_with(literal) {
             return self.fault();
         }
-        self.at += word.len();
+        self.at += literal.len();
         Ok(())
     }
 
-    /// A string whose opening quote has been passed.
+    /// Passes the rest of a string after its opening quote.
     fn string(&mut self) -> Result<Text<'a>, Malformed> {
         let start = self.at;
         let mut escaped = false;
@@ -355,17 +355,17 @@ impl<'a> Scan<'a> {
         if self.at == start { self.fault() } else { Ok(()) }
     }
 
-    /// Passes an array or object without recursion: however deep the text nests, the stack does not.
+    /// Passes an array or object without recursion, so that the depth of the text does not use stack.
     fn nested(&mut self) -> Result<&'a str, Malformed> {
         let start = self.at;
         let mut open = Brackets::default();
         loop {
-            // A value, a key with its colon, or a bracket that closes what was just opened.
+            // A value, or an opening bracket and, of an object, the first key.
             match self.peek() {
                 Some(b'[') => {
                     self.at += 1;
                     open.push(false);
-                    self.space();
+                    self.whitespace();
                     if self.peek() != Some(b']') {
                         continue;
                     }
@@ -373,7 +373,7 @@ impl<'a> Scan<'a> {
                 Some(b'{') => {
                     self.at += 1;
                     open.push(true);
-                    self.space();
+                    self.whitespace();
                     if self.peek() != Some(b'}') {
                         self.key()?;
                         continue;
@@ -381,15 +381,15 @@ impl<'a> Scan<'a> {
                 }
                 _ => drop(self.value()?),
             }
-            // A value ended, or a container is still empty: close what closes here.
+            // A value has ended, or a container is empty: pass the brackets that close here.
             loop {
-                let Some(object) = open.last() else {
+                let Some(is_object) = open.last() else {
                     return Ok(&self.text[start..self.at]);
                 };
-                self.space();
-                if self.more(if object { b'}' } else { b']' })? {
+                self.whitespace();
+                if self.is_end(if is_object { b'}' } else { b']' })? {
                     open.pop();
-                } else if object {
+                } else if is_object {
                     self.key()?;
                     break;
                 } else {
@@ -402,14 +402,14 @@ impl<'a> Scan<'a> {
     fn key(&mut self) -> Result<(), Malformed> {
         self.expect(b'"')?;
         self.string()?;
-        self.space();
+        self.whitespace();
         self.expect(b':')?;
-        self.space();
+        self.whitespace();
         Ok(())
     }
 }
 
-/// Which brackets are open, a bit each: `true` is an object.
+/// The open brackets, one bit each: 1 is an object.
 #[derive(Default)]
 struct Brackets {
     full: Vec<u64>,
@@ -418,12 +418,12 @@ struct Brackets {
 }
 
 impl Brackets {
-    fn push(&mut self, object: bool) {
+    fn push(&mut self, is_object: bool) {
         if self.depth == 64 {
             self.full.push(self.word);
             self.depth = 0;
         }
-        self.word = self.word << 1 | u64::from(object);
+        self.word = self.word << 1 | u64::from(is_object);
         self.depth += 1;
     }
 
@@ -443,8 +443,8 @@ impl Brackets {
     }
 }
 
-/// How many bytes of `bytes` come before the first quote, backslash or control character: eight at a
-/// time, by the zero-byte test of "Bit Twiddling Hacks" (S. Anderson).
+/// The number of bytes before the first quote, backslash or control character: tested eight at a time, by the zero-byte
+/// test of "Bit Twiddling Hacks" (S. Anderson).
 fn plain_length(bytes: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
@@ -485,8 +485,8 @@ fn unescape(raw: &[u8]) -> Option<Vec<u8>> {
                     code = 0x1_0000 + ((code - 0xd800) << 10) + low;
                     at += 6;
                 }
-                let letter = char::from_u32(code)?;
-                text.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
+                let character = char::from_u32(code)?;
+                text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
                 continue;
             }
             itself => itself,

@@ -58,7 +58,11 @@ fn after(number: u64) -> Position {
     Position::After(number.into())
 }
 
-fn head(version: u64, chunks: Vec<(Cell, u64)>) -> MapHead {
+fn entry(number: u64, bytes: &[u8], has_snapshot: bool) -> Entry {
+    Entry { number, bytes: bytes.to_vec(), has_snapshot }
+}
+
+fn head(version: u64, chunks: Vec<ChunkName>) -> MapHead {
     MapHead {
         city: CityId::new("nyc").unwrap(),
         version,
@@ -90,15 +94,18 @@ async fn a_reopened_store_holds_everything_that_was_saved() {
     let store = open(folder.path());
     let (lane, city) = (CheckpointKey::Lane(LaneId(3)), CheckpointKey::City(CityId::new("nyc").unwrap()));
     for (number, snapshot) in [(0, false), (1, false), (2, true), (3, false)] {
-        store.append(&lane, number, &[b'a'; 3][..usize::try_from(number).unwrap()], snapshot).await.unwrap();
+        store
+            .append(&lane, &entry(number, &[b'a'; 3][..usize::try_from(number).unwrap()], snapshot))
+            .await
+            .unwrap();
     }
-    store.append(&city, 0, b"zero", false).await.unwrap();
+    store.append(&city, &entry(0, b"zero", false)).await.unwrap();
     let nyc = CityId::new("nyc").unwrap();
-    store.save_chunk(&nyc, 7, 1, b"chunk").await.unwrap();
-    store.save_head(&head(1, vec![(Cell(7), 1)])).await.unwrap();
+    store.save_chunk(&nyc, ChunkName::new(Cell(7), 1), b"chunk").await.unwrap();
+    store.save_head(&head(1, vec![ChunkName::new(Cell(7), 1)])).await.unwrap();
     EventLog::put(&store, LaneId(0), b"one".to_vec()).await.unwrap();
     EventLog::put(&store, LaneId(3), b"two".to_vec()).await.unwrap();
-    store.send(5, b"counts".to_vec()).await.unwrap();
+    store.send(CityGroup(5), b"counts".to_vec()).await.unwrap();
 
     let store = reopen(store, folder.path());
     assert_eq!(
@@ -107,10 +114,10 @@ async fn a_reopened_store_holds_everything_that_was_saved() {
         "from the snapshot onwards"
     );
     assert_eq!(store.load(&city).await.unwrap(), [b"zero".to_vec()]);
-    assert_eq!(store.append(&lane, 3, b"", false).await, Err(AppendError::Conflict));
-    store.append(&lane, 4, b"", false).await.unwrap();
+    assert_eq!(store.append(&lane, &entry(3, b"", false)).await, Err(AppendError::Conflict));
+    store.append(&lane, &entry(4, b"", false)).await.unwrap();
     assert_eq!(store.head(&nyc).await.unwrap().unwrap().version, 1);
-    assert_eq!(store.chunk(&nyc, 7, 1).await.unwrap(), Some(b"chunk".to_vec()));
+    assert_eq!(store.chunk(&nyc, ChunkName::new(Cell(7), 1)).await.unwrap(), Some(b"chunk".to_vec()));
     assert_eq!(read(store.events()).await, [(1, b"one".to_vec()), (2, b"two".to_vec())]);
     assert_eq!(read(store.counts()).await, [(1, b"counts".to_vec())]);
     store.close();
@@ -122,7 +129,7 @@ async fn a_removed_record_stays_removed_and_its_number_is_not_reused() {
     let store = open(folder.path());
     for data in [b"one", b"two"] {
         EventLog::put(&store, LaneId(0), data.to_vec()).await.unwrap();
-        store.send(0, data.to_vec()).await.unwrap();
+        store.send(CityGroup(0), data.to_vec()).await.unwrap();
     }
     let shard = ShardId::numbered(0);
     store.trim_events([(&shard, &after(2))].into_iter());
@@ -137,7 +144,7 @@ async fn a_removed_record_stays_removed_and_its_number_is_not_reused() {
     let store = reopen(store, folder.path());
     assert_eq!(read(store.events()).await, [(3, b"three".to_vec())]);
     assert!(store.counts().is_empty());
-    store.send(0, b"three".to_vec()).await.unwrap();
+    store.send(CityGroup(0), b"three".to_vec()).await.unwrap();
     assert_eq!(read(store.counts()).await, [(3, b"three".to_vec())]);
     store.close();
 }
@@ -148,16 +155,19 @@ async fn a_chunk_that_no_head_names_is_removed_on_disk_too() {
     let store = open(folder.path());
     let nyc = CityId::new("nyc").unwrap();
     for version in 1..=3 {
-        store.save_chunk(&nyc, 7, version, b"chunk").await.unwrap();
-        store.save_head(&head(version, vec![(Cell(7), version)])).await.unwrap();
+        store.save_chunk(&nyc, ChunkName::new(Cell(7), version), b"chunk").await.unwrap();
+        store.save_head(&head(version, vec![ChunkName::new(Cell(7), version)])).await.unwrap();
     }
     let store = reopen(store, folder.path());
-    assert_eq!(store.chunk(&nyc, 7, 1).await.unwrap(), None);
-    assert!(store.chunk(&nyc, 7, 2).await.unwrap().is_some(), "for readers of the previous head");
-    assert!(store.chunk(&nyc, 7, 3).await.unwrap().is_some());
-    store.save_head(&head(4, vec![(Cell(7), 3)])).await.unwrap();
+    assert_eq!(store.chunk(&nyc, ChunkName::new(Cell(7), 1)).await.unwrap(), None);
+    assert!(
+        store.chunk(&nyc, ChunkName::new(Cell(7), 2)).await.unwrap().is_some(),
+        "for readers of the previous head"
+    );
+    assert!(store.chunk(&nyc, ChunkName::new(Cell(7), 3)).await.unwrap().is_some());
+    store.save_head(&head(4, vec![ChunkName::new(Cell(7), 3)])).await.unwrap();
     let store = reopen(store, folder.path());
-    assert_eq!(store.chunk(&nyc, 7, 2).await.unwrap(), None, "and not kept longer");
+    assert_eq!(store.chunk(&nyc, ChunkName::new(Cell(7), 2)).await.unwrap(), None, "and not kept longer");
     store.close();
 }
 
@@ -255,12 +265,12 @@ fn database_bytes() -> Vec<u8> {
     runtime.block_on(async {
         let nyc = CityId::new("nyc").unwrap();
         for number in 0..40 {
-            store.append(&CheckpointKey::Lane(LaneId(1)), number, &[7; 900], false).await.unwrap();
+            store.append(&CheckpointKey::Lane(LaneId(1)), &entry(number, &[7; 900], false)).await.unwrap();
             EventLog::put(&store, LaneId(2), vec![8; 900]).await.unwrap();
         }
-        store.save_chunk(&nyc, 7, 1, b"chunk").await.unwrap();
-        store.save_head(&head(1, vec![(Cell(7), 1)])).await.unwrap();
-        store.send(5, b"counts".to_vec()).await.unwrap();
+        store.save_chunk(&nyc, ChunkName::new(Cell(7), 1), b"chunk").await.unwrap();
+        store.save_head(&head(1, vec![ChunkName::new(Cell(7), 1)])).await.unwrap();
+        store.send(CityGroup(5), b"counts".to_vec()).await.unwrap();
     });
     store.close();
     drop(store);

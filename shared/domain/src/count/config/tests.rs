@@ -1,4 +1,4 @@
-//! Counting follows its city's policy, and reads its rules as it wrote them.
+//! A counting config follows its city's policy, and reads back as it was written.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ fn names(products: &[&str]) -> Vec<ProductId> {
     products.iter().map(|product| ProductId::new(product).unwrap()).collect()
 }
 
-fn rules() -> CountingConfig {
+fn config() -> CountingConfig {
     CountingConfig {
         resolution: Resolution::Nine,
         tick_ms: 4_000,
@@ -22,7 +22,7 @@ fn rules() -> CountingConfig {
 }
 
 #[test]
-fn rules_are_a_policys() {
+fn a_policy_defines_the_config() {
     let policy = json!({
         "city": "nyc",
         "currency": "USD",
@@ -31,15 +31,15 @@ fn rules_are_a_policys() {
         "clock": {"tick_ms": 4_000, "window_ms": 86_400_000, "driver_ttl_ms": 61_000, "lateness_ms": 0},
         "products": [{"id": "standard"}, {"id": "xl"}],
     });
-    assert_eq!(CountingConfig::of(&Policy::from_json(&policy).unwrap(), 7), rules());
+    assert_eq!(CountingConfig::of(&Policy::from_json(&policy).unwrap(), 7), config());
 }
 
 #[test]
-fn rules_read_back() {
+fn a_config_reads_back() {
     let mut bytes = Vec::new();
-    rules().write(&mut bytes);
+    config().write(&mut bytes);
     let mut input = Reader::new(&bytes);
-    assert_eq!(CountingConfig::read(&mut input), Ok(rules()));
+    assert_eq!(CountingConfig::read(&mut input), Ok(config()));
     assert!(input.is_done());
     for cut in 0..bytes.len() {
         assert!(CountingConfig::read(&mut Reader::new(&bytes[..cut])).is_err());
@@ -47,7 +47,7 @@ fn rules_read_back() {
 }
 
 #[test]
-fn rules_that_no_policy_gives_are_refused() {
+fn a_config_that_no_policy_defines_is_refused() {
     let read = |parts: [u64; 6], products: &[&str]| {
         let mut bytes = Vec::new();
         for part in parts {
@@ -64,28 +64,28 @@ fn rules_that_no_policy_gives_are_refused() {
     assert_eq!(read([16, 1, 0, 0, 0, 0], &["a"]), "a resolution");
     assert_eq!(read([256, 1, 0, 0, 0, 0], &["a"]), "a resolution");
     assert_eq!(read([8, 86_400_000, 0, 0, 86_400_000, 0], &["a"]), "");
-    assert_eq!(read([8, 1, 86_400_001, 0, 0, 0], &["a"]), "a span");
-    assert_eq!(read([8, 1, 0, 0, 0, 1 << 32], &["a"]), "a bound on entities");
-    assert_eq!(read([8, 0, 0, 0, 0, 0], &["a"]), "rules without ticks or products");
-    assert_eq!(read([8, 1, 0, 0, 0, 0], &[]), "rules without ticks or products");
+    assert_eq!(read([8, 1, 86_400_001, 0, 0, 0], &["a"]), "a duration");
+    assert_eq!(read([8, 1, 0, 0, 0, 1 << 32], &["a"]), "a limit of entities");
+    assert_eq!(read([8, 0, 0, 0, 0, 0], &["a"]), "a config without ticks or products");
+    assert_eq!(read([8, 1, 0, 0, 0, 0], &[]), "a config without ticks or products");
 }
 
 #[test]
-fn a_product_has_its_place_in_the_policy() {
-    assert_eq!(rules().product(b"standard"), Ok(0));
-    assert_eq!(rules().product(b"xl"), Ok(1));
+fn a_product_has_the_index_that_the_policy_gives_it() {
+    assert_eq!(config().product(b"standard"), Ok(0));
+    assert_eq!(config().product(b"xl"), Ok(1));
     let unknown = |product: &str| Err(Refusal::UnknownProduct { product: product.into() });
-    assert_eq!(rules().product(b"x"), unknown("x"));
-    assert_eq!(rules().product(&[b'x', 0xff]), unknown("x\u{fffd}"));
+    assert_eq!(config().product(b"x"), unknown("x"));
+    assert_eq!(config().product(&[b'x', 0xff]), unknown("x\u{fffd}"));
 }
 
 #[test]
-fn an_event_may_name_the_citys_products_alone() {
+fn an_event_may_name_only_the_products_of_its_city() {
     let check = |line: &str| {
         let line =
             format!(r#"{{"id":"e","time":"2026-03-06T17:00:00Z","city":"nyc","lat":1,"lng":2,{line}}}"#);
         let Event::Market(event) = event::read(line.as_bytes()).unwrap() else { panic!("{line}") };
-        rules().check(&event.what)
+        config().check(&event.what)
     };
     let driver = |products: &str| {
         check(&format!(r#""type":"driver_location","driver_id":"d","status":"available"{products}"#))

@@ -1,42 +1,43 @@
-//! What a lane knows of one city: who is where, how far the clock has come, and what is owed.
+//! A lane's state of one city: its sightings, its watermark, and the counts of ticks that are pending output.
 
 use std::sync::Arc;
 
-use crate::count::config::{CountingConfig, MAX_PRODUCTS};
+use crate::count::config::CountingConfig;
 use crate::count::sightings::{Lifetime, Place, Sightings};
-use crate::count::tick_counts::{TickCountsWriter, read_products, write_products};
+use crate::count::tick_counts::{CityCounts, TickCountsWriter};
 use crate::event::{MarketEvent, Refusal, What};
 use crate::geo::locate::Locators;
-use crate::id::{CityId, EntityKey, ProductId};
+use crate::id::{CityId, EntityKey};
 use crate::time::{tick_at_or_after, tick_at_or_before};
+use crate::wire::products::{MAX_PRODUCTS, ProductTable};
 use crate::wire::{Corrupt, Reader, put_bytes, put_varint_i64, put_varint_u64};
 
-/// What a lane knows of one city.
+/// A lane's state of one city.
 #[derive(Debug)]
 pub(super) struct LaneCity {
     pub(super) name: CityId,
     config: Arc<CountingConfig>,
-    /// Products ever met, a bit each in this order; a policy may drop one and take it up again.
-    pub(super) products: Vec<ProductId>,
-    /// For each product of the rules, its bit.
+    /// All products of the configs so far: a policy may drop a product and add it again.
+    pub(super) products: ProductTable,
+    /// For each product of the config, its bit in the table.
     bits: Vec<u8>,
-    /// The city's first tick; unknown until a clock record names it, and until then none closes.
+    /// The city's first tick; unknown until a watermark record names it, and until then no tick closes.
     pub(super) first_tick: Option<i64>,
     /// The newest closed tick.
     closed: Option<i64>,
-    /// The greatest watermark heard or seen.
+    /// The greatest watermark so far, of a watermark record or of this lane's events, in milliseconds since the epoch.
     watermark: i64,
     pub(super) late: u64,
     pub(super) drivers: Sightings,
     pub(super) riders: Sightings,
     log: Vec<u8>,
     logged_watermark: (i64, Option<i64>),
-    pub(super) logged_late: u64,
+    logged_late: u64,
     pub(super) tick_counts: TickCountsWriter,
 }
 
-/// Before any time that an event can have.
-const NEVER: i64 = -(1 << 60);
+/// The watermark before the first event: less than the time of any event.
+const NO_WATERMARK: i64 = -(1 << 60);
 
 /// The steps of a city's log.
 pub(super) mod op {
@@ -47,49 +48,49 @@ pub(super) mod op {
 }
 
 impl LaneCity {
-    pub(super) fn new(name: CityId, rules: Arc<CountingConfig>) -> Self {
+    pub(super) fn new(name: CityId, config: Arc<CountingConfig>) -> Self {
         let mut city = Self {
             name,
-            config: Arc::clone(&rules),
-            products: Vec::new(),
+            config: Arc::clone(&config),
+            products: ProductTable::default(),
             bits: Vec::new(),
             first_tick: None,
             closed: None,
-            watermark: NEVER,
+            watermark: NO_WATERMARK,
             late: 0,
             drivers: Sightings::default(),
             riders: Sightings::default(),
             log: Vec::new(),
-            logged_watermark: (NEVER, None),
+            logged_watermark: (NO_WATERMARK, None),
             logged_late: 0,
             tick_counts: TickCountsWriter::default(),
         };
-        city.set_config(rules);
+        city.set_config(config);
         city
     }
 
     fn driver_lifetime(&self) -> Lifetime {
-        let CountingConfig { driver_ttl_ms: ttl_ms, tick_ms, max_entities: most, .. } = *self.config;
-        Lifetime { ttl_ms, tick_ms, most }
+        let CountingConfig { driver_ttl_ms: ttl_ms, tick_ms, max_entities, .. } = *self.config;
+        Lifetime { ttl_ms, tick_ms, max_entities }
     }
 
     fn rider_lifetime(&self) -> Lifetime {
         Lifetime { ttl_ms: self.config.window_ms, ..self.driver_lifetime() }
     }
 
-    /// Goes over to other rules, if they are others, and writes it down.
-    pub(super) fn apply_config(&mut self, rules: &Arc<CountingConfig>) {
-        if Arc::ptr_eq(&self.config, rules) {
+    /// Counts by `config` from here on, and logs it if it differs from the current one.
+    pub(super) fn apply_config(&mut self, config: &Arc<CountingConfig>) {
+        if Arc::ptr_eq(&self.config, config) {
             return;
         }
-        if self.config == *rules {
-            self.config = Arc::clone(rules);
+        if self.config == *config {
+            self.config = Arc::clone(config);
             return;
         }
         self.flush();
-        self.set_config(Arc::clone(rules));
+        self.set_config(Arc::clone(config));
         self.log_config();
-        // Shorter ticks may have been passed already: whoever does this again will close them here, too.
+        // The watermark may have passed shorter ticks already. A replay closes them at this step of the log, too.
         self.advance(self.watermark);
     }
 
@@ -98,61 +99,62 @@ impl LaneCity {
         self.config.write(&mut self.log);
     }
 
-    fn set_config(&mut self, rules: Arc<CountingConfig>) {
+    fn set_config(&mut self, config: Arc<CountingConfig>) {
         let new: Vec<_> =
-            rules.products.iter().filter(|product| !self.products.contains(product)).cloned().collect();
+            config.products.iter().filter(|product| !self.products.contains(product)).cloned().collect();
         if self.products.len() + new.len() > MAX_PRODUCTS {
-            // More products over time than a place has bits for: begin anew with those of today.
-            self.products.clone_from(&rules.products);
+            // More products over time than the bits of a set: start over with those of this config.
+            self.products = config.products.clone().into();
             self.drivers = Sightings::default();
             self.riders = Sightings::default();
         } else {
-            self.products.extend(new);
+            new.into_iter().for_each(|product| self.products.push(product));
         }
-        let other_ticks = self.config.tick_ms != rules.tick_ms;
-        self.config = rules;
-        self.number_products();
-        if other_ticks {
+        let has_other_ticks = self.config.tick_ms != config.tick_ms;
+        self.config = config;
+        self.find_bits();
+        if has_other_ticks {
             let (drivers, riders) = (self.driver_lifetime(), self.rider_lifetime());
             self.drivers.rebucket(self.closed, drivers);
             self.riders.rebucket(self.closed, riders);
         }
     }
 
-    /// Looks up the bit of each product of the rules.
-    fn number_products(&mut self) {
+    /// Looks up the bit of each product of the config.
+    fn find_bits(&mut self) {
         let bit = |product| self.products.iter().position(|known| known == product);
         self.bits = self
             .config
             .products
             .iter()
             .filter_map(bit)
-            .map(|bit| u8::try_from(bit).expect("a dictionary holds at most 64 products"))
+            .map(|bit| u8::try_from(bit).expect("a table holds at most 64 products"))
             .collect();
     }
 
     fn bit(&self, product: &[u8]) -> Result<u8, Refusal> {
-        self.config.product(product).map(|at| self.bits[at])
+        self.config.product(product).map(|index| self.bits[index])
     }
 
+    /// See [`LaneState::absorb`](super::LaneState::absorb).
     pub(super) fn absorb(
         &mut self,
         event: &MarketEvent<'_>,
-        time: i64,
+        time_ms: i64,
         locators: &mut Locators,
     ) -> Result<(), Refusal> {
         match &event.what {
             What::Driver { driver, place, available, products } => {
                 let products = match products {
-                    None => self.bits.iter().fold(0, |all, bit| all | 1 << bit),
+                    None => self.bits.iter().fold(0, |set, bit| set | 1 << bit),
                     Some(list) => {
-                        let mut served = Ok(0);
+                        let mut result = Ok(0);
                         list.for_each(|product| {
-                            if let Ok(bits) = served {
-                                served = self.bit(&product).map(|bit| bits | 1 << bit);
+                            if let Ok(set) = result {
+                                result = self.bit(&product).map(|bit| set | 1 << bit);
                             }
                         });
-                        served?
+                        result?
                     }
                 };
                 let at = if *available && products != 0 {
@@ -161,7 +163,7 @@ impl LaneCity {
                     Place::NOWHERE
                 };
                 let life = self.driver_lifetime();
-                self.drivers.absorb(EntityKey::driver(driver), at, time, self.closed, life);
+                self.drivers.absorb(EntityKey::driver(driver), at, time_ms, self.closed, life);
             }
             What::Request { rider, place, product } => {
                 let bit = match product {
@@ -171,24 +173,25 @@ impl LaneCity {
                 let cell = locators.locate(*place, self.config.resolution).0;
                 let at = Place { cell, products: 1 << bit };
                 let life = self.rider_lifetime();
-                self.riders.absorb(EntityKey::rider(rider, bit), at, time, self.closed, life);
+                self.riders.absorb(EntityKey::rider(rider, bit), at, time_ms, self.closed, life);
             }
             What::Progress { .. } => {}
         }
-        self.note_late(time);
-        self.advance(time - self.config.lateness_ms);
+        self.count_if_late(time_ms);
+        self.advance(time_ms - self.config.lateness_ms);
         Ok(())
     }
 
-    /// Counts an event whose own tick has closed; a tick before the city's first never closes.
-    fn note_late(&mut self, time: i64) {
+    /// Counts the event as late if its own tick has closed. A tick before the city's first never closes.
+    #[inline]
+    fn count_if_late(&mut self, time_ms: i64) {
         let (Some(first), Some(closed)) = (self.first_tick, self.closed) else { return };
-        if time <= closed && tick_at_or_after(time, self.config.tick_ms) >= first {
+        if time_ms <= closed && tick_at_or_after(time_ms, self.config.tick_ms) >= first {
             self.late += 1;
         }
     }
 
-    /// Raises the watermark and closes every tick that it passes.
+    /// Raises the watermark, and closes every tick that it reaches.
     pub(super) fn advance(&mut self, watermark: i64) {
         self.watermark = self.watermark.max(watermark);
         if self.next_tick().is_some_and(|next| next <= self.watermark) {
@@ -221,7 +224,8 @@ impl LaneCity {
         }
     }
 
-    /// Where nobody counts, and nobody is about to at `tick`: the last tick of which that is so.
+    /// The last of the ticks from `tick` on at which no entity counts, up to the watermark; `None` if one counts at `tick`,
+    /// or may.
     fn last_empty(&mut self, tick: i64) -> Option<i64> {
         let tick_ms = self.config.tick_ms;
         let drivers = self.drivers.next_change(self.driver_lifetime());
@@ -237,7 +241,7 @@ impl LaneCity {
         Some(change.map_or(last, |change| last.min(tick_at_or_before(change - 1, tick_ms))))
     }
 
-    /// Moves the sightings' logs into the city's: what follows in it happened after them.
+    /// Moves the logs of the sightings into the city's log, before the step that follows them.
     fn flush(&mut self) {
         let mut log = Vec::new();
         for (step, sightings) in [(op::DRIVERS, &mut self.drivers), (op::RIDERS, &mut self.riders)] {
@@ -260,6 +264,7 @@ impl LaneCity {
         self.logged_watermark = (self.watermark, self.first_tick);
     }
 
+    /// Moves the city's part of the entry to `entry`, if there is one.
     pub(super) fn take_log(&mut self, entry: &mut Vec<u8>) {
         self.flush();
         if (self.watermark, self.first_tick) != self.logged_watermark {
@@ -274,13 +279,13 @@ impl LaneCity {
         self.logged_late = self.late;
     }
 
-    /// Does the steps of a log again.
-    pub(super) fn replay(&mut self, log: &mut Reader<'_>) -> Result<(), Corrupt> {
+    /// Replays the steps of a log in which `late` events were late.
+    pub(super) fn replay(&mut self, log: &mut Reader<'_>, late: u64) -> Result<(), Corrupt> {
         while !log.is_done() {
             match log.byte("a step")? {
                 op::CONFIG => {
-                    let rules = CountingConfig::read(log)?;
-                    self.set_config(Arc::new(rules));
+                    let config = CountingConfig::read(log)?;
+                    self.set_config(Arc::new(config));
                 }
                 op::DRIVERS => {
                     let life = self.driver_lifetime();
@@ -302,13 +307,30 @@ impl LaneCity {
                 _ => return Err(log.invalid("a step")),
             }
         }
+        self.late += late;
+        self.logged_late += late;
         Ok(())
     }
 
+    /// Late events since the last entry.
+    pub(super) fn late_since_last_entry(&self) -> u64 {
+        self.late - self.logged_late
+    }
+
+    /// Takes the pending counts.
+    pub(super) fn take_counts(&mut self) -> CityCounts {
+        CityCounts {
+            city: self.name.clone(),
+            products: self.products.clone(),
+            ticks: std::mem::take(&mut self.tick_counts),
+        }
+    }
+
+    /// Appends the city's part of a snapshot.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         put_bytes(out, self.name.as_str().as_bytes());
         self.config.write(out);
-        write_products(out, &self.products);
+        self.products.write(out);
         for instant in [self.first_tick, self.closed] {
             put_varint_u64(out, u64::from(instant.is_some()));
             put_varint_i64(out, instant.unwrap_or(0));
@@ -319,13 +341,14 @@ impl LaneCity {
         self.riders.write(out, self.closed);
     }
 
+    /// Reads a part of a snapshot that [`Self::write`] wrote.
     pub(super) fn read(input: &mut Reader<'_>) -> Result<Self, Corrupt> {
         let name = CityId::new(input.text("a city")?).ok_or(input.invalid("a city"))?;
         let mut city = Self::new(name, Arc::new(CountingConfig::read(input)?));
-        city.products = read_products(input)?;
-        city.number_products();
+        city.products = ProductTable::read(input)?;
+        city.find_bits();
         if city.bits.len() != city.config.products.len() {
-            return Err(input.invalid("a dictionary without one of the products"));
+            return Err(input.invalid("a product table without one of the products"));
         }
         for instant in [&mut city.first_tick, &mut city.closed] {
             let known = input.varint_up_to(1, "a tick's mark")? == 1;

@@ -1,12 +1,12 @@
-//! Where entities and their places lie in memory.
+//! The memory layout of entities and their places.
 
 use hashbrown::HashMap;
 
 use super::Place;
-use crate::wire::hash::IntHasher;
+use crate::hash::IntHasher;
 
-/// An entity at rest. Its time is the low half of the milliseconds since the epoch: whatever counts is
-/// younger than a lifetime, and that is far below 2³² ms.
+/// An entity and its last sighting. The time is the low half of the milliseconds since the epoch: a sighting that counts
+/// is younger than a lifetime, which is far below 2³² ms.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entity {
     pub(super) key: [u32; 2],
@@ -22,7 +22,7 @@ impl Entity {
     }
 }
 
-/// In `Entity::place`: no sighting has counted yet, or none does any more.
+/// In `Entity::place`: there is no last sighting yet, or its lifetime has ended.
 pub(super) const UNSEEN: u32 = u32::MAX;
 /// In `Entity::place`: the slot is free.
 pub(super) const FREE: u32 = u32::MAX - 1;
@@ -31,25 +31,25 @@ pub(super) const END: u32 = u32::MAX;
 /// In `Places`: [`Place::NOWHERE`].
 pub(super) const NOWHERE: u32 = 0;
 
-/// Entities by slot, in pieces, so that growing neither copies nor leaves room unused.
+/// Entities by slot, in chunks, so that growth neither copies entities nor doubles the memory.
 #[derive(Debug, Default)]
 pub(super) struct Arena {
-    pieces: Vec<Vec<Entity>>,
+    chunks: Vec<Vec<Entity>>,
 }
 
 impl Arena {
-    const PIECE: usize = 1024;
+    const CHUNK: usize = 1024;
 
     pub(super) fn len(&self) -> usize {
-        self.pieces.last().map_or(0, |last| (self.pieces.len() - 1) * Self::PIECE + last.len())
+        self.chunks.last().map_or(0, |last| (self.chunks.len() - 1) * Self::CHUNK + last.len())
     }
 
     pub(super) fn get(&self, slot: u32) -> &Entity {
-        &self.pieces[slot as usize / Self::PIECE][slot as usize % Self::PIECE]
+        &self.chunks[slot as usize / Self::CHUNK][slot as usize % Self::CHUNK]
     }
 
     pub(super) fn get_mut(&mut self, slot: u32) -> &mut Entity {
-        &mut self.pieces[slot as usize / Self::PIECE][slot as usize % Self::PIECE]
+        &mut self.chunks[slot as usize / Self::CHUNK][slot as usize % Self::CHUNK]
     }
 
     pub(super) fn is_taken(&self, slot: u32) -> bool {
@@ -57,22 +57,22 @@ impl Arena {
     }
 
     pub(super) fn push(&mut self, entity: Entity) -> u32 {
-        let slot = u32::try_from(self.len()).expect("at most `Lifetime::most` entities");
-        if (slot as usize).is_multiple_of(Self::PIECE) {
-            // The first piece grows as it must: most cities of most lanes are small.
-            let room = if self.pieces.is_empty() { 0 } else { Self::PIECE };
-            self.pieces.push(Vec::with_capacity(room));
+        let slot = u32::try_from(self.len()).expect("at most `Lifetime::max_entities` entities");
+        if (slot as usize).is_multiple_of(Self::CHUNK) {
+            // The first chunk grows as needed: most cities have few entities in a lane.
+            let capacity = if self.chunks.is_empty() { 0 } else { Self::CHUNK };
+            self.chunks.push(Vec::with_capacity(capacity));
         }
-        self.pieces.last_mut().expect("a piece was pushed").push(entity);
+        self.chunks.last_mut().expect("a chunk was pushed").push(entity);
         slot
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Entity)> {
-        (0..).zip(self.pieces.iter().flatten())
+        (0..).zip(self.chunks.iter().flatten())
     }
 }
 
-/// A set of slots, a bit each.
+/// A set of slots, one bit each.
 pub(super) struct Slots(Vec<u64>);
 
 impl Slots {
@@ -89,12 +89,12 @@ impl Slots {
     }
 }
 
-/// The places met so far, numbered, each with how many entities count there.
+/// The places of sightings, numbered, each with the number of entities that count there.
 #[derive(Debug)]
 pub(super) struct Places {
     pub(super) all: Vec<(Place, u32)>,
     numbers: HashMap<Place, u32, IntHasher>,
-    /// All but nowhere, by cell and products, as far as they were there when last sorted.
+    /// The numbers of all places but nowhere at the last call of [`Self::sort`], ordered by cell and products.
     pub(super) sorted: Vec<u32>,
 }
 
@@ -105,7 +105,7 @@ impl Default for Places {
 }
 
 impl Places {
-    /// The place's number, and whether it is new.
+    /// The number of a place, and whether the place is new.
     pub(super) fn intern(&mut self, place: Place) -> (u32, bool) {
         if place == Place::NOWHERE {
             return (NOWHERE, false);

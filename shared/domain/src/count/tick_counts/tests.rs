@@ -1,8 +1,9 @@
-//! What a lane tells is read as it was told, however much it is, and nothing else is taken for it.
+//! What a lane tells is read as it was expected, however much it is, and nothing else is taken for it.
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::id::ProductId;
 
 fn lanes() -> LaneCount {
     LaneCount::new(4).unwrap()
@@ -12,8 +13,12 @@ fn names(products: &[&str]) -> Vec<ProductId> {
     products.iter().map(|product| ProductId::new(product).unwrap()).collect()
 }
 
-fn section(city: &str, reports: TickCountsWriter) -> CityCounts {
-    CityCounts { city: CityId::new(city).unwrap(), dictionary: names(&["standard", "xl"]), ticks: reports }
+fn section(city: &str, writer: TickCountsWriter) -> CityCounts {
+    CityCounts {
+        city: CityId::new(city).unwrap(),
+        products: names(&["standard", "xl"]).into(),
+        ticks: writer,
+    }
 }
 
 fn count(cell: u64, products: u64, entities: u32) -> Count {
@@ -25,18 +30,18 @@ fn cell(number: u64) -> u64 {
     0x0880_0000_0000_0000 | number << 21 | 0x1f_ffff
 }
 
-fn read(reports: TickCountsWriter) -> Vec<TickCounts> {
-    let records = records(LaneId(1), lanes(), vec![section("nyc", reports)]);
+fn read(writer: TickCountsWriter) -> Vec<TickCounts> {
+    let records = records(LaneId(1), lanes(), vec![section("nyc", writer)]);
     let mut read = Vec::new();
     for record in &records {
         for section in open(record, lanes()).unwrap().cities {
-            read.extend(read_tick_counts(section.reports, section.dictionary.len()).unwrap());
+            read.extend(read_tick_counts(section.ticks, section.products.len()).unwrap());
         }
     }
     read
 }
 
-fn complaint<T: std::fmt::Debug>(read: Result<T, Corrupt>) -> &'static str {
+fn invalid<T: std::fmt::Debug>(read: Result<T, Corrupt>) -> &'static str {
     match read.unwrap_err() {
         Corrupt::Invalid { what, .. } => what,
         other => panic!("{other:?}"),
@@ -44,18 +49,18 @@ fn complaint<T: std::fmt::Debug>(read: Result<T, Corrupt>) -> &'static str {
 }
 
 #[test]
-fn empty_ticks_that_follow_each_other_are_one_report() {
-    let mut reports = TickCountsWriter::default();
-    assert!(reports.is_empty());
-    reports.add_empty(5_000, 10_000, 5_000);
-    assert!(!reports.is_empty());
-    reports.add_tick(15_000, 5_000, std::iter::empty(), std::iter::empty());
-    reports.add_empty(25_000, 25_000, 5_000);
-    reports.add_tick(30_000, 5_000, [count(cell(1), 1, 2)].into_iter(), std::iter::empty());
-    assert!(!reports.is_empty());
-    reports.add_empty(35_000, 40_000, 5_000);
+fn consecutive_empty_ticks_are_one_run() {
+    let mut writer = TickCountsWriter::default();
+    assert!(writer.is_empty());
+    writer.add_empty(5_000, 10_000, 5_000);
+    assert!(!writer.is_empty());
+    writer.add_tick(15_000, 5_000, std::iter::empty(), std::iter::empty());
+    writer.add_empty(25_000, 25_000, 5_000);
+    writer.add_tick(30_000, 5_000, [count(cell(1), 1, 2)].into_iter(), std::iter::empty());
+    assert!(!writer.is_empty());
+    writer.add_empty(35_000, 40_000, 5_000);
     assert_eq!(
-        read(reports),
+        read(writer),
         [
             TickCounts::Empty { from: 5_000, to: 15_000 },
             TickCounts::Empty { from: 25_000, to: 25_000 },
@@ -73,24 +78,24 @@ fn empty_ticks_that_follow_each_other_are_one_report() {
 
 #[test]
 fn a_row_takes_few_bytes() {
-    let rows = |count_of: u64| {
-        let mut reports = TickCountsWriter::default();
-        let supply = (0..count_of).map(|number| count(cell(number), 1, 3));
-        reports.add_tick(5_000, 5_000, supply, std::iter::empty());
-        let record = records(LaneId(1), lanes(), vec![section("nyc", reports)]).pop().unwrap();
+    let rows = |rows: u64| {
+        let mut writer = TickCountsWriter::default();
+        let supply = (0..rows).map(|number| count(cell(number), 1, 3));
+        writer.add_tick(5_000, 5_000, supply, std::iter::empty());
+        let record = records(LaneId(1), lanes(), vec![section("nyc", writer)]).pop().unwrap();
         record.len()
     };
-    // A step without the bits that all cells end with, and a count.
+    // A step without the low bits of all cells, and a count.
     assert_eq!(rows(51) - rows(1), 50 * 2);
 }
 
 #[test]
-fn a_report_larger_than_a_part_comes_in_parts_in_order() {
+fn a_large_tick_is_split_into_parts_in_order() {
     for (drivers, riders, parts) in [(16_383, 1, 1), (16_384, 0, 1), (16_384, 1, 2), (20_000, 20_000, 3)] {
-        let mut reports = TickCountsWriter::default();
-        let rows = |many: u64| (0..many).map(|number| count(cell(number), 3, 1));
-        reports.add_tick(5_000, 5_000, rows(drivers), rows(riders));
-        let read = read(reports);
+        let mut writer = TickCountsWriter::default();
+        let rows = |rows: u64| (0..rows).map(|number| count(cell(number), 3, 1));
+        writer.add_tick(5_000, 5_000, rows(drivers), rows(riders));
+        let read = read(writer);
         assert_eq!(read.len(), parts);
         let (mut supplied, mut demanded) = (Vec::new(), Vec::new());
         for (number, part) in read.into_iter().enumerate() {
@@ -105,32 +110,32 @@ fn a_report_larger_than_a_part_comes_in_parts_in_order() {
     }
 }
 
-/// Reports of about `bytes` bytes each.
-fn heavy(ticks: i64, rows: u64) -> TickCountsWriter {
-    let mut reports = TickCountsWriter::default();
+/// Ticks with this number of rows each.
+fn large(ticks: i64, rows: u64) -> TickCountsWriter {
+    let mut writer = TickCountsWriter::default();
     for tick in 1..=ticks {
         let supply = (0..rows).map(|number| count(cell(number * 5_000), number % 3 + 1, 100_000_000));
-        reports.add_tick(tick * 5_000, 5_000, supply, std::iter::empty());
+        writer.add_tick(tick * 5_000, 5_000, supply, std::iter::empty());
     }
-    reports
+    writer
 }
 
 #[test]
-fn records_are_as_few_as_hold_the_sections_and_never_too_large() {
-    let many =
-        records(LaneId(1), lanes(), vec![section("nyc", heavy(60, 8_000)), section("suva", heavy(3, 8_000))]);
-    assert!(many.len() > 3);
+fn encodedare_as_few_as_hold_the_sections_and_never_too_large() {
+    let encoded =
+        records(LaneId(1), lanes(), vec![section("nyc", large(60, 8_000)), section("suva", large(3, 8_000))]);
+    assert!(encoded.len() > 3);
     let mut ticks = Vec::new();
-    for (number, record) in many.iter().enumerate() {
+    for (number, record) in encoded.iter().enumerate() {
         assert!(record.len() <= MAX_RECORD_BYTES);
-        // Another report would not have fit.
-        assert!(number + 1 == many.len() || record.len() > MAX_RECORD_BYTES - 100_000, "{}", record.len());
+        // Another tick would not have fit.
+        assert!(number + 1 == encoded.len() || record.len() > MAX_RECORD_BYTES - 100_000, "{}", record.len());
         let record = open(record, lanes()).unwrap();
         assert_eq!(record.lane, LaneId(1));
         for section in record.cities {
-            assert_eq!(section.dictionary, names(&["standard", "xl"]));
-            let reports = read_tick_counts(section.reports, 2).unwrap();
-            ticks.extend(reports.iter().map(|report| match report {
+            assert_eq!(section.products[..], names(&["standard", "xl"]));
+            let counts = read_tick_counts(section.ticks, 2).unwrap();
+            ticks.extend(counts.iter().map(|counts| match counts {
                 TickCounts::Tick { at, .. } => (section.city.to_string(), *at),
                 TickCounts::Empty { .. } => panic!("a tick"),
             }));
@@ -142,18 +147,19 @@ fn records_are_as_few_as_hold_the_sections_and_never_too_large() {
 }
 
 #[test]
-fn the_longest_names_leave_room_for_fewer_reports() {
+fn the_longest_names_leave_room_for_fewer_ticks() {
     let longest: Vec<String> = (0..MAX_PRODUCTS).map(|number| format!("{number:064}")).collect();
     let longest: Vec<&str> = longest.iter().map(String::as_str).collect();
-    for dictionary in [names(&["x"]), names(&longest)] {
-        let mut reports = TickCountsWriter::default();
+    for products in [names(&["x"]), names(&longest)] {
+        let mut writer = TickCountsWriter::default();
         for tick in 1..=100_000 {
-            reports.add_tick(tick * 5_000, 5_000, [count(cell(1), 1, 2)].into_iter(), std::iter::empty());
+            writer.add_tick(tick * 5_000, 5_000, [count(cell(1), 1, 2)].into_iter(), std::iter::empty());
         }
-        let longest = reports.ends.windows(2).map(|ends| ends[1] - ends[0]).max().unwrap();
+        let longest = writer.ends.windows(2).map(|ends| ends[1] - ends[0]).max().unwrap();
         let city = CityId::new(&"c".repeat(32)).unwrap();
-        let many = records(LaneId(1), lanes(), vec![CityCounts { city, dictionary, ticks: reports }]);
-        let (_, full) = many.split_last().unwrap();
+        let encoded =
+            records(LaneId(1), lanes(), vec![CityCounts { city, products: products.into(), ticks: writer }]);
+        let (_, full) = encoded.split_last().unwrap();
         assert!(!full.is_empty());
         for record in full {
             assert!(
@@ -162,12 +168,12 @@ fn the_longest_names_leave_room_for_fewer_reports() {
                 record.len()
             );
         }
-        assert!(many.iter().all(|record| open(record, lanes()).is_ok()));
+        assert!(encoded.iter().all(|record| open(record, lanes()).is_ok()));
     }
 }
 
 #[test]
-fn sections_share_a_record_while_they_fit() {
+fn sections_share_a_record_if_they_fit() {
     let mut one = TickCountsWriter::default();
     one.add_empty(5_000, 5_000, 5_000);
     let all =
@@ -195,17 +201,17 @@ fn a_record_of_another_stream_or_kind_is_refused() {
         record
     };
     assert!(open(&record(3, 4, &[]), lanes()).is_ok());
-    assert_eq!(complaint(open(&record(4, 4, &[]), lanes())), "a lane");
-    assert_eq!(complaint(open(&record(3, 8, &[]), lanes())), "another stream's counts");
-    assert_eq!(complaint(open(&record(3, 4, b"\x03NYC\x00\x00"), lanes())), "a city");
-    assert_eq!(complaint(open(&record(3, 4, b"\x03nyc\x01\x01 \x00"), lanes())), "a product");
-    assert_eq!(complaint(open(&record(3, 4, b"\x03nyc\x41"), lanes())), "products");
-    assert_eq!(complaint(open(&record(3, 4, b"\x03nyc\x00\x05"), lanes())), "reports");
-    let clock = crate::event::watermark::write(LaneId(0), lanes(), []);
-    assert_eq!(open(&clock, lanes()).unwrap_err(), Corrupt::NotThis { kind: Kind::Counts });
+    assert_eq!(invalid(open(&record(4, 4, &[]), lanes())), "a lane");
+    assert_eq!(invalid(open(&record(3, 8, &[]), lanes())), "another stream's counts");
+    assert_eq!(invalid(open(&record(3, 4, b"\x03NYC\x00\x00"), lanes())), "a city");
+    assert_eq!(invalid(open(&record(3, 4, b"\x03nyc\x01\x01 \x00"), lanes())), "a product");
+    assert_eq!(invalid(open(&record(3, 4, b"\x03nyc\x41"), lanes())), "products");
+    assert_eq!(invalid(open(&record(3, 4, b"\x03nyc\x00\x05"), lanes())), "tick counts");
+    let watermark = crate::event::watermark::write(LaneId(0), lanes(), []);
+    assert_eq!(open(&watermark, lanes()).unwrap_err(), Corrupt::NotThis { kind: Kind::Counts });
 }
 
-/// A part of a report: its tag, its tick 0, and what follows.
+/// A part of the counts of tick 0: its tag, and the numbers after it.
 fn part(tag: u8, rest: &[u64]) -> Vec<u8> {
     let mut part = vec![tag, 0];
     for number in rest {
@@ -215,7 +221,7 @@ fn part(tag: u8, rest: &[u64]) -> Vec<u8> {
 }
 
 #[test]
-fn reports_that_mean_nothing_are_refused() {
+fn invalid_tick_counts_are_refused() {
     let good = part(7, &[0, 1, 2 << 1, 3, 5, 0]);
     let of = |supply| TickCounts::Tick { at: 0, first: true, last: true, supply, demand: vec![] };
     assert_eq!(read_tick_counts(&good, 2), Ok(vec![of(vec![count(2, 3, 5)])]));
@@ -224,32 +230,29 @@ fn reports_that_mean_nothing_are_refused() {
         assert_eq!(read, Ok(vec![TickCounts::Tick { at: 0, first, last, supply: vec![], demand: vec![] }]));
     }
     for tag in [2, 4, 6, 8, 9, 255] {
-        assert_eq!(complaint(read_tick_counts(&part(tag, &[0, 0, 0]), 2)), "a report", "{tag}");
+        assert_eq!(invalid(read_tick_counts(&part(tag, &[0, 0, 0]), 2)), "a tag", "{tag}");
     }
     assert!(read_tick_counts(&part(0, &[1 << 60]), 2).is_ok());
-    assert_eq!(complaint(read_tick_counts(&part(0, &[(1 << 60) + 1]), 2)), "a run of ticks");
+    assert_eq!(invalid(read_tick_counts(&part(0, &[(1 << 60) + 1]), 2)), "a run of ticks");
     assert!(read_tick_counts(&part(7, &[62, 0, 0]), 2).is_ok());
-    assert_eq!(complaint(read_tick_counts(&part(7, &[63, 0, 0]), 2)), "a shift");
-    // A place must follow the one before it, and serve a product of the dictionary; a count must count.
-    assert_eq!(complaint(read_tick_counts(&part(7, &[0, 1, 2 << 1, 4, 5, 0]), 2)), "a row's place");
+    assert_eq!(invalid(read_tick_counts(&part(7, &[63, 0, 0]), 2)), "a shift");
+    // A place must follow the one before it, and serve a product of the products; a count must count.
+    assert_eq!(invalid(read_tick_counts(&part(7, &[0, 1, 2 << 1, 4, 5, 0]), 2)), "a row's place");
     assert!(read_tick_counts(&part(7, &[0, 1, 2 << 1, 4, 5, 0]), 3).is_ok());
     assert!(read_tick_counts(&part(7, &[0, 1, 2 << 1, u64::MAX, 5, 0]), 64).is_ok());
-    assert_eq!(complaint(read_tick_counts(&part(7, &[0, 1, 2 << 1, 0, 5, 0]), 2)), "a row's place");
-    assert_eq!(complaint(read_tick_counts(&part(7, &[0, 1, 2 << 1 | 1, 5, 0]), 2)), "a row's place");
-    assert_eq!(complaint(read_tick_counts(&part(7, &[0, 2, 2 << 1, 3, 5, 1, 5, 0]), 2)), "a row's place");
-    assert_eq!(complaint(read_tick_counts(&part(7, &[0, 2, 2 << 1, 3, 5, 0, 2, 5, 0]), 2)), "a row's place");
-    assert_eq!(
-        complaint(read_tick_counts(&part(7, &[0, 1, 2 << 1, 3, 0, 0]), 2)),
-        "a row that counts nobody"
-    );
-    assert_eq!(complaint(read_tick_counts(&part(7, &[0, 1, 2 << 1, 3, 1 << 32, 0]), 2)), "a row's count");
-    // A cell has 63 bits, the low ones as the shift says.
+    assert_eq!(invalid(read_tick_counts(&part(7, &[0, 1, 2 << 1, 0, 5, 0]), 2)), "a row's place");
+    assert_eq!(invalid(read_tick_counts(&part(7, &[0, 1, 2 << 1 | 1, 5, 0]), 2)), "a row's place");
+    assert_eq!(invalid(read_tick_counts(&part(7, &[0, 2, 2 << 1, 3, 5, 1, 5, 0]), 2)), "a row's place");
+    assert_eq!(invalid(read_tick_counts(&part(7, &[0, 2, 2 << 1, 3, 5, 0, 2, 5, 0]), 2)), "a row's place");
+    assert_eq!(invalid(read_tick_counts(&part(7, &[0, 1, 2 << 1, 3, 0, 0]), 2)), "an empty row");
+    assert_eq!(invalid(read_tick_counts(&part(7, &[0, 1, 2 << 1, 3, 1 << 32, 0]), 2)), "a row's count");
+    // A cell has 63 bits, of which the shift gives the low ones.
     let far = |shift: u64, step: u64| read_tick_counts(&part(7, &[shift, 1, step << 1, 3, 5, 0]), 2);
     assert_eq!(far(2, 1), Ok(vec![of(vec![count(0b111, 3, 5)])]));
     assert_eq!(far(0, (1 << 63) - 1), Ok(vec![of(vec![count((1 << 63) - 1, 3, 5)])]));
-    assert_eq!(complaint(far(1, 1 << 62)), "a cell");
+    assert_eq!(invalid(far(1, 1 << 62)), "a cell");
     assert_eq!(far(1, (1 << 62) - 1), Ok(vec![of(vec![count((1 << 63) - 1, 3, 5)])]));
-    assert_eq!(complaint(far(62, 2)), "a cell");
+    assert_eq!(invalid(far(62, 2)), "a cell");
     assert_eq!(far(62, 1), Ok(vec![of(vec![count((1 << 63) - 1, 3, 5)])]));
 }
 
@@ -261,29 +264,29 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn what_was_told_is_read(ticks in prop::collection::vec((rows(), rows()), 0..6), from in -1_000_000_000_000..2_000_000_000_000_i64) {
-        let mut reports = TickCountsWriter::default();
-        let mut told = Vec::new();
+    fn tick_counts_read_back(ticks in prop::collection::vec((rows(), rows()), 0..6), from in -1_000_000_000_000..2_000_000_000_000_i64) {
+        let mut writer = TickCountsWriter::default();
+        let mut expected = Vec::new();
         for (number, (supply, demand)) in (0..).zip(ticks) {
             let at = from + number * 5_000;
-            reports.add_tick(at, 5_000, supply.iter().copied(), demand.iter().copied());
+            writer.add_tick(at, 5_000, supply.iter().copied(), demand.iter().copied());
             if supply.is_empty() && demand.is_empty() {
-                match told.last_mut() {
+                match expected.last_mut() {
                     Some(TickCounts::Empty { to, .. }) => *to = at,
-                    _ => told.push(TickCounts::Empty { from: at, to: at }),
+                    _ => expected.push(TickCounts::Empty { from: at, to: at }),
                 }
             } else {
-                told.push(TickCounts::Tick { at, first: true, last: true, supply, demand });
+                expected.push(TickCounts::Tick { at, first: true, last: true, supply, demand });
             }
         }
-        prop_assert_eq!(read(reports), told);
+        prop_assert_eq!(read(writer), expected);
     }
 
     #[test]
-    fn any_bytes_are_reports_or_are_refused(bytes in any::<Vec<u8>>(), small in prop::collection::vec(0..8_u8, 0..40), products in 0..=64_usize) {
+    fn any_bytes_are_tick_counts_or_an_error(bytes in any::<Vec<u8>>(), small in prop::collection::vec(0..8_u8, 0..40), products in 0..=64_usize) {
         let _ = read_tick_counts(&bytes, products);
-        if let Ok(reports) = read_tick_counts(&small, products) {
-            prop_assert!(small.is_empty() || !reports.is_empty());
+        if let Ok(ticks) = read_tick_counts(&small, products) {
+            prop_assert!(small.is_empty() || !ticks.is_empty());
         }
     }
 }

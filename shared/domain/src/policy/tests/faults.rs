@@ -1,26 +1,29 @@
-//! What is reported where a policy document is wrong: every field, each at its own pointer.
+//! The faults of a policy document: every wrong field, at its own pointer.
 
 use super::*;
 
 #[test]
-fn what_is_required_is_reported_where_it_is_missing() {
+fn a_missing_required_field_is_reported() {
     assert_eq!(pointers(&json!({})), ["/city", "/currency", "/boundary", "/products"]);
-    assert_eq!(pointers(&set(least(), "/products/0", json!({}))), ["/products/0/id"]);
-    assert_eq!(pointers(&set(least(), "/products/0", json!(null))), ["/products/0"]);
-    assert_eq!(pointers(&set(least(), "/zones", json!([{}, null]))), ["/zones/0/id", "/zones/1"]);
-    assert_eq!(pointers(&set(least(), "/boundary", json!({}))), ["/boundary/type", "/boundary/coordinates"]);
+    assert_eq!(pointers(&set(minimal(), "/products/0", json!({}))), ["/products/0/id"]);
+    assert_eq!(pointers(&set(minimal(), "/products/0", json!(null))), ["/products/0"]);
+    assert_eq!(pointers(&set(minimal(), "/zones", json!([{}, null]))), ["/zones/0/id", "/zones/1"]);
+    assert_eq!(
+        pointers(&set(minimal(), "/boundary", json!({}))),
+        ["/boundary/type", "/boundary/coordinates"]
+    );
     assert_eq!(
         pointers(&set(sample(), "/zones/0/polygon", json!({}))),
         ["/zones/0/polygon/type", "/zones/0/polygon/coordinates"]
     );
     assert_eq!(faults(&json!({}))[0].to_string(), "/city: is required");
-    for no_object in [json!(null), json!([]), json!("nyc"), json!(7)] {
-        assert_eq!(pointers(&no_object), [""], "{no_object}");
+    for not_an_object in [json!(null), json!([]), json!("nyc"), json!(7)] {
+        assert_eq!(pointers(&not_an_object), [""], "{not_an_object}");
     }
 }
 
 #[test]
-fn every_text_is_held_to_its_form() {
+fn every_text_has_a_form() {
     let text = |count| json!("x".repeat(count));
     for (pointer, good, bad) in [
         ("/city", [json!("a"), text(32)], [json!("NYC"), json!(""), text(33)]),
@@ -45,7 +48,7 @@ fn every_text_is_held_to_its_form() {
 }
 
 #[test]
-fn every_time_and_the_resolution_is_a_whole_number_in_its_range() {
+fn times_and_the_resolution_are_whole_numbers_in_their_ranges() {
     for (pointer, least, most) in [
         ("/resolution", 0, 15),
         ("/clock/tick_ms", 100, 3_600_000),
@@ -57,18 +60,18 @@ fn every_time_and_the_resolution_is_a_whole_number_in_its_range() {
     ] {
         check(pointer, &[json!(least), json!(most)], &[json!(least - 1), json!(most + 1)]);
         check(pointer, &[], &[json!(-1), json!(1e300), json!(u64::MAX)]);
-        check(pointer, &[], &NO_NUMBERS.map(|text| text.parse().unwrap()));
+        check(pointer, &[], &NOT_NUMBERS.map(|text| text.parse().unwrap()));
     }
     check("/resolution", &[json!(8.0)], &[json!(8.5)]);
     check("/clock/tick_ms", &[json!(5000.0)], &[json!(5000.5)]);
 }
 
 /// As JSON.
-const NO_NUMBERS: [&str; 5] = ["true", "[]", "{}", "\"text\"", "\"1\""];
+const NOT_NUMBERS: [&str; 5] = ["true", "[]", "{}", "\"text\"", "\"1\""];
 
 #[test]
-fn every_other_number_is_held_to_its_range() {
-    let other = NO_NUMBERS.map(|text| text.parse().unwrap());
+fn every_other_number_has_a_range() {
+    let other = NOT_NUMBERS.map(|text| text.parse().unwrap());
     for pointer in ["/surge/demand_elasticity", "/surge/supply_elasticity", "/surge/slope", "/surge/k"] {
         check(pointer, &[json!(0), json!(1), json!(1e9)], &[json!(-0.001), json!(1.000_001e9)]);
         check(pointer, &[], &other);
@@ -107,7 +110,7 @@ fn elasticities_are_not_both_zero() {
 }
 
 #[test]
-fn lists_are_held_to_their_length() {
+fn lists_have_a_length() {
     let products = |count: usize| (0..count).map(|i| json!({"id": format!("p{i}")})).collect::<Value>();
     let zones = |count: usize| (0..count).map(|i| json!({"id": format!("z{i}")})).collect::<Value>();
     let hours = |count: usize| json!(vec![1.0; count]);
@@ -133,7 +136,7 @@ fn lists_are_held_to_their_length() {
 }
 
 #[test]
-fn an_item_is_reported_by_its_place() {
+fn an_item_is_reported_by_its_index() {
     let mut hours = vec![json!(1.5); 168];
     hours[7] = json!(1.375);
     hours[9] = Value::Null;
@@ -154,14 +157,14 @@ fn an_item_is_reported_by_its_place() {
         ),
     ] {
         let places: Vec<_> = places.into_iter().map(|place| format!("{pointer}{place}")).collect();
-        let found = pointers(&set(least(), pointer, list.clone()));
+        let found = pointers(&set(minimal(), pointer, list.clone()));
         assert_eq!(found, places);
     }
 }
 
 #[test]
 fn a_polygon_is_checked_to_the_last_position() {
-    let boundary = |rings: Value| set(least(), "/boundary/coordinates", rings);
+    let boundary = |rings: Value| set(minimal(), "/boundary/coordinates", rings);
     let closed = json!([[0, 0], [1, 0, 12.5], [1, 1, null], [0, 0]]);
     assert!(Policy::from_json(&boundary(json!([closed]))).is_ok());
     for (rings, place) in [
@@ -179,13 +182,13 @@ fn a_polygon_is_checked_to_the_last_position() {
     ] {
         assert_eq!(pointers(&boundary(rings)), [format!("/boundary/coordinates{place}")]);
     }
-    assert_eq!(pointers(&set(least(), "/boundary/type", json!("Point"))), ["/boundary/type"]);
-    assert_eq!(pointers(&set(least(), "/boundary", json!(7))), ["/boundary"]);
-    assert!(Policy::from_json(&set(least(), "/boundary/bbox", json!([0, 0, 1, 1]))).is_ok());
+    assert_eq!(pointers(&set(minimal(), "/boundary/type", json!("Point"))), ["/boundary/type"]);
+    assert_eq!(pointers(&set(minimal(), "/boundary", json!(7))), ["/boundary"]);
+    assert!(Policy::from_json(&set(minimal(), "/boundary/bbox", json!([0, 0, 1, 1]))).is_ok());
 }
 
 #[test]
-fn an_unknown_field_is_reported_wherever_it_is() {
+fn an_unknown_field_is_reported_at_any_level() {
     for place in [
         "",
         "/clock",
@@ -203,13 +206,13 @@ fn an_unknown_field_is_reported_wherever_it_is() {
             assert_eq!(pointers(&set(sample(), &pointer, value)), [pointer.as_str()]);
         }
     }
-    let mut odd = least();
+    let mut odd = minimal();
     odd["a/b~c"] = json!(1);
     assert_eq!(pointers(&odd), ["/a~1b~0c"]);
 }
 
 #[test]
-fn every_wrong_field_is_reported_at_once() {
+fn all_wrong_fields_are_reported_at_once() {
     let wrong = json!({
         "city": "New York", "name": "", "timezone": "Mars/Base", "currency": "?", "boundary": 1, "resolution": 16,
         "clock": {"tick_ms": 1, "lateness_ms": -1}, "products": [{"id": "A b", "name": 1, "fare": {"base": 1}}],
@@ -262,20 +265,20 @@ fn a_fault_says_what_is_expected() {
         ("/x", json!(1), "is not a field of a policy"),
     ] {
         let fault = Fault { pointer: pointer.to_owned(), message: message.to_owned() };
-        assert_eq!(faults(&set(least(), pointer, value)), [fault]);
+        assert_eq!(faults(&set(minimal(), pointer, value)), [fault]);
     }
 }
 
 #[test]
-fn faults_of_a_city_file_begin_with_the_policys_place() {
+fn faults_of_a_city_file_begin_with_the_policys_index() {
     let pointers = |text: &str| -> Vec<_> {
         Policy::list_from_json(text).unwrap_err().into_iter().map(|fault| fault.pointer).collect()
     };
-    let wrong = json!([least(), set(least(), "/clock/tick_ms", json!(1)), 7, null]).to_string();
+    let wrong = json!([minimal(), set(minimal(), "/clock/tick_ms", json!(1)), 7, null]).to_string();
     assert_eq!(pointers(&wrong), ["/1/city", "/1/clock/tick_ms", "/2", "/3"]);
     assert_eq!(pointers(&json!({"city": 1}).to_string()), ["/city", "/currency", "/boundary", "/products"]);
-    for no_json in ["", "{", "[1,]", "{\"city\": 1e999}", &"[".repeat(100_000)] {
-        assert_eq!(pointers(no_json), [""]);
+    for invalid in ["", "{", "[1,]", "{\"city\": 1e999}", &"[".repeat(100_000)] {
+        assert_eq!(pointers(invalid), [""]);
     }
     assert!(Policy::list_from_json("{").unwrap_err()[0].message.starts_with("must be JSON: "));
 }

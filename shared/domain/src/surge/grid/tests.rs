@@ -1,13 +1,14 @@
-//! Prices of small maps worked out by hand, and the bits of a few numbers (CONTRACT §3).
+//! Prices of small maps computed by hand, and the bits of a few numbers (CONTRACT §3).
 //!
-//! The bits were computed apart from this program, every sum and product rounded by itself and every power
-//! from 80 digits; with a fused multiply-add in the place the test names, the last ones would be others. One
-//! power is libm's own: it is one unit in the last place above the true one.
+//! The bits were computed independently of this program: every sum and product rounded on its own, and every power from
+//! 80 digits. With a fused multiply-add in the step that the test names, the last ones would differ. One power is that
+//! of libm, which is one unit in the last place above the exact one.
 
 use serde_json::{Value, json};
 
 use super::*;
 use crate::policy::Multiplier;
+use crate::wire::Reader;
 
 /// A cell in New York.
 const HERE: u64 = 0x0882_a100_d63f_ffff;
@@ -36,7 +37,7 @@ fn defaults() -> Policy {
     policy(&json!({}), json!({}))
 }
 
-/// Every cell looked at has this raw multiplier, and `m` is there at once.
+/// A policy by which every evaluated cell has this raw multiplier, and `m` reaches it in one tick.
 fn flat(multiplier: f64, step: f64) -> Policy {
     let table = json!([[1.0, multiplier]]);
     policy(&json!({"curve": "table", "table": table, "half_life_ms": 1, "step": step}), json!({}))
@@ -48,7 +49,7 @@ fn row(grid: &mut Grid, version: u64, cell: u64) -> Option<(u32, u32, u16)> {
     Some((row.demand, row.supply, row.multiplier.hundredths()))
 }
 
-/// The smoothed multiplier of the one product in a cell, as it is stored.
+/// The bits of the smoothed multiplier of the one product in a cell.
 fn m(grid: &mut Grid, cell: u64) -> u64 {
     let mut bytes = Vec::new();
     grid.write(&mut bytes);
@@ -62,10 +63,10 @@ fn m(grid: &mut Grid, cell: u64) -> u64 {
             return m;
         }
     }
-    panic!("{cell:x} is not remembered")
+    panic!("{cell:x} is not active")
 }
 
-/// The bits of `m` in [`HERE`] after each of three ticks, of counts on the rings around it.
+/// The bits of `m` in [`HERE`] after each of three ticks, with these counts on the rings around it.
 fn bits(demand: [i64; 3], supply: [i64; 3]) -> [u64; 3] {
     let mut grid = Grid::new(&defaults());
     for (ring, cell) in [HERE, at_ring(1), at_ring(2)].into_iter().enumerate() {
@@ -81,7 +82,7 @@ fn bits(demand: [i64; 3], supply: [i64; 3]) -> [u64; 3] {
 #[test]
 fn sums_are_added_in_ring_order_unfused() {
     // D = 1 + 0.35·1 + 0.12·30 = 4.949999999999999, S = 0.35·3 + 0.12·4 = 1.5299999999999998.
-    // libm's power of their pressure is 0x3ff74fbdd320812c, where 0x3ff74fbdd320812b would be nearer.
+    // libm's power of their pressure is 0x3ff74fbdd320812c, although 0x3ff74fbdd320812b is nearer.
     let expected = [0x3ff0_cc35_9b0f_2303, 0x3ff1_8223_a858_cdde, 0x3ff2_2438_6bb6_0434];
     assert_eq!(bits([1, 1, 30], [0, 3, 4]), expected);
 }
@@ -93,34 +94,7 @@ fn smoothing_over_time_is_unfused() {
 }
 
 #[test]
-fn alpha_has_these_bits_on_every_machine() {
-    for (tick_ms, half_life_ms, bits) in [
-        (5_000, 30_000, 0x3fbb_ee0f_c589_f6b8_u64),
-        (1_000, 30_000, 0x3f97_6360_9275_4520),
-        (5_000, 7_000, 0x3fd8_fdd7_13ba_0ef4),
-        (3_600_000, 1_000, 0x3ff0_0000_0000_0000),
-    ] {
-        assert_eq!(curve::alpha(tick_ms, half_life_ms).to_bits(), bits, "{tick_ms} {half_life_ms}");
-    }
-}
-
-#[test]
-fn curves_have_these_bits_on_every_machine() {
-    let curve = |name: &str| policy(&json!({ "curve": name }), json!({})).surge.curve;
-    for (r, equilibrium, exponential, linear) in [
-        (1.5, 0x3ff4_0ad6_e625_ada8_u64, 0x3ff2_96df_80be_4122_u64, 0x3ff4_0000_0000_0000_u64),
-        (2.0, 0x3ff7_8408_50a2_07a0, 0x3ff5_9905_8c8c_1a96, 0x3ff8_0000_0000_0000),
-        (6.0, 0x4005_a59c_f529_735f, 0x4011_ed3f_e64f_c541, 0x400c_0000_0000_0000),
-        (7.3, 0x4008_2381_8e17_ac3b, 0x401a_7a3b_c894_fc97, 0x4010_9999_9999_999a),
-    ] {
-        assert_eq!(curve("equilibrium").raw(r).to_bits(), equilibrium, "{r}");
-        assert_eq!(curve("exponential").raw(r).to_bits(), exponential, "{r}");
-        assert_eq!(curve("linear").raw(r).to_bits(), linear, "{r}");
-    }
-}
-
-#[test]
-fn a_cell_feels_its_two_rings_and_no_more() {
+fn only_two_rings_around_a_cell_affect_it() {
     let mut grid = Grid::new(&defaults());
     grid.count(HERE, 1, Side::Demand, 3);
     grid.count(at_ring(1), 1, Side::Supply, 2);
@@ -135,7 +109,7 @@ fn a_cell_feels_its_two_rings_and_no_more() {
 }
 
 #[test]
-fn published_moves_in_whole_steps_from_three_quarters_of_one() {
+fn published_moves_in_whole_steps_at_three_quarters_of_one() {
     for (raw, step, published) in [
         (1.0749, 0.1, 100),
         (1.075, 0.1, 110),
@@ -156,7 +130,7 @@ fn published_moves_in_whole_steps_from_three_quarters_of_one() {
 }
 
 #[test]
-fn published_comes_down_as_it_goes_up() {
+fn published_falls_as_it_rises() {
     let mut old = Grid::new(&flat(2.0, 0.1));
     old.count(HERE, 1, Side::Demand, 1);
     assert_eq!(row(&mut old, 1, HERE), Some((1, 0, 200)));
@@ -169,7 +143,7 @@ fn published_comes_down_as_it_goes_up() {
 }
 
 #[test]
-fn limits_bound_what_is_reported_and_feed_nothing_back() {
+fn limits_bound_the_reported_multiplier_and_do_not_feed_back() {
     let limited = |min: f64, max: f64| {
         let surge = json!({"curve": "table", "table": [[1.0, 3.0]], "half_life_ms": 1});
         policy(&surge, json!({"limits": {"min_multiplier": min, "max_multiplier": max}}))
@@ -194,7 +168,7 @@ fn limits_bound_what_is_reported_and_feed_nothing_back() {
 }
 
 #[test]
-fn a_zone_limits_the_cells_whose_centres_it_holds() {
+fn a_zone_limits_the_cells_whose_centres_it_contains() {
     let around = |side: f64| {
         let centre = LatLng::from(Cell(HERE).h3().unwrap());
         let (west, south) = (centre.lng() - side, centre.lat() - side);
@@ -213,9 +187,9 @@ fn a_zone_limits_the_cells_whose_centres_it_holds() {
 }
 
 #[test]
-fn a_cell_with_nothing_left_is_reported_until_it_comes_down_and_then_begins_anew() {
+fn an_empty_cell_is_reported_until_its_multiplier_is_one_and_then_forgotten() {
     let mut grid = Grid::new(&policy(&json!({"half_life_ms": 5_000}), json!({})));
-    // r = 6, so the raw multiplier is 2.706: m = 1.85, then, with nobody left, 1.43, 1.21, 1.11, 1.05, 1.03, 1.01.
+    // r = 6, so the raw multiplier is 2.706: m = 1.85, then, without demand, 1.43, 1.21, 1.11, 1.05, 1.03, 1.01.
     grid.count(HERE, 1, Side::Demand, 10);
     assert!(!grid.is_quiet());
     assert_eq!(row(&mut grid, 1, HERE), Some((10, 0, 190)));
@@ -230,11 +204,11 @@ fn a_cell_with_nothing_left_is_reported_until_it_comes_down_and_then_begins_anew
     let here = changes.iter().find(|change| change.row.cell.0 == HERE).unwrap();
     assert_eq!((here.before, here.row.multiplier, here.row.demand), (110, Multiplier::ONE, 0));
     grid.count(HERE, 1, Side::Demand, 10);
-    assert_eq!(row(&mut grid, 8, HERE), Some((10, 0, 190)), "as at first");
+    assert_eq!(row(&mut grid, 8, HERE), Some((10, 0, 190)), "as at the first tick");
 }
 
 #[test]
-fn rows_come_by_product_name_and_cell_and_products_apart() {
+fn rows_are_ordered_by_product_name_and_cell_and_products_are_separate() {
     let products = json!({"products": [{"id": "xl"}, {"id": "boat"}]});
     let mut grid = Grid::new(&policy(&json!({}), products));
     grid.count(HERE, 0b11, Side::Supply, 2);
@@ -249,14 +223,14 @@ fn rows_come_by_product_name_and_cell_and_products_apart() {
     assert_eq!((of(0, HERE), of(1, HERE)), (Some((0, 2)), Some((0, 2))));
     assert_eq!((of(0, at_ring(2)), of(1, at_ring(2))), (Some((1, 0)), Some((0, 0))));
     assert_eq!((of(0, at_ring(1)), of(1, at_ring(1))), (Some((0, 0)), Some((4, 0))));
-    // A second cell wakes among those that are alive already.
+    // Another cell is activated between active ones.
     grid.count(at_ring(3), 0b01, Side::Demand, 1);
     let rows = grid.price(2, &mut Vec::new());
     assert!(rows.is_sorted_by_key(|row| (1 - row.product, row.cell)));
 }
 
 #[test]
-fn what_is_remembered_of_each_product_can_be_read_back() {
+fn the_multipliers_of_each_product_read_back() {
     let two = policy(&json!({}), json!({"products": [{"id": "standard"}, {"id": "xl"}]}));
     let count = |grid: &mut Grid| {
         grid.count(HERE, 0b01, Side::Demand, 9);
@@ -279,7 +253,7 @@ fn what_is_remembered_of_each_product_can_be_read_back() {
 }
 
 #[test]
-fn what_is_no_cell_of_the_resolution_counts_nowhere() {
+fn a_cell_of_another_resolution_is_ignored() {
     let mut grid = Grid::new(&defaults());
     let parent = Cell(HERE).h3().unwrap().parent(Resolution::Seven).unwrap();
     for cell in [0, u64::MAX, u64::from(parent)] {
@@ -292,7 +266,7 @@ fn what_is_no_cell_of_the_resolution_counts_nowhere() {
 }
 
 #[test]
-fn what_comes_and_goes_between_two_ticks_was_never_there() {
+fn changes_that_cancel_out_between_ticks_have_no_effect() {
     let mut grid = Grid::new(&defaults());
     grid.count(HERE, 1, Side::Demand, 5);
     grid.count(HERE, 1, Side::Demand, -5);
@@ -304,7 +278,7 @@ fn what_comes_and_goes_between_two_ticks_was_never_there() {
 }
 
 #[test]
-fn a_chunk_is_three_levels_up_and_changes_with_its_rows() {
+fn a_chunk_is_three_levels_coarser_and_changes_with_its_rows() {
     let mut grid = Grid::new(&flat(2.0, 0.1));
     let parent = |cell: u64| Cell(u64::from(Cell(cell).h3().unwrap().parent(Resolution::Five).unwrap()));
     grid.count(HERE, 1, Side::Demand, 1);
@@ -315,17 +289,17 @@ fn a_chunk_is_three_levels_up_and_changes_with_its_rows() {
     assert_eq!(chunks.iter().map(|(_, rows)| rows.len()).sum::<usize>(), rows.len());
     assert!(chunks.iter().all(|(chunk, _)| chunk.version == 1));
     let rows = grid.price(2, &mut Vec::new());
-    assert!(grid.chunked(&rows).iter().all(|(chunk, _)| chunk.version == 1), "nothing changed");
+    assert!(grid.chunked(&rows).iter().all(|(chunk, _)| chunk.version == 1), "no row changed");
     grid.count(HERE, 1, Side::Supply, 1);
     let rows = grid.price(3, &mut Vec::new());
     for (chunk, _) in grid.chunked(&rows) {
-        // Only the cell itself shows another count.
+        // Only the cell itself reports another count.
         assert_eq!(chunk.version, if chunk.parent == parent(HERE) { 3 } else { 1 });
     }
 }
 
 #[test]
-fn a_map_of_the_coarsest_cells_has_chunks_of_the_coarsest() {
+fn chunks_of_the_coarsest_cells_are_of_resolution_0() {
     for (resolution, level) in [(0, 0), (2, 0), (3, 0), (4, 1)] {
         let place = LatLng::new(40.75, -73.97).unwrap();
         let cell = place.to_cell(Resolution::try_from(resolution).unwrap());
@@ -339,7 +313,7 @@ fn a_map_of_the_coarsest_cells_has_chunks_of_the_coarsest() {
 }
 
 #[test]
-fn a_map_of_the_cell_alone_has_no_rings() {
+fn a_single_weight_has_no_rings_around_the_cell() {
     let mut grid = Grid::new(&policy(&json!({"ring_weights": [1.0]}), json!({})));
     grid.count(HERE, 1, Side::Demand, 1);
     assert_eq!(grid.price(1, &mut Vec::new()).len(), 1);

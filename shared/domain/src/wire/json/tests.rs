@@ -1,4 +1,4 @@
-//! What is JSON, what it says, and where it stops being any.
+//! Which texts are JSON, which values they hold, and at which byte an invalid text fails.
 
 use super::*;
 use proptest::prelude::*;
@@ -35,7 +35,7 @@ fn members_come_in_order_with_their_values() {
 }
 
 #[test]
-fn a_value_is_given_as_it_stands() {
+fn a_raw_value_is_its_text() {
     let mut seen = Vec::new();
     let mut scan = Scan::new(" [ null,\"a,\" , -1.5 ,{ \"x\" : [1] } ]");
     scan.array(|scan| {
@@ -48,7 +48,7 @@ fn a_value_is_given_as_it_stands() {
 }
 
 #[test]
-fn every_kind_of_value_is_told_from_the_others() {
+fn every_type_of_value_is_recognized() {
     let kinds = |text: &str| {
         let mut seen = Vec::new();
         items(text, |value| seen.push(format!("{value:?}"))).unwrap();
@@ -78,7 +78,7 @@ fn every_kind_of_value_is_told_from_the_others() {
 }
 
 #[test]
-fn a_string_is_plain_where_no_escape_stands_in_it() {
+fn a_string_without_escapes_is_plain() {
     for (literal, plain) in [(r#""a b""#, Some(&b"a b"[..])), (r#""a\u0020b""#, None), (r#""""#, Some(b""))] {
         let (wrapped, mut seen) = (format!("[{literal}]"), None);
         items(&wrapped, |value| {
@@ -104,7 +104,7 @@ fn escapes_are_resolved() {
 }
 
 #[test]
-fn a_fault_is_named_by_its_byte() {
+fn a_fault_names_its_byte() {
     assert_eq!(members("{\"a\":1,}", |_, _| ()), Err(Malformed { at: 7 }));
     assert_eq!(members("{\"a\" 1}", |_, _| ()), Err(Malformed { at: 5 }));
     assert_eq!(members("{\"a\":1} x", |_, _| ()), Err(Malformed { at: 8 }));
@@ -113,7 +113,7 @@ fn a_fault_is_named_by_its_byte() {
 }
 
 #[test]
-fn a_plain_string_ends_at_the_first_special_byte_wherever_it_stands() {
+fn a_plain_string_ends_at_the_first_special_byte() {
     for special in [b'"', b'\\', 0x00, 0x1f] {
         for at in 0..40 {
             let mut bytes = vec![b' '; 48];
@@ -126,7 +126,7 @@ fn a_plain_string_ends_at_the_first_special_byte_wherever_it_stands() {
 }
 
 #[test]
-fn nesting_costs_no_stack() {
+fn nesting_does_not_use_stack() {
     let deep = format!("{{\"a\":{}1{}}}", "[{\"b\":".repeat(50_000), "}]".repeat(50_000));
     assert_eq!(read(&deep).unwrap().len(), 1);
     assert!(read(&deep.replace("}]}", "]}}")).is_err());
@@ -164,7 +164,7 @@ fn numbers_are_correctly_rounded() {
 }
 
 #[test]
-fn a_coordinate_takes_the_short_way() {
+fn a_coordinate_takes_the_exact_path() {
     assert_eq!(short_decimal(b"40.756707"), Some(40.756_707));
     assert_eq!(short_decimal(b"-73.976588"), Some(-73.976_588));
     assert_eq!(short_decimal(b"-12345678901234.5"), Some(-12_345_678_901_234.5));
@@ -176,7 +176,7 @@ fn a_coordinate_takes_the_short_way() {
 
 proptest! {
     #[test]
-    fn what_is_taken_is_what_serde_json_takes(text in r#"[\[\]{}",:\\u0-9eE.+\-tfnalsr dD8]{0,24}"#) {
+    fn the_reader_accepts_what_serde_json_accepts(text in r#"[\[\]{}",:\\u0-9eE.+\-tfnalsr dD8]{0,24}"#) {
         let wrapped = format!("{{\"k\":{text}}}");
         let ours = read_any(&wrapped);
         let theirs = serde_json::from_str::<serde_json::Value>(&wrapped).is_ok();
@@ -189,7 +189,7 @@ proptest! {
     }
 
     #[test]
-    fn any_json_is_taken(depth in 0_u32..5, seed in any::<u64>()) {
+    fn any_json_is_accepted(depth in 0_u32..5, seed in any::<u64>()) {
         let value = sample(depth, &mut seed.clone());
         let text = serde_json::json!({"k": value, "l": [value]}).to_string();
         prop_assert!(read_any(&text));

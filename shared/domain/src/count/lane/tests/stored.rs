@@ -1,46 +1,48 @@
-//! A lane is what its checkpoint log says.
+//! A lane that is loaded from its checkpoint log equals the lane that wrote it.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Loads what was written since the newest snapshot.
+/// Loads the entries since the newest snapshot.
 fn load(entries: &[Vec<u8>]) -> LaneState {
-    LaneState::load(LaneId(2), lanes(), entries.iter().map(Vec::as_slice)).unwrap()
+    LaneState::load(&identity(), entries.iter().map(Vec::as_slice))
+        .unwrap()
+        .unwrap_or_else(|| LaneState::new(identity()))
 }
 
-fn seen(line: &str) -> Event<'_> {
+fn parsed(line: &str) -> Event<'_> {
     event::read(line.as_bytes()).unwrap()
 }
 
-/// What may happen to a lane within a batch.
+/// A step of a batch.
 #[derive(Clone, Debug)]
 enum Step {
-    Driver { city: usize, who: u8, spot: usize, products: usize, after: i64 },
-    Request { city: usize, who: u8, spot: usize, product: usize, after: i64 },
+    Driver { city: usize, id: u8, place: usize, products: usize, after: i64 },
+    Request { city: usize, id: u8, place: usize, product: usize, after: i64 },
     Matched { city: usize, after: i64 },
-    Hear { city: usize, after: i64 },
-    Adopt { city: usize, rules: usize },
+    AdvanceWatermark { city: usize, after: i64 },
+    ApplyConfig { city: usize, config: usize },
 }
 
 fn steps() -> impl Strategy<Value = Step> {
     let time = || prop_oneof![4 => -10_000..20_000_i64, 1 => -80_000..10_000_i64, 1 => 0..400_000_i64];
     let of = || (0..2_usize, 0..12_u8, 0..2_usize, 0..4_usize, time());
     prop_oneof![
-        4 => of().prop_map(|(city, who, spot, products, after)| Step::Driver { city, who, spot, products, after }),
-        3 => of().prop_map(|(city, who, spot, product, after)| Step::Request { city, who, spot, product, after }),
+        4 => of().prop_map(|(city, id, place, products, after)| Step::Driver { city, id, place, products, after }),
+        3 => of().prop_map(|(city, id, place, product, after)| Step::Request { city, id, place, product, after }),
         1 => (0..2_usize, time()).prop_map(|(city, after)| Step::Matched { city, after }),
-        2 => (0..2_usize, time()).prop_map(|(city, after)| Step::Hear { city, after }),
-        1 => (0..2_usize, 0..4_usize).prop_map(|(city, rules)| Step::Adopt { city, rules }),
+        2 => (0..2_usize, time()).prop_map(|(city, after)| Step::AdvanceWatermark { city, after }),
+        1 => (0..2_usize, 0..4_usize).prop_map(|(city, config)| Step::ApplyConfig { city, config }),
     ]
 }
 
-fn some_rules(number: usize) -> CountingConfig {
+fn config_number(number: usize) -> CountingConfig {
     match number {
-        0 => rules(&["standard", "xl"]),
-        1 => CountingConfig { max_entities: 5, ..rules(&["standard", "xl"]) },
-        2 => CountingConfig { tick_ms: 3_000, window_ms: 2_000, ..rules(&["standard", "boat"]) },
-        _ => CountingConfig { lateness_ms: 0, driver_ttl_ms: 7_000, ..rules(&["boat"]) },
+        0 => config(&["standard", "xl"]),
+        1 => CountingConfig { max_entities: 5, ..config(&["standard", "xl"]) },
+        2 => CountingConfig { tick_ms: 3_000, window_ms: 2_000, ..config(&["standard", "boat"]) },
+        _ => CountingConfig { lateness_ms: 0, driver_ttl_ms: 7_000, ..config(&["boat"]) },
     }
 }
 
@@ -48,64 +50,65 @@ const DRIVERS: [&str; 4] =
     ["", r#","products":["standard"]"#, r#","products":["boat"]"#, r#","status":"on_trip""#];
 const REQUESTS: [&str; 4] = ["", r#","product":"standard""#, r#","product":"boat""#, r#","product":"xl""#];
 
-fn apply(lane: &mut LaneState, step: &Step, clock: &mut i64) {
-    let towns = [city("nyc"), city("suva")];
-    let enter = |lane: &mut LaneState, at: usize, rules: Option<usize>| match lane.find(towns[at].as_str()) {
-        Some(index) if rules.is_none() => index,
-        _ => lane.city_mut(&towns[at], &Arc::new(some_rules(rules.unwrap_or(0)))),
-    };
-    let (index, said, after) = match step {
-        Step::Adopt { city, rules } => {
-            enter(lane, *city, Some(*rules));
+fn apply(lane: &mut LaneState, step: &Step, now_ms: &mut i64) {
+    let cities = [city("nyc"), city("suva")];
+    let city_index =
+        |lane: &mut LaneState, at: usize, config: Option<usize>| match lane.find(cities[at].as_str()) {
+            Some(index) if config.is_none() => index,
+            _ => lane.city_mut(&cities[at], &Arc::new(config_number(config.unwrap_or(0)))),
+        };
+    let (index, line, after) = match step {
+        Step::ApplyConfig { city, config } => {
+            city_index(lane, *city, Some(*config));
             return;
         }
-        Step::Hear { city, after } => {
-            let index = enter(lane, *city, None);
+        Step::AdvanceWatermark { city, after } => {
+            let index = city_index(lane, *city, None);
             lane.advance_watermark(
                 index,
-                &CityWatermark { watermark: *clock + after, first_tick: 1_772_000_005_000 },
+                &CityWatermark { watermark: *now_ms + after, first_tick: 1_772_000_005_000 },
             );
-            *clock += (*after).clamp(0, 10_000);
+            *now_ms += (*after).clamp(0, 10_000);
             return;
         }
-        Step::Driver { city, who, spot, products, after } => {
-            (enter(lane, *city, None), driver(&who.to_string(), *spot, DRIVERS[*products]), after)
+        Step::Driver { city, id, place, products, after } => {
+            (city_index(lane, *city, None), driver(&id.to_string(), *place, DRIVERS[*products]), after)
         }
-        Step::Request { city, who, spot, product, after } => {
-            (enter(lane, *city, None), request(&who.to_string(), *spot, REQUESTS[*product]), after)
+        Step::Request { city, id, place, product, after } => {
+            (city_index(lane, *city, None), request(&id.to_string(), *place, REQUESTS[*product]), after)
         }
-        Step::Matched { city, after } => (enter(lane, *city, None), progress("ride_matched"), after),
+        Step::Matched { city, after } => (city_index(lane, *city, None), progress("ride_matched"), after),
     };
-    let Event::Market(event) = seen(&said) else { panic!("{said}") };
-    // A product that the city does not have just now is refused, which changes nothing.
-    let _ = lane.absorb(index, &event, *clock + after, &mut Locators::default());
+    let Event::Market(event) = parsed(&line) else { panic!("{line}") };
+    // A product that the city does not have at the moment is refused, which changes nothing.
+    let _ = lane.absorb(index, &event, *now_ms + after, &mut Locators::default());
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn a_lane_that_is_loaded_is_the_one_in_memory(
+    fn a_loaded_lane_equals_the_one_in_memory(
         batches in prop::collection::vec((prop::collection::vec(steps(), 0..12), 0..6_u8), 1..12),
     ) {
-        let mut lane = LaneState::new(LaneId(2), lanes());
-        let mut loaded = LaneState::new(LaneId(2), lanes());
+        let mut lane = LaneState::new(identity());
+        let mut loaded = LaneState::new(identity());
         let mut entries: Vec<Vec<u8>> = Vec::new();
-        let mut clock = 1_772_000_000_000;
-        for (number, (batch, ask)) in (1_u64..).zip(&batches) {
-            if *ask == 0 && number > 1 {
+        let mut now_ms = 1_772_000_000_000;
+        for (number, (batch, choice)) in (1_u64..).zip(&batches) {
+            if *choice == 0 && number > 1 {
                 lane.request_snapshot();
                 loaded.request_snapshot();
             }
             let mut both = Vec::new();
-            let began = clock;
+            let batch_start_ms = now_ms;
             for lane in [&mut lane, &mut loaded] {
-                clock = began;
-                let snapshot = lane.begin_batch();
+                now_ms = batch_start_ms;
+                let snapshot = begin(lane);
                 for step in batch {
-                    apply(lane, step, &mut clock);
+                    apply(lane, step, &mut now_ms);
                 }
-                both.push((lane.seal_entry(snapshot.as_deref(), Sequence::from(number).borrowed()), snapshot.is_some()));
+                both.push((lane.seal_entry(Sequence::from(number).borrowed()).bytes, snapshot.is_some()));
             }
             let (entry, is_snapshot) = both.pop().unwrap();
             prop_assert_eq!(&both[0].0, &entry);
@@ -114,116 +117,114 @@ proptest! {
             }
             entries.push(entry);
             loaded = load(&entries);
-            prop_assert_eq!(loaded.next_entry(), number);
+            prop_assert_eq!(loaded.log.next_entry(), number);
             prop_assert!(loaded.already_processed(Sequence::from(number).borrowed()) && !loaded.already_processed(Sequence::from(number + 1).borrowed()));
-            prop_assert_eq!(loaded.late(), lane.late());
+            prop_assert_eq!(count_late(&loaded), count_late(&lane));
             prop_assert_eq!(loaded.evicted(), lane.evicted());
             prop_assert_eq!(loaded.entities(), lane.entities());
-            let owed = told(&mut lane);
-            prop_assert_eq!(told(&mut loaded), owed);
+            let output = counts_of(&mut lane);
+            prop_assert_eq!(counts_of(&mut loaded), output);
         }
     }
 }
 
 #[test]
-fn a_batch_that_brings_nothing_is_a_short_entry() {
-    let mut fed = Fed::new(rules(&["standard"]));
-    fed.absorb(&driver("d", 0, ""), 4_000);
-    fed.hear(5_000, 5_000);
-    fed.entry();
-    assert!(fed.entry().len() < 30);
-    fed.hear(5_000, 5_000);
-    fed.hear(5_000, 4_000);
-    assert!(fed.entry().len() < 30);
+fn a_batch_without_effect_is_a_short_entry() {
+    let mut fixture = Fixture::new(config(&["standard"]));
+    fixture.absorb(&driver("d", 0, ""), 4_000);
+    fixture.advance_watermark(5_000, 5_000);
+    fixture.entry();
+    assert!(fixture.entry().len() < 30);
+    fixture.advance_watermark(5_000, 5_000);
+    fixture.advance_watermark(5_000, 4_000);
+    assert!(fixture.entry().len() < 30);
 }
 
 #[test]
-fn late_events_and_clocks_that_close_nothing_are_remembered() {
-    let mut fed = Fed::new(rules(&["standard"]));
-    fed.hear(5_000, 20_000);
-    let mut entries = vec![fed.entry()];
-    fed.absorb(&progress("ride_matched"), 4_000);
-    entries.push(fed.entry());
-    fed.hear(5_000, 21_000);
-    entries.push(fed.entry());
-    let mut again = load(&entries);
-    assert_eq!(again.late(), 1);
-    assert_eq!(told(&mut again), []);
-    // It has heard as much as the one in memory: neither has more to say of the same clock.
-    let index = again.find("nyc").unwrap();
-    again.advance_watermark(index, &CityWatermark { watermark: 21_000, first_tick: 5_000 });
+fn late_events_and_watermarks_that_close_no_tick_are_logged() {
+    let mut fixture = Fixture::new(config(&["standard"]));
+    fixture.advance_watermark(5_000, 20_000);
+    let mut entries = vec![fixture.entry()];
+    fixture.absorb(&progress("ride_matched"), 4_000);
+    entries.push(fixture.entry());
+    fixture.advance_watermark(5_000, 21_000);
+    entries.push(fixture.entry());
+    let mut loaded = load(&entries);
+    assert_eq!(count_late(&loaded), 1);
+    assert_eq!(counts_of(&mut loaded), []);
+    // Both have the same watermark, so neither logs it again.
+    let index = loaded.find("nyc").unwrap();
+    loaded.advance_watermark(index, &CityWatermark { watermark: 21_000, first_tick: 5_000 });
     assert_eq!(
-        again.seal_entry(None, Sequence::from(9).borrowed()),
-        fed.lane.seal_entry(None, Sequence::from(9).borrowed())
+        loaded.seal_entry(Sequence::from(9).borrowed()).bytes,
+        fixture.lane.seal_entry(Sequence::from(9).borrowed()).bytes
     );
 }
 
 #[test]
-fn a_lane_owes_its_last_entrys_reports_alone() {
-    let mut fed = Fed::new(rules(&["standard"]));
-    fed.hear(5_000, 20_000);
-    let first = fed.entry();
-    fed.hear(5_000, 30_000);
-    let second = fed.entry();
-    let reports = |entries: &[Vec<u8>]| told(&mut load(entries)).pop().map(|(_, _, reports)| reports);
+fn only_the_counts_of_the_last_entry_are_pending() {
+    let mut fixture = Fixture::new(config(&["standard"]));
+    fixture.advance_watermark(5_000, 20_000);
+    let first = fixture.entry();
+    fixture.advance_watermark(5_000, 30_000);
+    let second = fixture.entry();
+    let counts = |entries: &[Vec<u8>]| counts_of(&mut load(entries)).pop().map(|(_, _, counts)| counts);
     assert_eq!(
-        reports(std::slice::from_ref(&first)),
+        counts(std::slice::from_ref(&first)),
         Some(vec![TickCounts::Empty { from: 5_000, to: 20_000 }])
     );
-    assert_eq!(reports(&[first, second]), Some(vec![TickCounts::Empty { from: 25_000, to: 30_000 }]));
+    assert_eq!(counts(&[first, second]), Some(vec![TickCounts::Empty { from: 25_000, to: 30_000 }]));
 }
 
 #[test]
-fn an_asked_for_snapshot_comes_with_the_next_entry_but_never_with_the_first() {
-    let mut fed = Fed::new(rules(&["standard"]));
-    assert!(!fed.lane.needs_snapshot());
-    fed.lane.request_snapshot();
-    assert!(fed.lane.needs_snapshot());
-    assert!(fed.lane.begin_batch().is_none());
-    fed.absorb(&driver("d", 0, ""), 4_000);
-    fed.hear(5_000, 5_000);
-    fed.end(None);
-    let snapshot = fed.lane.begin_batch().unwrap();
-    assert!(!fed.lane.needs_snapshot());
-    assert!(fed.lane.begin_batch().is_none());
-    fed.hear(5_000, 10_000);
-    let entry = fed.end(Some(&snapshot));
-    let mut again = load(&[entry]);
-    assert_eq!(again.next_entry(), 2);
+fn a_requested_snapshot_is_in_the_next_entry_but_not_in_the_first() {
+    let mut fixture = Fixture::new(config(&["standard"]));
+    fixture.lane.request_snapshot();
+    assert!(!fixture.lane.is_snapshot_due(), "there is no state before the first entry");
+    assert_eq!(begin(&mut fixture.lane), None);
+    fixture.absorb(&driver("d", 0, ""), 4_000);
+    fixture.advance_watermark(5_000, 5_000);
+    fixture.end();
+    assert!(fixture.lane.is_snapshot_due());
+    assert!(begin(&mut fixture.lane).is_some());
+    assert!(!fixture.lane.is_snapshot_due());
+    fixture.advance_watermark(5_000, 10_000);
+    let mut loaded = load(&[fixture.end()]);
+    assert_eq!(loaded.log.next_entry(), 2);
     assert_eq!(
-        told(&mut again),
+        counts_of(&mut loaded),
         [(city("nyc"), names(&["standard"]), vec![tick(10_000, vec![at(0, 1, 1)], vec![])])]
     );
 }
 
-/// Drivers never seen before, so that every batch's entry is long.
-fn crowd(fed: &mut Fed, from: usize, count: usize) {
-    for who in from..from + count {
-        fed.absorb(&driver(&who.to_string(), 0, ""), 100_000);
+/// Absorbs new drivers, so that the entry of every batch is long.
+fn absorb_new_drivers(fixture: &mut Fixture, from: usize, count: usize) {
+    for id in from..from + count {
+        fixture.absorb(&driver(&id.to_string(), 0, ""), 100_000);
     }
 }
 
 #[test]
 fn a_snapshot_is_due_when_the_entries_outweigh_the_last_one_and_256_kib() {
-    let mut fed = Fed::new(CountingConfig { max_entities: 100_000, ..rules(&["standard"]) });
-    let (mut entries, mut who, mut bytes, mut snapshot_bytes) = (Vec::new(), 0, 0, 0);
+    let mut fixture = Fixture::new(CountingConfig { max_entities: 100_000, ..config(&["standard"]) });
+    let (mut entries, mut id, mut bytes, mut snapshot_bytes) = (Vec::new(), 0, 0, 0);
     let mut snapshots = 0;
     while snapshots < 3 {
         let floor = (256 << 10).max(snapshot_bytes);
-        assert_eq!(fed.lane.needs_snapshot(), bytes > floor, "{bytes} {floor}");
+        assert_eq!(fixture.lane.is_snapshot_due(), bytes > floor, "{bytes} {floor}");
         if bytes > floor {
-            assert!(load(&entries).needs_snapshot());
-            assert!(!load(&entries[..entries.len() - 1]).needs_snapshot());
+            assert!(load(&entries).is_snapshot_due());
+            assert!(!load(&entries[..entries.len() - 1]).is_snapshot_due());
         }
-        let snapshot = fed.lane.begin_batch();
+        let snapshot = begin(&mut fixture.lane);
         if let Some(snapshot) = &snapshot {
             (snapshots, bytes, snapshot_bytes) = (snapshots + 1, 0, snapshot.len());
             entries.clear();
         }
         let count = if snapshots == 0 { 4_000 } else { 12_000 };
-        crowd(&mut fed, who, count);
-        who += count;
-        let entry = fed.end(snapshot.as_deref());
+        absorb_new_drivers(&mut fixture, id, count);
+        id += count;
+        let entry = fixture.end();
         bytes += if snapshot.is_some() { 0 } else { entry.len() };
         entries.push(entry);
     }
@@ -231,34 +232,35 @@ fn a_snapshot_is_due_when_the_entries_outweigh_the_last_one_and_256_kib() {
 }
 
 #[test]
-fn litter_of_drivers_or_of_riders_calls_for_a_snapshot() {
+fn unused_places_of_drivers_or_riders_make_a_snapshot_due() {
     for line in [driver("d", 0, ""), request("q", 0, "")] {
-        let mut fed = Fed::new(rules(&["standard"]));
-        fed.hear(5_000, 5_000);
+        let mut fixture = Fixture::new(config(&["standard"]));
+        fixture.advance_watermark(5_000, 5_000);
+        fixture.entry();
         for number in 0..4_200_u32 {
             let lng = format!(r#""lng":{}"#, f64::from(number) / 20.0 - 100.0);
-            fed.absorb(&line.replace(r#""lng":-73.97"#, &lng), 5_000);
+            fixture.absorb(&line.replace(r#""lng":-73.97"#, &lng), 5_000);
         }
-        assert!(fed.lane.needs_snapshot());
-        fed.end(None);
-        let snapshot = fed.lane.begin_batch();
-        assert!(snapshot.is_some() && !fed.lane.needs_snapshot());
+        assert!(fixture.lane.is_snapshot_due());
+        fixture.end();
+        let snapshot = begin(&mut fixture.lane);
+        assert!(snapshot.is_some() && !fixture.lane.is_snapshot_due());
     }
 }
 
 #[test]
-fn a_lane_holds_what_its_entries_reached() {
-    let mut fed = Fed::new(rules(&["standard"]));
-    assert!(!fed.lane.already_processed(Sequence::from(0).borrowed()));
-    fed.sequence = 41;
-    fed.entry();
+fn a_lane_has_processed_the_records_up_to_its_last_entry() {
+    let mut fixture = Fixture::new(config(&["standard"]));
+    assert!(!fixture.lane.already_processed(Sequence::from(0).borrowed()));
+    fixture.sequence = 41;
+    fixture.entry();
     assert!(
-        fed.lane.already_processed(Sequence::from(42).borrowed())
-            && fed.lane.already_processed(Sequence::from(9).borrowed())
+        fixture.lane.already_processed(Sequence::from(42).borrowed())
+            && fixture.lane.already_processed(Sequence::from(9).borrowed())
     );
     assert!(
-        !fed.lane.already_processed(Sequence::from(43).borrowed())
-            && !fed.lane.already_processed(Sequence::from(100).borrowed())
+        !fixture.lane.already_processed(Sequence::from(43).borrowed())
+            && !fixture.lane.already_processed(Sequence::from(100).borrowed())
     );
-    assert_eq!((fed.lane.number(), fed.lane.next_entry()), (LaneId(2), 1));
+    assert_eq!((fixture.lane.lane(), fixture.lane.log.next_entry()), (LaneId(2), 1));
 }
