@@ -1,8 +1,8 @@
 //! Shards are split and merged under load; the ticks equal those of a replay on a single lane.
 
 use equilibrium_domain::count::city_group::GroupCount;
-use std::num::NonZeroU32;
 use std::fs::{self, File};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
