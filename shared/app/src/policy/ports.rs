@@ -1,4 +1,4 @@
-//! Where policies are stored, and where the use cases get the ones in force.
+//! The store of the cities' policies, and the source from which use cases take the policies in force.
 
 use std::future::{self, Future};
 use std::sync::Arc;
