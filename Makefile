@@ -8,10 +8,6 @@ BENCH_FLAGS = -C target-cpu=x86-64-v3
 # Crates whose tests need no SDK and start no other process.
 FAST = domain http lambda app event-source embedded simulator count ingest price surge
 
-# `make simulate` without SEED: how many seeds, and the first of them.
-SEEDS ?= 100
-FROM ?= 1
-
 .PHONY: help check fmt test-fast test tools infra-test up-test simulate conform bench load deployed docs \
 	up down watch package
 
@@ -41,22 +37,9 @@ infra-test: ## Test the CDK app alone. Installs npm packages; a minute.
 up-test: ## Test `make up` and `make down` alone, on ports of their own. Minutes.
 	tests/up.sh
 
-simulate: ## Simulate faults: SEED=N LANES=N TRACE=1, or SEEDS=N seeds FROM=N over 1, 4 and 64 lanes.
-	@$(CARGO) build --quiet --locked --package equilibrium-tests --bin simulate
-ifdef SEED
-	@$(TARGET)/debug/simulate --seed $(SEED) --lanes $(or $(LANES),64) $(if $(TRACE),--trace)
-else
-	@failed=0; \
-	for seed in $$(seq $(FROM) $$(($(FROM) + $(SEEDS) - 1))); do \
-		for lanes in $(or $(LANES),1 4 64); do \
-			$(TARGET)/debug/simulate --seed $$seed --lanes $$lanes || { \
-				echo "repeat it: make simulate SEED=$$seed LANES=$$lanes TRACE=1"; \
-				failed=1; \
-			}; \
-		done; \
-	done; \
-	exit $$failed
-endif
+simulate: ## Simulate faults: SEED=N LANES=N TRACE=1, or a range of seeds, SEEDS=0..100. Seconds.
+	@$(CARGO) run --quiet --locked --package equilibrium-tests --bin simulate -- \
+		$(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),0..100)) $(if $(LANES),--lanes $(LANES)) $(if $(TRACE),--trace)
 
 conform: ## Replay every *.ndjson of DATA, with and without faults; compare with its *.ticks.ndjson.gz.
 	$(if $(DATA),,$(error DATA names no folder: make conform DATA=FOLDER))
