@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Replays every NAME.ndjson[.gz] of a folder, under NAME.policies.json where there is one, over 1, 4 and
-# 64 lanes, and compares the rows of each city, in their order, with NAME.ticks.ndjson.gz.
+# Replays every NAME.ndjson[.gz] of a folder, under NAME.policies.json if that file exists, over 1, 4 and 64 lanes, and
+# compares the rows of each city, in order, with NAME.ticks.ndjson.gz.
 set -euo pipefail
 
 data=${1:?usage: tests/conform.sh FOLDER}

@@ -1,7 +1,7 @@
-//! The figures of the README: what an event, a tick and a replay cost on one core.
+//! The figures of docs/performance.md: what an event, a tick and a replay cost on one core.
 //!
-//! `make bench` builds this with the flags of a deployed function. Each figure is the median of many
-//! batches; with a file of events named by `EQUILIBRIUM_EVENTS`, a replay of it is timed, too.
+//! `make bench` builds this with the flags of a deployed function. Each figure is the median of many batches. If
+//! `EQUILIBRIUM_EVENTS` names a file of events, its replay is timed, too.
 
 #![expect(
     clippy::cast_possible_truncation,
@@ -20,7 +20,7 @@ mod replay;
 mod surge;
 
 fn main() {
-    // `make bench ONLY=surge` prints a part.
+    // `make bench ONLY=surge` prints one part.
     let only = std::env::var("ONLY").unwrap_or_default();
     println!("| what | figure |\n|---|---|");
     for (name, figures) in
@@ -37,13 +37,13 @@ fn figure(what: &str, figure: &str) {
     println!("| {what} | {figure} |");
 }
 
-/// The middle one of `times`.
+/// The median of `times`.
 fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     times[times.len() / 2]
 }
 
-/// Waits for a future that never really waits: its ports are in memory.
+/// Runs a future whose ports are in memory.
 fn run<F: Future>(future: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.expect("a runtime without I/O starts").block_on(future)

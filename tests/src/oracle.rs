@@ -1,7 +1,7 @@
-//! The oracle: CONTRACT.md §1–§4 read as plainly as possible, to hold the product's replay against.
+//! The oracle: CONTRACT §1–§4 implemented as plainly as possible, for comparison with the product.
 //!
-//! Nothing here is shared with the product and nothing is fast: every sighting of every entity is kept, and
-//! each tick looks through all of them.
+//! It shares no code with the product and is not fast: it keeps every sighting of every entity, and each tick examines
+//! all of them.
 
 mod policy;
 mod reading;
@@ -15,23 +15,23 @@ use serde_json::Value;
 use policy::{Cities, Policy};
 use reading::{Event, What};
 
-/// What `equilibrium replay` must say of a file.
+/// The result that `equilibrium replay` must have for a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Replayed {
     /// The JSON lines: cities by name, within a city by `at`, `product`, `cell`.
     pub rows: Vec<String>,
     /// Each refused line's number, from 1 and blank lines included, with the code of its refusal.
     pub refused: Vec<(usize, &'static str)>,
-    /// All lines that are not blank.
+    /// The number of lines that are not blank.
     pub events: usize,
-    /// The accepted events whose own tick had closed.
+    /// The number of accepted events whose own tick had closed.
     pub late: usize,
-    /// The pairs of city and tick with at least one row.
+    /// The number of pairs of city and tick with at least one row.
     pub ticks: usize,
 }
 
-/// Replays `lines` (NDJSON) under `policies`: one policy of §7 or an array of them, taken to be well-formed;
-/// `None` takes any city with the defaults and the one product `standard`.
+/// Replays `lines` (NDJSON) under `policies`: one policy of §7 or an array of them, assumed to be valid; `None` accepts
+/// any city, with the defaults and the one product `standard`.
 #[must_use]
 pub fn replay(lines: &[u8], policies: Option<&Value>) -> Replayed {
     let known = Cities::read(policies);
@@ -46,12 +46,12 @@ pub fn replay(lines: &[u8], policies: Option<&Value>) -> Replayed {
         replayed.events += 1;
         match reading::read(line, &known) {
             Err(code) => replayed.refused.push((index + 1, code)),
-            Ok(None) => {} // an unknown type moves nothing
+            Ok(None) => {} // an unknown type changes nothing
             Ok(Some(event)) => {
                 let city = cities
                     .entry(event.city.clone())
                     .or_insert_with(|| City::new(&event.city, known.policy(&event.city), event.time));
-                city.hear(event);
+                city.absorb(event);
             }
         }
     }
@@ -65,7 +65,7 @@ pub fn replay(lines: &[u8], policies: Option<&Value>) -> Replayed {
     replayed
 }
 
-/// An entity seen at a place at a time: a driver who serves `products` there, or a rider who asks for them.
+/// An entity at a cell and time: a driver serving `products`, or a rider requesting them.
 struct Sighting {
     time: i64,
     cell: CellIndex,
@@ -74,11 +74,11 @@ struct Sighting {
 
 /// The last sighting as of `tick`: the greatest time, on a tie the later in the log.
 fn last_as_of(sightings: &[Sighting], tick: i64) -> Option<&Sighting> {
-    // `max_by_key` gives the last of equals.
+    // `max_by_key` returns the last of equal elements.
     sightings.iter().filter(|sighting| sighting.time <= tick).max_by_key(|sighting| sighting.time)
 }
 
-/// How many of `entities` are in each place at `tick`, each by its last sighting if that is young enough.
+/// How many of `entities` are in each place at `tick`, each by its last sighting if that is recent enough.
 fn present<'a>(
     entities: impl Iterator<Item = &'a Vec<Sighting>>,
     tick: i64,
@@ -96,17 +96,17 @@ fn present<'a>(
     present
 }
 
-/// What is remembered of a reported cell and product from tick to tick.
+/// The state of a reported cell and product between ticks.
 #[derive(Clone, Copy)]
 struct Price {
     m: f64,
-    /// In hundredths, always whole.
+    /// In hundredths, always an integer.
     published: f64,
 }
 
 const FRESH: Price = Price { m: 1.0, published: 100.0 };
 
-/// A cell's own counts, and for each ring around it the counts of all cells there.
+/// A cell's own counts, and for each ring around it the counts of all its cells.
 #[derive(Clone, Default)]
 struct Counts {
     demand: u32,
@@ -153,7 +153,7 @@ impl City {
         }
     }
 
-    fn hear(&mut self, event: Event) {
+    fn absorb(&mut self, event: Event) {
         let own_tick = at_or_after(event.time, self.policy.tick_ms);
         if self.first_tick <= own_tick && own_tick < self.next_tick {
             self.late += 1;
@@ -171,20 +171,20 @@ impl City {
             What::OtherOfRide => {}
         }
         self.greatest_time = self.greatest_time.max(event.time);
-        self.close_up_to(self.greatest_time - self.policy.lateness_ms);
+        self.close_until(self.greatest_time - self.policy.lateness_ms);
     }
 
     fn end(mut self) -> Self {
-        self.close_up_to(self.greatest_time);
+        self.close_until(self.greatest_time);
         self
     }
 
-    fn close_up_to(&mut self, limit: i64) {
+    fn close_until(&mut self, limit: i64) {
         while self.next_tick <= limit {
             let tick = self.next_tick;
             let counts = self.count(tick);
             if counts.is_empty() {
-                // Nothing can be reported until the next sighting is due.
+                // No tick has rows until the next sighting.
                 let due = self.next_sighting_after(tick).map_or(limit + 1, |time| time.min(limit + 1));
                 self.next_tick = at_or_after(due, self.policy.tick_ms);
             } else {
@@ -199,7 +199,7 @@ impl City {
         all.map(|sighting| sighting.time).filter(|time| *time > tick).min()
     }
 
-    /// The counts at `tick` of every cell that is remembered or has anything in it or in the rings around it.
+    /// The counts at `tick` of every cell that has state, or entities in it or in the rings around it.
     fn count(&mut self, tick: i64) -> BTreeMap<Place, Counts> {
         let demand = present(self.riders.values(), tick, self.policy.window_ms);
         let supply = present(self.drivers.values(), tick, self.policy.driver_ttl_ms);
@@ -215,7 +215,7 @@ impl City {
             let supply = supply.get(place).copied().unwrap_or_default();
             let rings = self.rings.entry(*cell).or_insert_with(|| rings_around(*cell, reach));
             for (distance, ring) in rings.iter().enumerate() {
-                // At this distance from `cell`, so `cell` is at this distance from it.
+                // Distance is symmetric: `cell` is at this distance from each of them.
                 for near in ring {
                     let near = counts.entry((product.clone(), *near)).or_insert_with(|| nothing.clone());
                     near.demand_of_ring[distance] += demand;
@@ -232,16 +232,16 @@ impl City {
         counts
     }
 
-    /// Updates every price at `tick` and reports; what is not reported is forgotten.
+    /// Updates every price at `tick` and writes the rows; a cell without a row loses its state.
     fn price(&mut self, tick: i64, counts: BTreeMap<Place, Counts>) {
         let before = std::mem::take(&mut self.prices);
         for (place, counts) in counts {
             let demand = smoothed(&counts.demand_of_ring, &self.policy.ring_weights);
             let supply = smoothed(&counts.supply_of_ring, &self.policy.ring_weights);
-            let was = before.get(&place).copied().unwrap_or(FRESH);
-            let price = was.after(self.policy.raw_multiplier(demand, supply), &self.policy);
-            let at_one = (price.published - 100.0).abs() < 0.5; // of whole hundredths
-            if demand == 0.0 && supply == 0.0 && at_one {
+            let previous = before.get(&place).copied().unwrap_or(FRESH);
+            let price = previous.next(self.policy.raw_multiplier(demand, supply), &self.policy);
+            let is_one = (price.published - 100.0).abs() < 0.5; // of whole hundredths
+            if demand == 0.0 && supply == 0.0 && is_one {
                 continue;
             }
             let (product, cell) = &place;
@@ -257,7 +257,7 @@ impl City {
 }
 
 impl Price {
-    fn after(self, raw: f64, policy: &Policy) -> Self {
+    fn next(self, raw: f64, policy: &Policy) -> Self {
         let alpha = 1.0 - libm::pow(2.0, -policy.tick_ms_f64() / policy.half_life_ms);
         let m = self.m + alpha * (raw - self.m);
         let step = policy.step;
@@ -273,8 +273,8 @@ fn at_or_after(time: i64, tick_ms: i64) -> i64 {
     if before == time { time } else { before + tick_ms }
 }
 
-/// The cells at grid distance 0, 1, … below `reach` from `cell`, found by walking from neighbour to
-/// neighbour, which is right at the pentagons too.
+/// The cells at grid distance 0, 1, … below `reach` from `cell`, found from neighbour to neighbour, which is correct at
+/// pentagons, too.
 fn rings_around(cell: CellIndex, reach: usize) -> Vec<Vec<CellIndex>> {
     let mut seen = BTreeSet::from([cell]);
     let mut rings = vec![vec![cell]];

@@ -1,6 +1,6 @@
-//! `count` and `surge` as Lambda calls them: a payload in, an answer out, and what they leave behind.
+//! `count` and `surge` as Lambda invokes them: a payload in, a response out, and the records and entries that they write.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
 use std::sync::Arc;
@@ -19,30 +19,30 @@ use equilibrium_lambda::kinesis::record::{Record, ShardId};
 
 type Sent = Recorder<(CityGroup, Vec<u8>)>;
 
-/// The two functions over one lane, and what stands behind them.
+/// The two functions over one lane, with their stores and streams.
 struct Functions {
-    book: Arc<PolicySet>,
+    policies: Arc<PolicySet>,
     checkpoints: MemoryCheckpoints,
     counts: Sent,
     maps: MemoryMaps,
-    counter: LaneProcessor<MemoryCheckpoints, Sent, NoOp>,
-    pricer: CityProcessor<MemoryCheckpoints, MemoryMaps, MemoryMaps, NoOp, NoOp>,
+    lanes: LaneProcessor<MemoryCheckpoints, Sent, NoOp>,
+    cities: CityProcessor<MemoryCheckpoints, MemoryMaps, MemoryMaps, NoOp, NoOp>,
     sequence: u64,
 }
 
 const NONE_FAILED: &str = r#"{"batchItemFailures":[]}"#;
 
 impl Functions {
-    fn new(bounds: ResourceLimits) -> Self {
+    fn new(limits: ResourceLimits) -> Self {
         let (checkpoints, counts, maps) =
             (MemoryCheckpoints::default(), Sent::default(), MemoryMaps::default());
         let settings = CountSettings { lanes: LaneCount::ONE, groups: GroupCount::ONE };
-        let outlets =
+        let sinks =
             SurgeSinks { maps: maps.clone(), cache: MemoryMaps::default(), changes: NoOp, ticks: NoOp };
         Self {
-            book: Arc::new(PolicySet::open(bounds)),
-            counter: LaneProcessor::new(settings, checkpoints.clone(), counts.clone(), NoOp),
-            pricer: CityProcessor::new(LaneCount::ONE, checkpoints.clone(), outlets),
+            policies: Arc::new(PolicySet::open(limits)),
+            lanes: LaneProcessor::new(settings, checkpoints.clone(), counts.clone(), NoOp),
+            cities: CityProcessor::new(LaneCount::ONE, checkpoints.clone(), sinks),
             checkpoints,
             counts,
             maps,
@@ -72,15 +72,15 @@ impl Functions {
     }
 
     async fn count(&self, payload: &[u8]) -> (String, equilibrium_app::count::metrics::CountMetrics) {
-        let (answer, tally) =
-            equilibrium_count::handle_event(&self.counter, payload, &self.book, 0).await.unwrap();
-        (String::from_utf8(answer).unwrap(), tally)
+        let (response, metrics) =
+            equilibrium_count::handle_event(&self.lanes, payload, &self.policies, 0).await.unwrap();
+        (String::from_utf8(response).unwrap(), metrics)
     }
 
     async fn surge(&self, payload: &[u8]) -> (String, equilibrium_app::surge::metrics::SurgeMetrics) {
-        let (answer, tally) =
-            equilibrium_surge::handle_event(&self.pricer, payload, &self.book, 0).await.unwrap();
-        (String::from_utf8(answer).unwrap(), tally)
+        let (response, metrics) =
+            equilibrium_surge::handle_event(&self.cities, payload, &self.policies, 0).await.unwrap();
+        (String::from_utf8(response).unwrap(), metrics)
     }
 }
 
@@ -92,54 +92,54 @@ fn ping(driver: u32, second: u32) -> Vec<u8> {
     .into_bytes()
 }
 
-/// The clock of `nyc` at a second after 17:00, whose first tick is at 17:00:05.
-fn clock_at(second: i64) -> Vec<u8> {
+/// A watermark record of `nyc` at a second after 17:00; its first tick is at 17:00:05.
+fn watermark_at(second: i64) -> Vec<u8> {
     let start = 1_772_816_400_000;
-    let clock = CityWatermark { watermark: start + second * 1000, first_tick: start + 5000 };
-    watermark::write(LaneId(0), LaneCount::ONE, [(&CityId::new("nyc").unwrap(), clock)])
+    let watermark = CityWatermark { watermark: start + second * 1000, first_tick: start + 5000 };
+    watermark::write(LaneId(0), LaneCount::ONE, [(&CityId::new("nyc").unwrap(), watermark)])
 }
 
 #[tokio::test]
-async fn what_is_wrong_in_a_batch_costs_no_neighbour_and_is_counted_by_code() {
+async fn an_invalid_event_affects_no_neighbour_and_is_counted_by_code() {
     let mut functions = Functions::new(ResourceLimits::default());
     let packed =
         [&ping(1, 1)[..], b"\n{half a line", b"\n\r\n", &ping(2, 2), b"\n{\"type\":\"weather\"}\n"].concat();
     let huge = [&b"{\"a\":\""[..], &vec![b'x'; 10 << 20], b"\"}"].concat();
-    let mut clock = clock_at(5);
-    let payload = functions.payload(&[b"\xff\xfe", b"", &huge, &packed, b"{}", &clock]);
-    let (answer, tally) = functions.count(&payload).await;
-    assert_eq!(answer, NONE_FAILED);
-    assert_eq!((tally.absorbed, tally.unknown, tally.unroutable), (2, 1, 4));
-    let code = |code| tally.refused[Refusal::CODES.iter().position(|known| *known == code).unwrap()];
+    let mut watermark = watermark_at(5);
+    let payload = functions.payload(&[b"\xff\xfe", b"", &huge, &packed, b"{}", &watermark]);
+    let (response, metrics) = functions.count(&payload).await;
+    assert_eq!(response, NONE_FAILED);
+    assert_eq!((metrics.absorbed, metrics.unknown, metrics.unroutable), (2, 1, 4));
+    let code = |code| metrics.refused[Refusal::CODES.iter().position(|known| *known == code).unwrap()];
     assert_eq!((code("malformed_json"), code("too_large"), code("missing_field")), (2, 1, 1));
-    assert_eq!(functions.counts.take().len(), 1, "the tick was counted");
-    clock[8] ^= 1;
-    let payload = functions.payload(&[&clock]);
-    let (answer, tally) = functions.count(&payload).await;
-    assert_eq!((answer.as_str(), tally.refused[1]), (NONE_FAILED, 1), "a clock that cannot be read");
+    assert_eq!(functions.counts.take().len(), 1, "the counts of one tick");
+    watermark[8] ^= 1;
+    let payload = functions.payload(&[&watermark]);
+    let (response, metrics) = functions.count(&payload).await;
+    assert_eq!((response.as_str(), metrics.refused[1]), (NONE_FAILED, 1), "a corrupt watermark record");
 }
 
 #[tokio::test]
-async fn a_batch_that_comes_again_leaves_nothing_behind() {
+async fn a_repeated_batch_writes_and_sends_nothing() {
     let mut functions = Functions::new(ResourceLimits::default());
-    let payload = functions.payload(&[&ping(1, 1), &clock_at(5)]);
+    let payload = functions.payload(&[&ping(1, 1), &watermark_at(5)]);
     functions.count(&payload).await;
     let counted = functions.counts.take();
     let counts = functions.payload(&counted.iter().map(|(_, record)| &record[..]).collect::<Vec<_>>());
-    let (_, tally) = functions.surge(&counts).await;
-    assert_eq!(tally.ticks, 1);
+    let (_, metrics) = functions.surge(&counts).await;
+    assert_eq!(metrics.ticks, 1);
     let bytes = functions.checkpoints.bytes();
 
-    let (answer, tally) = functions.count(&payload).await;
-    assert_eq!((answer.as_str(), tally.skipped, tally.absorbed), (NONE_FAILED, 2, 0));
-    let (answer, tally) = functions.surge(&counts).await;
-    assert_eq!((answer.as_str(), tally.skipped, tally.ticks), (NONE_FAILED, 1, 0));
+    let (response, metrics) = functions.count(&payload).await;
+    assert_eq!((response.as_str(), metrics.skipped, metrics.absorbed), (NONE_FAILED, 2, 0));
+    let (response, metrics) = functions.surge(&counts).await;
+    assert_eq!((response.as_str(), metrics.skipped, metrics.ticks), (NONE_FAILED, 1, 0));
     assert!(functions.counts.take().is_empty());
-    assert_eq!(functions.checkpoints.bytes(), bytes, "entries were written for nothing");
+    assert_eq!(functions.checkpoints.bytes(), bytes, "no entry was written");
 }
 
 #[tokio::test]
-async fn a_corrupt_entry_is_named_and_the_batch_comes_again() {
+async fn a_corrupt_entry_is_named_and_its_batch_fails() {
     let mut functions = Functions::new(ResourceLimits::default());
     let payload = functions.payload(&[&ping(1, 1)]);
     functions.count(&payload).await;
@@ -147,28 +147,28 @@ async fn a_corrupt_entry_is_named_and_the_batch_comes_again() {
     let settings = CountSettings { lanes: LaneCount::ONE, groups: GroupCount::ONE };
     let fresh = LaneProcessor::new(settings, functions.checkpoints.clone(), Sent::default(), NoOp);
     let payload = functions.payload(&[&ping(1, 2), &ping(2, 3)]);
-    let (answer, tally) =
-        equilibrium_count::handle_event(&fresh, &payload, &functions.book, 0).await.unwrap();
-    assert_eq!(String::from_utf8(answer).unwrap(), r#"{"batchItemFailures":[{"itemIdentifier":"2"}]}"#);
-    let (lane, corrupt) = &tally.corrupt[0];
+    let (response, metrics) =
+        equilibrium_count::handle_event(&fresh, &payload, &functions.policies, 0).await.unwrap();
+    assert_eq!(String::from_utf8(response).unwrap(), r#"{"batchItemFailures":[{"itemIdentifier":"2"}]}"#);
+    let (lane, corrupt) = &metrics.corrupt[0];
     assert_eq!((lane.0, corrupt.to_string().as_str()), (0, "a LaneEntry frame with a wrong checksum"));
 }
 
 #[tokio::test]
-async fn a_spike_of_strangers_is_bounded_and_counted() {
+async fn a_spike_of_new_entities_is_limited_and_counted() {
     let mut functions = Functions::new(ResourceLimits { max_entities: 100, ..ResourceLimits::default() });
     let crowd: Vec<u8> = (0..1000).flat_map(|driver| [ping(driver, 1), b"\n".to_vec()].concat()).collect();
-    let payload = functions.payload(&[&crowd, &clock_at(5)]);
-    let (answer, tally) = functions.count(&payload).await;
-    assert_eq!((answer.as_str(), tally.absorbed), (NONE_FAILED, 1000));
-    assert!(functions.counter.entities() <= 100, "{}", functions.counter.entities());
-    assert_eq!(tally.evicted + functions.counter.entities() as u64, 1000);
+    let payload = functions.payload(&[&crowd, &watermark_at(5)]);
+    let (response, metrics) = functions.count(&payload).await;
+    assert_eq!((response.as_str(), metrics.absorbed), (NONE_FAILED, 1000));
+    assert!(functions.lanes.entities() <= 100, "{}", functions.lanes.entities());
+    assert_eq!(metrics.evicted + functions.lanes.entities() as u64, 1000);
 }
 
 #[tokio::test]
-async fn an_event_of_another_lane_is_counted_as_a_stray_and_not_twice() {
+async fn an_event_of_another_lane_is_misrouted_and_not_absorbed() {
     let lanes = LaneCount::new(2).unwrap();
-    let counter = LaneProcessor::new(
+    let two_lanes = LaneProcessor::new(
         CountSettings { lanes, groups: GroupCount::ONE },
         MemoryCheckpoints::default(),
         Sent::default(),
@@ -178,14 +178,15 @@ async fn an_event_of_another_lane_is_counted_as_a_stray_and_not_twice() {
     let one = (0..100).find(|driver| lanes.lane_of(format!("d{driver}").as_bytes()) == LaneId(0)).unwrap();
     let other = (0..100).find(|driver| lanes.lane_of(format!("d{driver}").as_bytes()) == LaneId(1)).unwrap();
     let payload = functions.payload(&[&[&ping(one, 1)[..], b"\n", &ping(other, 1)].concat()]);
-    let (_, tally) = equilibrium_count::handle_event(&counter, &payload, &functions.book, 0).await.unwrap();
-    assert_eq!((tally.absorbed, tally.misrouted), (1, 1));
+    let (_, metrics) =
+        equilibrium_count::handle_event(&two_lanes, &payload, &functions.policies, 0).await.unwrap();
+    assert_eq!((metrics.absorbed, metrics.misrouted), (1, 1));
 }
 
 #[tokio::test]
-async fn the_map_says_what_was_priced() {
+async fn the_stored_map_is_that_of_the_last_tick() {
     let mut functions = Functions::new(ResourceLimits::default());
-    let payload = functions.payload(&[&ping(1, 1), &ping(2, 2), &clock_at(10)]);
+    let payload = functions.payload(&[&ping(1, 1), &ping(2, 2), &watermark_at(10)]);
     functions.count(&payload).await;
     let records = functions.counts.take();
     let counts = functions.payload(&records.iter().map(|(_, record)| &record[..]).collect::<Vec<_>>());

@@ -1,6 +1,6 @@
-//! `equilibrium replay` against the oracle: nasty markets, every row, over one lane and many.
+//! `equilibrium replay` against the oracle: adversarial markets, every row, over one lane and many.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 use std::fs;
 
@@ -8,8 +8,9 @@ use equilibrium_domain::id::LaneCount;
 use equilibrium_local::commands::replay::{Replay, Summary};
 use equilibrium_tests::markets::{Market, market};
 use equilibrium_tests::oracle::{self, Replayed};
+use equilibrium_tests::rows::by_city;
 
-/// Replays a market over `lanes`: the rows by city, the refusals, the summary.
+/// Replays a market over `lanes`: the rows by city, the refused lines with their codes, the summary.
 fn replay(market: &Market, lanes: u32) -> (Vec<String>, Vec<(usize, String)>, Summary) {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
@@ -33,13 +34,7 @@ fn replay(market: &Market, lanes: u32) -> (Vec<String>, Vec<(usize, String)>, Su
     (by_city(ticks.lines().map(str::to_owned).collect()), refusals.collect(), summary)
 }
 
-/// Rows of each city together, in their order.
-fn by_city(mut rows: Vec<String>) -> Vec<String> {
-    rows.sort_by_cached_key(|row| row.split('"').nth(3).map(str::to_owned));
-    rows
-}
-
-fn agrees(market: &Market, expected: &Replayed, lanes: u32, seed: u64) {
+fn assert_replay(market: &Market, expected: &Replayed, lanes: u32, seed: u64) {
     let (rows, refusals, summary) = replay(market, lanes);
     let expected_refusals: Vec<(usize, String)> =
         expected.refused.iter().map(|(line, code)| (*line, (*code).to_owned())).collect();
@@ -51,22 +46,22 @@ fn agrees(market: &Market, expected: &Replayed, lanes: u32, seed: u64) {
     let counts = (summary.events, summary.refused, summary.late, summary.ticks);
     let expected_counts =
         (expected.events as u64, expected.refused.len() as u64, expected.late as u64, expected.ticks as u64);
-    assert_eq!(counts, expected_counts, "the summary of market {seed}, {lanes} lanes");
+    assert_eq!(counts, expected_counts, "summary of market {seed}, {lanes} lanes");
 }
 
 #[test]
-fn every_row_of_nasty_markets_is_the_oracles() {
+fn every_row_of_adversarial_markets_is_the_oracles() {
     for seed in 0..60 {
         let market = market(seed, 250);
         let expected = oracle::replay(&market.events, Some(&market.policies));
         for lanes in [1, 4, 64] {
-            agrees(&market, &expected, lanes, seed);
+            assert_replay(&market, &expected, lanes, seed);
         }
     }
 }
 
 #[test]
-fn without_a_city_file_any_city_is_taken() {
+fn without_a_city_file_any_city_is_accepted() {
     let events = br#"{"type":"driver_location","id":"a","time":"2026-03-06T17:00:00.500Z","city":"anywhere","driver_id":"d1","lat":40.75,"lng":-73.97,"status":"available"}
 {"type":"ride_requested","id":"b","time":"2026-03-06T17:00:11Z","city":"anywhere","request_id":"q1","lat":40.75,"lng":-73.97,"product":"xl"}
 {"type":"ride_requested","id":"c","time":"2026-03-06T17:00:12Z","city":"anywhere","request_id":"q1","lat":40.75,"lng":-73.97}

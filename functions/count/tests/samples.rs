@@ -1,5 +1,4 @@
-//! The function as Lambda calls it, with the samples of `events/kinesis`: two lanes of a stream, and what
-//! each batch of theirs comes to.
+//! The function as Lambda invokes it, with the samples of `events/kinesis`: batches of a stream with two lanes.
 #![allow(clippy::unwrap_used)]
 
 use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
@@ -25,8 +24,8 @@ use equilibrium_lambda::kinesis::decode::decode_event;
 /// 2026-03-06T17:00:05Z, the first tick of New York in the samples.
 const TICK: i64 = 1_772_816_405_000;
 
-/// A little after the samples' records arrived.
-const NOW: i64 = TICK + 7_000;
+/// Shortly after the samples' records arrived.
+const NOW_MS: i64 = TICK + 7_000;
 
 const NONE_FAILED: &str = r#"{"batchItemFailures":[]}"#;
 
@@ -40,15 +39,15 @@ fn lanes() -> LaneCount {
     LaneCount::new(2).unwrap()
 }
 
-/// A lane, and each tick it told of with how many drivers and riders it counted.
-type Told = (LaneId, Vec<(i64, u32, u32)>);
+/// A lane, and for each of its ticks the number of drivers and riders.
+type LaneTicks = (LaneId, Vec<(i64, u32, u32)>);
 
-/// An instance of the function, and where its reports and the refused go.
+/// An instance of the function with its counts stream and its dead-letter queue.
 struct Function<D> {
-    counter: LaneProcessor<MemoryCheckpoints, Recorder<(CityGroup, Vec<u8>)>, D>,
+    processor: LaneProcessor<MemoryCheckpoints, Recorder<(CityGroup, Vec<u8>)>, D>,
     sent: Recorder<(CityGroup, Vec<u8>)>,
-    letters: D,
-    book: Arc<PolicySet>,
+    dead_letters: D,
+    policies: Arc<PolicySet>,
 }
 
 impl Function<Recorder<DeadLetter>> {
@@ -58,70 +57,70 @@ impl Function<Recorder<DeadLetter>> {
 }
 
 impl<D: DeadLetterQueue + Clone> Function<D> {
-    fn with(letters: D) -> Self {
+    fn with(dead_letters: D) -> Self {
         let sent = Recorder::default();
         let settings = CountSettings { lanes: lanes(), groups: GroupCount::ONE };
-        let counter =
-            LaneProcessor::new(settings, MemoryCheckpoints::default(), sent.clone(), letters.clone());
-        Self { counter, sent, letters, book: Arc::new(PolicySet::open(ResourceLimits::default())) }
+        let processor =
+            LaneProcessor::new(settings, MemoryCheckpoints::default(), sent.clone(), dead_letters.clone());
+        Self { processor, sent, dead_letters, policies: Arc::new(PolicySet::open(ResourceLimits::default())) }
     }
 
-    /// Handles a sample, of which no record may fail.
-    async fn call(&self, name: &str) -> CountMetrics {
-        self.take(&sample(name)).await
+    /// Handles a sample; no record may fail.
+    async fn handle_sample(&self, name: &str) -> CountMetrics {
+        self.handle(&sample(name)).await
     }
 
-    async fn take(&self, payload: &[u8]) -> CountMetrics {
-        let handled = equilibrium_count::handle_event(&self.counter, payload, &self.book, NOW).await;
-        let (answer, tally) = handled.unwrap();
-        assert_eq!(String::from_utf8(answer).unwrap(), NONE_FAILED);
-        tally
+    async fn handle(&self, payload: &[u8]) -> CountMetrics {
+        let handled = equilibrium_count::handle_event(&self.processor, payload, &self.policies, NOW_MS).await;
+        let (response, metrics) = handled.unwrap();
+        assert_eq!(String::from_utf8(response).unwrap(), NONE_FAILED);
+        metrics
     }
 
-    /// What each record that was sent since the last call tells of New York.
-    fn told(&self) -> Vec<Told> {
-        let told = self.sent.take().into_iter().map(|(_, record)| {
+    /// The ticks of New York in each record that was sent since the last call.
+    fn sent_ticks(&self) -> Vec<LaneTicks> {
+        let sent = self.sent.take().into_iter().map(|(_, record)| {
             let counts = tick_counts::open(&record, lanes()).unwrap();
-            let [section] = &counts.cities[..] else { panic!("{} cities", counts.cities.len()) };
-            assert_eq!(section.city.as_str(), "nyc");
-            let reports = tick_counts::read_tick_counts(section.ticks, section.products.len()).unwrap();
-            (counts.lane, reports.iter().map(heads).collect())
+            let [city] = &counts.cities[..] else { panic!("{} cities", counts.cities.len()) };
+            assert_eq!(city.city.as_str(), "nyc");
+            let ticks = tick_counts::read_tick_counts(city.ticks, city.products.len()).unwrap();
+            (counts.lane, ticks.iter().map(entities).collect())
         });
-        told.collect()
+        sent.collect()
     }
 }
 
-/// A tick and how many drivers and riders were counted at it.
-fn heads(report: &TickCounts) -> (i64, u32, u32) {
-    match report {
+/// A tick and its number of drivers and riders.
+fn entities(counts: &TickCounts) -> (i64, u32, u32) {
+    match counts {
         TickCounts::Empty { from, to } => {
             assert_eq!(from, to);
             (*from, 0, 0)
         }
         TickCounts::Tick { at, supply, demand, .. } => {
-            let heads = |counts: &[Count]| counts.iter().map(|count| count.entities).sum();
-            (*at, heads(supply), heads(demand))
+            let sum = |counts: &[Count]| counts.iter().map(|count| count.entities).sum();
+            (*at, sum(supply), sum(demand))
         }
     }
 }
 
-fn refused(tally: &CountMetrics, code: &str) -> u64 {
-    tally.refused[Refusal::CODES.iter().position(|known| *known == code).unwrap()]
+fn refused(metrics: &CountMetrics, code: &str) -> u64 {
+    metrics.refused[Refusal::CODES.iter().position(|known| *known == code).unwrap()]
 }
 
 #[tokio::test]
-async fn events_and_clocks_of_two_lanes_become_a_report_of_each() {
+async fn events_and_watermarks_of_two_lanes_become_tick_counts_of_each() {
     let function = Function::new();
-    let tally = function.call("count").await;
-    assert_eq!(tally, CountMetrics { absorbed: 8, ..CountMetrics::default() });
-    // The driver of the second lane was seen only after the tick.
-    assert_eq!(function.told(), [(LaneId(0), vec![(TICK, 1, 3)]), (LaneId(1), vec![(TICK, 0, 3)])]);
+    let metrics = function.handle_sample("count").await;
+    assert_eq!(metrics, CountMetrics { absorbed: 8, ..CountMetrics::default() });
+    // The driver of the second lane has no sighting before the tick.
+    assert_eq!(function.sent_ticks(), [(LaneId(0), vec![(TICK, 1, 3)]), (LaneId(1), vec![(TICK, 0, 3)])]);
 }
 
 #[tokio::test]
-async fn the_reports_are_what_the_sample_of_surge_holds() {
+async fn the_tick_counts_are_those_of_the_sample_for_surge() {
     let function = Function::new();
-    function.call("count").await;
+    function.handle_sample("count").await;
     let payload = sample("surge");
     let batch = decode_event(&payload).unwrap();
     let expected: Vec<_> = batch.iter().map(|record| (CityGroup(0), record.data.to_vec())).collect();
@@ -129,51 +128,54 @@ async fn the_reports_are_what_the_sample_of_surge_holds() {
 }
 
 #[tokio::test]
-async fn a_bad_record_costs_no_neighbour() {
+async fn an_invalid_record_affects_no_neighbour() {
     let function = Function::new();
-    let tally = function.call("count-bad-record").await;
-    assert_eq!((tally.absorbed, tally.unroutable), (6, 1));
-    assert_eq!((refused(&tally, "malformed_json"), refused(&tally, "bad_field")), (1, 1));
-    assert_eq!(tally.refused.iter().sum::<u64>(), 2);
-    assert_eq!(function.told(), [(LaneId(0), vec![(TICK, 1, 3)]), (LaneId(1), vec![(TICK, 0, 1)])]);
+    let metrics = function.handle_sample("count-bad-record").await;
+    assert_eq!((metrics.absorbed, metrics.unroutable), (6, 1));
+    assert_eq!((refused(&metrics, "malformed_json"), refused(&metrics, "bad_field")), (1, 1));
+    assert_eq!(metrics.refused.iter().sum::<u64>(), 2);
+    assert_eq!(function.sent_ticks(), [(LaneId(0), vec![(TICK, 1, 3)]), (LaneId(1), vec![(TICK, 0, 1)])]);
 }
 
 #[tokio::test]
-async fn a_record_that_is_not_utf_8_is_refused_and_no_more() {
+async fn only_the_record_that_is_not_utf_8_is_refused() {
     let function = Function::new();
-    let tally = function.call("count-not-utf8").await;
-    assert_eq!((tally.absorbed, tally.unroutable, refused(&tally, "malformed_json")), (1, 1, 1));
-    assert_eq!(function.told(), [(LaneId(0), vec![(TICK, 0, 0)]), (LaneId(1), vec![(TICK, 0, 0)])]);
+    let metrics = function.handle_sample("count-not-utf8").await;
+    assert_eq!((metrics.absorbed, metrics.unroutable, refused(&metrics, "malformed_json")), (1, 1, 1));
+    assert_eq!(function.sent_ticks(), [(LaneId(0), vec![(TICK, 0, 0)]), (LaneId(1), vec![(TICK, 0, 0)])]);
 }
 
 #[tokio::test]
-async fn a_batch_that_comes_again_is_skipped_and_sends_nothing() {
+async fn a_repeated_batch_is_skipped_and_sends_nothing() {
     let function = Function::new();
-    function.call("count").await;
-    assert_eq!(function.told().len(), 2);
+    function.handle_sample("count").await;
+    assert_eq!(function.sent_ticks().len(), 2);
     for _ in 0..2 {
-        assert_eq!(function.call("count").await, CountMetrics { skipped: 4, ..CountMetrics::default() });
+        assert_eq!(
+            function.handle_sample("count").await,
+            CountMetrics { skipped: 4, ..CountMetrics::default() }
+        );
         assert!(function.sent.take().is_empty());
     }
 }
 
 #[tokio::test]
-async fn of_a_batch_that_overlaps_only_the_rest_is_taken_in() {
+async fn an_overlapping_batch_is_absorbed_from_its_first_new_record() {
     let function = Function::new();
-    function.call("count").await;
-    assert_eq!(function.told().len(), 2);
-    let tally = function.call("count-overlapping").await;
-    assert_eq!(tally, CountMetrics { absorbed: 1, skipped: 2, ..CountMetrics::default() });
+    function.handle_sample("count").await;
+    assert_eq!(function.sent_ticks().len(), 2);
+    let metrics = function.handle_sample("count-overlapping").await;
+    assert_eq!(metrics, CountMetrics { absorbed: 1, skipped: 2, ..CountMetrics::default() });
     assert!(function.sent.take().is_empty());
 }
 
-/// A queue that takes nothing.
+/// A queue that is unavailable.
 #[derive(Clone, Copy)]
-struct Full;
+struct UnavailableQueue;
 
-impl DeadLetterQueue for Full {
-    async fn send(&self, letters: Vec<DeadLetter>) -> Result<(), Unavailable> {
-        assert!(!letters.is_empty());
+impl DeadLetterQueue for UnavailableQueue {
+    async fn send(&self, dead_letters: Vec<DeadLetter>) -> Result<(), Unavailable> {
+        assert!(!dead_letters.is_empty());
         Err(Unavailable)
     }
 }
@@ -187,87 +189,87 @@ fn batch(sequence: u64, data: &[u8]) -> Vec<u8> {
     format!(r#"{{"Records":[{record}]}}"#).into_bytes()
 }
 
-/// A good event of the lane that most of these tests put to.
-const GOOD: &str =
+/// A valid event of the lane that most of these tests use.
+const VALID: &str =
     r#"{"type":"ride_matched","id":"e","time":"2026-03-06T17:00:00Z","city":"nyc","request_id":"r1"}"#;
 
 #[tokio::test]
-async fn a_refused_event_becomes_a_letter_with_its_bytes_and_place() {
+async fn a_refused_event_becomes_a_dead_letter_with_its_bytes_and_position() {
     let function = Function::new();
-    let unknown = GOOD.replace("\"nyc\"", "\"NYC\"");
+    let unknown = VALID.replace("\"nyc\"", "\"NYC\"");
     let long = "x".repeat(MAX_DEAD_LETTER_LINE_BYTES + 1);
-    let record = [b"{\xff}".as_slice(), b"", GOOD.as_bytes(), b"\r", unknown.as_bytes(), long.as_bytes()];
-    let tally = function.take(&batch(7, &record.join(&b'\n'))).await;
-    assert_eq!((tally.absorbed, tally.dead_letters_dropped), (1, 0));
-    let letters = function.letters.take();
-    let told: Vec<_> = letters.iter().map(|letter| (letter.index, letter.code, letter.length)).collect();
+    let record = [b"{\xff}".as_slice(), b"", VALID.as_bytes(), b"\r", unknown.as_bytes(), long.as_bytes()];
+    let metrics = function.handle(&batch(7, &record.join(&b'\n'))).await;
+    assert_eq!((metrics.absorbed, metrics.dead_letters_dropped), (1, 0));
+    let dead_letters = function.dead_letters.take();
+    let sent: Vec<_> = dead_letters.iter().map(|letter| (letter.index, letter.code, letter.length)).collect();
     let expected = [
         (0, "malformed_json", 3),
         (2, "bad_field", unknown.len()),
         (3, "too_large", MAX_DEAD_LETTER_LINE_BYTES + 1),
     ];
-    assert_eq!(told, expected);
-    assert_eq!(letters[0].line, b"{\xff}");
-    assert_eq!(letters[1].line, unknown.as_bytes());
-    assert_eq!(letters[2].line.len(), MAX_DEAD_LETTER_LINE_BYTES);
-    for letter in letters {
-        assert_eq!((letter.sequence.as_str(), letter.arrival_ms), ("7", 1_772_816_406_500));
+    assert_eq!(sent, expected);
+    assert_eq!(dead_letters[0].line, b"{\xff}");
+    assert_eq!(dead_letters[1].line, unknown.as_bytes());
+    assert_eq!(dead_letters[2].line.len(), MAX_DEAD_LETTER_LINE_BYTES);
+    for letter in dead_letters {
+        assert_eq!((letter.sequence.as_str(), letter.arrival), ("7", 1_772_816_406_500));
         assert!(!letter.message.is_empty());
     }
 }
 
 #[tokio::test]
-async fn good_events_send_no_letter() {
+async fn valid_events_send_no_dead_letter() {
     let function = Function::new();
-    function.call("count").await;
-    assert_eq!(function.letters.take(), []);
-    // `Full` would say if it were asked.
-    assert_eq!(Function::with(Full).call("count").await.dead_letters_dropped, 0);
+    function.handle_sample("count").await;
+    assert_eq!(function.dead_letters.take(), []);
+    // The queue would fail if it were called.
+    assert_eq!(Function::with(UnavailableQueue).handle_sample("count").await.dead_letters_dropped, 0);
 }
 
 #[tokio::test]
-async fn of_many_refused_events_some_become_letters_and_all_are_counted() {
+async fn all_refused_events_are_counted_and_a_limited_number_become_dead_letters() {
     let function = Function::new();
-    let record = format!("{GOOD}\n{}", "?\n".repeat(3 * MAX_DEAD_LETTERS_PER_BATCH));
-    let tally = function.take(&batch(7, record.as_bytes())).await;
-    assert_eq!(refused(&tally, "malformed_json"), 3 * MAX_DEAD_LETTERS_PER_BATCH as u64);
-    assert_eq!(tally.dead_letters_dropped, 2 * MAX_DEAD_LETTERS_PER_BATCH as u64);
-    assert_eq!(function.letters.take().len(), MAX_DEAD_LETTERS_PER_BATCH);
+    let record = format!("{VALID}\n{}", "?\n".repeat(3 * MAX_DEAD_LETTERS_PER_BATCH));
+    let metrics = function.handle(&batch(7, record.as_bytes())).await;
+    assert_eq!(refused(&metrics, "malformed_json"), 3 * MAX_DEAD_LETTERS_PER_BATCH as u64);
+    assert_eq!(metrics.dead_letters_dropped, 2 * MAX_DEAD_LETTERS_PER_BATCH as u64);
+    assert_eq!(function.dead_letters.take().len(), MAX_DEAD_LETTERS_PER_BATCH);
 }
 
 #[tokio::test]
-async fn a_queue_that_takes_nothing_fails_no_batch() {
-    let function = Function::with(Full);
-    let tally = function.call("count-bad-record").await;
-    assert_eq!((tally.absorbed, tally.dead_letters_dropped), (6, 2));
-    assert_eq!(function.told(), [(LaneId(0), vec![(TICK, 1, 3)]), (LaneId(1), vec![(TICK, 0, 1)])]);
+async fn an_unavailable_queue_fails_no_batch() {
+    let function = Function::with(UnavailableQueue);
+    let metrics = function.handle_sample("count-bad-record").await;
+    assert_eq!((metrics.absorbed, metrics.dead_letters_dropped), (6, 2));
+    assert_eq!(function.sent_ticks(), [(LaneId(0), vec![(TICK, 1, 3)]), (LaneId(1), vec![(TICK, 0, 1)])]);
 }
 
 #[tokio::test]
-async fn a_record_with_nothing_to_count_becomes_letters_whenever_it_comes() {
+async fn an_unroutable_record_becomes_dead_letters_at_each_delivery() {
     let function = Function::new();
     for _ in 0..2 {
-        let tally = function.take(&batch(7, b"?")).await;
-        assert_eq!((tally.unroutable, tally.dead_letters_dropped), (1, 0));
-        assert_eq!(function.letters.take().len(), 1);
+        let metrics = function.handle(&batch(7, b"?")).await;
+        assert_eq!((metrics.unroutable, metrics.dead_letters_dropped), (1, 0));
+        assert_eq!(function.dead_letters.take().len(), 1);
     }
 }
 
 #[tokio::test]
-async fn a_record_that_comes_again_sends_no_letter_again() {
+async fn a_repeated_record_sends_no_dead_letter_again() {
     let function = Function::new();
-    let record = format!("?\n{GOOD}\n?");
-    for letters in [2, 0] {
-        let tally = function.take(&batch(8, record.as_bytes())).await;
-        assert_eq!(refused(&tally, "malformed_json"), letters);
-        assert_eq!(function.letters.take().len() as u64, letters);
+    let record = format!("?\n{VALID}\n?");
+    for expected in [2, 0] {
+        let metrics = function.handle(&batch(8, record.as_bytes())).await;
+        assert_eq!(refused(&metrics, "malformed_json"), expected);
+        assert_eq!(function.dead_letters.take().len() as u64, expected);
     }
 }
 
-/// A checkpoint log that takes no entry.
-struct Closed;
+/// A checkpoint log to which no entry can be appended.
+struct UnavailableLog;
 
-impl CheckpointLog for Closed {
+impl CheckpointLog for UnavailableLog {
     async fn load(&self, _: &CheckpointKey) -> Result<Vec<Vec<u8>>, Unavailable> {
         Ok(Vec::new())
     }
@@ -278,27 +280,32 @@ impl CheckpointLog for Closed {
 }
 
 #[tokio::test]
-async fn while_the_store_is_away_no_letter_is_sent() {
-    let letters = Recorder::default();
+async fn no_dead_letter_is_sent_while_the_store_is_unavailable() {
+    let dead_letters = Recorder::default();
     let settings = CountSettings { lanes: lanes(), groups: GroupCount::ONE };
-    let counter =
-        LaneProcessor::new(settings, Closed, Recorder::<(CityGroup, Vec<u8>)>::default(), letters.clone());
-    let book = Arc::new(PolicySet::open(ResourceLimits::default()));
-    let payload = batch(7, format!("?\n{GOOD}\n?").as_bytes());
-    let (answer, _) = equilibrium_count::handle_event(&counter, &payload, &book, NOW).await.unwrap();
-    assert_eq!(answer, br#"{"batchItemFailures":[{"itemIdentifier":"7"}]}"#);
-    assert_eq!(letters.take(), []);
+    let processor = LaneProcessor::new(
+        settings,
+        UnavailableLog,
+        Recorder::<(CityGroup, Vec<u8>)>::default(),
+        dead_letters.clone(),
+    );
+    let policies = Arc::new(PolicySet::open(ResourceLimits::default()));
+    let payload = batch(7, format!("?\n{VALID}\n?").as_bytes());
+    let (response, _) =
+        equilibrium_count::handle_event(&processor, &payload, &policies, NOW_MS).await.unwrap();
+    assert_eq!(response, br#"{"batchItemFailures":[{"itemIdentifier":"7"}]}"#);
+    assert_eq!(dead_letters.take(), []);
 }
 
 #[tokio::test]
-async fn a_clock_that_nobody_can_read_becomes_a_letter() {
+async fn a_corrupt_watermark_record_becomes_a_dead_letter() {
     let function = Function::new();
-    let clocks = decode_event(&sample("count")).map(|batch| {
+    let watermarks = decode_event(&sample("count")).map(|batch| {
         batch.iter().map(|record| record.data.to_vec()).find(|data| equilibrium_domain::wire::is_frame(data))
     });
-    let mut clock = clocks.unwrap().unwrap();
-    clock.pop();
-    function.take(&batch(7, &clock)).await;
-    let [letter] = &function.letters.take()[..] else { panic!("one letter") };
-    assert_eq!((letter.code, &letter.line), ("malformed_json", &clock));
+    let mut watermark = watermarks.unwrap().unwrap();
+    watermark.pop();
+    function.handle(&batch(7, &watermark)).await;
+    let [letter] = &function.dead_letters.take()[..] else { panic!("not one dead letter") };
+    assert_eq!((letter.code, &letter.line), ("malformed_json", &watermark));
 }

@@ -1,5 +1,4 @@
-//! The function as Lambda calls it, with the samples of `events/kinesis`: the counts of a stream of two
-//! lanes, and what each batch of them comes to.
+//! The function as Lambda invokes it, with the samples of `events/kinesis`: batches of tick counts of two lanes.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -17,8 +16,8 @@ use equilibrium_domain::surge::map::{ClosedTick, MapHead, Row, TickChanges};
 /// 2026-03-06T17:00:05Z, the first tick of New York in the samples.
 const TICK: i64 = 1_772_816_405_000;
 
-/// A little after the samples' records arrived.
-const NOW: i64 = TICK + 7_000;
+/// Shortly after the samples' records arrived.
+const NOW_MS: i64 = TICK + 7_000;
 
 const NONE_FAILED: &str = r#"{"batchItemFailures":[]}"#;
 
@@ -35,37 +34,44 @@ fn nyc() -> CityId {
     CityId::new("nyc").unwrap()
 }
 
-/// An instance of the function, and what stands behind it.
+/// An instance of the function with its stores and streams.
 struct Function {
-    pricer: CityProcessor<MemoryCheckpoints, MemoryMaps, MemoryMaps, Changes, Ticks>,
+    processor: CityProcessor<MemoryCheckpoints, MemoryMaps, MemoryMaps, Changes, Ticks>,
     maps: MemoryMaps,
     changes: Changes,
     ticks: Ticks,
-    book: Arc<PolicySet>,
+    policies: Arc<PolicySet>,
 }
 
 impl Function {
     fn new() -> Self {
         let (maps, changes, ticks) = (MemoryMaps::default(), Changes::default(), Ticks::default());
-        let outlets = SurgeSinks {
+        let sinks = SurgeSinks {
             maps: maps.clone(),
             cache: MemoryMaps::default(),
             changes: changes.clone(),
             ticks: ticks.clone(),
         };
-        let pricer = CityProcessor::new(LaneCount::new(2).unwrap(), MemoryCheckpoints::default(), outlets);
-        Self { pricer, maps, changes, ticks, book: Arc::new(PolicySet::open(ResourceLimits::default())) }
+        let processor = CityProcessor::new(LaneCount::new(2).unwrap(), MemoryCheckpoints::default(), sinks);
+        Self {
+            processor,
+            maps,
+            changes,
+            ticks,
+            policies: Arc::new(PolicySet::open(ResourceLimits::default())),
+        }
     }
 
-    /// Handles a sample, of which no record may fail.
-    async fn call(&self, name: &str) -> SurgeMetrics {
-        let handled = equilibrium_surge::handle_event(&self.pricer, &sample(name), &self.book, NOW).await;
-        let (answer, tally) = handled.unwrap();
-        assert_eq!(String::from_utf8(answer).unwrap(), NONE_FAILED, "{name}");
-        tally
+    /// Handles a sample; no record may fail.
+    async fn handle_sample(&self, name: &str) -> SurgeMetrics {
+        let handled =
+            equilibrium_surge::handle_event(&self.processor, &sample(name), &self.policies, NOW_MS).await;
+        let (response, metrics) = handled.unwrap();
+        assert_eq!(String::from_utf8(response).unwrap(), NONE_FAILED, "{name}");
+        metrics
     }
 
-    /// The rows of the one tick that was closed since the last call, by both lanes' counts.
+    /// The rows of the one tick that has closed since the last call, with the counts of both lanes.
     fn rows(&self) -> Vec<Row> {
         let closed = self.ticks.take();
         let [(map, ticks)] = &closed[..] else { panic!("{} records of ticks", closed.len()) };
@@ -77,25 +83,25 @@ impl Function {
 }
 
 #[tokio::test]
-async fn the_counts_of_both_lanes_become_a_price_and_its_news() {
+async fn the_counts_of_both_lanes_become_multipliers_and_changes() {
     let function = Function::new();
-    let tally = function.call("surge").await;
+    let metrics = function.handle_sample("surge").await;
     let rows = function.rows();
     let changes = function.changes.take();
-    let [(city, news)] = &changes[..] else { panic!("{} records of changes", changes.len()) };
-    let news = TickChanges::decode(news).unwrap();
-    assert_eq!((city, &news.city, news.at, news.version), (&nyc(), &nyc(), TICK, 1));
+    let [(city, record)] = &changes[..] else { panic!("{} records of changes", changes.len()) };
+    let decoded = TickChanges::decode(record).unwrap();
+    assert_eq!((city, &decoded.city, decoded.at, decoded.version), (&nyc(), &nyc(), TICK, 1));
     assert_eq!(
-        tally,
-        SurgeMetrics { ticks: 1, changes: news.changes.len() as u64, ..SurgeMetrics::default() }
+        metrics,
+        SurgeMetrics { ticks: 1, changes: decoded.changes.len() as u64, ..SurgeMetrics::default() }
     );
 
     let corner = rows.iter().max_by_key(|row| row.demand).unwrap();
-    // ((6 + 2) / 2)^(1 / 1.8) = 2.16, of which 0.109 of the way from 1 is 1.13 (CONTRACT §3).
+    // ((6 + 2) / 2)^(1 / 1.8) = 2.16, and 0.109 of the way from 1 to it is 1.13 (CONTRACT §3).
     assert_eq!((corner.demand, corner.supply, corner.multiplier.hundredths()), (6, 0, 110));
     let pier = rows.iter().max_by_key(|row| row.supply).unwrap();
     assert_eq!((pier.demand, pier.supply, pier.multiplier.hundredths()), (0, 1, 100));
-    let changed = news.changes.iter().find(|change| change.row.cell == corner.cell).unwrap();
+    let changed = decoded.changes.iter().find(|change| change.row.cell == corner.cell).unwrap();
     assert_eq!((changed.before, changed.row.multiplier), (100, corner.multiplier));
 
     let head = function.maps.head(&nyc()).await.unwrap().unwrap();
@@ -103,11 +109,11 @@ async fn the_counts_of_both_lanes_become_a_price_and_its_news() {
 }
 
 #[tokio::test]
-async fn a_malformed_record_costs_no_neighbour() {
+async fn a_malformed_record_affects_no_neighbour() {
     let (function, whole) = (Function::new(), Function::new());
-    let tally = function.call("surge-malformed").await;
-    let expected = whole.call("surge").await;
-    assert_eq!(tally, SurgeMetrics { malformed: 1, ..expected });
+    let metrics = function.handle_sample("surge-malformed").await;
+    let expected = whole.handle_sample("surge").await;
+    assert_eq!(metrics, SurgeMetrics { malformed: 1, ..expected });
     assert_eq!(function.rows(), whole.rows());
     assert_eq!(function.changes.take(), whole.changes.take());
     let heads = [&function, &whole].map(|function| function.maps.clone());
@@ -115,11 +121,11 @@ async fn a_malformed_record_costs_no_neighbour() {
 }
 
 #[tokio::test]
-async fn a_batch_that_comes_again_is_skipped_and_sends_nothing() {
+async fn a_repeated_batch_is_skipped_and_sends_nothing() {
     let function = Function::new();
-    function.call("surge").await;
+    function.handle_sample("surge").await;
     function.rows();
     assert!(!function.changes.take().is_empty());
-    assert_eq!(function.call("surge").await, SurgeMetrics { skipped: 2, ..SurgeMetrics::default() });
+    assert_eq!(function.handle_sample("surge").await, SurgeMetrics { skipped: 2, ..SurgeMetrics::default() });
     assert!(function.ticks.take().is_empty() && function.changes.take().is_empty());
 }

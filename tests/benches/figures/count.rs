@@ -12,7 +12,7 @@ use equilibrium_app::count::ports::CountsStream;
 use equilibrium_app::memory::NoOp;
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::unavailable::Unavailable;
-use equilibrium_domain::event::watermark::{self, CityWatermark, WatermarkConfig, Watermarks};
+use equilibrium_domain::event::watermark::{self, CityWatermark, Watermarks};
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_domain::time::Timestamp;
 use equilibrium_lambda::kinesis::encode::{Envelope, Stream};
@@ -22,11 +22,11 @@ use equilibrium_simulator::rng::SplitMix64;
 
 use crate::{alloc, figure, median, run};
 
-/// A checkpoint log that only weighs what it is given.
+/// A checkpoint log that only measures the size of its entries.
 #[derive(Clone, Default)]
-struct Scales(Arc<AtomicU64>);
+struct EntryBytes(Arc<AtomicU64>);
 
-impl CheckpointLog for Scales {
+impl CheckpointLog for EntryBytes {
     async fn load(&self, _: &CheckpointKey) -> Result<Vec<Vec<u8>>, Unavailable> {
         Ok(Vec::new())
     }
@@ -39,33 +39,33 @@ impl CheckpointLog for Scales {
     }
 }
 
-struct Sent;
+/// A counts stream that discards its records.
+struct NoCounts;
 
-impl CountsStream for Sent {
+impl CountsStream for NoCounts {
     async fn send(&self, _: CityGroup, record: Vec<u8>) -> Result<(), Unavailable> {
         std::hint::black_box(record);
         Ok(())
     }
 }
 
-const CONFIG: WatermarkConfig = WatermarkConfig { tick_ms: 5_000, lateness_ms: 5_000 };
 const START_MS: i64 = 1_772_800_000_000;
-/// Drivers tell where they are this often.
+/// The interval between two pings of a driver.
 const PING_MS: i64 = 4_000;
 /// One shard's share of a stream of 64 lanes.
 const SHARD_LANES: u16 = 4;
 
-/// Drivers of one city on one shard, who take turns to ping.
+/// Drivers of one city on one shard, which ping in turn.
 struct Fleet {
     rng: SplitMix64,
     drivers: Vec<Driver>,
     next: usize,
     time: f64,
-    clocks: Watermarks,
+    watermarks: Watermarks,
     city: CityId,
     lanes: LaneCount,
     sequence: u64,
-    /// Lines not yet put into records, by lane.
+    /// Lines that are not in a record yet, by lane.
     packs: Vec<(Vec<u8>, usize)>,
 }
 
@@ -96,7 +96,7 @@ impl Fleet {
             drivers: fleet,
             next: 0,
             time: 0.0,
-            clocks: Watermarks::default(),
+            watermarks: Watermarks::default(),
             city: CityId::new("nyc").expect("well-formed"),
             lanes,
             sequence: 0,
@@ -104,7 +104,7 @@ impl Fleet {
         }
     }
 
-    /// A payload of `events` events, `pack` to a record, with the clocks between them.
+    /// A payload of `events` events, `pack` per record, with the watermark records between them.
     fn payload(&mut self, events: usize, pack: usize) -> Vec<u8> {
         let mut records = Vec::new();
         for _ in 0..events {
@@ -133,28 +133,28 @@ impl Fleet {
                 *packed = 0;
                 self.push(&mut records, lane, bytes);
             }
-            if let Some(clock) = self.clocks.observe(&self.city, time, CONFIG) {
-                self.tell(&mut records, clock);
+            if let Some(watermark) = self.watermarks.observe(&self.city, time, 5000, 5000) {
+                self.broadcast(&mut records, watermark);
             }
         }
         self.flush(&mut records);
         write(&records)
     }
 
-    /// A payload that closes every tick that anything waits for.
+    /// A payload that closes every pending tick.
     fn last_tick(&mut self) -> Vec<u8> {
         let mut records = Vec::new();
-        let clock = self.clocks.at_end().next().map(|(_, clock)| clock);
-        if let Some(CityWatermark { watermark, first_tick }) = clock {
-            self.tell(&mut records, CityWatermark { watermark: watermark + 5000, first_tick });
+        let last = self.watermarks.at_end().next().map(|(_, watermark)| watermark);
+        if let Some(CityWatermark { watermark, first_tick }) = last {
+            self.broadcast(&mut records, CityWatermark { watermark: watermark + 5000, first_tick });
         }
         write(&records)
     }
 
-    fn tell(&mut self, records: &mut Vec<Record>, clock: CityWatermark) {
+    fn broadcast(&mut self, records: &mut Vec<Record>, watermark: CityWatermark) {
         self.flush(records);
         for lane in (0..SHARD_LANES).map(LaneId) {
-            let record = watermark::write(lane, self.lanes, [(&self.city, clock)]);
+            let record = watermark::write(lane, self.lanes, [(&self.city, watermark)]);
             self.push(records, lane, record);
         }
     }
@@ -193,62 +193,62 @@ fn write(records: &[Record]) -> Vec<u8> {
     payload
 }
 
-/// What counting a fleet costs.
+/// The cost of counting a fleet.
 struct Cost {
-    /// Nanoseconds an event, at the median batch.
+    /// Nanoseconds per event, in the median batch.
     event_ns: f64,
-    /// Bytes appended for an entity that is known.
+    /// Bytes appended per event of a known entity.
     known_bytes: f64,
-    /// Bytes appended for one that is not.
+    /// Bytes appended per event of a new entity.
     new_bytes: f64,
-    /// Bytes held for one while it pings, with what waits for its tick.
+    /// Bytes of memory per entity while it pings, with the sightings that wait for their tick.
     busy_bytes: f64,
-    /// Bytes held for one at rest, when everything has met its tick.
+    /// Bytes of memory per entity at rest, after every sighting has met its tick.
     rest_bytes: f64,
 }
 
 fn measure(drivers: usize, pack: usize, batches: usize) -> Cost {
     let mut fleet = Fleet::new(drivers);
-    let settings = CountSettings { lanes: fleet.lanes, groups: GroupCount::new(16).expect("there is one") };
-    let book =
+    let settings = CountSettings { lanes: fleet.lanes, groups: GroupCount::new(16).expect("at least one") };
+    let policies =
         Arc::new(PolicySet::open(ResourceLimits { max_entities: 1 << 24, ..ResourceLimits::default() }));
-    let scales = Scales::default();
-    let counter = LaneProcessor::new(settings, scales.clone(), Sent, NoOp);
+    let entry_bytes = EntryBytes::default();
+    let processor = LaneProcessor::new(settings, entry_bytes.clone(), NoCounts, NoOp);
     // A payload of at most 6 MB, as Lambda delivers them.
     let events = if pack == 1 { 9_000 } else { 24_000 };
     let handle = |payload: &[u8]| {
-        let handled = run(equilibrium_count::handle_event(&counter, payload, &book, 0));
-        handled.expect("a payload is a payload").1
+        let handled = run(equilibrium_count::handle_event(&processor, payload, &policies, 0));
+        handled.expect("the payload is a Kinesis event").1
     };
-    let before = alloc::held();
-    let mut fed = 0;
-    while fed < drivers {
-        let payload = fleet.payload(events.min(drivers - fed), pack);
-        fed += events.min(drivers - fed);
+    let before = alloc::allocated_bytes();
+    let mut sent = 0;
+    while sent < drivers {
+        let payload = fleet.payload(events.min(drivers - sent), pack);
+        sent += events.min(drivers - sent);
         handle(&payload);
     }
-    let new_bytes = scales.0.swap(0, Ordering::Relaxed) as f64 / drivers as f64;
-    // One more round, so that every sighting has met its tick and memory is as it stays.
+    let new_bytes = entry_bytes.0.swap(0, Ordering::Relaxed) as f64 / drivers as f64;
+    // One more round, so that every sighting has met its tick and memory is stable.
     for _ in 0..(2 * drivers).div_ceil(events) {
         handle(&fleet.payload(events, pack));
     }
-    let held = || (alloc::held() - before) as f64 / counter.entities() as f64;
-    let busy_bytes = held();
-    scales.0.store(0, Ordering::Relaxed);
+    let bytes_per_entity = || (alloc::allocated_bytes() - before) as f64 / processor.entities() as f64;
+    let busy_bytes = bytes_per_entity();
+    entry_bytes.0.store(0, Ordering::Relaxed);
     let mut counted = 0;
     let times = (0..batches).map(|_| {
         let payload = fleet.payload(events, pack);
         let start = Instant::now();
-        let tally = handle(&payload);
+        let metrics = handle(&payload);
         let time = start.elapsed().as_secs_f64();
-        assert_eq!(tally.absorbed, events as u64, "an event was lost");
+        assert_eq!(metrics.absorbed, events as u64, "an event was lost");
         counted += events;
         time * 1e9 / events as f64
     });
     let event_ns = median(times.collect());
-    let known_bytes = scales.0.load(Ordering::Relaxed) as f64 / counted as f64;
+    let known_bytes = entry_bytes.0.load(Ordering::Relaxed) as f64 / counted as f64;
     handle(&fleet.last_tick());
-    Cost { event_ns, known_bytes, new_bytes, busy_bytes, rest_bytes: held() }
+    Cost { event_ns, known_bytes, new_bytes, busy_bytes, rest_bytes: bytes_per_entity() }
 }
 
 pub fn figures() {
@@ -258,7 +258,7 @@ pub fn figures() {
     figure("`count`, one event a record", &format!("{:.2} M events/s", 1e3 / single.event_ns));
     let large = measure(1_000_000, 100, 120);
     figure(
-        "cost per event, 1 000 000 drivers against 10 000",
+        "cost per event, 1,000,000 drivers against 10,000",
         &format!(
             "{:.2}× ({:.0} ns, {:.0} ns)",
             large.event_ns / small.event_ns,
@@ -267,12 +267,12 @@ pub fn figures() {
         ),
     );
     figure(
-        "bytes appended per known entity (a new one), 10 000 drivers",
+        "bytes appended per known entity (per new entity), 10,000 drivers",
         &format!("{:.1} ({:.1})", small.known_bytes, small.new_bytes),
     );
-    figure("the same, 1 000 000 drivers", &format!("{:.1} ({:.1})", large.known_bytes, large.new_bytes));
+    figure("the same, 1,000,000 drivers", &format!("{:.1} ({:.1})", large.known_bytes, large.new_bytes));
     figure(
-        "bytes held per entity at rest (with what waits for its tick), 1 000 000 drivers",
+        "bytes held per entity at rest (with its pending tick), 1,000,000 drivers",
         &format!("{:.1} ({:.1})", large.rest_bytes, large.busy_bytes),
     );
 }

@@ -1,4 +1,4 @@
-//! A replay of a file, all told: read, inflate, check, feed, count, price, write.
+//! A whole replay of a file: read, inflate, validate, pack, count, price, write.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -21,5 +21,5 @@ pub fn figures() {
         start.elapsed().as_secs_f64()
     });
     let seconds = median(times.collect());
-    figure(&format!("`replay` of {events} events, all told"), &format!("{seconds:.2} s"));
+    figure(&format!("`replay` of {events} events"), &format!("{seconds:.2} s"));
 }

@@ -1,4 +1,4 @@
-//! The `surge` handler: what 64 lanes counted at a tick in, the map, its chunks and changes out.
+//! The `surge` handler: the counts of 64 lanes at a tick in; the map, its chunks and changes out.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::{figure, median, run};
 
 const TICK_MS: i64 = 5000;
 
-/// Takes ticks, and knows how many rows the last one had.
+/// A tick log that counts the rows of the last tick.
 #[derive(Default)]
 struct RowCount(AtomicUsize);
 
@@ -35,8 +35,8 @@ impl TickLog for RowCount {
     }
 }
 
-/// Somebody who is counted in a cell.
-struct Soul {
+/// A driver or rider in a cell.
+struct Entity {
     lane: usize,
     cell: CellIndex,
     rider: bool,
@@ -45,41 +45,45 @@ struct Soul {
 pub fn figures() {
     let lanes = LaneCount::new(64).expect("a power of two");
     let centre = LatLng::new(40.75, -73.98).expect("on Earth").to_cell(Resolution::Eight);
-    // 55 rings: with what is smoothed beyond their border, a little over 10 000 cells are reported.
+    // 55 rings: with the cells that smoothing adds at the border, a little over 10 000 cells are reported.
     let cells: Vec<CellIndex> = centre.grid_disk(55);
     let inside: HashSet<CellIndex> = cells.iter().copied().collect();
     let mut rng = SplitMix64::new(3);
-    let mut souls: Vec<Soul> = (0..13_000)
-        .map(|number| Soul { lane: number % 64, cell: cells[rng.below(cells.len())], rider: number % 13 > 9 })
+    let mut entities: Vec<Entity> = (0..13_000)
+        .map(|number| Entity {
+            lane: number % 64,
+            cell: cells[rng.below(cells.len())],
+            rider: number % 13 > 9,
+        })
         .collect();
-    let book = Arc::new(PolicySet::open(ResourceLimits::default()));
-    let outlets = SurgeSinks {
+    let policies = Arc::new(PolicySet::open(ResourceLimits::default()));
+    let sinks = SurgeSinks {
         maps: MemoryMaps::default(),
         cache: MemoryMaps::default(),
         changes: NoOp,
         ticks: RowCount::default(),
     };
-    let pricer = CityProcessor::new(lanes, MemoryCheckpoints::default(), outlets);
+    let processor = CityProcessor::new(lanes, MemoryCheckpoints::default(), sinks);
     let mut sequence = 0;
     let mut times = Vec::new();
     let mut rows = 0;
     for tick in 1..=80 {
-        for soul in &mut souls {
-            // About every second one is somewhere else than a tick ago.
+        for entity in &mut entities {
+            // About half of the entities have moved since the last tick.
             if rng.below(2) == 0 {
-                let around: Vec<CellIndex> = soul.cell.grid_disk(1);
+                let around: Vec<CellIndex> = entity.cell.grid_disk(1);
                 let next = around[rng.below(around.len())];
                 if inside.contains(&next) {
-                    soul.cell = next;
+                    entity.cell = next;
                 }
             }
         }
-        let payload = payload(&souls, lanes, tick * TICK_MS, &mut sequence);
+        let payload = payload(&entities, lanes, tick * TICK_MS, &mut sequence);
         let start = Instant::now();
-        let handled = run(equilibrium_surge::handle_event(&pricer, &payload, &book, 0));
+        let handled = run(equilibrium_surge::handle_event(&processor, &payload, &policies, 0));
         times.push(start.elapsed().as_secs_f64() * 1e3);
-        assert_eq!(handled.expect("a payload is a payload").1.ticks, 1);
-        rows = pricer.ticks().0.load(Ordering::Relaxed);
+        assert_eq!(handled.expect("the payload is a Kinesis event").1.ticks, 1);
+        rows = processor.ticks().0.load(Ordering::Relaxed);
     }
     let steady = times.split_off(20);
     figure(
@@ -88,21 +92,21 @@ pub fn figures() {
     );
 }
 
-fn payload(souls: &[Soul], lanes: LaneCount, at: i64, sequence: &mut u64) -> Vec<u8> {
+fn payload(entities: &[Entity], lanes: LaneCount, at: i64, sequence: &mut u64) -> Vec<u8> {
     let mut counts = vec![[BTreeMap::<Place, u32>::new(), BTreeMap::new()]; 64];
-    for soul in souls {
-        let place = Place { cell: soul.cell.into(), products: 1 };
-        *counts[soul.lane][usize::from(soul.rider)].entry(place).or_default() += 1;
+    for entity in entities {
+        let place = Place { cell: entity.cell.into(), products: 1 };
+        *counts[entity.lane][usize::from(entity.rider)].entry(place).or_default() += 1;
     }
     let mut records = Vec::new();
     for (lane, [supply, demand]) in lanes.iter().zip(counts) {
-        let mut reports = TickCountsWriter::default();
+        let mut ticks = TickCountsWriter::default();
         let count = |(place, entities)| Count { place, entities };
-        reports.add_tick(at, TICK_MS, supply.into_iter().map(count), demand.into_iter().map(count));
+        ticks.add_tick(at, TICK_MS, supply.into_iter().map(count), demand.into_iter().map(count));
         let section = CityCounts {
             city: CityId::new("nyc").expect("well-formed"),
             products: vec![ProductId::new("standard").expect("well-formed")].into(),
-            ticks: reports,
+            ticks,
         };
         for data in tick_counts::records(lane, lanes, vec![section]) {
             *sequence += 1;

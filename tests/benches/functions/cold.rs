@@ -1,5 +1,5 @@
-//! From the start of the process to its first response, all clients made; with the system's certificates,
-//! and with Amazon's alone.
+//! The time from the start of the process to its first response, with all clients created; with the system's root
+//! certificates, and with Amazon's alone.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::{FUNCTIONS, function, ms, percentile, stub};
 
 const STARTS: usize = 31;
 
-/// Amazon's own roots and the one they are signed by, as Debian's `ca-certificates` has them.
+/// Amazon's own roots and the one that signs them, as in Debian's `ca-certificates`.
 const ROOTS: [&str; 5] = [
     "Amazon_Root_CA_1",
     "Amazon_Root_CA_2",
@@ -35,7 +35,7 @@ pub async fn measure() {
             ("AWS_ACCESS_KEY_ID", "test"),
             ("AWS_SECRET_ACCESS_KEY", "test"),
             ("EQUILIBRIUM_DEPLOYMENT", "stub"),
-            // Nobody is asked before there is a map.
+            // No function calls the cache before a map exists.
             ("EQUILIBRIUM_CACHE_URLS", "redis://127.0.0.1:1"),
             ("EQUILIBRIUM_DEAD_LETTERS_URL", &endpoint),
         ];
@@ -55,9 +55,9 @@ async fn starts(name: &str, environment: &[(&str, &str)]) -> Duration {
     let mut times = Vec::new();
     for _ in 0..STARTS {
         let function = function(name, environment);
-        let begun = Instant::now();
+        let started = Instant::now();
         first_response(name, &function).await;
-        times.push(begun.elapsed());
+        times.push(started.elapsed());
     }
     percentile(&mut times, 500)
 }

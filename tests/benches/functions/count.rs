@@ -1,4 +1,4 @@
-//! A warm `count`, batch after batch of one shard, each as large as an invocation can be.
+//! A warm `count`: batch after batch of one shard, each as large as a payload can be.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,7 +16,7 @@ use equilibrium_simulator::city::{City, Settings, policy};
 
 use crate::{function, stub};
 
-/// A shard's share of 64 lanes on 16 shards.
+/// One shard's share of 64 lanes on 16 shards.
 const LANES: u32 = 4;
 const START_MS: i64 = 1_772_816_400_000;
 const MINUTES: i64 = 15;
@@ -37,16 +37,21 @@ pub async fn measure() {
     let mut lines = Vec::new();
     City::new(&Settings::new(3, START_MS), &policy::policy())
         .advance(START_MS + MINUTES * 60_000, &mut lines);
-    let book = Arc::new(PolicySet::of(vec![policy::policy()], ResourceLimits::default()));
+    let policies = Arc::new(PolicySet::of(vec![policy::policy()], ResourceLimits::default()));
     let mut shard = Shard::default();
-    let mut feeder =
-        RecordPacker::new(&mut shard, LaneCount::new(LANES).unwrap(), book, Arc::default(), TimeRule::Replay);
+    let mut packer = RecordPacker::new(
+        &mut shard,
+        LaneCount::new(LANES).unwrap(),
+        policies,
+        Arc::default(),
+        TimeRule::Replay,
+    );
     let mut events = 0;
     for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        feeder.line(line).unwrap();
+        packer.line(line).unwrap();
         events += 1;
     }
-    drop(feeder);
+    drop(packer);
     let payloads = payloads(&shard.0);
 
     let endpoint = stub::serve(vec![("nyc".into(), policy::JSON.into())]).await;
@@ -62,17 +67,17 @@ pub async fn measure() {
             ("EQUILIBRIUM_LOG", "warn"),
         ],
     );
-    // The first batch starts the process.
+    // The first batch includes the start of the process.
     let mut rates = Vec::new();
     let per_payload = events / payloads.len();
     for payload in &payloads {
-        let begun = Instant::now();
-        let answer = count.invoke(payload).await.unwrap();
-        assert_eq!(answer, br#"{"batchItemFailures":[]}"#);
-        rates.push(per_payload as f64 / begun.elapsed().as_secs_f64());
+        let started = Instant::now();
+        let response = count.invoke(payload).await.unwrap();
+        assert_eq!(response, br#"{"batchItemFailures":[]}"#);
+        rates.push(per_payload as f64 / started.elapsed().as_secs_f64());
     }
     rates.remove(0);
-    // What is left is not full.
+    // The last batch is not full.
     rates.pop();
     rates.sort_by(f64::total_cmp);
     println!(

@@ -1,5 +1,5 @@
-//! The README's figures of the functions as they are deployed: processes of their own, invoked through the
-//! Lambda Runtime API. `make deployed` builds them and runs this.
+//! The figures of docs/performance.md for the functions as they are deployed: processes of their own, invoked through
+//! the Lambda Runtime API. `make deployed` builds them and runs this.
 #![allow(clippy::cast_precision_loss, clippy::unwrap_used, missing_docs, dead_code)]
 
 mod cold;
@@ -26,11 +26,11 @@ fn main() {
     });
 }
 
-/// The function's program as `cargo lambda build` leaves it.
+/// The function's program, built by `cargo lambda build`.
 fn program(name: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let program = target.join("lambda").join(name).join("bootstrap");
-    assert!(program.exists(), "{} is not there: `make deployed` builds it", program.display());
+    assert!(program.exists(), "{} is missing: `make deployed` builds it", program.display());
     program
 }
 
@@ -40,7 +40,7 @@ fn function(name: &str, environment: &[(&str, &str)]) -> LambdaProcess {
     LambdaProcess::new(Function { name: name.into(), program: program(name), environment, timeout })
 }
 
-/// The value below which so many per thousand lie.
+/// The time below which `per_thousand` of a thousand measurements are.
 fn percentile(times: &mut [Duration], per_thousand: usize) -> Duration {
     times.sort_unstable();
     times[(times.len() * per_thousand / 1_000).min(times.len() - 1)]

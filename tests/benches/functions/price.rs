@@ -1,4 +1,4 @@
-//! A warm `price` that holds the map, one request after the other.
+//! A warm `price` with the map in memory, one request after the other.
 
 use equilibrium_domain::surge::map::ChunkName;
 use std::collections::BTreeMap;
@@ -22,10 +22,10 @@ use serde_json::{Value, json};
 
 use crate::{function, ms, percentile};
 
-const ASKED: usize = 20_000;
+const REQUESTS: usize = 20_000;
 const CELLS: usize = 2_000;
 
-/// Ticks so long that none is due meanwhile: the map is in memory.
+/// Ticks so long that none becomes due during the measurement: the map stays in memory.
 const POLICY: &str = r#"{"city": "nyc", "currency": "USD", "products": [{"id": "standard"}],
     "clock": {"tick_ms": 3600000, "window_ms": 3600000, "driver_ttl_ms": 3600000},
     "boundary": {"type": "Polygon", "coordinates": [[[-74.3,40.45],[-73.65,40.45],[-73.65,41],[-74.3,41],[-74.3,40.45]]]}}"#;
@@ -49,7 +49,7 @@ pub async fn measure() {
             ("AWS_SECRET_ACCESS_KEY", "test"),
             ("EQUILIBRIUM_DEPLOYMENT", &deployment),
             ("EQUILIBRIUM_CACHE_URLS", &cache),
-            // What an invocation measured goes to the log, as on Lambda.
+            // Metrics go to the log, as on Lambda.
             ("EQUILIBRIUM_LOG", "warn"),
         ],
     );
@@ -57,24 +57,24 @@ pub async fn measure() {
         "headers": {"accept": "*/*"}, "isBase64Encoded": false,
         "requestContext": {"http": {"method": "GET"}, "stage": "$default"}});
     let request = request.to_string();
-    let mut times = Vec::with_capacity(ASKED);
-    for asked in 0..ASKED + 100 {
-        let begun = Instant::now();
-        let answer = price.invoke(request.as_bytes()).await.unwrap();
-        if asked >= 100 {
-            times.push(begun.elapsed());
+    let mut times = Vec::with_capacity(REQUESTS);
+    for request_number in 0..REQUESTS + 100 {
+        let started = Instant::now();
+        let response = price.invoke(request.as_bytes()).await.unwrap();
+        if request_number >= 100 {
+            times.push(started.elapsed());
         } else {
-            let answer: Value = serde_json::from_slice(&answer).unwrap();
-            let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+            let response: Value = serde_json::from_slice(&response).unwrap();
+            let body: Value = serde_json::from_str(response["body"].as_str().unwrap()).unwrap();
             assert_eq!((&body["mode"], &body["multiplier"]), (&json!("fresh"), &json!(1.7)), "{body}");
         }
     }
-    let taken: Duration = times.iter().sum();
+    let total: Duration = times.iter().sum();
     println!(
         "warm price through the Runtime API                {:.3} ms, p99 {:.3} ms; {:.0} a second",
         ms(percentile(&mut times, 500)),
         ms(percentile(&mut times, 990)),
-        ASKED as f64 / taken.as_secs_f64()
+        REQUESTS as f64 / total.as_secs_f64()
     );
 }
 

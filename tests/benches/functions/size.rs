@@ -1,4 +1,4 @@
-//! Bytes of each stripped program.
+//! The size of each stripped program.
 
 use crate::{FUNCTIONS, program};
 

@@ -1,4 +1,4 @@
-//! DynamoDB, Kinesis and SQS that take everything and hold nothing: what remains is the function's own time.
+//! Stubs of DynamoDB, Kinesis and SQS that accept everything and store nothing: what remains is the function's own time.
 
 use std::convert::Infallible;
 
@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// Serves for as long as the process lives; its endpoint. `policies` are documents of cities.
+/// Serves until the process ends and returns the endpoint. `policies` are pairs of city and document.
 pub async fn serve(policies: Vec<(String, String)>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -26,7 +26,7 @@ pub async fn serve(policies: Vec<(String, String)>) -> String {
             stream.set_nodelay(true).unwrap();
             let scan = scan.clone();
             tokio::spawn(async move {
-                let service = service_fn(|request| answer(request, &scan));
+                let service = service_fn(|request| respond(request, &scan));
                 drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
             });
         }
@@ -34,11 +34,11 @@ pub async fn serve(policies: Vec<(String, String)>) -> String {
     endpoint
 }
 
-async fn answer(request: Request<Incoming>, scan: &str) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn respond(request: Request<Incoming>, scan: &str) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let target = head.headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
-    let answer = match target.rsplit('.').next().unwrap_or_default() {
+    let body = match target.rsplit('.').next().unwrap_or_default() {
         "Scan" => scan.to_owned(),
         "Query" => r#"{"Items":[],"Count":0,"ScannedCount":0}"#.to_owned(),
         "PutRecords" => {
@@ -49,6 +49,6 @@ async fn answer(request: Request<Incoming>, scan: &str) -> Result<Response<Full<
         }
         _ => "{}".to_owned(),
     };
-    let answer = Response::builder().header("content-type", "application/x-amz-json-1.0").body(answer.into());
-    Ok(answer.unwrap())
+    let response = Response::builder().header("content-type", "application/x-amz-json-1.0").body(body.into());
+    Ok(response.unwrap())
 }

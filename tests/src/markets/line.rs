@@ -1,9 +1,9 @@
-//! One event as text, in the many forms that mean the same.
+//! One event as text, in the many forms with the same meaning.
 
 use crate::oracle::time;
 use equilibrium_simulator::rng::SplitMix64;
 
-/// An event's fields, each with its value as JSON text, in the order they are written.
+/// An event's fields, each with its value as JSON text, in the order in which they are written.
 #[derive(Clone)]
 pub(super) struct Draft(pub(super) Vec<(String, String)>);
 
@@ -12,7 +12,7 @@ impl Draft {
         Self(Vec::new())
     }
 
-    /// Sets a field, in its place if it is there already.
+    /// Sets a field, at its position if it exists.
     pub(super) fn set(&mut self, field: &str, json: String) {
         match self.0.iter_mut().find(|(name, _)| name == field) {
             Some((_, value)) => *value = json,
@@ -24,7 +24,7 @@ impl Draft {
         self.0.retain(|(name, _)| name != field);
     }
 
-    /// The line without its end. Wherever chance adds something, it adds what must not matter.
+    /// The line without its line end. Random additions must not change its meaning.
     pub(super) fn write(mut self, rng: &mut SplitMix64) -> String {
         if rng.percent(30) {
             for index in (1..self.0.len()).rev() {
@@ -32,7 +32,7 @@ impl Draft {
             }
         }
         if rng.percent(6) {
-            // The last of two counts, so the false one goes before.
+            // Of duplicate fields the last counts, so the wrong one is inserted before it.
             let (field, _) = &self.0[rng.below(self.0.len())];
             let value = rng.pick(&[
                 "null",
@@ -50,15 +50,15 @@ impl Draft {
         let mut members: Vec<String> =
             self.0.iter().map(|(field, json)| format!("{}{colon}{json}", quoted(rng, field))).collect();
         if rng.percent(12) {
-            members.insert(rng.below(members.len() + 1), rng.pick(&JUNK).to_owned());
+            members.insert(rng.below(members.len() + 1), rng.pick(&UNKNOWN_FIELDS).to_owned());
         }
         let space = if rng.percent(4) { " \t" } else { "" };
         format!("{space}{{{space}{}{space}}}{space}", members.join(comma))
     }
 }
 
-/// Fields that no event has.
-const JUNK: [&str; 12] = [
+/// Fields that no event type has.
+const UNKNOWN_FIELDS: [&str; 12] = [
     r#""extra":{"a":[1,2,"}\\\""]}"#,
     r#""note":"line\nbreak \u00e9 \ud83d\ude00 \\ \/ \b\f\r\t""#,
     r#""deep":[[[[{"type":"ride_requested","time":null,"lat":{"lat":[]}}]]]]"#,
@@ -73,7 +73,7 @@ const JUNK: [&str; 12] = [
     r#""\u0000":"\u0000""#,
 ];
 
-/// A JSON string, now and then with escapes where none are needed.
+/// A JSON string, sometimes with unnecessary escapes.
 pub(super) fn quoted(rng: &mut SplitMix64, text: &str) -> String {
     if !rng.percent(3) {
         return format!("\"{text}\"");
@@ -95,7 +95,7 @@ pub(super) fn time_json(rng: &mut SplitMix64, time: i64) -> String {
     let mut text = time::to_text(time + offset * 60_000);
     text.pop(); // the `Z`
     match rng.below(8) {
-        // What is finer than a millisecond is cut off, not rounded.
+        // Digits finer than a millisecond are truncated, not rounded.
         0 => text.push_str(rng.pick(&["0", "9", "508", "999999", "99999999999999999999999999"])),
         1 | 2 => {
             let short = text.trim_end_matches('0').trim_end_matches('.').len();
@@ -116,7 +116,7 @@ pub(super) fn time_json(rng: &mut SplitMix64, time: i64) -> String {
     quoted(rng, &text)
 }
 
-/// Degrees in one of the forms of a JSON number, all of the same value.
+/// Degrees in one of the forms of a JSON number, all with the same value.
 pub(super) fn degrees_json(rng: &mut SplitMix64, degrees: f64) -> String {
     match rng.below(12) {
         0 => format!("{degrees:e}"),

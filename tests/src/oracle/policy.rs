@@ -1,11 +1,11 @@
-//! A city's policy with the defaults of CONTRACT.md §7, and what follows from its numbers alone.
+//! A city's policy with the defaults of CONTRACT §7, and the formulas that depend on it alone.
 
 use std::collections::BTreeMap;
 
 use h3o::{CellIndex, LatLng, Resolution};
 use serde_json::{Value, json};
 
-/// The cities a replay knows.
+/// The known cities.
 pub(super) struct Cities(Option<BTreeMap<String, Value>>);
 
 impl Cities {
@@ -102,7 +102,7 @@ impl Policy {
         f64::from(i32::try_from(self.tick_ms).expect("a tick is short"))
     }
 
-    /// What smoothed demand and supply ask for, before smoothing over time.
+    /// The multiplier for smoothed demand and supply, before smoothing over time.
     pub(super) fn raw_multiplier(&self, demand: f64, supply: f64) -> f64 {
         let balanced = self.balanced_ratio;
         let r = (demand + self.prior * balanced) / (supply + self.prior);
@@ -110,17 +110,17 @@ impl Policy {
             "equilibrium" => libm::pow(r / balanced, 1.0 / (self.demand_elasticity + self.supply_elasticity)),
             "linear" => 1.0 + self.slope * (r / balanced - 1.0),
             "exponential" => libm::exp(self.k * (r / balanced - 1.0)),
-            // The points name r itself, as `balanced_ratio` does.
+            // The points are values of r itself, as `balanced_ratio` is.
             "table" => on_table(&self.table, r),
             other => panic!("no such curve: {other}"),
         };
         raw.max(1.0)
     }
 
-    /// What is reported of `published` hundredths in `cell`.
+    /// The reported hundredths for `published` hundredths in `cell`.
     pub(super) fn limited(&self, published: f64, cell: CellIndex) -> f64 {
         let centre = LatLng::from(cell);
-        let zone = self.zones.iter().find(|zone| zone.holds(centre.lng(), centre.lat()));
+        let zone = self.zones.iter().find(|zone| zone.contains(centre.lng(), centre.lat()));
         let in_force = || [Some(&self.limits), zone.map(|zone| &zone.limits)].into_iter().flatten();
         let floor = in_force().filter_map(|limits| limits.floor).fold(f64::NEG_INFINITY, f64::max);
         let cap = in_force().filter_map(|limits| limits.cap).fold(f64::INFINITY, f64::min);
@@ -142,7 +142,7 @@ impl Zone {
     }
 
     /// Even-odd: a ray to the east from a point inside crosses an odd number of edges.
-    fn holds(&self, lng: f64, lat: f64) -> bool {
+    fn contains(&self, lng: f64, lat: f64) -> bool {
         let mut inside = false;
         for ring in &self.rings {
             for (index, &(lng_a, lat_a)) in ring.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! One line read as CONTRACT.md §1 says: an event, or the code of its refusal.
+//! Parses one line according to CONTRACT §1: an event, or the code of its refusal.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ pub(super) struct Event {
 }
 
 pub(super) enum What {
-    /// `products` are those served at this moment: none unless the driver is available.
+    /// `products` are those that the driver serves now: none unless the driver is available.
     Driver {
         driver: String,
         cell: CellIndex,
@@ -31,9 +31,9 @@ pub(super) enum What {
     OtherOfRide,
 }
 
-const OF_ALL: [&str; 4] = ["type", "id", "time", "city"];
+const REQUIRED: [&str; 4] = ["type", "id", "time", "city"];
 
-/// `None` is an event of an unknown type.
+/// `None` for an event of an unknown type.
 pub(super) fn read(line: &[u8], cities: &Cities) -> Result<Option<Event>, &'static str> {
     if line.len() > 4_096 {
         return Err("too_large");
@@ -42,7 +42,7 @@ pub(super) fn read(line: &[u8], cities: &Cities) -> Result<Option<Event>, &'stat
     let Ok(Value::Object(fields)) = serde_json::from_str(text) else { return Err("malformed_json") };
     let fields = Fields(fields);
 
-    // A `type` that is no string names no further fields, and is refused as a bad field below.
+    // A `type` that is not a string requires no further fields; it is refused as a bad field below.
     let of_type: &[&str] = match fields.0.get("type").map(Value::as_str) {
         Some(Some("driver_location")) => &["driver_id", "lat", "lng", "status"],
         Some(Some("ride_requested")) => &["request_id", "lat", "lng"],
@@ -50,7 +50,7 @@ pub(super) fn read(line: &[u8], cities: &Cities) -> Result<Option<Event>, &'stat
         Some(Some(_)) => return Ok(None),
         Some(None) | None => &[],
     };
-    if OF_ALL.iter().chain(of_type).any(|field| !fields.0.contains_key(*field)) {
+    if REQUIRED.iter().chain(of_type).any(|field| !fields.0.contains_key(*field)) {
         return Err("missing_field");
     }
 
@@ -78,7 +78,7 @@ fn driver(fields: &Fields, city: &str, cities: &Cities) -> Result<What, &'static
     if !["available", "en_route", "on_trip", "offline"].contains(&status.as_str()) {
         return Err("bad_field");
     }
-    let named = match fields.optional("products") {
+    let listed = match fields.optional("products") {
         Some(Value::Array(list)) => {
             let list = list.iter().map(|product| product.as_str().map(str::to_owned).ok_or("bad_field"));
             Some(list.collect::<Result<BTreeSet<String>, _>>()?)
@@ -90,7 +90,7 @@ fn driver(fields: &Fields, city: &str, cities: &Cities) -> Result<What, &'static
     known(city, cities)?;
     let policy = cities.policy(city);
     let all = || policy.products.iter().cloned().collect();
-    let mut products = named.unwrap_or_else(all);
+    let mut products = listed.unwrap_or_else(all);
     if products.iter().any(|product| !policy.products.contains(product)) {
         return Err("unknown_product");
     }
@@ -124,11 +124,11 @@ fn known(city: &str, cities: &Cities) -> Result<(), &'static str> {
     if cities.knows(city) { Ok(()) } else { Err("unknown_city") }
 }
 
-/// An event's fields, where of a key given twice the last is kept.
+/// An event's fields; of duplicate keys the last counts.
 struct Fields(Map<String, Value>);
 
 impl Fields {
-    /// A field that may be absent, or `null`, which is the same.
+    /// An optional field; `null` means absent.
     fn optional(&self, field: &str) -> Option<&Value> {
         self.0.get(field).filter(|value| !value.is_null())
     }
@@ -141,16 +141,16 @@ impl Fields {
     fn name(&self, field: &str) -> Result<String, &'static str> {
         let name = self.text(field)?;
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
-        let good = (1..=64).contains(&name.len()) && name.bytes().all(allowed);
-        if good { Ok(name) } else { Err("bad_field") }
+        let valid = (1..=64).contains(&name.len()) && name.bytes().all(allowed);
+        if valid { Ok(name) } else { Err("bad_field") }
     }
 
     /// 1–32 of `[a-z0-9-]`.
     fn city(&self) -> Result<String, &'static str> {
         let city = self.text("city")?;
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        let good = (1..=32).contains(&city.len()) && city.bytes().all(allowed);
-        if good { Ok(city) } else { Err("bad_field") }
+        let valid = (1..=32).contains(&city.len()) && city.bytes().all(allowed);
+        if valid { Ok(city) } else { Err("bad_field") }
     }
 
     fn degrees(&self, field: &str, most: f64) -> Result<f64, &'static str> {

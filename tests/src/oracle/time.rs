@@ -1,6 +1,6 @@
-//! Times as RFC 3339 writes them, and as milliseconds since the Unix epoch.
+//! Times as RFC 3339 texts and as milliseconds since the Unix epoch.
 
-/// Reads a date and time with zone; digits finer than a millisecond are cut off.
+/// Parses a date and time with zone; truncates to milliseconds.
 pub(crate) fn from_text(text: &str) -> Option<i64> {
     let text = text.to_ascii_uppercase();
     let (date, rest) = text.split_once('T')?;
@@ -41,7 +41,7 @@ pub(crate) fn to_text(time: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z")
 }
 
-/// Three numbers of exactly so many digits.
+/// Three numbers with exactly these widths.
 fn numbers(text: &str, between: char, widths: [usize; 3]) -> Option<[i64; 3]> {
     let parts: Vec<&str> = text.split(between).collect();
     let mut numbers = [0; 3];
@@ -55,8 +55,8 @@ fn numbers(text: &str, between: char, widths: [usize; 3]) -> Option<[i64; 3]> {
 }
 
 fn digits(text: &str, width: usize) -> Option<i64> {
-    let good = text.len() == width && text.bytes().all(|byte| byte.is_ascii_digit());
-    if good { text.parse().ok() } else { None }
+    let valid = text.len() == width && text.bytes().all(|byte| byte.is_ascii_digit());
+    if valid { text.parse().ok() } else { None }
 }
 
 /// `Z`, `+hh:mm` or `-hh:mm`.
@@ -95,7 +95,7 @@ mod tests {
     use super::{from_text, to_text};
 
     #[test]
-    fn times_are_read_and_written_as_calendars_have_them() {
+    fn times_are_parsed_and_formatted_as_in_the_calendar() {
         for (text, time) in [
             ("1970-01-01T00:00:00.000Z", 0),
             ("1969-12-31T23:59:59.999Z", -1),

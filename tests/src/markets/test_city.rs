@@ -1,22 +1,22 @@
-//! Cities at the awkward places of the globe, each with a policy of its own.
+//! Cities at difficult places of the globe, each with a policy of its own.
 
 use h3o::{CellIndex, LatLng, Resolution};
 use serde_json::{Value, json};
 
 use equilibrium_simulator::rng::SplitMix64;
 
-/// A city of a market, and what its events are drawn from.
+/// A city of a market, and the values from which its events are drawn.
 pub(super) struct TestCity {
     pub(super) id: &'static str,
     pub(super) policy: Value,
     pub(super) products: Vec<&'static str>,
-    /// Latitude and longitude of the few points at which everything happens.
+    /// Latitude and longitude of the few points where all events take place.
     pub(super) spots: Vec<(f64, f64)>,
     pub(super) tick_ms: i64,
     pub(super) window_ms: i64,
     pub(super) driver_ttl_ms: i64,
     pub(super) lateness_ms: i64,
-    /// Whether every price returns to 1.00 once a place is empty; where not, its cells are reported for ever.
+    /// Whether every multiplier returns to 1.00 in an empty cell; if not, its cells are reported for ever.
     pub(super) settles: bool,
 }
 
@@ -74,7 +74,7 @@ fn centre(rng: &mut SplitMix64, resolution: Resolution) -> (f64, f64) {
     }
 }
 
-/// The middle between two neighbouring corners of the icosahedron, which are the coarsest pentagons' centres.
+/// The midpoint between two neighbouring corners of the icosahedron, which are the coarsest pentagons' centres.
 fn on_face_edge(rng: &mut SplitMix64) -> (f64, f64) {
     let corners: Vec<LatLng> = Resolution::Zero.pentagons().map(LatLng::from).collect();
     let one = corners[rng.below(corners.len())];
@@ -91,7 +91,7 @@ fn on_face_edge(rng: &mut SplitMix64) -> (f64, f64) {
     (libm::atan2(z, libm::hypot(x, y)).to_degrees(), libm::atan2(y, x).to_degrees())
 }
 
-/// A point within a few cells of `centre`, which may lie beyond a pole or the antimeridian from it.
+/// A point within a few cells of `centre`, possibly across a pole or the antimeridian.
 fn spot(rng: &mut SplitMix64, centre: (f64, f64), edge_deg: f64) -> (f64, f64) {
     let distance = rng.millionths() * 4.0 * edge_deg;
     let turn = rng.millionths() * 360.0;
@@ -104,9 +104,9 @@ fn spot(rng: &mut SplitMix64, centre: (f64, f64), edge_deg: f64) -> (f64, f64) {
     (lat, if lng < -180.0 { lng + 360.0 } else { lng })
 }
 
-/// The policy's `surge`, and whether its prices settle at 1.00.
+/// The policy's `surge`, and whether its multipliers settle at 1.00.
 fn surge(rng: &mut SplitMix64) -> (Value, bool) {
-    // The table takes r itself, which is the balanced ratio where a place is empty.
+    // The table takes the ratio r itself, which in an empty cell is the balanced ratio.
     let balanced_ratio = rng.one_of(&[0.5, 0.7, 1.0, 1.0, 1.0, 1.5]);
     let tables = [
         json!([[1.0, 1.0], [2.0, 1.5]]),
@@ -118,7 +118,7 @@ fn surge(rng: &mut SplitMix64) -> (Value, bool) {
     let curve = rng.one_of(&["equilibrium", "linear", "exponential", "table"]);
     let steps =
         [(0.1, true), (0.1, true), (0.1, true), (0.05, true), (0.25, true), (0.5, true), (0.01, true)];
-    let (step, meets_one) = if rng.percent(10) { (0.3, false) } else { rng.one_of(&steps) };
+    let (step, hits_one) = if rng.percent(10) { (0.3, false) } else { rng.one_of(&steps) };
 
     let mut surge = json!({
         "curve": curve,
@@ -140,18 +140,18 @@ fn surge(rng: &mut SplitMix64) -> (Value, bool) {
         ["prior", "demand_elasticity", "supply_elasticity", "slope", "k", "ring_weights", "half_life_ms"];
     for field in defaults {
         if rng.percent(15) {
-            surge.as_object_mut().expect("it is one").remove(field);
+            surge.as_object_mut().expect("an object").remove(field);
         }
     }
 
-    // Whole steps must meet 1.00, and an empty place must ask for no more than that.
+    // Whole steps must hit 1.00, and an empty cell must ask for at most that.
     let empty_is_one = match table {
         0 => balanced_ratio <= 1.0,
         1 => balanced_ratio <= 0.9,
         2 => balanced_ratio <= 1.5,
         _ => false,
     };
-    (surge, meets_one && (curve != "table" || empty_is_one))
+    (surge, hits_one && (curve != "table" || empty_is_one))
 }
 
 fn limits(rng: &mut SplitMix64) -> Value {
@@ -167,7 +167,7 @@ fn limits(rng: &mut SplitMix64) -> Value {
     limits[rng.below(limits.len())].clone()
 }
 
-/// Zones around `centre` that overlap, have a hole, have no limits, or are nowhere.
+/// Zones around `centre` that overlap, have a hole, have no limits, or are empty.
 fn zones(rng: &mut SplitMix64, centre: (f64, f64), edge_deg: f64) -> Value {
     let (lat, lng) = centre;
     let wide = edge_deg / libm::cos(lat.to_radians()).max(0.01);

@@ -1,10 +1,11 @@
-//! Lines to be refused, for every reason there is.
+//! Lines to be refused, for every reason of CONTRACT §1.
 
-use super::line::Draft;
 use equilibrium_simulator::rng::SplitMix64;
 
-/// Spoils a good event into a line that is refused, or that only just is not.
-pub(super) fn spoil(rng: &mut SplitMix64, mut draft: Draft) -> Vec<u8> {
+use super::line::Draft;
+
+/// Makes a valid event invalid, or as close to invalid as a valid line can be.
+pub(super) fn invalidate(rng: &mut SplitMix64, mut draft: Draft) -> Vec<u8> {
     match rng.below(10) {
         0 => sized(rng, draft),
         1 | 2 => malformed(rng, draft),
@@ -12,7 +13,7 @@ pub(super) fn spoil(rng: &mut SplitMix64, mut draft: Draft) -> Vec<u8> {
             let fields: Vec<String> = draft.0.iter().map(|(field, _)| field.clone()).collect();
             draft.remove(&fields[rng.below(fields.len())]);
             if rng.percent(40) {
-                // Worse in other ways too, but what is missing comes first.
+                // Invalid in another way, too, but the missing field has precedence.
                 draft.set("city", "\"NO SUCH\"".to_owned());
             }
             draft.write(rng).into_bytes()
@@ -35,7 +36,7 @@ pub(super) fn spoil(rng: &mut SplitMix64, mut draft: Draft) -> Vec<u8> {
             draft.write(rng).into_bytes()
         }
         _ => {
-            let (field, json) = BAD[rng.below(BAD.len())];
+            let (field, json) = INVALID_VALUES[rng.below(INVALID_VALUES.len())];
             draft.set(field, json.to_owned());
             if rng.percent(30) {
                 draft.set("city", "\"atlantis\"".to_owned());
@@ -45,7 +46,7 @@ pub(super) fn spoil(rng: &mut SplitMix64, mut draft: Draft) -> Vec<u8> {
     }
 }
 
-/// Fills a good event up to the most bytes a line may have, or just beyond; some are malformed besides.
+/// Pads a valid event to the maximum length of a line, or just beyond; some are malformed, too.
 fn sized(rng: &mut SplitMix64, draft: Draft) -> Vec<u8> {
     let length = rng.one_of(&[4_095, 4_096, 4_096, 4_096, 4_097, 4_097, 4_098, 5_000, 20_000]);
     let mut line = draft.write(rng).into_bytes();
@@ -59,20 +60,22 @@ fn sized(rng: &mut SplitMix64, draft: Draft) -> Vec<u8> {
 }
 
 fn malformed(rng: &mut SplitMix64, draft: Draft) -> Vec<u8> {
-    let good = draft.write(rng);
-    let mut line = good.clone().into_bytes();
+    let valid = draft.write(rng);
+    let mut line = valid.clone().into_bytes();
     match rng.below(6) {
-        // Half a line: the writer died, or two writers met.
+        // A truncated line.
         0 => line.truncate(1 + rng.below(line.len() - 4)),
         1 => {
-            // No UTF-8, inside a string and outside.
-            let at = rng
-                .one_of(&[line.iter().position(|byte| *byte == b'"').expect("it has keys") + 1, line.len()]);
+            // Invalid UTF-8, inside and outside of a string.
+            let at = rng.one_of(&[
+                line.iter().position(|byte| *byte == b'"').expect("an event has keys") + 1,
+                line.len(),
+            ]);
             let bytes: &[u8] = rng.pick(&[b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\xaf"]);
             line.splice(at..at, bytes.iter().copied());
         }
         2 => line.extend_from_slice(rng.pick(&["x", "}", ",", "{}", "null", " 0", "\u{feff}"]).as_bytes()),
-        3 => line = format!("[{good}]").into_bytes(),
+        3 => line = format!("[{valid}]").into_bytes(),
         _ => line = rng.pick(&MALFORMED).as_bytes().to_vec(),
     }
     line
@@ -97,8 +100,8 @@ const MALFORMED: [&str; 16] = [
     "{\"type\":\"weather\",\"n\":\"\\x\"}",
 ];
 
-/// Values that a field cannot have. Where the event's type has no such field, it is none of its business.
-const BAD: [(&str, &str); 66] = [
+/// Invalid values. If the event's type has no such field, the line stays valid.
+const INVALID_VALUES: [(&str, &str); 66] = [
     ("type", "7"),
     ("type", "null"),
     ("type", "[\"ride_requested\"]"),
