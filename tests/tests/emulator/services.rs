@@ -1,11 +1,12 @@
-//! Adapters without a contract suite: the dead-letter queue, the on-failure destination, metrics, and the
-//! status of the cache.
+//! Queues, metrics and the status of the cache: the dead-letter queue, the on-failure destination, CloudWatch and
+//! ElastiCache.
 
 use std::time::Duration;
 
 use aws_sdk_elasticache::Client as ElastiCache;
 use aws_sdk_sqs::Client as Sqs;
 use equilibrium_app::clock::system_now_ms;
+use equilibrium_app::contract;
 use equilibrium_app::count::ports::{DeadLetter, DeadLetterQueue};
 use equilibrium_app::health::cache_status::CacheState;
 use equilibrium_app::telemetry::metrics::{EVENTS_LATE, ITERATOR_AGE};
@@ -14,6 +15,7 @@ use equilibrium_aws::cloudwatch::{Greatest, Metrics};
 use equilibrium_aws::dead_letters::SqsDeadLetterQueue;
 use equilibrium_aws::elasticache::cache_status;
 use equilibrium_aws::on_failure::SqsOnFailureDestination;
+use equilibrium_domain::event::Refusal;
 use equilibrium_domain::event::sequence::Sequence;
 use equilibrium_event_source::poller::OnFailure;
 use equilibrium_event_source::record::{Discarded, Reason};
@@ -42,6 +44,27 @@ async fn messages(client: &Sqs, url: &str) -> Vec<Value> {
             bodies.push(serde_json::from_str(message.body().unwrap()).unwrap());
         }
     }
+}
+
+#[tokio::test]
+async fn the_queue_meets_the_contract_of_the_dead_letter_queue() {
+    let (client, _, url) = queue().await;
+    let queue = SqsDeadLetterQueue::at(&sdk_config(&emulator().endpoint), url.clone(), DEADLINE);
+    let parse = |message: Value| {
+        let text = |field: &str| message[field].as_str().unwrap().to_owned();
+        let count = |field: &str| usize::try_from(message[field].as_u64().unwrap()).unwrap();
+        DeadLetter {
+            line: base64_simd::STANDARD.decode_to_vec(text("line")).unwrap(),
+            length: count("length"),
+            code: Refusal::CODES.into_iter().find(|code| *code == text("code")).unwrap(),
+            message: text("message"),
+            sequence: Sequence::new(&text("sequence")).unwrap(),
+            index: count("index"),
+            arrival_ms: message["arrival_ms"].as_i64().unwrap(),
+        }
+    };
+    let read = async || messages(&client, &url).await.into_iter().map(parse).collect();
+    contract::dead_letter_queue(&queue, read).await;
 }
 
 #[tokio::test]

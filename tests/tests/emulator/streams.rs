@@ -99,6 +99,16 @@ async fn counts_meet_the_contract_of_the_counts_stream() {
 }
 
 #[tokio::test]
+async fn changes_meet_the_contract_of_the_changes_stream() {
+    let fixture = Fixture::new("changes-contract").await;
+    let changes = Changes::new(&fixture.connection, &fixture.streams);
+    let read = async |city: &CityId| {
+        records_of_key(&fixture.connection, &fixture.streams.changes, city.as_str()).await
+    };
+    contract::change_stream(&changes, read).await;
+}
+
+#[tokio::test]
 async fn the_changes_of_a_city_are_in_one_shard_in_order() {
     let fixture = Fixture::new("changes").await;
     let changes = Changes::new(&fixture.connection, &fixture.streams);
