@@ -257,7 +257,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_displayed_parses_back(ms in FIRST_MS..=LAST_MS) {
+        fn a_displayed_time_parses_back(ms in FIRST_MS..=LAST_MS) {
             let time = Timestamp::from_ms(ms).unwrap();
             prop_assert_eq!(Timestamp::parse(time.to_string().as_bytes()), Some(time));
         }

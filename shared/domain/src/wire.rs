@@ -359,7 +359,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_back(number in any::<u64>(), shift in 0..64, signed in any::<i64>(), bytes in any::<Vec<u8>>()) {
+        fn written_values_read_back(number in any::<u64>(), shift in 0..64, signed in any::<i64>(), bytes in any::<Vec<u8>>()) {
             let mut out = Vec::new();
             put_varint_u64(&mut out, number >> shift);
             put_varint_i64(&mut out, signed >> shift);
