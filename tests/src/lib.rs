@@ -1,7 +1,7 @@
-//! Test support: a plain reading of the contract and nasty markets, which share nothing with the
-//! product, and a simulation that runs the product among faults.
+//! Test support: an oracle that implements the contract plainly, adversarial markets, and the fault simulation.
 
-pub mod faults;
+pub mod harness;
 pub mod markets;
 pub mod oracle;
+pub mod rows;
 pub mod simulation;

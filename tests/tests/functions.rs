@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
 use std::sync::Arc;
 
 use equilibrium_app::checkpoint::ports::{CheckpointKey, CheckpointLog};
@@ -36,17 +37,12 @@ impl Functions {
         let (checkpoints, counts, maps) =
             (MemoryCheckpoints::default(), Sent::default(), MemoryMaps::default());
         let settings = CountSettings { lanes: LaneCount::ONE, groups: GroupCount::ONE };
-        let outlets = SurgeSinks {
-            checkpoints: checkpoints.clone(),
-            maps: maps.clone(),
-            cache: MemoryMaps::default(),
-            changes: NoOp,
-            ticks: NoOp,
-        };
+        let outlets =
+            SurgeSinks { maps: maps.clone(), cache: MemoryMaps::default(), changes: NoOp, ticks: NoOp };
         Self {
             book: Arc::new(PolicySet::open(bounds)),
             counter: LaneProcessor::new(settings, checkpoints.clone(), counts.clone(), NoOp),
-            pricer: CityProcessor::new(LaneCount::ONE, outlets),
+            pricer: CityProcessor::new(LaneCount::ONE, checkpoints.clone(), outlets),
             checkpoints,
             counts,
             maps,

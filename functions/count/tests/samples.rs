@@ -124,7 +124,7 @@ async fn the_reports_are_what_the_sample_of_surge_holds() {
     function.call("count").await;
     let payload = sample("surge");
     let batch = decode_event(&payload).unwrap();
-    let expected: Vec<_> = batch.iter().map(|record| (0, record.data.to_vec())).collect();
+    let expected: Vec<_> = batch.iter().map(|record| (CityGroup(0), record.data.to_vec())).collect();
     assert_eq!(function.sent.take(), expected);
 }
 
@@ -211,7 +211,7 @@ async fn a_refused_event_becomes_a_letter_with_its_bytes_and_place() {
     assert_eq!(letters[1].line, unknown.as_bytes());
     assert_eq!(letters[2].line.len(), MAX_DEAD_LETTER_LINE_BYTES);
     for letter in letters {
-        assert_eq!((letter.sequence.as_str(), letter.arrival), ("7", 1_772_816_406_500));
+        assert_eq!((letter.sequence.as_str(), letter.arrival_ms), ("7", 1_772_816_406_500));
         assert!(!letter.message.is_empty());
     }
 }

@@ -48,13 +48,12 @@ impl Function {
     fn new() -> Self {
         let (maps, changes, ticks) = (MemoryMaps::default(), Changes::default(), Ticks::default());
         let outlets = SurgeSinks {
-            checkpoints: MemoryCheckpoints::default(),
             maps: maps.clone(),
             cache: MemoryMaps::default(),
             changes: changes.clone(),
             ticks: ticks.clone(),
         };
-        let pricer = CityProcessor::new(LaneCount::new(2).unwrap(), outlets);
+        let pricer = CityProcessor::new(LaneCount::new(2).unwrap(), MemoryCheckpoints::default(), outlets);
         Self { pricer, maps, changes, ticks, book: Arc::new(PolicySet::open(ResourceLimits::default())) }
     }
 

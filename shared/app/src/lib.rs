@@ -4,6 +4,7 @@
 pub mod checkpoint;
 pub mod clock;
 pub mod config;
+#[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod count;
 pub mod health;

@@ -1,4 +1,4 @@
-//! Adapters that keep everything in memory: for tests, replays and the process that serves from memory.
+//! In-memory adapters, for tests, replays and the process that serves from memory.
 
 mod checkpoints;
 mod maps;
@@ -15,39 +15,67 @@ pub use self::recorder::Recorder;
 
 #[cfg(test)]
 mod tests {
+    use equilibrium_domain::id::CityId;
+    use equilibrium_domain::surge::map::{ClosedTick, MapHead};
+
     use super::*;
-    use crate::contract;
+    use crate::contract::{self, RecordedRow};
 
     #[tokio::test]
-    async fn checkpoints_keep_the_contract() {
+    async fn the_checkpoint_log_keeps_the_contract() {
         contract::checkpoint_log(&MemoryCheckpoints::default()).await;
     }
 
     #[tokio::test]
-    async fn maps_keep_the_contract() {
+    async fn the_map_store_keeps_the_contract() {
         contract::map_store(&MemoryMaps::default()).await;
     }
 
     #[tokio::test]
-    async fn policies_keep_the_contract() {
+    async fn the_policy_store_keeps_the_contract() {
         contract::policy_store(&MemoryPolicies::default()).await;
     }
 
     #[tokio::test]
-    async fn events_keep_the_contract() {
+    async fn the_recorder_keeps_the_contract_of_the_event_log() {
         let log = Recorder::default();
-        contract::event_log(&log, async |lane| sent(&log, &lane)).await;
+        contract::event_log(&log, async |lane| recorded(&log, &lane)).await;
     }
 
     #[tokio::test]
-    async fn counts_keep_the_contract() {
+    async fn the_recorder_keeps_the_contract_of_the_counts_stream() {
         let counts = Recorder::default();
-        contract::counts_stream(&counts, async |group| sent(&counts, &group)).await;
+        contract::counts_stream(&counts, async |group| recorded(&counts, &group)).await;
     }
 
-    /// What was sent by this name, in order.
-    fn sent<N: PartialEq>(outbox: &Recorder<(N, Vec<u8>)>, name: &N) -> Vec<Vec<u8>> {
-        let sent = outbox.0.lock();
-        sent.iter().filter(|(of, _)| of == name).map(|(_, record)| record.clone()).collect()
+    #[tokio::test]
+    async fn the_recorder_keeps_the_contract_of_the_changes_stream() {
+        let changes = Recorder::default();
+        contract::change_stream(&changes, async |city| recorded(&changes, city)).await;
+    }
+
+    #[tokio::test]
+    async fn the_recorder_keeps_the_contract_of_the_dead_letter_queue() {
+        let queue = Recorder::default();
+        contract::dead_letter_queue(&queue, async || queue.0.lock().clone()).await;
+    }
+
+    #[tokio::test]
+    async fn the_recorder_keeps_the_contract_of_the_tick_log() {
+        let log = Recorder::default();
+        contract::tick_log(&log, async |city| rows(&log, city)).await;
+    }
+
+    /// The records of this key, in order.
+    fn recorded<K: PartialEq>(recorder: &Recorder<(K, Vec<u8>)>, key: &K) -> Vec<Vec<u8>> {
+        let recorded = recorder.0.lock();
+        recorded.iter().filter(|(of, _)| of == key).map(|(_, record)| record.clone()).collect()
+    }
+
+    /// The rows of the city's ticks, in order.
+    fn rows(recorder: &Recorder<(MapHead, Vec<ClosedTick>)>, city: &CityId) -> Vec<RecordedRow> {
+        let recorded = recorder.0.lock();
+        let of_city = recorded.iter().filter(|(map, _)| map.city == *city);
+        of_city.flat_map(|(map, ticks)| contract::recorded_rows(map, ticks)).collect()
     }
 }

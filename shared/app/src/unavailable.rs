@@ -2,8 +2,7 @@
 
 use thiserror::Error;
 
-/// A store or stream did not do what was asked, or nobody can say whether it did: asking again later is
-/// all there is.
+/// A store or stream did not do what was asked, or it is unknown whether it did. The caller can only try again later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("the store cannot be reached or did not answer")]
+#[error("the store or stream is unavailable")]
 pub struct Unavailable;

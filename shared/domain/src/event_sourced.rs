@@ -18,6 +18,14 @@ pub struct Entry {
     pub has_snapshot: bool,
 }
 
+impl Entry {
+    /// Entry `number` with this content.
+    #[must_use]
+    pub fn new(number: u64, bytes: impl Into<Vec<u8>>, has_snapshot: bool) -> Self {
+        Self { number, bytes: bytes.into(), has_snapshot }
+    }
+}
+
 /// State that is a function of its checkpoint log.
 ///
 /// A batch is one entry: [`begin_batch`](Self::begin_batch), then what the state absorbs, then

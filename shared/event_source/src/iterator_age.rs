@@ -1,17 +1,17 @@
-//! How far the reader of a stream is behind: Lambda's metric `IteratorAge`, reported where Lambda is not.
+//! Lambda's metric `IteratorAge`, reported where Lambda does not report it.
 
 use std::future::Future;
 
 use equilibrium_app::unavailable::Unavailable;
 
-/// A stream that knows the age of what its reader reads next.
+/// A stream that measures the lag of its consumer.
 pub trait IteratorAge: Send + Sync {
-    /// How far the reader is behind the newest record, in milliseconds, of the shard where it is farthest behind;
-    /// `None` before the first read.
+    /// How far reading is behind the newest record, in milliseconds, for the shard where it is farthest behind; `None`
+    /// before the first read.
     fn iterator_age_ms(&self) -> Option<i64>;
 }
 
-/// Where iterator ages are reported.
+/// A metrics store that receives iterator ages.
 pub trait IteratorAgeSink: Send + Sync {
     /// Reports the iterator age of `function`'s stream at `at_ms`, in milliseconds since the epoch.
     ///

@@ -1,40 +1,47 @@
-//! All shards of a stream: who may be read, since all its ancestors are done, and how far each is.
+//! All shards of a stream: which may be read because all their ancestors are done, and how far each is done.
 
 use std::collections::{HashMap, HashSet};
+
+use equilibrium_lambda::kinesis::encode::{Envelope, Stream};
+use equilibrium_lambda::kinesis::record::ShardId;
 
 use crate::record::{Listed, Position};
 use crate::settings::{Settings, SettingsError};
 use crate::shard::Shard;
-use equilibrium_lambda::kinesis::encode::{Envelope, Stream};
-use equilibrium_lambda::kinesis::record::ShardId;
 
 /// The mapping of one stream to one function.
 ///
-/// A child is not read until every parent was read to its end and all its records are done; as that
-/// holds for the parents too, all ancestors are done. A parent that the stream no longer lists, and of
-/// which nothing is under way here, has expired and counts as done.
+/// A child is not read until every parent has been read to its end and all its records are done; as the parents wait
+/// in the same way, all ancestors are done. A parent that the stream no longer lists and that has no unfinished
+/// records here has expired and counts as done.
 #[derive(Debug)]
 pub struct EventSourceMapping {
     settings: Settings,
     stream: Stream,
     shards: Vec<TrackedShard>,
-    /// Positions of shards that were not listed yet.
+    /// Positions of shards that have not been listed yet.
     saved: HashMap<ShardId, Position>,
 }
 
-/// A shard and its place in the line of descent.
+/// A shard and its place in the stream's lineage.
 #[derive(Debug)]
 struct TrackedShard {
     parents: Vec<ShardId>,
     shard: Shard,
-    /// All its ancestors are done.
+    /// Whether all its ancestors are done.
     open: bool,
-    /// And so is it.
+    /// Whether the shard itself is done, too.
     drained: bool,
 }
 
+impl TrackedShard {
+    fn is_readable(&self) -> bool {
+        self.open && !self.drained
+    }
+}
+
 impl EventSourceMapping {
-    /// A mapping that goes on from the `saved` positions; a shard without one begins at its oldest record.
+    /// A mapping that resumes from the `saved` positions; a shard without one starts at its oldest record.
     ///
     /// # Errors
     /// [`SettingsError`] if no mapping can have these settings.
@@ -51,92 +58,93 @@ impl EventSourceMapping {
         })
     }
 
-    /// The settings it was made with.
+    /// The mapping's settings.
     #[must_use]
     pub fn settings(&self) -> Settings {
         self.settings
     }
 
-    /// Takes the stream's complete list of shards. Done shards that are not in it are forgotten.
+    /// Applies the stream's complete list of shards. Forgets drained shards that are not in it.
     pub fn list(&mut self, listed: Vec<Listed>) {
-        let Self { stream, shards: lines, saved, .. } = self;
-        let names: HashSet<&ShardId> = listed.iter().map(|listed| &listed.id).collect();
-        lines.retain(|line| !line.drained || names.contains(line.shard.id()));
-        let mut known: HashSet<ShardId> = lines.iter().map(|line| line.shard.id().clone()).collect();
+        let ids: HashSet<&ShardId> = listed.iter().map(|listed| &listed.id).collect();
+        self.shards.retain(|tracked| !tracked.drained || ids.contains(tracked.shard.id()));
+        let mut known: HashSet<ShardId> =
+            self.shards.iter().map(|tracked| tracked.shard.id().clone()).collect();
         for Listed { id, parents } in listed {
             if !known.insert(id.clone()) {
                 continue;
             }
-            let position = saved.remove(&id).unwrap_or_default();
-            let shard = Shard::new(Envelope::new(stream, id), position);
-            lines.push(TrackedShard { parents, shard, open: false, drained: false });
+            let position = self.saved.remove(&id).unwrap_or_default();
+            let shard = Shard::new(Envelope::new(&self.stream, id), position);
+            self.shards.push(TrackedShard { parents, shard, open: false, drained: false });
         }
-        self.open();
+        self.open_ready();
     }
 
     /// The shards that may be read and invoked for.
     pub fn readable(&mut self) -> impl Iterator<Item = &mut Shard> {
-        self.shards.iter_mut().filter(|line| line.open && !line.drained).map(|line| &mut line.shard)
+        self.shards.iter_mut().filter(|tracked| tracked.is_readable()).map(|tracked| &mut tracked.shard)
     }
 
-    /// Opens the children of shards that are finished by now; says whether any shard newly is.
+    /// Opens the children of shards that have finished; returns whether any shard has finished since the last call.
     pub fn open_children(&mut self) -> bool {
         let mut any = false;
-        while self.pass() {
+        while self.mark_drained() {
             any = true;
-            self.open();
+            self.open_ready();
         }
         any
     }
 
-    /// How far each shard is done, those included that were saved and are not listed yet.
+    /// The position of each shard, including saved ones that have not been listed yet.
     pub fn positions(&self) -> impl Iterator<Item = (&ShardId, &Position)> {
-        let known = self.shards.iter().map(|line| (line.shard.id(), line.shard.position()));
+        let known = self.shards.iter().map(|tracked| (tracked.shard.id(), tracked.shard.position()));
         known.chain(&self.saved)
     }
 
-    /// How far `shard` is done; none if nothing is known of it.
+    /// The position of `shard`; `None` if the mapping does not know the shard.
     #[must_use]
     pub fn position(&self, shard: &ShardId) -> Option<&Position> {
-        let line = self.shards.iter().find(|line| line.shard.id() == shard);
-        line.map(|line| line.shard.position()).or_else(|| self.saved.get(shard))
+        let tracked = self.shards.iter().find(|tracked| tracked.shard.id() == shard);
+        tracked.map(|tracked| tracked.shard.position()).or_else(|| self.saved.get(shard))
     }
 
-    /// Whether every shard it knows is finished.
+    /// Whether every known shard is finished.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.shards.iter().all(|line| line.drained)
+        self.shards.iter().all(|tracked| tracked.drained)
     }
 
-    /// How many records are gathered and not yet done.
+    /// The number of records that are gathered and not yet done.
     #[must_use]
     pub fn backlog(&self) -> usize {
-        self.shards.iter().map(|line| line.shard.backlog()).sum()
+        self.shards.iter().map(|tracked| tracked.shard.backlog()).sum()
     }
 
-    /// When something is next due on any shard that may be read.
+    /// When the next read, invocation or report is due on any readable shard.
     #[must_use]
     pub fn due_at(&self) -> Option<i64> {
-        let readable = self.shards.iter().filter(|line| line.open && !line.drained);
-        readable.filter_map(|line| line.shard.due_at(&self.settings)).min()
+        let readable = self.shards.iter().filter(|tracked| tracked.is_readable());
+        readable.filter_map(|tracked| tracked.shard.due_at(&self.settings)).min()
     }
 
-    fn pass(&mut self) -> bool {
+    fn mark_drained(&mut self) -> bool {
         let mut any = false;
-        for line in &mut self.shards {
-            if line.open && !line.drained && line.shard.is_finished() {
-                line.drained = true;
+        for tracked in &mut self.shards {
+            if tracked.is_readable() && tracked.shard.is_finished() {
+                tracked.drained = true;
                 any = true;
             }
         }
         any
     }
 
-    fn open(&mut self) {
-        let pending = self.shards.iter().filter(|line| !line.drained);
-        let pending: HashSet<ShardId> = pending.map(|line| line.shard.id().clone()).collect();
-        for line in self.shards.iter_mut().filter(|line| !line.open) {
-            line.open = !line.parents.iter().any(|parent| pending.contains(parent));
+    /// Opens every shard of which no parent is pending.
+    fn open_ready(&mut self) {
+        let pending = self.shards.iter().filter(|tracked| !tracked.drained);
+        let pending: HashSet<ShardId> = pending.map(|tracked| tracked.shard.id().clone()).collect();
+        for tracked in self.shards.iter_mut().filter(|tracked| !tracked.open) {
+            tracked.open = !tracked.parents.iter().any(|parent| pending.contains(parent));
         }
     }
 }

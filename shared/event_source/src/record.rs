@@ -3,10 +3,10 @@
 use equilibrium_domain::event::sequence::Sequence;
 use equilibrium_lambda::kinesis::record::{Record, ShardId};
 
-/// How far a shard is done: all before it is processed or discarded. Later positions are greater.
+/// How far a shard is done: every earlier record is processed or discarded. Later positions are greater.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Position {
-    /// Nothing is done; reading begins with the oldest record kept.
+    /// Nothing is done; reading starts at the oldest record that the stream retains.
     #[default]
     Oldest,
     /// This record and all before it are done.
@@ -18,50 +18,51 @@ pub enum Position {
 /// A shard as the stream lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// Its name.
+    /// The shard's id.
     pub id: ShardId,
-    /// None for a first shard, one after a split, two after a merge; they need not be listed any more.
+    /// No parent for one of the stream's first shards, one after a split, two after a merge. A parent that has expired
+    /// is not listed any more.
     pub parents: Vec<ShardId>,
 }
 
-/// What one read of a shard gave.
+/// The result of one read of a shard.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// Ascending by sequence.
+    /// In ascending order of sequence numbers.
     pub records: Vec<Record>,
     /// Whether the shard is closed and these are its last records.
     pub ended: bool,
 }
 
-/// Why records were given up.
+/// Why records were discarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// The function failed on them once more than it may be asked again.
+    /// The function failed and its retries are used up.
     RetriesExhausted,
-    /// They grew older than the mapping's greatest age.
+    /// The records exceeded the mapping's maximum age.
     TooOld,
-    /// One record alone is more than an invocation can carry.
+    /// One record alone exceeds the payload limit.
     TooLarge,
 }
 
-/// Records of one shard that were given up, as the on-failure destination hears of them: where to
-/// find them, not their content (AWS Lambda developer guide, "Retain discarded batch records").
+/// Discarded records of one shard as the on-failure destination receives them: their position, not their content
+/// (AWS Lambda developer guide, "Retain discarded batch records").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Discarded {
-    /// Where they lie.
+    /// The shard of the records.
     pub shard: ShardId,
-    /// Why the function never will have done them.
+    /// Why they were discarded.
     pub reason: Reason,
-    /// The first of them.
+    /// The first discarded record.
     pub first: Sequence,
-    /// The last of them; all between are given up too.
+    /// The last discarded record; all between the two are discarded, too.
     pub last: Sequence,
-    /// How many they are.
+    /// The number of discarded records.
     pub count: usize,
-    /// Arrival of the first, in milliseconds since the Unix epoch.
+    /// Arrival of the first record, in milliseconds since the Unix epoch.
     pub first_arrival_ms: i64,
-    /// Arrival of the last, in milliseconds since the Unix epoch.
+    /// Arrival of the last record, in milliseconds since the Unix epoch.
     pub last_arrival_ms: i64,
-    /// How often the function failed on them; splits are not among these.
+    /// How often the function failed on them; a split does not count.
     pub attempts: u32,
 }

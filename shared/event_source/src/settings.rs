@@ -2,59 +2,59 @@
 
 use thiserror::Error;
 
-/// Most records in a batch (AWS Lambda developer guide, "Lambda parameters for Kinesis", `BatchSize`).
+/// Maximum records of a batch (AWS Lambda developer guide, "Lambda parameters for Kinesis", `BatchSize`).
 pub const MAX_BATCH_SIZE: usize = 10_000;
 
-/// Longest batching window: five minutes (the same, `MaximumBatchingWindowInSeconds`).
+/// Maximum batching window: five minutes (same page, `MaximumBatchingWindowInSeconds`).
 pub const MAX_BATCHING_WINDOW_MS: i64 = 300_000;
 
-/// Largest payload of a synchronous invocation: 6 MB ("Lambda quotas").
+/// Maximum payload of a synchronous invocation: 6 MB ("Lambda quotas").
 pub const MAX_PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
 
-/// Most retries that can be asked for by number (`MaximumRetryAttempts`).
+/// Maximum number of retries where they are limited (`MaximumRetryAttempts`).
 pub const MAX_RETRIES: u32 = 10_000;
 
-/// Shortest age at which records may be given up (`MaximumRecordAgeInSeconds`): a minute.
+/// Minimum age at which records may be discarded (`MaximumRecordAgeInSeconds`): a minute.
 pub const MIN_RECORD_AGE_MS: i64 = 60_000;
 
-/// Longest age at which records may be given up (the same): a week.
+/// Maximum age at which records may be discarded (same page): a week.
 pub const MAX_RECORD_AGE_MS: i64 = 604_800_000;
 
-/// How often Lambda looks at a shard that had nothing new ("Polling and batching streams"): once a second.
+/// How often Lambda polls a shard that had no new records ("Polling and batching streams"): once a second.
 pub const POLL_MS: i64 = 1_000;
 
-/// Longest pause between two looks: a mapping that looks less often than its longest window is off.
+/// Maximum poll interval: a mapping that polls less often than its longest window is as good as disabled.
 pub const MAX_POLL_MS: i64 = MAX_BATCHING_WINDOW_MS;
 
-/// Wait before the first retry. Lambda's own is not published; short enough for a passing hiccup.
-pub const RETRY_FIRST_MS: i64 = 100;
+/// Backoff before the first retry. Lambda does not publish its own; this one is short enough for a transient error.
+pub const MIN_RETRY_BACKOFF_MS: i64 = 100;
 
-/// Longest wait between retries: a target that was down for hours is found back within a minute.
-pub const RETRY_LONGEST_MS: i64 = 60_000;
+/// Maximum backoff between retries: a mapping resumes within a minute after its target has recovered.
+pub const MAX_RETRY_BACKOFF_MS: i64 = 60_000;
 
-/// How the list of shards is kept fresh apart from the end of a shard, at which it is always read.
-pub const LIST_MS: i64 = 60_000;
+/// How often the list of shards is refreshed; it is read at the end of a shard, too.
+pub const LIST_INTERVAL_MS: i64 = 60_000;
 
-/// One mapping's settings. The default is what Lambda takes where nothing is said.
+/// One mapping's settings. The defaults are Lambda's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Most records of a batch, 1 to [`MAX_BATCH_SIZE`].
+    /// Maximum records of a batch, 1 to [`MAX_BATCH_SIZE`].
     pub batch_size: usize,
     /// How long records are gathered for a fuller batch, 0 to [`MAX_BATCHING_WINDOW_MS`].
     pub batching_window_ms: i64,
-    /// Most bytes of a payload, up to [`MAX_PAYLOAD_BYTES`].
+    /// Maximum bytes of a payload, up to [`MAX_PAYLOAD_BYTES`].
     pub max_payload_bytes: usize,
-    /// How often a failed batch is tried again, up to [`MAX_RETRIES`]; none: until it succeeds or is too old.
+    /// How often a failed batch is retried, up to [`MAX_RETRIES`]; `None`: until it succeeds or is too old.
     pub retries: Option<u32>,
-    /// Older records are given up, [`MIN_RECORD_AGE_MS`] to [`MAX_RECORD_AGE_MS`]; none: never.
+    /// Older records are discarded, [`MIN_RECORD_AGE_MS`] to [`MAX_RECORD_AGE_MS`]; `None`: never.
     pub max_record_age_ms: Option<i64>,
-    /// Whether a failed batch is halved until the record at fault stands alone.
+    /// Whether a failed batch is halved until the record at fault is alone (`BisectBatchOnFunctionError`).
     pub bisect_on_error: bool,
-    /// Whether the function's `batchItemFailures` are heard.
+    /// Whether the function's `batchItemFailures` apply (`ReportBatchItemFailures`).
     pub report_batch_item_failures: bool,
-    /// Batches of one shard at a time; 1 and nothing else.
+    /// Concurrent batches of one shard; must be 1.
     pub parallelization_factor: u32,
-    /// Pause after a read that brought nothing, 0 to [`MAX_POLL_MS`]; 0 looks at every turn.
+    /// Pause after a read that returned nothing, 0 to [`MAX_POLL_MS`]; with 0 every poll reads.
     pub poll_ms: i64,
 }
 
@@ -74,40 +74,40 @@ impl Default for Settings {
     }
 }
 
-/// A setting that no mapping can have: change it and start again.
+/// A setting outside its range: change it and start again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum SettingsError {
-    /// More or fewer records than a batch can have.
+    /// The batch size is out of range.
     #[error("batch size {0} is not in 1..={MAX_BATCH_SIZE}")]
     BatchSize(usize),
-    /// A window that Lambda does not wait.
+    /// The batching window is out of range.
     #[error("batching window of {0} ms is not in 0..={MAX_BATCHING_WINDOW_MS}")]
     BatchingWindow(i64),
-    /// A payload that Lambda does not carry.
+    /// The payload limit is out of range.
     #[error("payload of {0} bytes is not in 1..={MAX_PAYLOAD_BYTES}")]
     Payload(usize),
-    /// More retries than can be counted.
-    #[error("{0} retries are more than {MAX_RETRIES}; leave them out to retry without end")]
+    /// Too many retries.
+    #[error("{0} retries exceed {MAX_RETRIES}; omit the limit to retry without end")]
     Retries(u32),
-    /// An age that Lambda does not know.
+    /// The maximum record age is out of range.
     #[error("record age of {0} ms is not in {MIN_RECORD_AGE_MS}..={MAX_RECORD_AGE_MS}")]
     RecordAge(i64),
-    /// A pause that is none, or as good as off.
-    #[error("pause of {0} ms between polls is not in 0..={MAX_POLL_MS}")]
+    /// The poll interval is out of range.
+    #[error("poll interval of {0} ms is not in 0..={MAX_POLL_MS}")]
     Poll(i64),
-    /// More than one batch of a shard at a time.
+    /// More than one concurrent batch of a shard.
     #[error(
-        "parallelization factor {0} is refused: batches of one shard would overtake each other, and \
-         skipping what was already done rests on the order within a lane; for more speed add shards"
+        "parallelization factor {0} is not supported: batches of one shard would overtake each other, and \
+         deduplication relies on the order within a lane; for more throughput add shards"
     )]
     ParallelizationFactor(u32),
 }
 
 impl Settings {
-    /// Gives the settings back if a mapping can have them.
+    /// Returns the settings if all are in range.
     ///
     /// # Errors
-    /// The first setting out of its range.
+    /// The first setting that is out of range.
     pub fn checked(self) -> Result<Self, SettingsError> {
         if !(1..=MAX_BATCH_SIZE).contains(&self.batch_size) {
             return Err(SettingsError::BatchSize(self.batch_size));
@@ -140,40 +140,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_batch_of_one_shard_is_refused_with_the_reason() {
-        let refused = Settings { parallelization_factor: 2, ..Settings::default() }.checked().unwrap_err();
-        assert_eq!(refused, SettingsError::ParallelizationFactor(2));
-        assert!(refused.to_string().contains("order within a lane"), "{refused}");
+    fn a_second_concurrent_batch_of_a_shard_is_rejected_with_the_reason() {
+        let error = Settings { parallelization_factor: 2, ..Settings::default() }.checked().unwrap_err();
+        assert_eq!(error, SettingsError::ParallelizationFactor(2));
+        assert!(error.to_string().contains("order within a lane"), "{error}");
     }
 
     #[test]
-    fn every_limit_holds_at_both_its_ends() {
-        let fine = Settings::default();
+    fn every_range_includes_its_bounds() {
+        let valid = Settings::default();
         let cases = [
-            (Settings { batch_size: 1, ..fine }, Settings { batch_size: 0, ..fine }),
-            (Settings { batch_size: 10_000, ..fine }, Settings { batch_size: 10_001, ..fine }),
-            (Settings { batching_window_ms: 0, ..fine }, Settings { batching_window_ms: -1, ..fine }),
+            (Settings { batch_size: 1, ..valid }, Settings { batch_size: 0, ..valid }),
+            (Settings { batch_size: 10_000, ..valid }, Settings { batch_size: 10_001, ..valid }),
+            (Settings { batching_window_ms: 0, ..valid }, Settings { batching_window_ms: -1, ..valid }),
             (
-                Settings { batching_window_ms: 300_000, ..fine },
-                Settings { batching_window_ms: 300_001, ..fine },
+                Settings { batching_window_ms: 300_000, ..valid },
+                Settings { batching_window_ms: 300_001, ..valid },
             ),
-            (Settings { max_payload_bytes: 1, ..fine }, Settings { max_payload_bytes: 0, ..fine }),
+            (Settings { max_payload_bytes: 1, ..valid }, Settings { max_payload_bytes: 0, ..valid }),
             (
-                Settings { max_payload_bytes: 6_291_456, ..fine },
-                Settings { max_payload_bytes: 6_291_457, ..fine },
+                Settings { max_payload_bytes: 6_291_456, ..valid },
+                Settings { max_payload_bytes: 6_291_457, ..valid },
             ),
-            (Settings { retries: Some(10_000), ..fine }, Settings { retries: Some(10_001), ..fine }),
+            (Settings { retries: Some(10_000), ..valid }, Settings { retries: Some(10_001), ..valid }),
             (
-                Settings { max_record_age_ms: Some(60_000), ..fine },
-                Settings { max_record_age_ms: Some(59_999), ..fine },
+                Settings { max_record_age_ms: Some(60_000), ..valid },
+                Settings { max_record_age_ms: Some(59_999), ..valid },
             ),
             (
-                Settings { max_record_age_ms: Some(604_800_000), ..fine },
-                Settings { max_record_age_ms: Some(604_800_001), ..fine },
+                Settings { max_record_age_ms: Some(604_800_000), ..valid },
+                Settings { max_record_age_ms: Some(604_800_001), ..valid },
             ),
-            (Settings { poll_ms: 0, ..fine }, Settings { poll_ms: -1, ..fine }),
-            (Settings { poll_ms: 300_000, ..fine }, Settings { poll_ms: 300_001, ..fine }),
-            (fine, Settings { parallelization_factor: 0, ..fine }),
+            (Settings { poll_ms: 0, ..valid }, Settings { poll_ms: -1, ..valid }),
+            (Settings { poll_ms: 300_000, ..valid }, Settings { poll_ms: 300_001, ..valid }),
+            (valid, Settings { parallelization_factor: 0, ..valid }),
         ];
         for (inside, outside) in cases {
             assert_eq!(inside.checked(), Ok(inside));

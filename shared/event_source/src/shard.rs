@@ -1,69 +1,69 @@
-//! One shard's way through the mapping: gather, batch, retry, split, give up, always in order.
+//! One shard's state machine: gather, batch, retry, bisect, discard, always in order.
 //!
-//! A machine without clock or I/O. Whoever drives it reads when [`Shard::read_at`] says so, does what
-//! [`Shard::step`] asks for, and tells how it went. At most one thing is in hand at a time.
+//! It has no clock and no I/O. The poller reads when [`Shard::read_at`] is due, does what [`Shard::step`] returns, and
+//! reports the result. At most one batch or report is in progress at a time.
 
 use std::collections::VecDeque;
 
 use equilibrium_domain::event::sequence::Sequence;
-
-use crate::record::{Discarded, Page, Position, Reason};
-use crate::settings::{RETRY_FIRST_MS, RETRY_LONGEST_MS, Settings};
 use equilibrium_lambda::kinesis::encode::{Envelope, FRAME_BYTES, InvocationOutcome};
 use equilibrium_lambda::kinesis::record::{Record, ShardId};
+
+use crate::record::{Discarded, Page, Position, Reason};
+use crate::settings::{MAX_RETRY_BACKOFF_MS, MIN_RETRY_BACKOFF_MS, Settings};
 
 /// What is due on a shard.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Invoke with [`Shard::batch`], then [`Shard::settle`].
+    /// Invoke the function with [`Shard::batch`], then call [`Shard::settle`].
     Invoke,
-    /// Tell the on-failure destination, then [`Shard::reported`].
+    /// Report to the on-failure destination, then call [`Shard::reported`].
     Report(Discarded),
-    /// Nothing before this time; none: not before something is gathered or what is in hand comes back.
+    /// Nothing before this time; `None`: nothing until a record is gathered or the work in progress ends.
     Wait(Option<i64>),
 }
 
-/// One shard: what is gathered, what of it is under way, and how far all is done.
+/// One shard: the gathered records, the batch in progress, and the position.
 #[derive(Debug)]
 pub struct Shard {
     envelope: Envelope,
-    /// Read and not yet done, oldest first.
-    held: VecDeque<Held>,
-    /// The batch under way, the front of `held`, in parts; the last part is the next to go.
-    parts: Vec<Part>,
-    next_batch: Filling,
-    in_hand: InHand,
+    /// Records that are read and not yet done, oldest first.
+    gathered: VecDeque<Gathered>,
+    /// The batch at the front of `gathered`, in the pieces that bisecting made of it; the last piece is the next to go.
+    pieces: Vec<Piece>,
+    next_batch: NextBatch,
+    in_progress: InProgress,
     position: Position,
     ended: bool,
-    /// Answers in a row that moved nothing.
+    /// Outcomes in a row that did not advance the position.
     setbacks: u32,
     not_before_ms: i64,
     read_at_ms: i64,
 }
 
 #[derive(Debug)]
-struct Held {
+struct Gathered {
     record: Record,
     bytes: usize,
     gathered_ms: i64,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Part {
+struct Piece {
     len: usize,
     failures: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum InHand {
+enum InProgress {
     Nothing,
     Batch(usize),
     Report(usize),
 }
 
-/// How many of the held records the next batch has so far, so that none is looked at twice.
+/// How many of the gathered records the next batch has so far, so that each is considered once.
 #[derive(Debug, Default)]
-struct Filling {
+struct NextBatch {
     len: usize,
     record_bytes: usize,
     full: bool,
@@ -75,10 +75,10 @@ impl Shard {
     pub fn new(envelope: Envelope, position: Position) -> Self {
         Self {
             envelope,
-            held: VecDeque::new(),
-            parts: Vec::new(),
-            next_batch: Filling::default(),
-            in_hand: InHand::Nothing,
+            gathered: VecDeque::new(),
+            pieces: Vec::new(),
+            next_batch: NextBatch::default(),
+            in_progress: InProgress::Nothing,
             ended: position == Position::End,
             position,
             setbacks: 0,
@@ -87,34 +87,34 @@ impl Shard {
         }
     }
 
-    /// Its name.
+    /// The shard's id.
     #[must_use]
     pub fn id(&self) -> &ShardId {
         self.envelope.shard()
     }
 
-    /// How far all is done. It never moves backwards.
+    /// How far the shard is done. The position never moves backwards.
     #[must_use]
     pub fn position(&self) -> &Position {
         if self.is_finished() { &Position::End } else { &self.position }
     }
 
-    /// Whether it was read to its end and everything in it is done.
+    /// Whether the shard has been read to its end and all its records are done.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.ended && self.held.is_empty()
+        self.ended && self.gathered.is_empty()
     }
 
-    /// How many records are gathered and not yet done.
+    /// The number of records that are gathered and not yet done.
     #[must_use]
     pub fn backlog(&self) -> usize {
-        self.held.len()
+        self.gathered.len()
     }
 
-    /// The record behind which reading goes on; none: with the oldest.
+    /// The record after which the next read starts; `None`: at the oldest.
     #[must_use]
     pub fn read_after(&self) -> Option<&Sequence> {
-        if let Some(last) = self.held.back() {
+        if let Some(last) = self.gathered.back() {
             return Some(&last.record.sequence);
         }
         match &self.position {
@@ -123,42 +123,42 @@ impl Shard {
         }
     }
 
-    /// When more records are wanted; none: not while a batch is full or under way, nor after the end.
+    /// When the next read is due; `None` while a batch is full or in progress, and after the end.
     #[must_use]
     pub fn read_at(&self) -> Option<i64> {
-        let wanted = !self.ended && self.parts.is_empty() && !self.next_batch.full;
+        let wanted = !self.ended && self.pieces.is_empty() && !self.next_batch.full;
         wanted.then_some(self.read_at_ms)
     }
 
-    /// How many records are wanted.
+    /// The maximum number of records of the next read.
     #[must_use]
-    pub fn room(&self, settings: &Settings) -> usize {
-        settings.batch_size.saturating_sub(self.held.len()).max(1)
+    pub fn read_limit(&self, settings: &Settings) -> usize {
+        settings.batch_size.saturating_sub(self.gathered.len()).max(1)
     }
 
-    /// Takes what was read behind [`Self::read_after`] and says how many records were new. What it
-    /// already has is passed over.
+    /// Gathers the records of a read after [`Self::read_after`] and returns how many were new. Skips those that are
+    /// gathered already.
     pub fn gather(&mut self, now_ms: i64, page: Page, settings: &Settings) -> usize {
-        let before = self.held.len();
+        let before = self.gathered.len();
         self.read_at_ms = if page.records.is_empty() { now_ms + settings.poll_ms } else { now_ms };
         for record in page.records {
             if self.read_after().is_some_and(|last| record.sequence <= *last) {
                 continue;
             }
             let bytes = self.envelope.record_bytes(&record);
-            self.held.push_back(Held { record, bytes, gathered_ms: now_ms });
+            self.gathered.push_back(Gathered { record, bytes, gathered_ms: now_ms });
         }
         self.ended |= page.ended;
-        self.fill(settings);
-        self.held.len() - before
+        self.fill_next_batch(settings);
+        self.gathered.len() - before
     }
 
-    /// Takes note that a read failed: the next one is tried after a pause.
+    /// Records that a read failed: the next one is due after a pause.
     pub fn read_failed(&mut self, now_ms: i64, settings: &Settings) {
-        self.read_at_ms = now_ms + settings.poll_ms.max(RETRY_FIRST_MS);
+        self.read_at_ms = now_ms + settings.poll_ms.max(MIN_RETRY_BACKOFF_MS);
     }
 
-    /// Takes note that the stream no longer has this shard: nothing more can be read.
+    /// Records that the stream no longer has this shard: it counts as read to its end.
     pub fn gone(&mut self) {
         self.ended = true;
     }
@@ -166,40 +166,40 @@ impl Shard {
     /// When [`Self::step`] or a read is next due, as far as is known now.
     #[must_use]
     pub fn due_at(&self, settings: &Settings) -> Option<i64> {
-        if self.in_hand != InHand::Nothing {
+        if self.in_progress != InProgress::Nothing {
             return None;
         }
-        if let Some(part) = self.parts.last() {
-            return Some(if exhausted(*part, settings) { i64::MIN } else { self.not_before_ms });
+        if let Some(piece) = self.pieces.last() {
+            return Some(if retries_exhausted(*piece, settings) { i64::MIN } else { self.not_before_ms });
         }
-        [self.read_at(), self.batch_at(settings)].into_iter().flatten().min()
+        [self.read_at(), self.next_batch_at(settings)].into_iter().flatten().min()
     }
 
-    /// What is to be done at `now_ms`.
+    /// Returns what is due at `now_ms` and marks it as in progress.
     pub fn step(&mut self, now_ms: i64, settings: &Settings) -> Step {
-        if self.in_hand != InHand::Nothing {
+        if self.in_progress != InProgress::Nothing {
             return Step::Wait(None);
         }
-        let part = match (self.parts.last(), self.batch_at(settings)) {
-            (Some(part), _) => *part,
-            (None, Some(at)) if at <= now_ms => self.begin_batch(),
-            (None, at) => return Step::Wait(at),
+        let piece = match (self.pieces.last(), self.next_batch_at(settings)) {
+            (Some(piece), _) => *piece,
+            (None, Some(at_ms)) if at_ms <= now_ms => self.begin_batch(),
+            (None, at_ms) => return Step::Wait(at_ms),
         };
-        if let Some((len, reason)) = self.hopeless(part, now_ms, settings) {
-            self.in_hand = InHand::Report(len);
-            return Step::Report(self.discarded(len, reason, part.failures));
+        if let Some((len, reason)) = self.to_discard(piece, now_ms, settings) {
+            self.in_progress = InProgress::Report(len);
+            return Step::Report(self.discarded(len, reason, piece.failures));
         }
         if self.not_before_ms > now_ms {
             return Step::Wait(Some(self.not_before_ms));
         }
-        self.in_hand = InHand::Batch(part.len);
+        self.in_progress = InProgress::Batch(piece.len);
         Step::Invoke
     }
 
-    /// The records to invoke with, in order; empty unless [`Step::Invoke`] was asked for.
+    /// The records of the batch in progress, in order; empty unless [`Self::step`] returned [`Step::Invoke`].
     pub fn batch(&self) -> impl Iterator<Item = &Record> {
-        let len = if let InHand::Batch(len) = self.in_hand { len } else { 0 };
-        self.held.range(..len).map(|held| &held.record)
+        let len = if let InProgress::Batch(len) = self.in_progress { len } else { 0 };
+        self.gathered.range(..len).map(|gathered| &gathered.record)
     }
 
     /// Appends the payload of [`Self::batch`] to `out`.
@@ -207,85 +207,87 @@ impl Shard {
         self.envelope.write(self.batch(), out);
     }
 
-    /// Takes the answer to the batch in hand.
-    pub fn settle(&mut self, now_ms: i64, answer: &InvocationOutcome, settings: &Settings) {
-        let InHand::Batch(len) = self.in_hand else { return };
-        self.in_hand = InHand::Nothing;
-        match answer {
-            InvocationOutcome::Success => self.done(len, settings),
-            InvocationOutcome::Refused => self.hold_off(now_ms),
-            InvocationOutcome::Failure => self.failed(now_ms, settings),
-            InvocationOutcome::Items(items) => match self.first_failed(items, len) {
-                None | Some(0) => self.failed(now_ms, settings),
+    /// Applies the outcome of the batch in progress.
+    pub fn settle(&mut self, now_ms: i64, outcome: &InvocationOutcome, settings: &Settings) {
+        let InProgress::Batch(len) = self.in_progress else { return };
+        self.in_progress = InProgress::Nothing;
+        match outcome {
+            InvocationOutcome::Success => self.advance(len, settings),
+            InvocationOutcome::Refused => self.back_off(now_ms),
+            InvocationOutcome::Failure => self.batch_failed(now_ms, settings),
+            InvocationOutcome::Items(items) => match self.first_failed_index(items, len) {
+                None | Some(0) => self.batch_failed(now_ms, settings),
                 Some(first) => self.failed_from(first, now_ms, settings),
             },
         }
     }
 
-    /// Takes note that the on-failure destination was told: the shard goes on behind what was given up.
+    /// Records that the on-failure destination has received the report: the shard continues after the discarded
+    /// records.
     pub fn reported(&mut self, settings: &Settings) {
-        let InHand::Report(len) = self.in_hand else { return };
-        self.in_hand = InHand::Nothing;
-        self.done(len, settings);
+        let InProgress::Report(len) = self.in_progress else { return };
+        self.in_progress = InProgress::Nothing;
+        self.advance(len, settings);
     }
 
-    /// Takes note that what was in hand will never be answered: it is due again, no attempt is used up.
+    /// Abandons the batch or report in progress, which has no outcome: it is due again and uses up no attempt.
     pub fn abandon(&mut self) {
-        self.in_hand = InHand::Nothing;
+        self.in_progress = InProgress::Nothing;
     }
 
-    /// When the next batch goes: at once if it is full or the shard has ended, else with its window.
-    fn batch_at(&self, settings: &Settings) -> Option<i64> {
-        let first = self.held.front()?;
+    /// When the next batch is due: at once if it is full or the shard has ended, else at the end of its window.
+    fn next_batch_at(&self, settings: &Settings) -> Option<i64> {
+        let first = self.gathered.front()?;
         if self.next_batch.full || self.ended {
             return Some(i64::MIN);
         }
         Some(first.gathered_ms + settings.batching_window_ms)
     }
 
-    fn begin_batch(&mut self) -> Part {
-        let part = Part { len: std::mem::take(&mut self.next_batch).len, failures: 0 };
-        self.parts.push(part);
-        part
+    fn begin_batch(&mut self) -> Piece {
+        let piece = Piece { len: std::mem::take(&mut self.next_batch).len, failures: 0 };
+        self.pieces.push(piece);
+        piece
     }
 
-    /// Lets held records into the next batch as long as it keeps its limits. A record too large for any
-    /// batch goes in alone, to be given up.
-    fn fill(&mut self, settings: &Settings) {
-        if !self.parts.is_empty() {
+    /// Adds gathered records to the next batch as long as they fit. A record too large for any payload becomes a batch
+    /// of its own, to be discarded.
+    fn fill_next_batch(&mut self, settings: &Settings) {
+        if !self.pieces.is_empty() {
             return;
         }
-        let filling = &mut self.next_batch;
-        while !filling.full && filling.len < self.held.len() {
-            let record_bytes = filling.record_bytes + self.held[filling.len].bytes;
-            let payload_bytes = FRAME_BYTES + record_bytes + filling.len;
+        let next = &mut self.next_batch;
+        while !next.full && next.len < self.gathered.len() {
+            let record_bytes = next.record_bytes + self.gathered[next.len].bytes;
+            let payload_bytes = FRAME_BYTES + record_bytes + next.len;
             let fits = payload_bytes <= settings.max_payload_bytes;
-            if fits || filling.len == 0 {
-                filling.record_bytes = record_bytes;
-                filling.len += 1;
+            if fits || next.len == 0 {
+                next.record_bytes = record_bytes;
+                next.len += 1;
             }
-            filling.full = !fits || filling.len == settings.batch_size;
+            next.full = !fits || next.len == settings.batch_size;
         }
     }
 
-    /// The first records of `part` that the function shall not see (again), and why.
-    fn hopeless(&self, part: Part, now_ms: i64, settings: &Settings) -> Option<(usize, Reason)> {
-        if exhausted(part, settings) {
-            return Some((part.len, Reason::RetriesExhausted));
+    /// How many of the first records of `piece` the function must not receive (again), and why.
+    fn to_discard(&self, piece: Piece, now_ms: i64, settings: &Settings) -> Option<(usize, Reason)> {
+        if retries_exhausted(piece, settings) {
+            return Some((piece.len, Reason::RetriesExhausted));
         }
-        if let Some(age) = settings.max_record_age_ms {
-            let records = self.held.range(..part.len);
-            let old = records.take_while(|held| now_ms.saturating_sub(held.record.arrival_ms) > age).count();
+        if let Some(max_age_ms) = settings.max_record_age_ms {
+            let records = self.gathered.range(..piece.len).map(|gathered| &gathered.record);
+            let old =
+                records.take_while(|record| now_ms.saturating_sub(record.arrival_ms) > max_age_ms).count();
             if old > 0 {
                 return Some((old, Reason::TooOld));
             }
         }
-        let alone = part.len == 1 && FRAME_BYTES + self.held[0].bytes > settings.max_payload_bytes;
-        alone.then_some((1, Reason::TooLarge))
+        let too_large = piece.len == 1 && FRAME_BYTES + self.gathered[0].bytes > settings.max_payload_bytes;
+        too_large.then_some((1, Reason::TooLarge))
     }
 
     fn discarded(&self, len: usize, reason: Reason, attempts: u32) -> Discarded {
-        let (first, last) = (&self.held[0].record, &self.held[len - 1].record);
+        let (first, last) = (&self.gathered[0].record, &self.gathered[len - 1].record);
         Discarded {
             shard: self.id().clone(),
             reason,
@@ -298,56 +300,57 @@ impl Shard {
         }
     }
 
-    /// Moves the position over the first `len` records of the part under way.
-    fn done(&mut self, len: usize, settings: &Settings) {
-        if let Some(last) = self.held.drain(..len).next_back() {
+    /// Moves the position past the first `len` records of the piece in progress.
+    fn advance(&mut self, len: usize, settings: &Settings) {
+        if let Some(last) = self.gathered.drain(..len).next_back() {
             self.position = Position::After(last.record.sequence);
         }
-        if let Some(part) = self.parts.last_mut() {
-            part.len -= len;
+        if let Some(piece) = self.pieces.last_mut() {
+            piece.len -= len;
         }
-        self.parts.pop_if(|part| part.len == 0);
+        self.pieces.pop_if(|piece| piece.len == 0);
         self.setbacks = 0;
         self.not_before_ms = i64::MIN;
-        self.fill(settings);
+        self.fill_next_batch(settings);
     }
 
-    /// Halves the part if that can tell the record at fault from its neighbours, else counts a failure.
-    fn failed(&mut self, now_ms: i64, settings: &Settings) {
-        let Some(part) = self.parts.last_mut() else { return };
-        if settings.bisect_on_error && part.len > 1 {
-            let first = Part { len: part.len / 2, failures: part.failures };
-            part.len -= first.len;
-            return self.parts.push(first);
+    /// Halves the piece if bisecting can separate the record at fault from its neighbours, else counts a failure.
+    fn batch_failed(&mut self, now_ms: i64, settings: &Settings) {
+        let Some(piece) = self.pieces.last_mut() else { return };
+        if settings.bisect_on_error && piece.len > 1 {
+            let first = Piece { len: piece.len / 2, failures: piece.failures };
+            piece.len -= first.len;
+            return self.pieces.push(first);
         }
-        part.failures += 1;
-        self.hold_off(now_ms);
+        piece.failures += 1;
+        self.back_off(now_ms);
     }
 
-    /// Goes on with the record at `first`. With bisecting this is a split, which uses up no attempt;
-    /// without, the rest has failed once more.
+    /// Resumes at the record with index `first`. With bisecting this is a split, which uses up no attempt; without it,
+    /// the remaining records have failed once more.
     fn failed_from(&mut self, first: usize, now_ms: i64, settings: &Settings) {
-        self.done(first, settings);
+        self.advance(first, settings);
         if settings.bisect_on_error {
             return;
         }
-        if let Some(part) = self.parts.last_mut() {
-            part.failures += 1;
+        if let Some(piece) = self.pieces.last_mut() {
+            piece.failures += 1;
         }
-        self.hold_off(now_ms);
+        self.back_off(now_ms);
     }
 
-    fn hold_off(&mut self, now_ms: i64) {
-        let wait_ms = RETRY_FIRST_MS.checked_shl(self.setbacks.min(30)).unwrap_or(RETRY_LONGEST_MS);
-        self.not_before_ms = now_ms + wait_ms.min(RETRY_LONGEST_MS);
+    fn back_off(&mut self, now_ms: i64) {
+        let backoff_ms =
+            MIN_RETRY_BACKOFF_MS.checked_shl(self.setbacks.min(30)).unwrap_or(MAX_RETRY_BACKOFF_MS);
+        self.not_before_ms = now_ms + backoff_ms.min(MAX_RETRY_BACKOFF_MS);
         self.setbacks += 1;
     }
 
-    /// Where in the batch the lowest of `items` lies; none if any of them is not in it.
-    fn first_failed(&self, items: &[Sequence], len: usize) -> Option<usize> {
+    /// The index of the lowest of `items` in the batch; `None` if any of them is not in it.
+    fn first_failed_index(&self, items: &[Sequence], len: usize) -> Option<usize> {
         let mut first = None;
         for item in items {
-            let at = self.held.binary_search_by(|held| held.record.sequence.cmp(item)).ok()?;
+            let at = self.gathered.binary_search_by(|gathered| gathered.record.sequence.cmp(item)).ok()?;
             if at >= len {
                 return None;
             }
@@ -357,6 +360,6 @@ impl Shard {
     }
 }
 
-fn exhausted(part: Part, settings: &Settings) -> bool {
-    settings.retries.is_some_and(|retries| part.failures > retries)
+fn retries_exhausted(piece: Piece, settings: &Settings) -> bool {
+    settings.retries.is_some_and(|retries| piece.failures > retries)
 }

@@ -1,4 +1,4 @@
-//! The Kinesis event as Lambda writes it, byte for byte, and responses as Lambda reads them.
+//! The Kinesis event byte for byte, and responses as Lambda interprets them.
 #![allow(clippy::unwrap_used)]
 
 use base64_simd::STANDARD;
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 #[test]
-fn an_event_reads_as_lambda_writes_it() {
+fn an_event_is_encoded_as_lambda_does() {
     let record = Record {
         sequence: Sequence::new("49590338271490256608559692538361571095921575989136588898").unwrap(),
         partition_key: "a \"b\"\\\u{7}é".into(),
@@ -55,7 +55,7 @@ fn arrival_times_have_three_decimals_on_either_side_of_the_epoch() {
 
 proptest! {
     #[test]
-    fn a_payload_is_as_long_as_announced_and_says_what_was_put(
+    fn a_payload_has_the_announced_length_and_the_records_content(
         records in prop::collection::vec((any::<u64>(), ".{0,20}", prop::collection::vec(any::<u8>(), 0..60), any::<i64>()), 0..5)
     ) {
         let envelope = Envelope::new(&stream(), ShardId::numbered(3));
@@ -80,7 +80,7 @@ proptest! {
 }
 
 #[test]
-fn what_lambda_takes_for_success_is_success() {
+fn an_empty_or_null_response_is_a_success() {
     for response in [
         "",
         " \n",
@@ -99,7 +99,7 @@ fn what_lambda_takes_for_success_is_success() {
 }
 
 #[test]
-fn an_item_without_a_sequence_fails_the_whole_batch() {
+fn an_item_without_a_sequence_number_fails_the_whole_batch() {
     for item in [
         r#"{"itemIdentifier":""}"#,
         r#"{"itemIdentifier":null}"#,
@@ -126,7 +126,7 @@ fn an_item_without_a_sequence_fails_the_whole_batch() {
 }
 
 #[test]
-fn reported_items_are_heard_only_where_the_mapping_listens() {
+fn reported_items_apply_only_with_report_batch_item_failures() {
     let response = br#"{"batchItemFailures":[{"itemIdentifier":"12"},{"itemIdentifier":"9"}]}"#;
     assert_eq!(InvocationOutcome::read(response, true), InvocationOutcome::Items(vec![12.into(), 9.into()]));
     assert_eq!(InvocationOutcome::read(response, false), InvocationOutcome::Success);

@@ -1,5 +1,7 @@
 //! The `count` handler: payload bytes in, state, checkpoint bytes and counts out.
 
+use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
+use equilibrium_domain::event_sourced::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -29,15 +31,9 @@ impl CheckpointLog for Scales {
         Ok(Vec::new())
     }
 
-    async fn append(
-        &self,
-        _: &CheckpointKey,
-        _: u64,
-        entry: &[u8],
-        snapshot: bool,
-    ) -> Result<(), AppendError> {
-        if !snapshot {
-            self.0.fetch_add(entry.len() as u64, Ordering::Relaxed);
+    async fn append(&self, _: &CheckpointKey, entry: &Entry) -> Result<(), AppendError> {
+        if !entry.has_snapshot {
+            self.0.fetch_add(entry.bytes.len() as u64, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -46,7 +42,7 @@ impl CheckpointLog for Scales {
 struct Sent;
 
 impl CountsStream for Sent {
-    async fn send(&self, _: u32, record: Vec<u8>) -> Result<(), Unavailable> {
+    async fn send(&self, _: CityGroup, record: Vec<u8>) -> Result<(), Unavailable> {
         std::hint::black_box(record);
         Ok(())
     }

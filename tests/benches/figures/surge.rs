@@ -54,13 +54,12 @@ pub fn figures() {
         .collect();
     let book = Arc::new(PolicySet::open(ResourceLimits::default()));
     let outlets = SurgeSinks {
-        checkpoints: MemoryCheckpoints::default(),
         maps: MemoryMaps::default(),
         cache: MemoryMaps::default(),
         changes: NoOp,
         ticks: RowCount::default(),
     };
-    let pricer = CityProcessor::new(lanes, outlets);
+    let pricer = CityProcessor::new(lanes, MemoryCheckpoints::default(), outlets);
     let mut sequence = 0;
     let mut times = Vec::new();
     let mut rows = 0;
@@ -102,7 +101,7 @@ fn payload(souls: &[Soul], lanes: LaneCount, at: i64, sequence: &mut u64) -> Vec
         reports.add_tick(at, TICK_MS, supply.into_iter().map(count), demand.into_iter().map(count));
         let section = CityCounts {
             city: CityId::new("nyc").expect("well-formed"),
-            dictionary: vec![ProductId::new("standard").expect("well-formed")],
+            products: vec![ProductId::new("standard").expect("well-formed")].into(),
             ticks: reports,
         };
         for data in tick_counts::records(lane, lanes, vec![section]) {

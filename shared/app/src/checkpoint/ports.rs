@@ -9,12 +9,12 @@ use thiserror::Error;
 
 use crate::unavailable::Unavailable;
 
-/// A checkpoint log: a lane's, or a city's.
+/// The key of a checkpoint log.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CheckpointKey {
-    /// What a lane counted.
+    /// The log of a lane.
     Lane(LaneId),
-    /// What a city was priced at.
+    /// The log of a city.
     City(CityId),
 }
 
@@ -30,10 +30,10 @@ impl fmt::Display for CheckpointKey {
 /// Why an entry was not appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum AppendError {
-    /// Another writer has written this entry: load what it wrote and begin again.
-    #[error("another writer was faster")]
+    /// The log has an entry of this number: load it and begin again.
+    #[error("append conflict: the entry already exists")]
     Conflict,
-    /// Nobody can say whether the entry was written: load to find out.
+    /// It is unknown whether the entry was appended: load the log to find out.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }

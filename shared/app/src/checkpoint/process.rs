@@ -20,7 +20,7 @@ pub trait LogBatch: Sync {
     type State: EventSourced<Output: Send, Identity: Sync> + Send;
     /// A record.
     type Record: Sync;
-    /// What processing came to.
+    /// The result of processing, for metrics.
     type Outcome: Default + Send;
 
     /// Which log the records belong to.
@@ -56,7 +56,7 @@ pub struct Checkpoints<L, S> {
     states: StateCache<CheckpointKey, S>,
 }
 
-/// What processing a batch came to.
+/// The result of processing a batch.
 #[derive(Debug, Default)]
 pub struct Processed<T> {
     /// The outcome of the attempt that ended processing.
@@ -177,8 +177,8 @@ impl<L: CheckpointLog, S: EventSourced> Checkpoints<L, S> {
     }
 }
 
-/// Delivers the pending output of a state. Where that fails the state is dropped by the caller, and whoever loads the
-/// log next finds the output pending again.
+/// Delivers the pending output of a state. If that fails the caller drops the state; the instance that loads the log next
+/// finds the output pending again.
 async fn deliver<B: LogBatch>(
     batch: &B,
     state: &mut B::State,
@@ -190,7 +190,7 @@ async fn deliver<B: LogBatch>(
     }
 }
 
-/// What an invocation came to.
+/// The result of an invocation.
 #[derive(Clone, Debug)]
 pub struct BatchOutcome<M> {
     /// The first record of each lane or city that failed: Lambda retries the batch from there on.

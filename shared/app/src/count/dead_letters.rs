@@ -1,25 +1,25 @@
-//! The refused events of a batch, kept as they were for whoever looks into them.
+//! The refused lines of a batch, buffered as they arrived.
 
 use equilibrium_domain::event::Refusal;
 
 use crate::count::ports::DeadLetter;
 use equilibrium_domain::event::record_batch::RecordRef;
 
-/// Most letters of a batch; further refusals are counted alone. A producer gone wrong spoils every event
-/// of thousands: a hundred show how, in ten calls of a queue that takes ten letters each.
+/// Most dead letters of a batch; further refusals are counted only. A faulty producer spoils thousands of events in the
+/// same way: a hundred show how, in ten calls of a queue that takes ten messages each.
 pub const MAX_DEAD_LETTERS_PER_BATCH: usize = 100;
 
-/// Most bytes of a line that a letter holds: sixteen of the longest events there may be, and ten letters
-/// in Base64 stay within one mebibyte, the most that a call of Amazon SQS takes.
+/// Most bytes of a line in a dead letter: sixteen times the longest valid event; ten dead letters in Base64 fit a call
+/// of Amazon SQS, which takes one mebibyte.
 pub const MAX_DEAD_LETTER_LINE_BYTES: usize = 64 * 1024;
 
-/// Letters of one batch, or of a part of it.
+/// The dead letters of a batch, or of a lane's part of it.
 #[derive(Debug, Default)]
 pub(crate) struct DeadLetterBuffer(Vec<DeadLetter>);
 
 impl DeadLetterBuffer {
-    /// Keeps the line at `index` of the record; says whether there was room.
-    pub(crate) fn keep(
+    /// Adds the line at `index` of the record; returns whether there was room.
+    pub(crate) fn push(
         &mut self,
         record: &RecordRef<'_>,
         index: usize,
@@ -36,12 +36,12 @@ impl DeadLetterBuffer {
             message: refusal.to_string(),
             sequence: record.sequence.to_owned(),
             index,
-            arrival: record.arrival_ms,
+            arrival_ms: record.arrival_ms,
         });
         true
     }
 
-    /// Takes another part's letters, too; how many of them there was no room for.
+    /// Appends the dead letters of another part; returns the number that there was no room for.
     pub(crate) fn append(&mut self, other: Self) -> usize {
         let room = MAX_DEAD_LETTERS_PER_BATCH - self.0.len();
         let left = other.0.len().saturating_sub(room);
@@ -49,7 +49,7 @@ impl DeadLetterBuffer {
         left
     }
 
-    /// The letters.
+    /// The dead letters.
     pub(crate) fn into_inner(self) -> Vec<DeadLetter> {
         self.0
     }

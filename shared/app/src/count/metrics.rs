@@ -11,36 +11,36 @@ use crate::telemetry::metrics::{
     EVENTS_UNKNOWN, RECORDS_SKIPPED, RECORDS_UNROUTABLE,
 };
 
-/// What a batch came to, for metrics. Refused and unknown events of a record without a lane are counted as
-/// often as it is delivered; the rest is exact.
+/// The metrics of a batch. Refused and unknown events of an unroutable record count at every delivery; the rest is
+/// exact.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CountMetrics {
-    /// Events taken in.
+    /// Absorbed events.
     pub absorbed: u64,
     /// Events of an unknown type.
     pub unknown: u64,
-    /// Events of another lane than their record's, which CONTRACT §1 rules out: not taken in.
+    /// Events of another lane than that of their record (CONTRACT §1 excludes them): not absorbed.
     pub misrouted: u64,
-    /// Records in which nothing has a lane: they hold no event of a known type, and no clock.
+    /// Records without a lane: they hold neither an event of a known type nor a watermark.
     pub unroutable: u64,
     /// Refused events, by [`Refusal::index`].
     pub refused: [u64; Refusal::CODES.len()],
-    /// Refused events that no letter tells of: there were too many, or nobody took the letters.
+    /// Refused events without a dead letter: there were too many, or the queue was unavailable.
     pub dead_letters_dropped: u64,
     /// Late events.
     pub late: u64,
-    /// Records held already.
+    /// Records that the state held already.
     pub skipped: u64,
-    /// Races lost to another instance.
+    /// Appends that another instance's entry prevented.
     pub append_conflicts: u64,
-    /// Entities that had to go because there were too many.
+    /// Entities evicted because a city had too many.
     pub evicted: u64,
-    /// Entries that a lane's log held and nobody can read, by the lane.
+    /// Lanes whose log cannot be read, and why.
     pub corrupt: Vec<(LaneId, wire::Corrupt)>,
 }
 
 impl CountMetrics {
-    /// Adds what another batch came to.
+    /// Adds the metrics of another batch.
     pub fn add(&mut self, other: Self) {
         self.absorbed += other.absorbed;
         self.unknown += other.unknown;

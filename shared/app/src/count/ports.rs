@@ -7,9 +7,9 @@ use equilibrium_domain::event::sequence::Sequence;
 
 use crate::unavailable::Unavailable;
 
-/// Where lanes send what they counted.
+/// The stream of tick counts, from lanes to cities.
 pub trait CountsStream: Send + Sync {
-    /// Sends a record to all that price the cities of `group`; of one lane, in the order of the calls.
+    /// Sends a record to the processors of the cities of `group`. Records of one lane keep the order of the calls.
     ///
     /// # Errors
     /// [`Unavailable`]: the record may or may not have been sent.
@@ -17,32 +17,32 @@ pub trait CountsStream: Send + Sync {
     -> impl Future<Output = Result<(), Unavailable>> + Send;
 }
 
-/// A line of the log that was refused, and why.
+/// A refused line of the event log, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// The line as it was, without its line end; of one longer than [`crate::letters::MAX_DEAD_LETTER_LINE_BYTES`] the
-    /// beginning.
+    /// The line without its line end, cut to [`MAX_DEAD_LETTER_LINE_BYTES`](super::dead_letters::MAX_DEAD_LETTER_LINE_BYTES)
+    /// bytes.
     pub line: Vec<u8>,
-    /// How many bytes the line has.
+    /// The length of the whole line, in bytes.
     pub length: usize,
     /// The refusal's code (CONTRACT §1).
     pub code: &'static str,
-    /// The refusal in words.
+    /// The refusal as a message.
     pub message: String,
-    /// The record's place in its shard.
+    /// The record's sequence number in its shard.
     pub sequence: Sequence,
-    /// The line's place among the record's lines that are not blank, counted from 0.
+    /// The index of the line among the record's lines that are not blank, counted from 0.
     pub index: usize,
-    /// When the log took the record, in milliseconds since the epoch.
-    pub arrival: i64,
+    /// When the record arrived in the log, in milliseconds since the epoch.
+    pub arrival_ms: i64,
 }
 
-/// Where refused lines of the log wait for somebody to look into them.
+/// The queue of refused lines, for an operator to inspect.
 pub trait DeadLetterQueue: Send + Sync {
-    /// Sends letters, of which there is one at least. The same may come again, when their record does.
-    /// Within its deadline, which is the adapter's own, it may try more than once.
+    /// Sends dead letters, of which there is at least one. They are sent again when their record is delivered again. An
+    /// adapter may try more than once within its own deadline.
     ///
     /// # Errors
     /// [`Unavailable`]: some of them may not have been sent.
-    fn send(&self, letters: Vec<DeadLetter>) -> impl Future<Output = Result<(), Unavailable>> + Send;
+    fn send(&self, dead_letters: Vec<DeadLetter>) -> impl Future<Output = Result<(), Unavailable>> + Send;
 }

@@ -101,7 +101,7 @@ impl BatchResult {
     /// Counts a refused line and buffers it as a dead letter.
     pub(super) fn refuse(&mut self, record: &RecordRef<'_>, line: Line<'_>, refusal: &Refusal) {
         self.metrics.refused[refusal.index()] += 1;
-        if !self.dead_letters.keep(record, line.index, line.bytes, refusal) {
+        if !self.dead_letters.push(record, line.index, line.bytes, refusal) {
             self.metrics.dead_letters_dropped += 1;
         }
     }

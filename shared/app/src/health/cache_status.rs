@@ -1,39 +1,39 @@
-//! What a cache says of itself: its state, its nodes, and where they are to be reached.
+//! The state of a cache and its nodes, as its control plane reports it. Health and recovery will read it.
 
-/// A cache: a group of nodes that hold the same, or in a cluster a group for each shard.
+/// A cache: one shard, or a cluster of several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheStatus {
-    /// Of the whole.
+    /// The state of the whole cache.
     pub state: CacheState,
-    /// Where a cluster tells of its shards; none where it is no cluster.
+    /// The configuration endpoint of a cluster; `None` for a cache that is not a cluster.
     pub configuration: Option<Address>,
-    /// Whether a replica takes over by itself where a primary fails.
+    /// Whether a replica takes over automatically if a primary fails.
     pub fails_over: bool,
-    /// Its shards, of a cache that is no cluster one, by name.
+    /// Its shards by name; a cache that is not a cluster has one.
     pub shards: Vec<Shard>,
 }
 
-/// What state a cache or a shard is in.
+/// The state of a cache or a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CacheState {
     /// It serves.
     Available,
-    /// It serves while something about it is changed.
+    /// It serves while it is being changed.
     Modifying,
-    /// It serves while it is copied.
+    /// It serves while a snapshot is taken.
     Snapshotting,
     /// It does not serve yet.
     Creating,
-    /// It never will.
+    /// Its creation failed.
     CreateFailed,
-    /// It serves no more.
+    /// It no longer serves.
     Deleting,
-    /// Something else, as the service calls it; nothing where the service does not say.
+    /// Another state, as the service names it; empty where the service names none.
     Other(String),
 }
 
 impl CacheState {
-    /// Whether it answers in this state, as far as the service can tell.
+    /// Whether it serves in this state, according to the service.
     #[must_use]
     pub fn serves(&self) -> bool {
         matches!(self, Self::Available | Self::Modifying | Self::Snapshotting)
@@ -47,42 +47,42 @@ pub struct Shard {
     pub name: String,
     /// Its state.
     pub state: CacheState,
-    /// Where it takes writes, whichever node that is; a cluster's clients find it themselves.
+    /// The endpoint for writes, whichever node is the primary; clients of a cluster discover it.
     pub primary: Option<Address>,
-    /// Where it is read, whichever node that is; a cluster's clients find it themselves.
+    /// The endpoint for reads, whichever node serves them; clients of a cluster discover it.
     pub reader: Option<Address>,
     /// Its nodes, by name.
     pub nodes: Vec<Node>,
 }
 
-/// A server.
+/// A node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
     /// Its name, as `surge-001`.
     pub name: String,
     /// Its availability zone.
     pub zone: Option<String>,
-    /// What it is to its shard, where the service says so: of a cluster it does not.
+    /// Its role in its shard, where the service reports it: for a cluster it does not.
     pub role: Option<Role>,
-    /// Where it itself is read.
+    /// Its own endpoint for reads.
     pub address: Option<Address>,
 }
 
-/// What a node is to its shard.
+/// The role of a node in its shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// It takes the writes.
     Primary,
-    /// It follows the primary.
+    /// It replicates the primary.
     Replica,
 }
 
-/// Where something is reached.
+/// An endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
-    /// A name.
+    /// The host name.
     pub host: String,
-    /// A TCP port.
+    /// The TCP port.
     pub port: u16,
 }
 

@@ -1,4 +1,4 @@
-//! Checkpoint logs in memory.
+//! The checkpoint log in memory.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use super::shared::Shared;
 use crate::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
 use crate::unavailable::Unavailable;
 
-/// Checkpoint logs, as plain data; entries before the newest snapshot are let go.
+/// Checkpoint logs as plain data; entries before the newest snapshot are removed.
 #[derive(Debug, Default)]
 pub struct Logs(BTreeMap<CheckpointKey, StoredLog>);
 
@@ -20,7 +20,7 @@ struct StoredLog {
 }
 
 impl Logs {
-    /// Appends `entry` if the log ends before it, and returns the numbers of the entries that its snapshot replaces.
+    /// Appends `entry` if it follows the log's last entry; returns the numbers of the removed entries.
     ///
     /// # Errors
     /// [`AppendError::Conflict`].
@@ -38,7 +38,7 @@ impl Logs {
         Ok(first..log.first)
     }
 
-    /// Puts back what another process kept: entry `number`, behind all that were put back.
+    /// Restores entry `number` of an earlier process, after all entries restored so far.
     pub fn restore(&mut self, log: CheckpointKey, number: u64, entry: Vec<u8>) {
         let log = self.0.entry(log).or_default();
         if log.entries.is_empty() {
@@ -47,7 +47,7 @@ impl Logs {
         log.entries.push(entry);
     }
 
-    /// The entries of a log that are kept, in order.
+    /// The retained entries of a log, in order.
     #[must_use]
     pub fn entries(&self, log: &CheckpointKey) -> &[Vec<u8>] {
         self.0.get(log).map_or(&[], |log| &log.entries)
@@ -59,16 +59,16 @@ impl Logs {
 pub struct MemoryCheckpoints(Shared<Logs>);
 
 impl MemoryCheckpoints {
-    /// Bytes kept, over all logs.
+    /// The retained bytes of all logs.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.0.lock().0.values().flat_map(|log| &log.entries).map(Vec::len).sum()
     }
 
-    /// Replaces an entry's bytes, as a fault of the store would.
-    pub fn corrupt(&self, log: &CheckpointKey, with: impl FnOnce(&mut Vec<u8>)) {
+    /// Changes the bytes of a log's last entry, as a storage fault would.
+    pub fn corrupt(&self, log: &CheckpointKey, change: impl FnOnce(&mut Vec<u8>)) {
         if let Some(entry) = self.0.lock().0.get_mut(log).and_then(|log| log.entries.last_mut()) {
-            with(entry);
+            change(entry);
         }
     }
 }

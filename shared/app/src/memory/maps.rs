@@ -1,4 +1,4 @@
-//! Maps in memory.
+//! The map store in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,14 +9,14 @@ use super::shared::Shared;
 use crate::surge::ports::MapStore;
 use crate::unavailable::Unavailable;
 
-/// Maps, as plain data: of each city the newest head, and the chunks that it and the one before it name.
+/// Maps as plain data: each city's newest head, and the chunks that it and the previous head name.
 #[derive(Debug, Default)]
 pub struct Maps(BTreeMap<CityId, StoredMap>);
 
 #[derive(Debug, Default)]
 struct StoredMap {
     head: Option<MapHead>,
-    before: Option<MapHead>,
+    previous: Option<MapHead>,
     chunks: BTreeMap<ChunkName, Vec<u8>>,
 }
 
@@ -26,41 +26,41 @@ impl Maps {
         self.0.entry(city.clone()).or_default().chunks.insert(name, chunk);
     }
 
-    /// Saves the head if the one there is of a lower version, and says which chunks were let go; `None`
-    /// where the one there stays.
+    /// Saves the head if the stored one has a lower version, and returns the chunks that were removed; `None` if the
+    /// stored head stays.
     pub fn save_head(&mut self, head: &MapHead) -> Option<Vec<ChunkName>> {
         let map = self.0.entry(head.city.clone()).or_default();
         if map.head.as_ref().is_some_and(|stored| stored.version >= head.version) {
             return None;
         }
-        map.before = map.head.replace(head.clone());
-        let named: BTreeSet<ChunkName> = [&map.head, &map.before]
+        map.previous = map.head.replace(head.clone());
+        let named: BTreeSet<ChunkName> = [&map.head, &map.previous]
             .into_iter()
             .flatten()
             .flat_map(|head| head.chunks.iter().copied())
             .collect();
-        let is_outlived = |name: &ChunkName| name.version <= head.version && !named.contains(name);
-        let outlived: Vec<ChunkName> = map.chunks.keys().copied().filter(is_outlived).collect();
-        for name in &outlived {
+        let is_unused = |name: &ChunkName| name.version <= head.version && !named.contains(name);
+        let unused: Vec<ChunkName> = map.chunks.keys().copied().filter(is_unused).collect();
+        for name in &unused {
             map.chunks.remove(name);
         }
-        Some(outlived)
+        Some(unused)
     }
 
-    /// Puts back the head that another process kept; its chunks, and those it no longer names, stay until
-    /// the next is saved.
+    /// Restores the head of an earlier process; its chunks, and those that it does not name, stay until the next head
+    /// is saved.
     pub fn restore(&mut self, head: MapHead) {
         let city = head.city.clone();
         self.0.entry(city).or_default().head = Some(head);
     }
 
-    /// The newest head of a city.
+    /// A city's newest head.
     #[must_use]
     pub fn head(&self, city: &CityId) -> Option<&MapHead> {
         self.0.get(city)?.head.as_ref()
     }
 
-    /// A chunk of a city.
+    /// A city's chunk.
     #[must_use]
     pub fn chunk(&self, city: &CityId, name: ChunkName) -> Option<&[u8]> {
         self.0.get(city)?.chunks.get(&name).map(Vec::as_slice)

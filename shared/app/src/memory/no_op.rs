@@ -1,4 +1,4 @@
-//! A sink and a cache that keep nothing.
+//! Sinks and a cache that discard everything.
 
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::surge::map::{ChunkName, ClosedTick, MapHead};
@@ -7,7 +7,7 @@ use crate::count::ports::{DeadLetter, DeadLetterQueue};
 use crate::surge::ports::{ChangeStream, MapStore, TickLog};
 use crate::unavailable::Unavailable;
 
-/// Nowhere: what is sent or saved is let go, as where one process needs no cache.
+/// Discards what is sent or saved, and finds nothing; for one process, which needs no cache.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoOp;
 

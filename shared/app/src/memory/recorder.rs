@@ -1,4 +1,4 @@
-//! A sink that records what it is sent.
+//! A sink that records everything that is sent to it.
 
 use equilibrium_domain::count::city_group::CityGroup;
 use equilibrium_domain::id::{CityId, LaneId};
@@ -10,7 +10,7 @@ use crate::ingest::ports::EventLog;
 use crate::surge::ports::{ChangeStream, TickLog};
 use crate::unavailable::Unavailable;
 
-/// What was sent, kept until it is taken.
+/// Records items until they are taken.
 #[derive(Clone, Debug)]
 pub struct Recorder<T>(pub(super) Shared<Vec<T>>);
 
@@ -21,7 +21,7 @@ impl<T> Default for Recorder<T> {
 }
 
 impl<T> Recorder<T> {
-    /// Takes what was sent since the last call.
+    /// Takes the items recorded since the last call.
     #[must_use]
     pub fn take(&self) -> Vec<T> {
         std::mem::take(&mut *self.0.lock())
@@ -61,8 +61,8 @@ impl TickLog for Recorder<(MapHead, Vec<ClosedTick>)> {
 }
 
 impl DeadLetterQueue for Recorder<DeadLetter> {
-    async fn send(&self, letters: Vec<DeadLetter>) -> Result<(), Unavailable> {
-        self.0.lock().extend(letters);
+    async fn send(&self, dead_letters: Vec<DeadLetter>) -> Result<(), Unavailable> {
+        self.0.lock().extend(dead_letters);
         Ok(())
     }
 }

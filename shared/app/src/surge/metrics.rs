@@ -11,26 +11,26 @@ use crate::telemetry::metrics::{
     RECORDS_OF_UNKNOWN_CITY, RECORDS_SKIPPED, TICKS_CLOSED, TICKS_CLOSED_INCOMPLETE,
 };
 
-/// What a batch came to, for metrics.
+/// The metrics of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SurgeMetrics {
-    /// Ticks closed.
+    /// Closed ticks.
     pub ticks: u64,
     /// Ticks closed before every lane had reported them.
     pub incomplete_ticks: u64,
-    /// Multipliers that changed.
+    /// Changed multipliers.
     pub changes: u64,
-    /// Records, or a city's part of one, that hold no counts.
+    /// Records, or a city's counts in a record, that cannot be read.
     pub malformed: u64,
-    /// Parts of records that tell of a city nobody defines.
+    /// A city's counts in a record where the city has no policy.
     pub unknown_city: u64,
-    /// A city's part of a record, held already.
+    /// A city's counts in a record that the state held already.
     pub skipped: u64,
-    /// Races lost to another instance.
+    /// Appends that another instance's entry prevented.
     pub append_conflicts: u64,
     /// Maps that were saved but not copied to the cache.
     pub cache_write_failures: u64,
-    /// Entries that a city's log held and nobody can read, by the city.
+    /// Cities whose log cannot be read, and why.
     pub corrupt: Vec<(CityId, Corrupt)>,
 }
 
@@ -42,7 +42,7 @@ impl SurgeMetrics {
         self.changes += output.ticks.iter().map(|tick| tick.changes.len() as u64).sum::<u64>();
     }
 
-    /// Adds what another batch came to.
+    /// Adds the metrics of another batch.
     pub fn add(&mut self, other: Self) {
         self.ticks += other.ticks;
         self.incomplete_ticks += other.incomplete_ticks;

@@ -7,7 +7,7 @@ use equilibrium_domain::surge::map::{ChunkName, ClosedTick, MapHead};
 
 use crate::unavailable::Unavailable;
 
-/// Where a city's map is kept: chunks that never change, and a head that names them.
+/// The store of the cities' maps: immutable chunks, and a head that names them.
 pub trait MapStore: Send + Sync {
     /// Saves a chunk of the city's map under its name.
     ///
@@ -20,7 +20,7 @@ pub trait MapStore: Send + Sync {
         chunk: &[u8],
     ) -> impl Future<Output = Result<(), Unavailable>> + Send;
 
-    /// Saves the head if the one there is of a lower version; one of this or a higher version stays.
+    /// Saves the head if the stored one has a lower version; one of this or a higher version stays.
     ///
     /// # Errors
     /// [`Unavailable`].
@@ -32,7 +32,7 @@ pub trait MapStore: Send + Sync {
     /// [`Unavailable`].
     fn head(&self, city: &CityId) -> impl Future<Output = Result<Option<MapHead>, Unavailable>> + Send;
 
-    /// A chunk that a head names, unless it has been outlived.
+    /// A chunk that a head names, unless it has expired since.
     ///
     /// # Errors
     /// [`Unavailable`].
@@ -43,18 +43,18 @@ pub trait MapStore: Send + Sync {
     ) -> impl Future<Output = Result<Option<Vec<u8>>, Unavailable>> + Send;
 }
 
-/// Where subscribers and analytics hear of changed multipliers.
+/// The stream of changed multipliers, for subscribers and analytics.
 pub trait ChangeStream: Send + Sync {
-    /// Sends one tick's changes of a city ([`equilibrium_domain::surge::map::TickChanges`], encoded).
+    /// Sends the changes of one tick of a city ([`equilibrium_domain::surge::map::TickChanges`], encoded).
     ///
     /// # Errors
     /// [`Unavailable`]: the record may or may not have been sent.
     fn send(&self, city: &CityId, record: Vec<u8>) -> impl Future<Output = Result<(), Unavailable>> + Send;
 }
 
-/// Where every closed tick's rows go.
+/// The log of closed ticks.
 pub trait TickLog: Send + Sync {
-    /// Records ticks of a city, in order. The same may come again, and is the same then.
+    /// Records ticks of a city, in order. A tick may be recorded again, with the same rows.
     ///
     /// # Errors
     /// [`Unavailable`].

@@ -15,27 +15,27 @@ pub const NAMESPACE: &str = "Equilibrium";
 /// The dimension of all metrics: the function's short name, as `count`.
 pub const FUNCTION: &str = "function";
 
-/// Beside the metrics: Lambda's name of the invocation.
+/// The field with Lambda's id of the invocation, beside the metrics.
 pub const REQUEST_ID: &str = "request_id";
 
-/// Beside the metrics: the checkpoint logs that hold what nobody can read, as `lane/7` and `city/nyc`.
+/// The field with the checkpoint logs that cannot be read, as `lane/7` and `city/nyc`, beside the metrics.
 pub const CORRUPT_LOGS: &str = "corrupt_logs";
 
-/// Most logs that a line names: one is enough to begin with, and a line of the log ends at 1 MB.
+/// Most logs that a line names: one is enough to start with, and CloudWatch cuts a line at 1 MB.
 pub const MAX_NAMED_LOGS: usize = 20;
 
-/// What a line is about.
+/// The invocation that a line describes.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     /// The function's short name, as `count`.
     pub function: &'a str,
-    /// Lambda's name of the invocation.
+    /// Lambda's id of the invocation.
     pub request_id: &'a str,
-    /// When it was, in milliseconds since the epoch.
+    /// The time of the invocation, in milliseconds since the epoch.
     pub now_ms: i64,
 }
 
-/// What an invocation measured.
+/// The measurements of an invocation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Measurements {
     values: Vec<(Metric, u64)>,
@@ -43,14 +43,14 @@ pub struct Measurements {
 }
 
 impl Measurements {
-    /// Takes in how many there were. Each metric comes once.
+    /// Adds a metric, which has no value yet.
     pub fn put(&mut self, metric: Metric, count: u64) {
         if count > 0 || metric.reports_zero {
             self.values.push((metric, count));
         }
     }
 
-    /// Takes in refused events, by [`Refusal::index`].
+    /// Adds refused events, by [`Refusal::index`].
     pub fn put_refused(&mut self, refused: &[u64; Refusal::CODES.len()]) {
         self.put(EVENTS_REFUSED, refused.iter().sum());
         for (metric, count) in EVENTS_REFUSED_BY_CODE.into_iter().zip(refused) {
@@ -58,7 +58,7 @@ impl Measurements {
         }
     }
 
-    /// Takes in the names of checkpoint logs that nobody can read.
+    /// Adds the names of checkpoint logs that cannot be read.
     pub fn put_corrupt(&mut self, logs: impl ExactSizeIterator<Item = String>) {
         self.put(LOGS_CORRUPTED, logs.len() as u64);
         self.corrupt_logs.extend(logs.take(MAX_NAMED_LOGS));
@@ -87,9 +87,9 @@ impl Measurements {
     }
 }
 
-/// What a function's invocation came to.
+/// The metrics of a use case, as measurements.
 pub trait ToMeasurements {
-    /// The same as metrics.
+    /// The measurements.
     fn measures(&self) -> Measurements;
 }
 
@@ -115,7 +115,7 @@ mod tests {
         keys
     }
 
-    /// Checks a document against the specification, and gives its metrics.
+    /// Checks a document against the specification and returns its metrics.
     fn read(document: &str) -> Map<String, Value> {
         assert!(!document.contains('\n'), "one line");
         assert!(document.len() < 1 << 20);
@@ -157,11 +157,11 @@ mod tests {
 
     #[test]
     fn a_batch_becomes_a_document_of_the_specified_shape() {
-        let mut tally = CountMetrics { absorbed: 8, late: 2, ..CountMetrics::default() };
-        tally.refused[1] = 3;
-        tally.refused[4] = 1;
-        let document = tally.measures().document(&CONTEXT);
-        let metrics = Value::Object(read(&document));
+        let mut metrics = CountMetrics { absorbed: 8, late: 2, ..CountMetrics::default() };
+        metrics.refused[1] = 3;
+        metrics.refused[4] = 1;
+        let document = metrics.measures().document(&CONTEXT);
+        let reported = Value::Object(read(&document));
         let expected = json!({
             "events_absorbed": 8,
             "events_late": 2,
@@ -169,11 +169,11 @@ mod tests {
             "events_refused_malformed_json": 3,
             "events_refused_unknown_city": 1,
         });
-        assert_eq!(metrics, expected);
+        assert_eq!(reported, expected);
     }
 
     #[test]
-    fn nothing_to_do_is_a_line_too_and_faults_that_were_none_are_left_out() {
+    fn an_idle_invocation_reports_zeros_and_no_faults() {
         for (measures, expected) in [
             (CountMetrics::default().measures(), 3),
             (SurgeMetrics::default().measures(), 3),
@@ -186,18 +186,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_corrupt_is_named_but_not_without_end() {
+    fn corrupt_logs_are_named_up_to_a_limit() {
         let corrupt = wire::open(b"", wire::Kind::MapHead).err().unwrap();
         let lanes = (0..1000).map(|lane| (LaneId(lane), corrupt)).collect();
-        let tally = CountMetrics { corrupt: lanes, ..CountMetrics::default() };
-        let document = tally.measures().document(&CONTEXT);
+        let metrics = CountMetrics { corrupt: lanes, ..CountMetrics::default() };
+        let document = metrics.measures().document(&CONTEXT);
         assert_eq!(read(&document)["logs_corrupted"], 1000);
         let root: Value = serde_json::from_str(&document).unwrap();
         let named = root[CORRUPT_LOGS].as_array().unwrap();
         assert_eq!((named.len(), named[7].as_str()), (MAX_NAMED_LOGS, Some("lane/7")));
         let cities = vec![(CityId::new("nyc").unwrap(), corrupt)];
-        let tally = SurgeMetrics { corrupt: cities, ..SurgeMetrics::default() };
-        assert_eq!(tally.measures().corrupt_logs, ["city/nyc"]);
+        let metrics = SurgeMetrics { corrupt: cities, ..SurgeMetrics::default() };
+        assert_eq!(metrics.measures().corrupt_logs, ["city/nyc"]);
     }
 
     #[test]
@@ -234,16 +234,16 @@ mod tests {
             store_faults: 1,
             corrupt: 1,
         };
-        // These two are told of elsewhere.
-        let mut told = BTreeSet::from([EVENTS_ACCEPTED.name, ITERATOR_AGE.name]);
+        // These two are reported elsewhere.
+        let mut reported = BTreeSet::from([EVENTS_ACCEPTED.name, ITERATOR_AGE.name]);
         for measures in [count.measures(), surge.measures(), price.measures()] {
             read(&measures.document(&CONTEXT));
-            told.extend(names(&measures));
+            reported.extend(names(&measures));
         }
         let listed: Vec<_> =
             METRICS.iter().chain(&EVENTS_REFUSED_BY_CODE).map(|metric| metric.name).collect();
-        assert_eq!(listed.iter().copied().collect::<BTreeSet<_>>(), told);
-        assert_eq!(listed.len(), told.len(), "a name comes twice");
+        assert_eq!(listed.iter().copied().collect::<BTreeSet<_>>(), reported);
+        assert_eq!(listed.len(), reported.len(), "a name is listed twice");
     }
 
     #[test]

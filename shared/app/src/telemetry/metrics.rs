@@ -2,15 +2,15 @@
 
 use equilibrium_domain::event::Refusal;
 
-/// Something counted.
+/// A metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metric {
     /// Its name.
     pub name: &'static str,
-    /// Its unit, as `CloudWatch` calls it.
+    /// Its unit, as `CloudWatch` names it.
     pub unit: &'static str,
-    /// Whether none is a value, too: it shows that the function works and has nothing to do. Faults are
-    /// told of where there are any; without a value there were none.
+    /// Whether 0 is reported, too: it shows that the function works and has nothing to do. A fault is reported where there
+    /// is one.
     pub reports_zero: bool,
 }
 
@@ -24,7 +24,7 @@ const fn fault(name: &'static str) -> Metric {
 
 /// `ingest`: events put into the log.
 pub const EVENTS_ACCEPTED: Metric = flow("events_accepted");
-/// `count`: events taken in.
+/// `count`: absorbed events.
 pub const EVENTS_ABSORBED: Metric = flow("events_absorbed");
 /// `ingest`, `count`: refused events, whatever the code.
 pub const EVENTS_REFUSED: Metric = flow("events_refused");
@@ -38,48 +38,48 @@ pub const EVENTS_REFUSED_BY_CODE: [Metric; Refusal::CODES.len()] = [
     fault("events_refused_unknown_product"),
     fault("events_refused_too_far_in_future"),
 ];
-/// `count`: refused events of which no letter tells.
+/// `count`: refused events without a dead letter.
 pub const DEAD_LETTERS_DROPPED: Metric = fault("dead_letters_dropped");
 /// `count`: events of an unknown type.
 pub const EVENTS_UNKNOWN: Metric = fault("events_unknown");
-/// `count`: events of another lane than their record's.
+/// `count`: events of another lane than that of their record.
 pub const EVENTS_MISROUTED: Metric = fault("events_misrouted");
 /// `count`: late events.
 pub const EVENTS_LATE: Metric = flow("events_late");
-/// `count`: records in which nothing has a lane.
+/// `count`: records without a lane.
 pub const RECORDS_UNROUTABLE: Metric = fault("records_unroutable");
-/// `count`, `surge`: records, or parts of them, that were held already.
+/// `count`, `surge`: records, or a city's counts in them, that the state held already.
 pub const RECORDS_SKIPPED: Metric = fault("records_skipped");
-/// `surge`: records, or parts of them, that hold no counts.
+/// `surge`: records, or a city's counts in them, that cannot be read.
 pub const RECORDS_MALFORMED: Metric = fault("records_malformed");
-/// `surge`: parts of records that tell of a city nobody defines.
+/// `surge`: a city's counts in a record where the city has no policy.
 pub const RECORDS_OF_UNKNOWN_CITY: Metric = fault("records_of_unknown_city");
-/// `count`, `surge`: races lost to another instance.
+/// `count`, `surge`: appends that another instance's entry prevented.
 pub const APPEND_CONFLICTS: Metric = fault("append_conflicts");
-/// `count`: entities that had to go because there were too many.
+/// `count`: entities evicted because a city had too many.
 pub const ENTITIES_EVICTED: Metric = fault("entities_evicted");
-/// `count`, `surge`: checkpoint logs that hold what nobody can read.
+/// `count`, `surge`: checkpoint logs that cannot be read.
 pub const LOGS_CORRUPTED: Metric = fault("logs_corrupted");
-/// `surge`: ticks closed.
+/// `surge`: closed ticks.
 pub const TICKS_CLOSED: Metric = flow("ticks_closed");
 /// `surge`: ticks closed before every lane had reported them.
 pub const TICKS_CLOSED_INCOMPLETE: Metric = flow("ticks_closed_incomplete");
-/// `surge`: multipliers that changed.
+/// `surge`: changed multipliers.
 pub const MULTIPLIERS_CHANGED: Metric = flow("multipliers_changed");
 /// `surge`: maps that were saved but not copied to the cache.
 pub const MAP_CACHE_WRITE_FAILURES: Metric = fault("map_cache_write_failures");
-/// `price`: looks at a city's head.
+/// `price`: refreshes of a city's map.
 pub const MAP_REFRESHES: Metric = flow("map_refreshes");
-/// `price`: requests that were answered before their look was done.
+/// `price`: requests answered before their refresh ended.
 pub const MAP_REFRESH_TIMEOUTS: Metric = fault("map_refresh_timeouts");
 /// `price`: reads of the cache that failed or took too long.
 pub const CACHE_READS_FAILED: Metric = fault("cache_reads_failed");
 /// `price`: reads of the store that failed.
 pub const STORE_READS_FAILED: Metric = fault("store_reads_failed");
-/// `price`: chunks that nobody can read.
+/// `price`: chunks that cannot be read.
 pub const CHUNKS_CORRUPTED: Metric = fault("chunks_corrupted");
 
-/// `count`, `surge`: how old what the function reads next is, told by whoever invokes it from the stream.
+/// `count`, `surge`: the age of the next record of the stream, reported by the event source.
 pub const ITERATOR_AGE: Metric = Metric { name: "iterator_age_ms", unit: "Milliseconds", reports_zero: true };
 
 /// All metrics but those of [`EVENTS_REFUSED_BY_CODE`].

@@ -1,4 +1,4 @@
-//! Where events, counts and changes go in: what a record of each is keyed by.
+//! The producers of events, counts and changes, and the keys of their records.
 
 use equilibrium_app::count::ports::CountsStream;
 use equilibrium_app::ingest::ports::EventLog;
@@ -10,11 +10,10 @@ use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use super::batching_producer::{BatchingProducer, Key};
 use super::{Connection, Streams};
 
-/// The log of market events: a lane's records lie in the shard that holds its hash key, and carry its
-/// number for partition key.
+/// The log of market events. The lane's hash key selects the shard; the partition key is the lane's number.
 #[derive(Debug)]
 pub struct Events {
-    puts: BatchingProducer,
+    producer: BatchingProducer,
     lanes: LaneCount,
 }
 
@@ -22,55 +21,55 @@ impl Events {
     /// The event log of these streams.
     #[must_use]
     pub fn new(connection: &Connection, streams: &Streams, lanes: LaneCount) -> Self {
-        Self { puts: BatchingProducer::new(connection, &streams.events), lanes }
+        Self { producer: BatchingProducer::new(connection, &streams.events), lanes }
     }
 }
 
 impl EventLog for Events {
     async fn put(&self, lane: LaneId, record: Vec<u8>) -> Result<(), Unavailable> {
         let key = Key { partition: lane.to_string(), hash: Some(lane.hash_key(self.lanes)) };
-        self.puts.put(key, record).await
+        self.producer.put(key, record).await
     }
 }
 
-/// What lanes counted: groups are spread evenly over the hash keys, whatever the number of shards.
+/// Tick counts of lanes. Groups are spread evenly over the hash keys, whatever the number of shards.
 #[derive(Debug)]
 pub struct Counts {
-    puts: BatchingProducer,
+    producer: BatchingProducer,
     groups: GroupCount,
 }
 
 impl Counts {
-    /// The counts of these streams, in so many groups of cities.
+    /// The counts of these streams, in this many city groups.
     #[must_use]
     pub fn new(connection: &Connection, streams: &Streams, groups: GroupCount) -> Self {
-        Self { puts: BatchingProducer::new(connection, &streams.counts), groups }
+        Self { producer: BatchingProducer::new(connection, &streams.counts), groups }
     }
 }
 
 impl CountsStream for Counts {
     async fn send(&self, group: CityGroup, record: Vec<u8>) -> Result<(), Unavailable> {
         let hash = group.hash_key(self.groups);
-        self.puts.put(Key { partition: group.to_string(), hash: Some(hash) }, record).await
+        self.producer.put(Key { partition: group.to_string(), hash: Some(hash) }, record).await
     }
 }
 
-/// Changed multipliers: a city's lie in one shard, in order.
+/// Changed multipliers. Those of a city are in one shard, in order.
 #[derive(Debug)]
 pub struct Changes {
-    puts: BatchingProducer,
+    producer: BatchingProducer,
 }
 
 impl Changes {
     /// The changes of these streams.
     #[must_use]
     pub fn new(connection: &Connection, streams: &Streams) -> Self {
-        Self { puts: BatchingProducer::new(connection, &streams.changes) }
+        Self { producer: BatchingProducer::new(connection, &streams.changes) }
     }
 }
 
 impl ChangeStream for Changes {
     async fn send(&self, city: &CityId, record: Vec<u8>) -> Result<(), Unavailable> {
-        self.puts.put(Key { partition: city.to_string(), hash: None }, record).await
+        self.producer.put(Key { partition: city.to_string(), hash: None }, record).await
     }
 }

@@ -67,6 +67,12 @@ impl LaneState {
         self.identity.lane
     }
 
+    /// Late events since the first entry of the log.
+    #[must_use]
+    pub fn late(&self) -> u64 {
+        self.cities.iter().map(|city| city.late).sum()
+    }
+
     /// Late events of the batch that has begun.
     #[must_use]
     pub fn late_in_batch(&self) -> u64 {

@@ -1,14 +1,15 @@
-//! How the functions read their streams: `infra/deployment.json`, which the infrastructure is made from, too.
+//! How the functions read their streams, from `infra/deployment.json`, which the infrastructure stack reads, too.
 
 use std::collections::BTreeMap;
 
-use crate::settings::Settings;
 use serde::Deserialize;
+
+use crate::settings::Settings;
 
 const JSON: &str = include_str!("../../../../infra/deployment.json");
 
 #[derive(Deserialize)]
-struct Names {
+struct Deployment {
     mappings: BTreeMap<String, MappingConfig>,
 }
 
@@ -18,22 +19,22 @@ struct Names {
 pub struct MappingConfig {
     /// The stream's short name, as `events`.
     pub stream: String,
-    /// Most records of a batch.
+    /// Maximum records of a batch.
     pub batch_size: usize,
     /// How long records are gathered, in seconds.
     pub batching_window_seconds: i64,
-    /// Whether a failed batch is halved.
+    /// Whether a failed batch is halved (bisected).
     pub bisect_on_error: bool,
-    /// Whether the function's `batchItemFailures` are heard.
+    /// Whether the function's `batchItemFailures` apply.
     pub report_batch_item_failures: bool,
-    /// Older records are given up, in seconds.
+    /// The age in seconds above which records are discarded.
     pub maximum_record_age_seconds: i64,
-    /// The short name of the queue that hears of them.
+    /// The short name of the on-failure destination, a queue.
     pub on_failure: String,
 }
 
 impl MappingConfig {
-    /// The same as settings of a mapping that looks every `poll_ms`.
+    /// The settings of this mapping with an idle poll interval of `poll_ms`.
     #[must_use]
     pub fn settings(&self, poll_ms: i64) -> Settings {
         Settings {
@@ -51,11 +52,12 @@ impl MappingConfig {
 /// The mappings, by the function's short name.
 ///
 /// # Panics
-/// Never: what it reads is part of the program, and a test has read it.
+/// Never: the file is part of the program, and a test parses it.
 #[must_use]
 pub fn mappings() -> BTreeMap<String, MappingConfig> {
-    let names: Names = serde_json::from_str(JSON).expect("infra/deployment.json names the mappings");
-    names.mappings
+    let deployment: Deployment =
+        serde_json::from_str(JSON).expect("infra/deployment.json holds the mappings");
+    deployment.mappings
 }
 
 #[cfg(test)]
@@ -63,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn count_reads_events_and_surge_reads_counts_as_lambda_can() {
+    fn count_reads_events_and_surge_reads_counts_within_lambdas_limits() {
         let mappings = mappings();
         let streams: Vec<_> =
             mappings.iter().map(|(name, mapping)| (&name[..], &mapping.stream[..])).collect();
@@ -71,7 +73,10 @@ mod tests {
         for mapping in mappings.values() {
             let settings = mapping.settings(1_000);
             assert_eq!(settings.checked(), Ok(settings));
-            assert!(settings.report_batch_item_failures, "a store that fails is told by record");
+            assert!(
+                settings.report_batch_item_failures,
+                "a store that is unavailable fails records, not batches"
+            );
         }
     }
 }

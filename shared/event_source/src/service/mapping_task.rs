@@ -1,9 +1,9 @@
-//! One mapping at work: a stream, a function, and whether the one goes to the other.
+//! The task of one mapping: polls while the mapping is enabled, saves positions, reports the iterator age.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use equilibrium_app::clock::system_now_ms;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -14,36 +14,45 @@ use super::position_file::PositionFile;
 use crate::iterator_age::{IteratorAge, IteratorAgeSink};
 use crate::poller::{EventSourcePoller, OnFailure, PollOutcome, Source, Target};
 
-/// How often the stream's age is put into `CloudWatch`, and positions that moved into their file.
+/// How often the iterator age is reported and changed positions are saved.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A mapping as others see it.
+/// A mapping's identity, configuration and state, shared by its task and the control API.
 #[derive(Debug)]
 pub struct MappingTask {
     /// The function's short name, as `count`.
     pub name: String,
-    /// The mapping's own name, in the shape that Lambda gives it: the same at every start.
+    /// The mapping's UUID, derived from its ARNs: the same after every start.
     pub uuid: String,
-    /// The function it invokes.
+    /// The function that the mapping invokes.
     pub function_arn: String,
-    /// The stream it reads.
+    /// The stream that the mapping reads.
     pub stream_arn: String,
-    /// The queue that hears of records that were given up.
-    pub discards_arn: String,
-    /// How it reads.
-    pub mapping: MappingConfig,
+    /// The on-failure destination, a queue.
+    pub on_failure_arn: String,
+    /// How the mapping reads.
+    pub config: MappingConfig,
     enabled: watch::Sender<bool>,
-    seen: Mutex<Seen>,
+    counters: Mutex<Counters>,
 }
 
-/// What has come of it.
+/// Whether the task polls, and its totals since the start.
 #[derive(Clone, Copy, Debug, Default)]
-struct Seen {
-    is_working: bool,
+struct Counters {
+    is_polling: bool,
     read: usize,
     invoked: usize,
     discarded: usize,
     source_errors: usize,
+}
+
+impl Counters {
+    fn add(&mut self, outcome: &PollOutcome) {
+        self.read += outcome.read;
+        self.invoked += outcome.invoked;
+        self.discarded += outcome.discarded;
+        self.source_errors += outcome.source_errors;
+    }
 }
 
 impl MappingTask {
@@ -53,65 +62,56 @@ impl MappingTask {
         name: String,
         function_arn: String,
         stream_arn: String,
-        discards_arn: String,
-        mapping: MappingConfig,
+        on_failure_arn: String,
+        config: MappingConfig,
     ) -> Self {
         let digest = xxh3_128(format!("{stream_arn} {function_arn}").as_bytes());
         let hex = format!("{digest:032x}");
         let uuid = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-");
         let (enabled, _) = watch::channel(true);
-        Self { name, uuid, function_arn, stream_arn, discards_arn, mapping, enabled, seen: Mutex::default() }
+        let counters = Mutex::default();
+        Self { name, uuid, function_arn, stream_arn, on_failure_arn, config, enabled, counters }
     }
 
-    /// Has it go on, or stop behind the batch that is under way.
-    pub fn enable(&self, enabled: bool) {
+    /// Enables the mapping, or disables it after the batch in progress.
+    pub fn set_enabled(&self, enabled: bool) {
         self.enabled.send_replace(enabled);
     }
 
     /// The mapping as Lambda's API shows it (`EventSourceMappingConfiguration`).
     #[must_use]
     pub fn document(&self) -> Value {
-        let seen = *self.seen();
-        let state = match (*self.enabled.borrow(), seen.is_working) {
+        let counters = *self.counters.lock();
+        let state = match (*self.enabled.borrow(), counters.is_polling) {
             (true, true) => "Enabled",
             (true, false) => "Enabling",
             (false, true) => "Disabling",
             (false, false) => "Disabled",
         };
+        let response_types =
+            if self.config.report_batch_item_failures { vec!["ReportBatchItemFailures"] } else { vec![] };
         json!({
             "UUID": self.uuid,
             "EventSourceArn": self.stream_arn,
             "FunctionArn": self.function_arn,
             "StartingPosition": "TRIM_HORIZON",
-            "BatchSize": self.mapping.batch_size,
-            "MaximumBatchingWindowInSeconds": self.mapping.batching_window_seconds,
-            "BisectBatchOnFunctionError": self.mapping.bisect_on_error,
-            "MaximumRecordAgeInSeconds": self.mapping.maximum_record_age_seconds,
+            "BatchSize": self.config.batch_size,
+            "MaximumBatchingWindowInSeconds": self.config.batching_window_seconds,
+            "BisectBatchOnFunctionError": self.config.bisect_on_error,
+            "MaximumRecordAgeInSeconds": self.config.maximum_record_age_seconds,
             "MaximumRetryAttempts": -1,
             "ParallelizationFactor": 1,
-            "FunctionResponseTypes": if self.mapping.report_batch_item_failures { vec!["ReportBatchItemFailures"] } else { vec![] },
-            "DestinationConfig": {"OnFailure": {"Destination": self.discards_arn}},
+            "FunctionResponseTypes": response_types,
+            "DestinationConfig": {"OnFailure": {"Destination": self.on_failure_arn}},
             "State": state,
             "LastProcessingResult": format!(
-                "{} records read, {} invocations, {} records given up, {} failed looks",
-                seen.read, seen.invoked, seen.discarded, seen.source_errors
+                "{} records read, {} invocations, {} records discarded, {} source errors",
+                counters.read, counters.invoked, counters.discarded, counters.source_errors
             ),
         })
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock()
-    }
-
-    fn note(&self, turn: &PollOutcome) {
-        let mut seen = self.seen();
-        seen.read += turn.read;
-        seen.invoked += turn.invoked;
-        seen.discarded += turn.discarded;
-        seen.source_errors += turn.source_errors;
-    }
-
-    /// Works until the process stops.
+    /// Polls until `stop` is true.
     pub async fn run<S: Source + IteratorAge, T: Target, F: OnFailure>(
         &self,
         mut poller: EventSourcePoller<S, T, F>,
@@ -120,10 +120,10 @@ impl MappingTask {
         mut stop: watch::Receiver<bool>,
     ) {
         let mut enabled = self.enabled.subscribe();
-        let mut told = Instant::now();
+        let mut reported_at = Instant::now();
         while !*stop.borrow() {
             let is_enabled = *enabled.borrow_and_update();
-            self.seen().is_working = is_enabled;
+            self.counters.lock().is_polling = is_enabled;
             if !is_enabled {
                 tokio::select! {
                     _ = enabled.changed() => {}
@@ -131,25 +131,25 @@ impl MappingTask {
                 }
                 continue;
             }
-            let turn = tokio::select! {
-                turn = poller.poll(system_now_ms()) => turn,
-                // A turn dropped midway loses nothing.
+            let outcome = tokio::select! {
+                outcome = poller.poll(system_now_ms()) => outcome,
+                // A poll that is dropped midway loses nothing.
                 _ = stop.wait_for(|stop| *stop) => break,
             };
-            self.note(&turn);
-            if told.elapsed() >= REPORT_INTERVAL {
-                told = Instant::now();
+            self.counters.lock().add(&outcome);
+            if reported_at.elapsed() >= REPORT_INTERVAL {
+                reported_at = Instant::now();
                 self.save(&poller, &mut positions);
                 self.report_iterator_age(&poller, &ages).await;
             }
-            let pause = u64::try_from(turn.due_ms.saturating_sub(system_now_ms())).unwrap_or(0);
+            let pause_ms = u64::try_from(outcome.due_ms.saturating_sub(system_now_ms())).unwrap_or(0);
             tokio::select! {
-                () = sleep(Duration::from_millis(pause)) => {}
+                () = sleep(Duration::from_millis(pause_ms)) => {}
                 _ = enabled.changed() => {}
                 _ = stop.wait_for(|stop| *stop) => {}
             }
         }
-        self.seen().is_working = false;
+        self.counters.lock().is_polling = false;
         self.save(&poller, &mut positions);
     }
 
@@ -160,8 +160,8 @@ impl MappingTask {
     ) {
         let Some(positions) = positions else { return };
         if let Err(error) = positions.save(poller.positions()) {
-            // The next start reads again what the functions then skip.
-            tracing::warn!(function = self.name, %error, "positions were not saved");
+            // After the next start the mapping reads these records again, and the function skips them.
+            tracing::warn!(function = self.name, %error, "positions not saved");
         }
     }
 
@@ -171,7 +171,7 @@ impl MappingTask {
         ages: &impl IteratorAgeSink,
     ) {
         let Some(iterator_age_ms) = poller.source().iterator_age_ms() else { return };
-        // A failure is in the log of the sink; the next report follows soon.
+        // The sink logs a failure; the next report follows soon.
         let _ = ages.put_iterator_age(&self.name, system_now_ms(), iterator_age_ms).await;
     }
 }
@@ -180,31 +180,31 @@ impl MappingTask {
 mod tests {
     use super::*;
 
-    fn mapped() -> MappingTask {
-        let mapping = crate::service::mapping_config::mappings()["count"].clone();
+    fn task() -> MappingTask {
+        let config = crate::service::mapping_config::mappings()["count"].clone();
         let function = "arn:aws:lambda:us-east-1:000000000000:function:equilibrium-count";
         let stream = "arn:aws:kinesis:us-east-1:000000000000:stream/equilibrium-events";
         let queue = "arn:aws:sqs:us-east-1:000000000000:equilibrium-discarded";
-        MappingTask::new("count".into(), function.into(), stream.into(), queue.into(), mapping)
+        MappingTask::new("count".into(), function.into(), stream.into(), queue.into(), config)
     }
 
     #[test]
-    fn a_mapping_has_the_same_name_at_every_start() {
-        assert_eq!(mapped().uuid, mapped().uuid);
-        let groups: Vec<usize> = mapped().uuid.split('-').map(str::len).collect();
+    fn a_mapping_has_the_same_uuid_after_every_start() {
+        assert_eq!(task().uuid, task().uuid);
+        let groups: Vec<usize> = task().uuid.split('-').map(str::len).collect();
         assert_eq!(groups, [8, 4, 4, 4, 12]);
     }
 
     #[test]
-    fn a_mapping_is_disabled_once_nothing_is_under_way() {
-        let mapped = mapped();
-        let state = |mapped: &MappingTask| mapped.document()["State"].clone();
-        assert_eq!(state(&mapped), "Enabling");
-        mapped.seen().is_working = true;
-        assert_eq!(state(&mapped), "Enabled");
-        mapped.enable(false);
-        assert_eq!(state(&mapped), "Disabling");
-        mapped.seen().is_working = false;
-        assert_eq!(state(&mapped), "Disabled");
+    fn a_mapping_is_disabled_once_no_batch_is_in_progress() {
+        let task = task();
+        let state = || task.document()["State"].clone();
+        assert_eq!(state(), "Enabling");
+        task.counters.lock().is_polling = true;
+        assert_eq!(state(), "Enabled");
+        task.set_enabled(false);
+        assert_eq!(state(), "Disabling");
+        task.counters.lock().is_polling = false;
+        assert_eq!(state(), "Disabled");
     }
 }

@@ -1,35 +1,36 @@
-//! How far each shard is done, kept in a file: what Lambda keeps for its mappings.
+//! The position of each shard in a file, which Lambda stores for its own mappings.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::record::Position;
 use equilibrium_domain::event::sequence::Sequence;
 use equilibrium_lambda::kinesis::record::ShardId;
 use thiserror::Error;
 
-/// What stands for a shard that is closed and done.
+use crate::record::Position;
+
+/// The text of [`Position::End`]. [`Position::Oldest`] is not written.
 const END: &str = "end";
 
-/// The file cannot be used.
+/// Why the file cannot be used.
 #[derive(Debug, Error)]
 pub enum PositionsError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("{}: {cause}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         cause: io::Error,
     },
-    /// It holds something else.
-    #[error("{}: not positions of shards; without the file every shard begins at its oldest record", .0.display())]
-    Foreign(PathBuf),
+    /// The file holds something else: remove it to start every shard at its oldest record.
+    #[error("{}: not a file of shard positions; without it every shard starts at its oldest record", .0.display())]
+    Malformed(PathBuf),
 }
 
-/// Positions in a file, and what was written to it last.
+/// A file of positions, with the content that was last written.
 #[derive(Debug)]
 pub struct PositionFile {
     path: PathBuf,
@@ -37,33 +38,34 @@ pub struct PositionFile {
 }
 
 impl PositionFile {
-    /// The file of the function called `name` in `folder`, and what it holds; nothing where there is none.
+    /// Opens the file of the function called `name` in `folder` and returns its positions; none if the file does not
+    /// exist.
     ///
     /// # Errors
     /// [`PositionsError`].
     pub fn open(folder: &Path, name: &str) -> Result<(Self, Vec<(ShardId, Position)>), PositionsError> {
         let path = folder.join(name).with_extension("json");
         let written: BTreeMap<String, String> = match fs::read(&path) {
-            Ok(json) => serde_json::from_slice(&json).map_err(|_| PositionsError::Foreign(path.clone()))?,
+            Ok(json) => serde_json::from_slice(&json).map_err(|_| PositionsError::Malformed(path.clone()))?,
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
             Err(cause) => return Err(PositionsError::Unreadable { path, cause }),
         };
-        let read = |(shard, position): (&String, &String)| {
+        let parse = |(shard, position): (&String, &String)| {
             let position = match &position[..] {
                 END => Position::End,
                 digits => Position::After(Sequence::new(digits)?),
             };
             Some((ShardId::new(shard)?, position))
         };
-        let positions: Option<Vec<_>> = written.iter().map(read).collect();
-        let positions = positions.ok_or_else(|| PositionsError::Foreign(path.clone()))?;
+        let positions: Option<Vec<_>> = written.iter().map(parse).collect();
+        let positions = positions.ok_or_else(|| PositionsError::Malformed(path.clone()))?;
         Ok((Self { path, written }, positions))
     }
 
-    /// Writes the positions, all or none of them, where one has changed.
+    /// Replaces the file atomically if a position has changed.
     ///
     /// # Errors
-    /// What the system says; the file is as it was.
+    /// The error of the operating system; the file is unchanged.
     pub fn save<'a>(
         &mut self,
         positions: impl Iterator<Item = (&'a ShardId, &'a Position)>,
@@ -80,9 +82,9 @@ impl PositionFile {
         if texts == self.written {
             return Ok(());
         }
-        let beside = self.path.with_extension("new");
-        fs::write(&beside, serde_json::to_vec(&texts)?)?;
-        fs::rename(&beside, &self.path)?;
+        let temporary = self.path.with_extension("new");
+        fs::write(&temporary, serde_json::to_vec(&texts)?)?;
+        fs::rename(&temporary, &self.path)?;
         self.written = texts;
         Ok(())
     }
@@ -96,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_saved_is_found_again() {
+    fn saved_positions_are_read_again() {
         let folder = TempDir::new().unwrap();
         let (mut file, none) = PositionFile::open(folder.path(), "count").unwrap();
         assert!(none.is_empty());
@@ -106,19 +108,19 @@ mod tests {
             (ShardId::numbered(2), Position::Oldest),
         ];
         file.save(positions.iter().map(|(shard, position)| (shard, position))).unwrap();
-        let (_, found) = PositionFile::open(folder.path(), "count").unwrap();
-        assert_eq!(found, positions[..2]);
+        let (_, read) = PositionFile::open(folder.path(), "count").unwrap();
+        assert_eq!(read, positions[..2]);
         let (_, other) = PositionFile::open(folder.path(), "surge").unwrap();
         assert!(other.is_empty());
     }
 
     #[test]
-    fn a_file_of_something_else_is_refused() {
+    fn a_file_with_other_content_is_rejected() {
         let folder = TempDir::new().unwrap();
         for text in ["", "[]", r#"{"shard 1": "4"}"#, r#"{"shardId-1": "soon"}"#, r#"{"shardId-1": 4}"#] {
             fs::write(folder.path().join("count.json"), text).unwrap();
-            let refused = PositionFile::open(folder.path(), "count").unwrap_err();
-            assert!(matches!(refused, PositionsError::Foreign(_)), "{text}: {refused}");
+            let error = PositionFile::open(folder.path(), "count").unwrap_err();
+            assert!(matches!(error, PositionsError::Malformed(_)), "{text}: {error}");
         }
     }
 }

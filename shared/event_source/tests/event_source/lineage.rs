@@ -1,4 +1,4 @@
-//! Children wait for all of their ancestors, and for no more than that.
+//! A shard waits for all its ancestors and for no other shard.
 
 use std::sync::Arc;
 
@@ -6,9 +6,10 @@ use equilibrium_embedded::stream_log::StreamLog;
 use equilibrium_event_source::mapping::EventSourceMapping;
 use equilibrium_event_source::record::{Listed, Page, Position};
 use equilibrium_event_source::settings::Settings;
+use equilibrium_lambda::kinesis::encode::InvocationOutcome;
 use equilibrium_lambda::kinesis::record::ShardId;
 
-use crate::world::{Function, Outcome, record, run_to_the_end, stream, turn, world};
+use crate::fixture::{Function, Outcome, poll, poller, record, run_to_the_end, stream};
 
 fn id(index: usize) -> ShardId {
     ShardId::numbered(index)
@@ -38,7 +39,7 @@ fn succeed(mapping: &mut EventSourceMapping, index: usize) {
     let settings = mapping.settings();
     let shard = mapping.readable().find(|shard| *shard.id() == id(index)).unwrap();
     shard.step(0, &settings);
-    shard.settle(0, &equilibrium_lambda::kinesis::encode::InvocationOutcome::Success, &settings);
+    shard.settle(0, &InvocationOutcome::Success, &settings);
 }
 
 #[test]
@@ -56,27 +57,27 @@ fn a_child_waits_for_both_merged_parents() {
 }
 
 #[test]
-fn a_child_waits_until_its_parents_records_are_done_not_only_read() {
+fn a_child_waits_until_its_parents_records_are_done_and_not_only_read() {
     let mut mapping = mapping(vec![]);
     mapping.list(vec![listed(0, &[]), listed(1, &[0])]);
     read_to_the_end(&mut mapping, 0, Some(1));
     assert!(!mapping.open_children());
     mapping.list(vec![listed(1, &[0])]);
-    assert_eq!(readable(&mut mapping), [id(0)], "unlisted, but its record is under way");
+    assert_eq!(readable(&mut mapping), [id(0)], "not listed, but its record is in progress");
     succeed(&mut mapping, 0);
     assert!(mapping.open_children());
     assert_eq!(readable(&mut mapping), [id(1)]);
 }
 
 #[test]
-fn an_empty_parent_is_passed_at_once() {
+fn an_empty_parent_opens_its_children_at_once() {
     let (log, function) = (Arc::new(StreamLog::new(1)), Function::default());
     let [low, _] = log.split(&id(0), 100).unwrap();
     log.split(&low, 50).unwrap();
     function.put(&log, 0, vec![], 0);
-    let mut world = world(Settings::default(), &log, &function, vec![]);
+    let mut poller = poller(Settings::default(), &log, &function, vec![]);
     for _ in 0..3 {
-        turn(&mut world, 0);
+        poll(&mut poller, 0);
     }
     assert_eq!(function.batches(), [[1]]);
 }
@@ -104,11 +105,11 @@ fn a_done_parent_is_not_read_again_after_a_restart() {
     assert_eq!(readable(&mut mapping), [id(1)]);
     assert_eq!(mapping.readable().next().unwrap().read_after(), Some(&5.into()));
     assert_eq!(mapping.position(&id(0)), Some(&Position::End));
-    assert_eq!(mapping.positions().count(), 3, "one saved and not listed yet is still known");
+    assert_eq!(mapping.positions().count(), 3, "a saved shard that is not listed yet is still known");
 }
 
 #[test]
-fn a_done_shard_is_forgotten_with_its_listing() {
+fn a_done_shard_is_forgotten_when_it_is_no_longer_listed() {
     let mut mapping = mapping(vec![]);
     mapping.list(vec![listed(0, &[]), listed(1, &[0])]);
     read_to_the_end(&mut mapping, 0, None);
@@ -120,18 +121,18 @@ fn a_done_shard_is_forgotten_with_its_listing() {
 }
 
 #[test]
-fn a_stuck_parent_holds_its_children_and_nobody_else() {
+fn a_failing_parent_blocks_its_children_and_no_other_shard() {
     let (log, function) = (Arc::new(StreamLog::new(2)), Function::default());
-    let stuck = function.put(&log, 0, vec![], 0);
+    let failing = function.put(&log, 0, vec![], 0);
     log.split(&id(0), 100).unwrap();
     let child = function.put(&log, 0, vec![], 0);
     let other = function.put(&log, u128::MAX, vec![], 0);
     function.script([Outcome::Fail, Outcome::Success, Outcome::Success, Outcome::Success]);
-    let mut world = world(Settings::default(), &log, &function, vec![]);
-    turn(&mut world, 0);
-    turn(&mut world, 99);
-    assert_eq!(function.batches(), [[stuck], [other]]);
+    let mut poller = poller(Settings::default(), &log, &function, vec![]);
+    poll(&mut poller, 0);
+    poll(&mut poller, 99);
+    assert_eq!(function.batches(), [[failing], [other]]);
     log.close();
-    run_to_the_end(&mut world, 100);
-    assert_eq!(function.batches(), [[stuck], [other], [stuck], [child]]);
+    run_to_the_end(&mut poller, 100);
+    assert_eq!(function.batches(), [[failing], [other], [failing], [child]]);
 }

@@ -1,9 +1,9 @@
-//! Lambda's rules between a Kinesis stream and a function, claim by claim and over random histories.
+//! Lambda's rules for Kinesis event source mappings, claim by claim and over random histories.
 #![allow(clippy::unwrap_used)]
 
+mod fixture;
 mod lineage;
-mod log;
+mod poller;
 mod properties;
 mod shard;
-mod turns;
-mod world;
+mod stream_log;

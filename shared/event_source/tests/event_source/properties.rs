@@ -1,4 +1,4 @@
-//! What holds over every history of the stream and every behaviour of the function.
+//! Properties over random histories of the stream and random behaviour of the function.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,15 +9,16 @@ use equilibrium_event_source::settings::Settings;
 use equilibrium_lambda::kinesis::record::ShardId;
 use proptest::prelude::*;
 
-use crate::world::{Function, Outcome, Poison, World, poll_once, run_to_the_end, world};
+use crate::fixture::{Function, Outcome, Poison, TestPoller, poll_once, poller, run_to_the_end};
 
+/// One step of a history.
 #[derive(Clone, Debug)]
-enum Event {
+enum Action {
     Put { key: u128, bytes: usize },
     Split { shard: usize, at: u128 },
     Merge { shard: usize },
     Expire { shard: usize },
-    Turn { after_ms: i64 },
+    Poll { after_ms: i64 },
     Crash,
 }
 
@@ -38,15 +39,15 @@ fn settings() -> impl Strategy<Value = Settings> {
     })
 }
 
-fn event() -> impl Strategy<Value = Event> {
+fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
         12 => (any::<u128>(), prop_oneof![9 => 0..200_usize, 1 => 200..2_500_usize])
-            .prop_map(|(key, bytes)| Event::Put { key, bytes }),
-        1 => (0..4_usize, any::<u128>()).prop_map(|(shard, at)| Event::Split { shard, at }),
-        1 => (0..4_usize).prop_map(|shard| Event::Merge { shard }),
-        1 => (0..9_usize).prop_map(|shard| Event::Expire { shard }),
-        10 => prop_oneof![4 => 0..2_000_i64, 1 => 2_000..90_000_i64].prop_map(|after_ms| Event::Turn { after_ms }),
-        1 => Just(Event::Crash),
+            .prop_map(|(key, bytes)| Action::Put { key, bytes }),
+        1 => (0..4_usize, any::<u128>()).prop_map(|(shard, at)| Action::Split { shard, at }),
+        1 => (0..4_usize).prop_map(|shard| Action::Merge { shard }),
+        1 => (0..9_usize).prop_map(|shard| Action::Expire { shard }),
+        10 => prop_oneof![4 => 0..2_000_i64, 1 => 2_000..90_000_i64].prop_map(|after_ms| Action::Poll { after_ms }),
+        1 => Just(Action::Crash),
     ]
 }
 
@@ -63,12 +64,12 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     ]
 }
 
-/// The stream, its reader, and how far the reader was at the last look.
+/// The stream, its poller, and the positions after the last poll.
 struct History {
     log: Arc<StreamLog>,
     function: Function,
     settings: Settings,
-    runner: World,
+    poller: TestPoller,
     now_ms: i64,
     seen: BTreeMap<ShardId, Position>,
 }
@@ -76,24 +77,24 @@ struct History {
 impl History {
     fn new(settings: Settings) -> Self {
         let (log, function) = (Arc::new(StreamLog::new(2)), Function::default());
-        let runner = world(settings, &log, &function, Vec::new());
-        Self { log, function, settings, runner, now_ms: 1_000_000, seen: BTreeMap::new() }
+        let poller = poller(settings, &log, &function, Vec::new());
+        Self { log, function, settings, poller, now_ms: 1_000_000, seen: BTreeMap::new() }
     }
 
-    fn happen(&mut self, event: &Event) {
-        match *event {
-            Event::Put { key, bytes } => {
+    fn apply(&mut self, action: &Action) {
+        match *action {
+            Action::Put { key, bytes } => {
                 self.function.put(&self.log, key, vec![b'x'; bytes], self.now_ms);
             }
-            Event::Split { shard, at } => self.split(shard, at),
-            Event::Merge { shard } => self.merge(shard),
-            Event::Expire { shard } => self.expire(&ShardId::numbered(shard)),
-            Event::Turn { after_ms } => {
+            Action::Split { shard, at } => self.split(shard, at),
+            Action::Merge { shard } => self.merge(shard),
+            Action::Expire { shard } => self.expire(&ShardId::numbered(shard)),
+            Action::Poll { after_ms } => {
                 self.now_ms += after_ms;
-                poll_once(self.runner.poll(self.now_ms));
-                self.look();
+                poll_once(self.poller.poll(self.now_ms));
+                self.check_positions();
             }
-            Event::Crash => self.crash(),
+            Action::Crash => self.crash(),
         }
     }
 
@@ -111,28 +112,31 @@ impl History {
         self.function.0.lock().parents.insert(child, vec![one.clone(), other.clone()]);
     }
 
-    /// Retention is longer than any lag here: only what is done expires.
+    /// Retention exceeds any lag here: only finished shards expire.
     fn expire(&mut self, shard: &ShardId) {
-        if self.runner.position(shard) == Some(&Position::End) {
+        if self.poller.position(shard) == Some(&Position::End) {
             self.log.expire(shard).unwrap();
         }
     }
 
     fn crash(&mut self) {
-        let saved = self.runner.positions().map(|(id, at)| (id.clone(), at.clone())).collect();
-        self.runner = world(self.settings, &self.log, &self.function, saved);
-        self.look();
+        let saved = self.poller.positions().map(|(id, at)| (id.clone(), at.clone())).collect();
+        self.poller = poller(self.settings, &self.log, &self.function, saved);
+        self.check_positions();
     }
 
-    /// Positions only grow, and all before them is done.
-    fn look(&mut self) {
-        for (shard, position) in self.runner.positions() {
+    /// Positions only grow, and all records before them are done.
+    fn check_positions(&mut self) {
+        for (shard, position) in self.poller.positions() {
             let before = self.seen.insert(shard.clone(), position.clone()).unwrap_or_default();
             assert!(before <= *position, "{shard} went from {before:?} back to {position:?}");
             let witness = self.function.0.lock();
             for (number, _) in witness.put.iter().filter(|(_, of)| *of == shard) {
-                let passed = *position == Position::End || *position >= Position::After((*number).into());
-                assert!(!passed || witness.done.contains(number), "{number} is passed and not done");
+                let is_before = *position == Position::End || *position >= Position::After((*number).into());
+                assert!(
+                    !is_before || witness.done.contains(number),
+                    "{number} is before the position and not done"
+                );
             }
             drop(witness);
             self.log.trim(shard, position);
@@ -141,8 +145,8 @@ impl History {
 
     fn end(&mut self) {
         self.log.close();
-        run_to_the_end(&mut self.runner, self.now_ms);
-        self.look();
+        run_to_the_end(&mut self.poller, self.now_ms);
+        self.check_positions();
         let witness = self.function.0.lock();
         assert!(witness.put.keys().eq(&witness.done), "put {:?}, done {:?}", witness.put, witness.done);
         assert!(self.log.is_empty());
@@ -152,17 +156,17 @@ impl History {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// The function itself asserts order and limits at every batch: see `Witness::take`.
+    /// The function asserts order and limits at every batch: see `Witness::record_batch`.
     #[test]
-    fn every_record_is_done_or_given_up_in_order_within_limits(
+    fn every_record_is_processed_or_discarded_in_order_within_limits(
         settings in settings(),
         outcomes in prop::collection::vec(outcome(), 0..40),
-        events in prop::collection::vec(event(), 0..80),
+        actions in prop::collection::vec(action(), 0..80),
     ) {
         let mut history = History::new(settings);
         history.function.script(outcomes);
-        for event in &events {
-            history.happen(event);
+        for action in &actions {
+            history.apply(action);
         }
         history.end();
         let witness = history.function.0.lock();
@@ -180,7 +184,7 @@ proptest! {
         batch_size in 1..20_usize,
         records in 1..40_u64,
         poisoned in prop::collection::btree_set(1..40_u64, 0..4),
-        poison in prop_oneof![Just(Poison::Fails), Just(Poison::IsReported), Just(Poison::BlamesTheFirst)],
+        poison in prop_oneof![Just(Poison::Fails), Just(Poison::IsReported), Just(Poison::ReportsTheFirst)],
         retries in 0..4_u32,
     ) {
         let settings = Settings {
@@ -192,7 +196,7 @@ proptest! {
         };
         let mut history = History::new(settings);
         for _ in 0..records {
-            history.happen(&Event::Put { key: 0, bytes: 10 });
+            history.apply(&Action::Put { key: 0, bytes: 10 });
         }
         {
             let mut witness = history.function.0.lock();

@@ -1,4 +1,4 @@
-//! One shard: when a batch goes, what an answer moves, and what is given up.
+//! One shard: when a batch is invoked, how an outcome moves the position, and what is discarded.
 
 use equilibrium_domain::event::sequence::Sequence;
 use equilibrium_event_source::record::{Discarded, Page, Position, Reason};
@@ -7,11 +7,11 @@ use equilibrium_event_source::shard::{Shard, Step};
 use equilibrium_lambda::kinesis::encode::{Envelope, InvocationOutcome};
 use equilibrium_lambda::kinesis::record::{Record, ShardId};
 
-use crate::world::{record, stream};
+use crate::fixture::{record, stream};
 
 const BISECT: Settings = Settings { bisect_on_error: true, ..plain() };
 
-/// Lambda's defaults, with reports heard and two retries.
+/// Lambda's defaults, with `batchItemFailures` and two retries.
 const fn plain() -> Settings {
     Settings {
         batch_size: 100,
@@ -30,7 +30,7 @@ fn envelope() -> Envelope {
     Envelope::new(&stream(), ShardId::numbered(0))
 }
 
-/// A shard that gathered the records `1..=count` at time 0, when they arrived.
+/// A shard that has gathered the records `1..=count` at time 0, when they arrived.
 fn shard(count: u64, settings: &Settings) -> Shard {
     let mut shard = Shard::new(envelope(), Position::Oldest);
     shard.gather(0, page(1..=count), settings);
@@ -45,13 +45,13 @@ fn numbers(shard: &Shard) -> Vec<u64> {
     shard.batch().map(|record| record.sequence.as_str().parse().unwrap()).collect()
 }
 
-/// What the function is invoked with at `now_ms`.
+/// The records of the invocation at `now_ms`.
 fn invoked(shard: &mut Shard, now_ms: i64, settings: &Settings) -> Vec<u64> {
     assert_eq!(shard.step(now_ms, settings), Step::Invoke);
     numbers(shard)
 }
 
-fn given_up(shard: &mut Shard, now_ms: i64, settings: &Settings) -> Discarded {
+fn discarded(shard: &mut Shard, now_ms: i64, settings: &Settings) -> Discarded {
     let step = shard.step(now_ms, settings);
     let Step::Report(discarded) = step else { panic!("{step:?}") };
     shard.reported(settings);
@@ -67,7 +67,7 @@ fn after(number: u64) -> Position {
 }
 
 #[test]
-fn a_full_batch_goes_before_its_window() {
+fn a_full_batch_is_invoked_before_the_end_of_its_window() {
     let settings = Settings { batch_size: 3, batching_window_ms: 5_000, ..plain() };
     let mut shard = shard(2, &settings);
     assert_eq!(shard.step(4_999, &settings), Step::Wait(Some(5_000)));
@@ -76,7 +76,7 @@ fn a_full_batch_goes_before_its_window() {
 }
 
 #[test]
-fn a_batch_goes_when_its_window_has_passed_since_its_first_record() {
+fn a_batch_is_invoked_when_its_window_has_passed_since_its_first_record() {
     let settings = Settings { batching_window_ms: 5_000, ..plain() };
     let mut shard = shard(1, &settings);
     shard.gather(4_000, page(2..=2), &settings);
@@ -85,13 +85,13 @@ fn a_batch_goes_when_its_window_has_passed_since_its_first_record() {
 }
 
 #[test]
-fn without_a_window_a_lone_record_goes_at_once() {
+fn without_a_window_a_single_record_is_invoked_at_once() {
     let settings = plain();
     assert_eq!(invoked(&mut shard(1, &settings), 0, &settings), [1]);
 }
 
 #[test]
-fn the_end_of_a_shard_sends_what_is_gathered() {
+fn the_end_of_a_shard_ends_the_window() {
     let settings = Settings { batching_window_ms: 5_000, ..plain() };
     let mut shard = shard(2, &settings);
     shard.gather(1, Page { records: vec![], ended: true }, &settings);
@@ -102,7 +102,7 @@ fn the_end_of_a_shard_sends_what_is_gathered() {
 }
 
 #[test]
-fn a_batch_fills_its_payload_to_the_last_byte_and_no_further() {
+fn a_batch_fills_its_payload_up_to_the_last_byte() {
     let mut three = Vec::new();
     envelope().write(&[1, 2, 3].map(|number| record(number, 0)), &mut three);
     let exact = Settings { max_payload_bytes: three.len(), batching_window_ms: 5_000, ..plain() };
@@ -112,21 +112,21 @@ fn a_batch_fills_its_payload_to_the_last_byte_and_no_further() {
 }
 
 #[test]
-fn a_record_that_no_invocation_can_carry_is_given_up_alone() {
+fn a_record_larger_than_any_payload_is_discarded_alone() {
     let settings = Settings { max_payload_bytes: 2_000, ..plain() };
     let mut shard = shard(1, &settings);
     let huge = Record { data: vec![0; 2_000], ..record(2, 7) };
     shard.gather(0, Page { records: vec![huge, record(3, 0)], ended: false }, &settings);
     assert_eq!(invoked(&mut shard, 0, &settings), [1]);
     shard.settle(0, &InvocationOutcome::Success, &settings);
-    let discarded = given_up(&mut shard, 0, &settings);
-    assert_eq!((discarded.reason, discarded.count, discarded.attempts), (Reason::TooLarge, 1, 0));
-    assert_eq!((discarded.first, discarded.first_arrival_ms), (2.into(), 7));
+    let report = discarded(&mut shard, 0, &settings);
+    assert_eq!((report.reason, report.count, report.attempts), (Reason::TooLarge, 1, 0));
+    assert_eq!((report.first, report.first_arrival_ms), (2.into(), 7));
     assert_eq!(invoked(&mut shard, 0, &settings), [3]);
 }
 
 #[test]
-fn one_batch_of_a_shard_is_in_hand_at_a_time() {
+fn one_batch_of_a_shard_is_in_progress_at_a_time() {
     let settings = Settings { batch_size: 1, ..plain() };
     let mut shard = shard(2, &settings);
     assert_eq!(invoked(&mut shard, 0, &settings), [1]);
@@ -137,7 +137,7 @@ fn one_batch_of_a_shard_is_in_hand_at_a_time() {
 }
 
 #[test]
-fn an_abandoned_batch_is_due_again_and_used_up_no_attempt() {
+fn an_abandoned_batch_is_due_again_and_uses_up_no_attempt() {
     let settings = Settings { retries: Some(0), ..plain() };
     let mut shard = shard(2, &settings);
     for _ in 0..3 {
@@ -159,7 +159,7 @@ fn a_record_read_twice_is_gathered_once() {
 }
 
 #[test]
-fn reading_goes_on_behind_the_saved_position() {
+fn reading_resumes_after_the_saved_position() {
     let settings = plain();
     let mut shard = Shard::new(envelope(), after(7));
     assert_eq!((shard.read_after(), shard.position()), (Some(&7.into()), &after(7)));
@@ -168,7 +168,7 @@ fn reading_goes_on_behind_the_saved_position() {
 }
 
 #[test]
-fn an_empty_shard_is_looked_at_again_after_the_pause() {
+fn an_empty_shard_is_polled_again_after_the_interval() {
     let settings = plain();
     let mut shard = shard(0, &settings);
     assert_eq!((shard.read_at(), shard.due_at(&settings)), (Some(1_000), Some(1_000)));
@@ -179,10 +179,10 @@ fn an_empty_shard_is_looked_at_again_after_the_pause() {
 }
 
 #[test]
-fn no_more_is_read_than_a_batch_has_room_for() {
+fn a_read_is_limited_to_the_rest_of_the_batch() {
     let settings = Settings { batch_size: 5, batching_window_ms: 9_000, ..plain() };
     let mut shard = shard(3, &settings);
-    assert_eq!((shard.room(&settings), shard.read_at()), (2, Some(0)));
+    assert_eq!((shard.read_limit(&settings), shard.read_at()), (2, Some(0)));
     shard.gather(0, page(4..=5), &settings);
     assert_eq!(shard.read_at(), None);
 }
@@ -203,12 +203,12 @@ fn an_identifier_from_outside_the_batch_fails_the_whole_batch() {
     let settings = Settings { batch_size: 3, ..plain() };
     let mut shard = Shard::new(envelope(), after(1));
     shard.gather(0, page(2..=6), &settings);
-    for stranger in [1, 5, 7] {
+    for outside in [1, 5, 7] {
         shard.step(i64::MAX, &settings);
-        shard.settle(0, &items(&[3, stranger]), &settings);
-        assert_eq!(shard.position(), &after(1), "{stranger}");
+        shard.settle(0, &items(&[3, outside]), &settings);
+        assert_eq!(shard.position(), &after(1), "{outside}");
     }
-    assert_eq!(given_up(&mut shard, 0, &settings).count, 3);
+    assert_eq!(discarded(&mut shard, 0, &settings).count, 3);
 }
 
 #[test]
@@ -219,36 +219,37 @@ fn without_bisecting_a_reported_failure_uses_up_an_attempt() {
         shard.step(now_ms, &settings);
         shard.settle(now_ms, &items(&[reported]), &settings);
     }
-    let discarded = given_up(&mut shard, 100, &settings);
-    assert_eq!((discarded.first, discarded.last, discarded.attempts), (3.into(), 4.into(), 2));
+    let report = discarded(&mut shard, 100, &settings);
+    assert_eq!((report.first, report.last, report.attempts), (3.into(), 4.into(), 2));
 }
 
 #[test]
-fn a_failed_batch_is_halved_and_the_first_half_goes_first() {
+fn a_failed_batch_is_halved_and_the_first_half_is_invoked_first() {
     let settings = Settings { retries: Some(0), ..BISECT };
     let mut shard = shard(5, &settings);
     let mut batches = Vec::new();
     while let Step::Invoke = shard.step(0, &settings) {
         batches.push(numbers(&shard));
-        let answer = if batches.len() == 1 { InvocationOutcome::Failure } else { InvocationOutcome::Success };
-        shard.settle(0, &answer, &settings);
+        let outcome =
+            if batches.len() == 1 { InvocationOutcome::Failure } else { InvocationOutcome::Success };
+        shard.settle(0, &outcome, &settings);
     }
     assert_eq!(batches, [vec![1, 2, 3, 4, 5], vec![1, 2], vec![3, 4, 5]]);
 }
 
 #[test]
-fn bisecting_with_a_reported_failure_retries_the_remainder_whole() {
+fn bisecting_with_a_reported_failure_retries_the_remainder_as_one_batch() {
     let settings = Settings { retries: Some(0), ..BISECT };
     let mut shard = shard(5, &settings);
     shard.step(0, &settings);
     shard.settle(0, &items(&[2]), &settings);
     assert_eq!(invoked(&mut shard, 0, &settings), [2, 3, 4, 5]);
     shard.settle(0, &items(&[2]), &settings);
-    assert_eq!(invoked(&mut shard, 0, &settings), [2, 3], "a report of the first record moves nothing");
+    assert_eq!(invoked(&mut shard, 0, &settings), [2, 3], "a reported first record halves the batch");
 }
 
 #[test]
-fn retries_wait_twice_as_long_each_time_up_to_a_minute() {
+fn the_backoff_doubles_up_to_a_minute() {
     let settings = Settings { retries: None, ..plain() };
     let mut shard = shard(1, &settings);
     let mut waits = Vec::new();
@@ -266,7 +267,7 @@ fn retries_wait_twice_as_long_each_time_up_to_a_minute() {
 }
 
 #[test]
-fn progress_forgets_the_waiting() {
+fn progress_resets_the_backoff() {
     let settings = Settings { batch_size: 1, ..plain() };
     let mut shard = shard(2, &settings);
     shard.step(0, &settings);
@@ -279,7 +280,7 @@ fn progress_forgets_the_waiting() {
 }
 
 #[test]
-fn a_batch_is_given_up_at_once_when_its_retries_are_used_up() {
+fn a_batch_is_discarded_at_once_when_its_retries_are_used_up() {
     let settings = plain();
     let mut shard = Shard::new(envelope(), Position::Oldest);
     shard.gather(0, Page { records: vec![record(8, 50), record(9, 60)], ended: false }, &settings);
@@ -299,26 +300,26 @@ fn a_batch_is_given_up_at_once_when_its_retries_are_used_up() {
         attempts: 3,
     };
     assert_eq!(shard.step(0, &settings), Step::Report(expected.clone()));
-    assert_eq!(shard.position(), &Position::Oldest, "not passed before the destination was told");
+    assert_eq!(shard.position(), &Position::Oldest, "unchanged until the destination has the report");
     shard.abandon();
-    assert_eq!(given_up(&mut shard, 0, &settings), expected);
+    assert_eq!(discarded(&mut shard, 0, &settings), expected);
     assert_eq!(shard.position(), &after(9));
 }
 
 #[test]
-fn an_old_record_is_given_up_and_its_younger_neighbour_goes() {
+fn an_old_record_is_discarded_and_its_younger_neighbour_is_invoked() {
     let settings = Settings { max_record_age_ms: Some(60_000), retries: None, ..plain() };
     let mut shard = Shard::new(envelope(), Position::Oldest);
     shard.gather(0, Page { records: vec![record(1, 0), record(2, 1)], ended: false }, &settings);
     assert_eq!(invoked(&mut shard, 60_000, &settings), [1, 2]);
     shard.settle(60_000, &InvocationOutcome::Failure, &settings);
-    let discarded = given_up(&mut shard, 60_001, &settings);
-    assert_eq!((discarded.reason, discarded.count, discarded.attempts), (Reason::TooOld, 1, 1));
+    let report = discarded(&mut shard, 60_001, &settings);
+    assert_eq!((report.reason, report.count, report.attempts), (Reason::TooOld, 1, 1));
     assert_eq!(invoked(&mut shard, 60_001, &settings), [2]);
 }
 
 #[test]
-fn a_refused_invocation_uses_up_no_attempt_and_splits_nothing() {
+fn a_refused_invocation_uses_up_no_attempt_and_splits_no_batch() {
     let settings = Settings { retries: Some(0), ..BISECT };
     let mut shard = shard(4, &settings);
     for now_ms in [0, 100, 300] {

@@ -1,7 +1,7 @@
-//! What the function gets to see: the Kinesis event as Lambda writes it, and the answer it gives.
+//! Encodes the Kinesis event as Lambda does, and decodes the function's response.
 //!
-//! Shape: AWS Lambda developer guide, "Using Lambda to process records from Amazon Kinesis Data
-//! Streams" (event) and "Configuring partial batch response" (answer).
+//! Formats: AWS Lambda developer guide, "Using Lambda to process records from Amazon Kinesis Data Streams" (event) and
+//! "Configuring partial batch response" (response).
 
 use base64_simd::STANDARD;
 use equilibrium_domain::event::sequence::Sequence;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::record::{Record, ShardId};
 
-/// Bytes of a payload before its first record and after its last.
+/// Bytes of a payload before its first and after its last record.
 pub const FRAME_BYTES: usize = OPEN.len() + CLOSE.len();
 
 const OPEN: &str = r#"{"Records":["#;
@@ -20,7 +20,7 @@ const BEFORE_DATA: &str = r#"","data":""#;
 const BEFORE_ARRIVAL: &str = r#"","approximateArrivalTimestamp":"#;
 const BEFORE_SHARD: &str = r#"},"eventSource":"aws:kinesis","eventVersion":"1.0","eventID":""#;
 
-/// The stream as its events name it.
+/// The stream as events name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stream {
     /// `eventSourceARN`.
@@ -31,7 +31,7 @@ pub struct Stream {
     pub role_arn: Box<str>,
 }
 
-/// Writes one shard's records as events. What is the same in all of them is put together once.
+/// Encodes one shard's records. The text that all of them share is formatted once.
 #[derive(Clone, Debug)]
 pub struct Envelope {
     shard: ShardId,
@@ -53,14 +53,14 @@ impl Envelope {
         Self { shard, before_id, after_id: after_id.into() }
     }
 
-    /// Whose records these are.
+    /// The shard of the records.
     #[must_use]
     pub fn shard(&self) -> &ShardId {
         &self.shard
     }
 
-    /// Exactly how many bytes `record` takes in a payload. A payload is [`FRAME_BYTES`], its records,
-    /// and a comma between any two.
+    /// The exact number of bytes of `record` in a payload. A payload is [`FRAME_BYTES`], its records, and a comma
+    /// between any two.
     #[must_use]
     pub fn record_bytes(&self, record: &Record) -> usize {
         BEFORE_KEY.len()
@@ -75,7 +75,7 @@ impl Envelope {
             + self.after_id.len()
     }
 
-    /// Appends the whole payload of `records` to `out`.
+    /// Appends the payload of `records` to `out`.
     pub fn write<'a>(&self, records: impl IntoIterator<Item = &'a Record>, out: &mut Vec<u8>) {
         out.extend_from_slice(OPEN.as_bytes());
         for (index, record) in records.into_iter().enumerate() {
@@ -150,35 +150,35 @@ fn write_seconds(ms: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(&digits[at..]);
 }
 
-/// How an invocation went.
+/// The outcome of an invocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InvocationOutcome {
     /// All records of the batch are done.
     Success,
-    /// None is, as far as anybody knows.
+    /// No record is known to be done.
     Failure,
-    /// Those before the first of these are done. Ids that are not in the batch make it a failure.
+    /// The records before the first of these are done. A sequence number that is not in the batch makes it a failure.
     Items(Vec<Sequence>),
-    /// The function never ran.
+    /// The function did not run.
     Refused,
 }
 
 impl InvocationOutcome {
-    /// Reads what the function returned. `reports`: whether `batchItemFailures` are heard; if not, any
-    /// JSON (or nothing) is success. Where they are, an empty or null list or answer is success, and an
-    /// item without a sequence number, or an answer of another shape, is a failure of the whole batch.
+    /// Decodes the function's response. Without `report_batch_item_failures` any JSON (or an empty response) is a
+    /// success. With it, an empty or null list or response is a success, and an item without a sequence number, or a
+    /// response of another shape, is a failure of the whole batch.
     #[must_use]
-    pub fn read(response: &[u8], reports: bool) -> Self {
+    pub fn read(response: &[u8], report_batch_item_failures: bool) -> Self {
         if response.trim_ascii().is_empty() {
             return Self::Success;
         }
-        let answer = match serde_json::from_slice(response) {
-            Ok(_) if !reports => return Self::Success,
+        let response = match serde_json::from_slice(response) {
+            Ok(_) if !report_batch_item_failures => return Self::Success,
             Ok(Value::Null) => return Self::Success,
-            Ok(Value::Object(answer)) => answer,
+            Ok(Value::Object(response)) => response,
             Ok(_) | Err(_) => return Self::Failure,
         };
-        let items = match answer.get("batchItemFailures") {
+        let items = match response.get("batchItemFailures") {
             None | Some(Value::Null) => return Self::Success,
             Some(Value::Array(items)) if items.is_empty() => return Self::Success,
             Some(Value::Array(items)) => items,

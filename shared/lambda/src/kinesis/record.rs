@@ -5,42 +5,42 @@ use std::sync::Arc;
 
 use equilibrium_domain::event::sequence::Sequence;
 
-/// Longest shard id, in bytes (Kinesis API, `ShardId`).
-pub const SHARD_ID_BYTES: usize = 128;
+/// Maximum length of a shard id, in bytes (Kinesis API, `ShardId`).
+pub const MAX_SHARD_ID_BYTES: usize = 128;
 
 /// One record of a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Its place in its shard.
+    /// The record's position in its shard.
     pub sequence: Sequence,
     /// Up to 256 characters of any kind.
     pub partition_key: Box<str>,
-    /// The bytes as they were put.
+    /// The payload.
     pub data: Vec<u8>,
-    /// When the stream took it, in milliseconds since the Unix epoch.
+    /// When the stream received the record, in milliseconds since the Unix epoch.
     pub arrival_ms: i64,
 }
 
-/// A shard's name: `[a-zA-Z0-9_.-]{1,128}`, cheap to clone.
+/// A shard's id: `[a-zA-Z0-9_.-]{1,128}`, cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardId(Arc<str>);
 
 impl ShardId {
-    /// Takes `text` if Kinesis could have named a shard so.
+    /// Returns the id if `text` has the form of one.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
-        let plain = (1..=SHARD_ID_BYTES).contains(&text.len())
+        let valid = (1..=MAX_SHARD_ID_BYTES).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
-        plain.then(|| Self(text.into()))
+        valid.then(|| Self(text.into()))
     }
 
-    /// The `index`-th shard of a stream as Kinesis numbers them: `shardId-000000000000` is the first.
+    /// The id that Kinesis gives to the shard with this index: `shardId-000000000000` is the first.
     #[must_use]
     pub fn numbered(index: usize) -> Self {
         Self(format!("shardId-{index:012}").into())
     }
 
-    /// The name as written.
+    /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

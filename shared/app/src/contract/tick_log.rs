@@ -1,0 +1,95 @@
+//! The contract of the tick log.
+
+use equilibrium_domain::geo::locate::Cell;
+use equilibrium_domain::id::{CityId, ProductId};
+use equilibrium_domain::policy::Multiplier;
+use equilibrium_domain::surge::map::{ClosedTick, MapHead, Row};
+
+use super::without_repeats;
+use crate::surge::ports::TickLog;
+
+/// A row of a closed tick, as the log has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedRow {
+    /// The tick, in milliseconds since the epoch.
+    pub at_ms: i64,
+    /// The product.
+    pub product: ProductId,
+    /// The cell.
+    pub cell: Cell,
+    /// Riders in the cell.
+    pub demand: u32,
+    /// Drivers in the cell.
+    pub supply: u32,
+    /// The multiplier, limits applied.
+    pub multiplier: Multiplier,
+}
+
+/// The contract of [`TickLog`]. `read` returns all rows of a city, in order.
+///
+/// # Panics
+/// If the adapter breaks it.
+pub async fn tick_log(log: &impl TickLog, read: impl AsyncFn(&CityId) -> Vec<RecordedRow>) {
+    let [lima, oslo] = ["lima", "oslo"].map(map);
+    let first = tick(5_000, vec![row(0, 0x8a2a_1072_b59f_fff, 100), row(0, 0x8a2a_1072_b5a7_fff, 125)]);
+    let second = tick(10_000, vec![row(0, 0x8a2a_1072_b59f_fff, 110), row(1, 0x8a2a_1072_b59f_fff, 500)]);
+    let empty = tick(15_000, Vec::new());
+    let third = tick(20_000, vec![row(1, 0x8a2a_1072_b59f_fff, 1_005)]);
+
+    log.record(&lima, &[]).await.expect("recorded");
+    assert_eq!(read(&lima.city).await, []);
+    log.record(&lima, std::slice::from_ref(&first)).await.expect("recorded");
+    log.record(&oslo, std::slice::from_ref(&third)).await.expect("recorded");
+    log.record(&lima, &[second.clone(), empty.clone(), third.clone()]).await.expect("recorded");
+    let all = [first, second, empty, third];
+    assert_eq!(without_repeats(read(&lima.city).await), recorded_rows(&lima, &all), "ticks in order");
+    assert_eq!(
+        without_repeats(read(&oslo.city).await),
+        recorded_rows(&oslo, &all[3..]),
+        "cities are separate"
+    );
+
+    log.record(&lima, &all[1..]).await.expect("recorded");
+    assert_eq!(
+        without_repeats(read(&lima.city).await),
+        recorded_rows(&lima, &all),
+        "a repeat adds nothing new"
+    );
+}
+
+fn map(city: &str) -> MapHead {
+    MapHead {
+        city: CityId::new(city).expect("well-formed"),
+        version: 4,
+        as_of: 20_000,
+        heard: 1,
+        lanes: 1,
+        resolution: 10,
+        products: ["standard", "xl"].map(|product| ProductId::new(product).expect("well-formed")).to_vec(),
+        chunks: Vec::new(),
+    }
+}
+
+fn tick(at: i64, rows: Vec<Row>) -> ClosedTick {
+    ClosedTick { at, version: at.unsigned_abs() / 5_000, heard: 1, rows, changes: Vec::new() }
+}
+
+fn row(product: u8, cell: u64, hundredths: u16) -> Row {
+    let multiplier = Multiplier::new(hundredths).expect("within bounds");
+    Row { product, cell: Cell(cell), demand: u32::from(hundredths), supply: u32::MAX, multiplier }
+}
+
+/// The rows of ticks of a map.
+#[must_use]
+pub fn recorded_rows(map: &MapHead, ticks: &[ClosedTick]) -> Vec<RecordedRow> {
+    let rows = ticks.iter().flat_map(|tick| tick.rows.iter().map(|row| (tick.at, row)));
+    rows.map(|(at_ms, row)| RecordedRow {
+        at_ms,
+        product: map.products[usize::from(row.product)].clone(),
+        cell: row.cell,
+        demand: row.demand,
+        supply: row.supply,
+        multiplier: row.multiplier,
+    })
+    .collect()
+}

@@ -1,0 +1,160 @@
+//! The part of a simulation that outlives instances: stores, streams, policies and the simulated time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use equilibrium_app::checkpoint::ports::{CheckpointKey, CheckpointLog};
+use equilibrium_app::clock::Clock;
+use equilibrium_app::count::lane_processor::{CountSettings, LaneProcessor};
+use equilibrium_app::count::ports::CountsStream;
+use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, NoOp};
+use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
+use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
+use equilibrium_app::unavailable::Unavailable;
+use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
+use equilibrium_domain::count::lane::{LaneIdentity, LaneState};
+use equilibrium_domain::event_sourced::EventSourced;
+use equilibrium_domain::id::{CityId, LaneCount};
+use equilibrium_domain::policy::Policy;
+use equilibrium_embedded::stream_log::StreamLog;
+use equilibrium_event_source::poller::{EventSourcePoller, NeverDiscard, Target};
+use serde_json::Value;
+
+use super::faults::{FaultInjector, FaultyPort};
+use super::ticks::{Ticks, map_rows, map_version};
+use super::trace::Trace;
+use super::{Outcome, ready};
+
+/// City groups of the counts stream.
+const GROUPS: GroupCount = GroupCount::new(4).expect("there is at least one");
+
+/// A poller of one of the simulated streams.
+pub(super) type Poller<T> = EventSourcePoller<Arc<StreamLog>, T, NeverDiscard>;
+
+pub(super) type SimulatedLaneProcessor =
+    LaneProcessor<FaultyPort<MemoryCheckpoints>, FaultyPort<CountsLog>, NoOp>;
+
+pub(super) type SimulatedCityProcessor = CityProcessor<
+    FaultyPort<MemoryCheckpoints>,
+    FaultyPort<MemoryMaps>,
+    FaultyPort<MemoryMaps>,
+    FaultyPort<NoOp>,
+    FaultyPort<Ticks>,
+>;
+
+/// The counts stream over the in-memory stream log.
+#[derive(Clone)]
+pub(super) struct CountsLog(Arc<StreamLog>);
+
+impl CountsStream for CountsLog {
+    async fn send(&self, group: CityGroup, record: Vec<u8>) -> Result<(), Unavailable> {
+        let (key, partition) = (group.hash_key(GROUPS), group.to_string());
+        let put = self.0.put(key, partition, record, Clock::Replay.arrival_ms());
+        put.map(drop).map_err(|_| Unavailable)
+    }
+}
+
+pub(super) struct Deployment {
+    lanes: LaneCount,
+    pub(super) policies: Arc<PolicySet>,
+    pub(super) counts: Arc<StreamLog>,
+    pub(super) trace: Trace,
+    injector: FaultInjector,
+    checkpoints: MemoryCheckpoints,
+    maps: MemoryMaps,
+    cache: MemoryMaps,
+    ticks: Ticks,
+}
+
+impl Deployment {
+    /// A deployment under `policies`; null accepts any city.
+    pub(super) fn new(policies: &Value, lanes: LaneCount, injector: FaultInjector, trace: Trace) -> Self {
+        let limits = ResourceLimits::default();
+        let policies = if policies.is_null() {
+            PolicySet::open(limits)
+        } else {
+            let policies = Policy::list_from_json(&policies.to_string());
+            PolicySet::of(policies.expect("a market's policies are valid"), limits)
+        };
+        trace.set_now_ms(0);
+        Self {
+            lanes,
+            policies: Arc::new(policies),
+            counts: Arc::new(StreamLog::new(2)),
+            injector,
+            checkpoints: MemoryCheckpoints::default(),
+            maps: MemoryMaps::default(),
+            cache: MemoryMaps::default(),
+            ticks: Ticks::new(&trace),
+            trace,
+        }
+    }
+
+    pub(super) fn now_ms(&self) -> i64 {
+        self.trace.now_ms()
+    }
+
+    pub(super) fn start_count(&self) -> SimulatedLaneProcessor {
+        let settings = CountSettings { lanes: self.lanes, groups: GROUPS };
+        let checkpoints = self.faulty("count.checkpoints", self.checkpoints.clone());
+        let counts = self.faulty("count.counts", CountsLog(Arc::clone(&self.counts)));
+        LaneProcessor::new(settings, checkpoints, counts, NoOp)
+    }
+
+    pub(super) fn start_surge(&self) -> SimulatedCityProcessor {
+        let sinks = SurgeSinks {
+            maps: self.faulty("surge.maps", self.maps.clone()),
+            cache: self.faulty("surge.cache", self.cache.clone()),
+            changes: self.faulty("surge.changes", NoOp),
+            ticks: self.faulty("surge.ticks", self.ticks.clone()),
+        };
+        let checkpoints = self.faulty("surge.checkpoints", self.checkpoints.clone());
+        CityProcessor::new(self.lanes, checkpoints, sinks)
+    }
+
+    fn faulty<P>(&self, name: &'static str, port: P) -> FaultyPort<P> {
+        FaultyPort::new(port, name, &self.injector)
+    }
+
+    /// Polls both streams, then advances the time by at least four seconds, so that snapshots become due.
+    pub(super) fn poll<A: Target, B: Target>(&self, count: &mut Poller<A>, surge: &mut Poller<B>) {
+        let now_ms = self.now_ms();
+        let due_ms = ready(count.poll(now_ms)).due_ms;
+        let due_ms = due_ms.min(ready(surge.poll(now_ms)).due_ms);
+        self.trace.set_now_ms((now_ms + 4_000).max(due_ms.min(now_ms + 100_000)));
+    }
+
+    pub(super) fn outcome(&self) -> Outcome {
+        let ticks = self.ticks.lock();
+        let cities: BTreeSet<&CityId> = ticks.keys().map(|(city, _)| city).collect();
+        let mut maps = BTreeMap::new();
+        for city in &cities {
+            let (cached, stored) = (map_version(&self.cache, city), map_version(&self.maps, city));
+            assert!(cached <= stored, "the cache of {city} is ahead of the store: {cached} > {stored}");
+            maps.insert((*city).clone(), map_rows(&self.maps, city));
+        }
+        let lanes = self.lanes.iter().map(CheckpointKey::Lane);
+        let keys = lanes.chain(cities.into_iter().cloned().map(CheckpointKey::City));
+        Outcome {
+            rows: ticks.values().flatten().cloned().collect(),
+            late: self.late(),
+            maps,
+            checkpoints: keys.map(|key| (key.clone(), self.entries(&key))).collect(),
+            calls: self.injector.calls(),
+        }
+    }
+
+    fn late(&self) -> u64 {
+        let late = self.lanes.iter().map(|lane| {
+            let entries = self.entries(&CheckpointKey::Lane(lane));
+            let identity = LaneIdentity { lane, lanes: self.lanes };
+            let state = LaneState::load(&identity, entries.iter().map(Vec::as_slice));
+            state.expect("a log can be replayed").map_or(0, |state| state.late())
+        });
+        late.sum()
+    }
+
+    fn entries(&self, key: &CheckpointKey) -> Vec<Vec<u8>> {
+        ready(self.checkpoints.load(key)).expect("memory is available")
+    }
+}

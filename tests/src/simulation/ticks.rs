@@ -1,0 +1,83 @@
+//! The closed ticks of a simulation, and stored maps as rows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use equilibrium_app::memory::MemoryMaps;
+use equilibrium_app::surge::ports::{MapStore, TickLog};
+use equilibrium_app::unavailable::Unavailable;
+use equilibrium_domain::id::CityId;
+use equilibrium_domain::surge::map::{ClosedTick, MapHead, decode_chunk};
+use equilibrium_domain::time::Timestamp;
+use equilibrium_local::commands::replay::tick_writer;
+use parking_lot::{Mutex, MutexGuard};
+
+use super::ready;
+use super::trace::Trace;
+
+/// The rows of each city and tick.
+type TickRows = BTreeMap<(CityId, i64), Vec<String>>;
+
+/// A tick log that requires each tick to have the same rows whenever it is recorded.
+#[derive(Clone)]
+pub(super) struct Ticks {
+    rows: Arc<Mutex<TickRows>>,
+    trace: Trace,
+}
+
+impl Ticks {
+    pub(super) fn new(trace: &Trace) -> Self {
+        Self { rows: Arc::default(), trace: trace.clone() }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, TickRows> {
+        self.rows.lock()
+    }
+}
+
+impl TickLog for Ticks {
+    async fn record(&self, map: &MapHead, ticks: &[ClosedTick]) -> Result<(), Unavailable> {
+        for tick in ticks {
+            let rows = rows(map, tick);
+            let at = Timestamp::from_ms(tick.at).map(|at| at.to_string()).unwrap_or_default();
+            let (city, count, reported) = (&map.city, rows.len(), tick.heard);
+            self.trace.write("tick", format_args!("city={city} at={at} rows={count} lanes={reported}"));
+            if let Some(before) = self.lock().insert((map.city.clone(), tick.at), rows.clone()) {
+                assert_eq!(before, rows, "the tick {at} of {city} was recorded twice, with different rows");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn rows(map: &MapHead, tick: &ClosedTick) -> Vec<String> {
+    let mut lines = Vec::new();
+    tick_writer::append(&mut lines, map, tick);
+    let text = String::from_utf8(lines).expect("rows are UTF-8");
+    text.lines().map(str::to_owned).collect()
+}
+
+/// A city's stored map as the rows of its tick; none if the city has no map.
+pub(super) fn map_rows(store: &MemoryMaps, city: &CityId) -> Vec<String> {
+    let Some(head) = ready(store.head(city)).expect("memory is available") else { return Vec::new() };
+    let mut map = Vec::new();
+    for name in &head.chunks {
+        let chunk = ready(store.chunk(city, *name)).expect("memory is available");
+        let chunk = chunk.unwrap_or_else(|| panic!("{city}: {name:?} is missing"));
+        map.extend(decode_chunk(&chunk).expect("a stored chunk can be decoded"));
+    }
+    map.sort_by_key(|row| (head.products[usize::from(row.product)].clone(), row.cell));
+    let tick = ClosedTick {
+        at: head.as_of,
+        version: head.version,
+        heard: head.heard,
+        rows: map,
+        changes: Vec::new(),
+    };
+    rows(&head, &tick)
+}
+
+/// The version of a city's map; 0 if the city has no map.
+pub(super) fn map_version(store: &MemoryMaps, city: &CityId) -> u64 {
+    ready(store.head(city)).expect("memory is available").map_or(0, |head| head.version)
+}
