@@ -45,7 +45,7 @@ pub enum Corrupt {
         kind: Kind,
     },
     /// The frame has a version that this build does not know.
-    #[error("unknown version {version} of a {kind:?} frame")]
+    #[error("a {kind:?} frame of unknown version {version}")]
     UnknownVersion {
         /// The expected kind.
         kind: Kind,
@@ -53,7 +53,7 @@ pub enum Corrupt {
         version: u8,
     },
     /// The checksum does not match: bytes of the frame have changed, or are missing at the end.
-    #[error("wrong checksum of a {kind:?} frame")]
+    #[error("a {kind:?} frame with a wrong checksum")]
     Checksum {
         /// The expected kind.
         kind: Kind,

@@ -156,7 +156,8 @@ impl Fixture {
         }
     }
 
-    /// Sets the multipliers before the first tick to those that its changes state: a new config changes what is reported.
+    /// Sets the multipliers before the first tick to those that its changes state: a new config changes what is
+    /// reported.
     fn accept_changes(&mut self, output: &Output) {
         let first = &output.ticks[0];
         let name = |row: &Row| (output.map.products[usize::from(row.product)].clone(), row.cell.0);
