@@ -90,7 +90,7 @@ pub(crate) struct LogPosition {
     snapshot: Option<Vec<u8>>,
 }
 
-/// What every entry says of itself, after the identity of its log.
+/// The header of every entry, after the identity of its log.
 pub(crate) struct EntryHeader<'a> {
     pub(crate) number: u64,
     pub(crate) last_processed: Sequence,

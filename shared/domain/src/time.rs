@@ -65,16 +65,18 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// The first tick at or after `ms`: the multiple of `tick_ms` (CONTRACT §3).
+/// The first tick at or after `time_ms`: the next multiple of `tick_ms` (CONTRACT §3).
 #[must_use]
-pub fn tick_at_or_after(ms: i64, tick_ms: i64) -> i64 {
-    -(-ms).div_euclid(tick_ms) * tick_ms
+#[inline]
+pub fn tick_at_or_after(time_ms: i64, tick_ms: i64) -> i64 {
+    -(-time_ms).div_euclid(tick_ms) * tick_ms
 }
 
-/// The last tick at or before `ms`.
+/// The last tick at or before `time_ms`.
 #[must_use]
-pub fn tick_at_or_before(ms: i64, tick_ms: i64) -> i64 {
-    ms.div_euclid(tick_ms) * tick_ms
+#[inline]
+pub fn tick_at_or_before(time_ms: i64, tick_ms: i64) -> i64 {
+    time_ms.div_euclid(tick_ms) * tick_ms
 }
 
 fn digit(byte: u8) -> Option<i64> {
@@ -257,7 +259,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_displayed_parses_back(ms in FIRST_MS..=LAST_MS) {
+        fn a_displayed_time_parses_back(ms in FIRST_MS..=LAST_MS) {
             let time = Timestamp::from_ms(ms).unwrap();
             prop_assert_eq!(Timestamp::parse(time.to_string().as_bytes()), Some(time));
         }

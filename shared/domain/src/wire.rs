@@ -45,7 +45,7 @@ pub enum Corrupt {
         kind: Kind,
     },
     /// The frame has a version that this build does not know.
-    #[error("unknown version {version} of a {kind:?} frame")]
+    #[error("a {kind:?} frame of unknown version {version}")]
     UnknownVersion {
         /// The expected kind.
         kind: Kind,
@@ -53,7 +53,7 @@ pub enum Corrupt {
         version: u8,
     },
     /// The checksum does not match: bytes of the frame have changed, or are missing at the end.
-    #[error("wrong checksum of a {kind:?} frame")]
+    #[error("a {kind:?} frame with a wrong checksum")]
     Checksum {
         /// The expected kind.
         kind: Kind,
@@ -359,7 +359,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_back(number in any::<u64>(), shift in 0..64, signed in any::<i64>(), bytes in any::<Vec<u8>>()) {
+        fn written_values_read_back(number in any::<u64>(), shift in 0..64, signed in any::<i64>(), bytes in any::<Vec<u8>>()) {
             let mut out = Vec::new();
             put_varint_u64(&mut out, number >> shift);
             put_varint_i64(&mut out, signed >> shift);

@@ -1,7 +1,7 @@
 //! The last sighting of every entity of one role in one city and lane, counted by place.
 //!
-//! A sighting is pending until its own tick closes. Then it replaces the entity's last one unless it is older (of two at
-//! the same time, the later in the stream counts), and the entity counts at its place until the sighting's lifetime
+//! A sighting is pending until its own tick closes. Then it replaces the entity's last one unless it is older (of two
+//! at the same time, the later in the stream counts), and the entity counts at its place until the sighting's lifetime
 //! ends. Work is proportional to what changes: an entity without new sightings is visited once per lifetime. An entity
 //! takes 20 bytes and its share of a hash table of 4-byte slots.
 //!
@@ -278,8 +278,9 @@ impl Sightings {
         }
     }
 
-    /// Removes the entities whose last sighting has reached its lifetime at `tick`, and those of the slots in `expired`,
-    /// whose pending sightings had reached theirs when they became due. Entities with pending sightings stay.
+    /// Removes the entities whose last sighting has reached its lifetime at `tick`, and those of the slots in
+    /// `expired`, whose pending sightings had reached theirs when they became due. Entities with pending sightings
+    /// stay.
     fn expire(&mut self, tick: i64, life: Lifetime, expired: Vec<u32>) {
         let horizon = tick - life.ttl_ms;
         let due = self.ages.partition_point(|(age, _)| *age - life.tick_ms < horizon);

@@ -116,8 +116,8 @@ impl TickCountsWriter {
     }
 }
 
-/// Appends the rows of supply or of demand: the step from the previous row's cell, without the low bits, which are equal
-/// in all cells of a resolution; the products, unless they are those of the previous row; the count.
+/// Appends the rows of supply or of demand: the step from the previous row's cell, without the low bits, which are
+/// equal in all cells of a resolution; the products, unless they are those of the previous row; the count.
 fn put_rows(out: &mut Vec<u8>, rows: &[(bool, Count)], shift: u32) {
     put_varint_u64(out, rows.len() as u64);
     let mut last = Place::NOWHERE;

@@ -115,8 +115,8 @@ impl Locator {
         Some(grid << 5 | self.face as u64)
     }
 
-    /// Makes the face nearest to `point` the current one. Returns the cosine of the angle between `point` and the face's
-    /// centre, or `None` if the face is uncertain or its centre too close.
+    /// Makes the face nearest to `point` the current one. Returns the cosine of the angle between `point` and the
+    /// face's centre, or `None` if the face is uncertain or its centre too close.
     fn enter_face(&mut self, point: &[f64; 3]) -> Option<f64> {
         // Within 20.9° of a face's centre no other face can be nearer: the inscribed circle of a face has a radius of
         // 20.905°.

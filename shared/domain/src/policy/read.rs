@@ -216,8 +216,8 @@ fn read_products(field: &Field, digits: usize) -> Vec<Product> {
     products
 }
 
-/// The fare, with the defaults of CONTRACT §7 for absent parts. In a currency with fewer digits than the defaults, a fare
-/// must give all parts, or the product has none.
+/// The fare, with the defaults of CONTRACT §7 for absent parts. In a currency with fewer digits than the defaults, a
+/// fare must give all parts, or the product has none.
 fn read_fare(field: &Field, digits: usize) -> Option<Fare> {
     let fare = field.object(&FARE_FIELDS);
     let part = |key, default| {

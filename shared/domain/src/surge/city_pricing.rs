@@ -209,7 +209,7 @@ impl CityPricing {
     }
 
     fn has_waited_max_hold(&self, tick: i64) -> bool {
-        let first_ms = self.lanes.iter().filter_map(|lane| lane.arrival_of(tick)).min();
+        let first_ms = self.lanes.iter().filter_map(|lane| lane.arrival_ms(tick)).min();
         first_ms.is_some_and(|first_ms| self.now_ms.saturating_sub(first_ms) >= self.config.max_hold_ms)
     }
 
@@ -231,9 +231,8 @@ impl CityPricing {
         for lane in &mut self.lanes {
             lane.skip_to(last);
         }
-        let heard = self.lane_count();
-        let (at, version) = (last, self.version);
-        self.ticks.push(ClosedTick { at, version, heard, rows: Vec::new(), changes: Vec::new() });
+        let (at, version, lanes_reported) = (last, self.version, self.lane_count());
+        self.ticks.push(ClosedTick { at, version, lanes_reported, rows: Vec::new(), changes: Vec::new() });
         true
     }
 
@@ -246,8 +245,8 @@ impl CityPricing {
         self.closed = Some(tick);
         let mut changes = Vec::new();
         let rows = self.grid.price(self.version, &mut changes);
-        let heard = u32::try_from(reported).expect("at most 65 536 lanes");
-        self.ticks.push(ClosedTick { at: tick, version: self.version, heard, rows, changes });
+        let lanes_reported = u32::try_from(reported).expect("at most 65 536 lanes");
+        self.ticks.push(ClosedTick { at: tick, version: self.version, lanes_reported, rows, changes });
     }
 
     fn lane_count(&self) -> u32 {
@@ -259,7 +258,7 @@ impl CityPricing {
             city: self.identity.city.clone(),
             version: self.version,
             as_of: last.at,
-            heard: last.heard,
+            lanes_reported: last.lanes_reported,
             lanes: self.lane_count(),
             resolution: self.config.policy.resolution,
             products: self.products.to_vec(),
@@ -276,9 +275,9 @@ impl CityPricing {
             op::COUNTS => {
                 let lane = entry.varint_up_to(self.lanes.len() as u64 - 1, "a lane")?;
                 let lane = LaneId(u16::try_from(lane).map_err(|_| entry.invalid("a lane"))?);
-                let arrival_ms = entry.instant("an arrival")?;
+                let arrival_ms = entry.instant("an arrival time")?;
                 let products = ProductTable::read(entry)?;
-                let ticks = read_tick_counts(entry.bytes("reports")?, products.len())?;
+                let ticks = read_tick_counts(entry.bytes("tick counts")?, products.len())?;
                 self.apply_counts(lane, &products, ticks, arrival_ms);
             }
             _ => return Err(entry.invalid("a step")),
@@ -327,13 +326,13 @@ impl CityPricing {
         let closed = input.varint_up_to(1, "a tick's mark")? == 1;
         let tick = input.instant("a tick")?;
         self.closed = closed.then_some(tick);
-        self.now_ms = input.u64_le("an arrival")?.cast_signed();
+        self.now_ms = input.u64_le("an arrival time")?.cast_signed();
         for lane in &mut self.lanes {
             *lane = LaneProgress::read(&mut input)?;
         }
         self.grid.read(&mut input)?;
         if !input.is_done() {
-            return Err(input.invalid("what follows the map"));
+            return Err(input.invalid("bytes after the map"));
         }
         self.count_lanes();
         Ok(())

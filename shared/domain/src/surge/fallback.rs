@@ -1,4 +1,4 @@
-//! How good a price is, by its age, and what holds where it is too old (CONTRACT §6).
+//! The mode of a price by the age of its map, and the fallback if the map is too old (CONTRACT §6).
 
 use std::fmt;
 
@@ -9,27 +9,27 @@ use crate::geo::locate::Cell;
 use crate::policy::{HOURS_OF_WEEK, Limits, Multiplier, Policy};
 use crate::surge::map::Row;
 
-/// Oldest price that is fresh, in milliseconds (CONTRACT §6).
+/// Greatest age of a fresh price, in milliseconds (CONTRACT §6).
 pub const FRESH_MS: i64 = 30_000;
 
-/// Oldest price that still holds, in milliseconds (CONTRACT §6).
+/// Greatest age of a cached price, in milliseconds (CONTRACT §6).
 pub const CACHED_MS: i64 = 300_000;
 
-/// How good a price is.
+/// The source of a price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
-    /// Of the newest ticks.
+    /// The map, at most [`FRESH_MS`] old.
     Fresh,
-    /// The last good value.
+    /// The map, at most [`CACHED_MS`] old.
     Cached,
-    /// The policy's table of the week's hours.
+    /// The policy's static table of the hours of the week.
     Static,
-    /// 1.0: nothing is known, and the city has no table.
+    /// 1.0: there is no recent map, and the city has no static table.
     Degraded,
 }
 
 impl Mode {
-    /// The mode of a price of this age; `None` where no tick has closed yet.
+    /// The mode of a map of this age; `None` if no tick has closed yet.
     #[must_use]
     pub fn by_age(age_ms: Option<i64>, has_table: bool) -> Self {
         match age_ms {
@@ -40,7 +40,7 @@ impl Mode {
         }
     }
 
-    /// As it is written.
+    /// The mode's name in the contract.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -58,39 +58,39 @@ impl fmt::Display for Mode {
     }
 }
 
-/// What holds in a city at one moment.
+/// The multipliers in force in a city at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Fallback<'a> {
     policy: &'a Policy,
-    /// How old the map is; never below 0, for a tick that another's clock closed early is new.
+    /// The age of the map in milliseconds: 0 if its tick is ahead of this clock.
     pub age_ms: Option<i64>,
-    /// How good its prices are.
+    /// The mode of the city's prices.
     pub mode: Mode,
-    /// The hour whose multiplier of the table holds everywhere, where [`Mode::Static`] does.
+    /// In [`Mode::Static`], the hour of the week whose multiplier is in force everywhere.
     pub hour: Option<usize>,
 }
 
 impl<'a> Fallback<'a> {
-    /// What holds at `now` under a map as of `as_of`, in milliseconds since the epoch.
+    /// The multipliers in force at `now_ms` with a map as of `as_of`, both in milliseconds since the epoch.
     #[must_use]
-    pub fn new(policy: &'a Policy, as_of: Option<i64>, now: i64) -> Self {
-        let age_ms = as_of.map(|as_of| now.saturating_sub(as_of).max(0));
+    pub fn new(policy: &'a Policy, as_of: Option<i64>, now_ms: i64) -> Self {
+        let age_ms = as_of.map(|as_of| now_ms.saturating_sub(as_of).max(0));
         let mode = Mode::by_age(age_ms, policy.static_hours.is_some());
-        let hour = (mode == Mode::Static).then(|| hour_of_week(&policy.timezone, now));
+        let hour = (mode == Mode::Static).then(|| hour_of_week(&policy.timezone, now_ms));
         Self { policy, age_ms, mode, hour }
     }
 
-    /// The multiplier of a cell, of which the map holds `row` or nothing.
+    /// The multiplier of a cell, given its row of the map, if there is one.
     #[must_use]
     pub fn multiplier(&self, cell: Cell, row: Option<&Row>) -> Multiplier {
         match (self.mode, row) {
             (Mode::Fresh | Mode::Cached, Some(row)) => row.multiplier,
-            _ => self.limits(cell).apply(self.everywhere().hundredths().into()),
+            _ => self.limits(cell).apply(self.without_row().hundredths().into()),
         }
     }
 
-    /// What holds where the map says nothing, before any limit.
-    fn everywhere(&self) -> Multiplier {
+    /// The multiplier of a cell without a row, before limits.
+    fn without_row(&self) -> Multiplier {
         let table = self.policy.static_hours.as_ref().zip(self.hour);
         table.map_or(Multiplier::ONE, |(table, hour)| table[hour])
     }
@@ -102,10 +102,10 @@ impl<'a> Fallback<'a> {
     }
 }
 
-/// The hour of the week at `now`, in milliseconds since the epoch: 0 begins on Monday at 00:00 local time.
+/// The hour of the week at `now_ms`, in milliseconds since the epoch: 0 begins on Monday at 00:00 local time.
 #[must_use]
-pub fn hour_of_week(timezone: &TimeZone, now: i64) -> usize {
-    let now = jiff::Timestamp::from_millisecond(now).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+pub fn hour_of_week(timezone: &TimeZone, now_ms: i64) -> usize {
+    let now = jiff::Timestamp::from_millisecond(now_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     let local = timezone.to_datetime(now);
     let days = local.weekday().to_monday_zero_offset().unsigned_abs();
     let hour = usize::from(days) * 24 + usize::from(local.hour().unsigned_abs());
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn each_age_has_its_rung() {
+    fn each_age_has_its_mode() {
         for (age_ms, with_table, without) in [
             (Some(0), Mode::Fresh, Mode::Fresh),
             (Some(30_000), Mode::Fresh, Mode::Fresh),
@@ -166,30 +166,30 @@ mod tests {
     }
 
     #[test]
-    fn the_last_good_value_holds_for_five_minutes() {
+    fn the_map_is_in_force_for_five_minutes() {
         let policy = policy(&[]);
         let place = cell(40.5, -75.0);
         for (now, hundredths) in [(0, 170), (300_000, 170), (300_001, 120)] {
-            let ladder = Fallback::new(&policy, Some(0), now);
-            assert_eq!(ladder.multiplier(place, Some(&row(170))).hundredths(), hundredths, "{now}");
+            let fallback = Fallback::new(&policy, Some(0), now);
+            assert_eq!(fallback.multiplier(place, Some(&row(170))).hundredths(), hundredths, "{now}");
         }
     }
 
     #[test]
-    fn the_hours_of_the_table_are_the_citys_own() {
+    fn the_hours_of_the_table_are_local_time() {
         let hours: Vec<f64> = (0..168).map(|hour| f64::from(120 + hour) / 100.0).collect();
         let policy = policy(&hours);
         for (now, hundredths) in
             [(MONDAY, 120), (MONDAY + 3_599_999, 120), (MONDAY + 3_600_000, 121), (MONDAY - 1, 287)]
         {
-            let ladder = Fallback::new(&policy, None, now);
-            assert_eq!(ladder.mode, Mode::Static);
-            assert_eq!(ladder.multiplier(cell(40.5, -75.0), None).hundredths(), hundredths, "{now}");
+            let fallback = Fallback::new(&policy, None, now);
+            assert_eq!(fallback.mode, Mode::Static);
+            assert_eq!(fallback.multiplier(cell(40.5, -75.0), None).hundredths(), hundredths, "{now}");
         }
     }
 
     #[test]
-    fn an_hour_that_the_clocks_skip_or_repeat_is_the_one_they_show() {
+    fn a_skipped_or_repeated_hour_is_that_of_the_local_clock() {
         let new_york = TimeZone::get("America/New_York").unwrap();
         // Clocks went from 02:00 to 03:00 on Sunday, 2026-03-08 at 07:00 UTC, and from 02:00 back to 01:00
         // on Sunday, 2026-11-01 at 06:00 UTC.
@@ -205,20 +205,20 @@ mod tests {
     }
 
     #[test]
-    fn limits_at_the_place_hold_what_the_ladder_says() {
+    fn limits_at_the_cell_apply_to_the_fallback() {
         let policy = policy(&[4.0; 168]);
-        let ladder = Fallback::new(&policy, None, MONDAY);
-        assert_eq!(ladder.multiplier(cell(40.5, -75.0), None).hundredths(), 300);
-        assert_eq!(ladder.multiplier(cell(40.5, -73.5), None).hundredths(), 110, "the zone's cap wins");
+        let fallback = Fallback::new(&policy, None, MONDAY);
+        assert_eq!(fallback.multiplier(cell(40.5, -75.0), None).hundredths(), 300);
+        assert_eq!(fallback.multiplier(cell(40.5, -73.5), None).hundredths(), 110, "the zone's cap wins");
         let fresh = Fallback::new(&policy, Some(MONDAY), MONDAY);
         assert_eq!(fresh.multiplier(cell(40.5, -75.0), None).hundredths(), 120, "1.0, raised to the floor");
         assert_eq!(fresh.multiplier(cell(40.5, -73.5), None).hundredths(), 110);
     }
 
     #[test]
-    fn a_tick_from_a_clock_ahead_is_new() {
+    fn a_tick_ahead_of_this_clock_has_age_0() {
         let policy = policy(&[]);
-        let ladder = Fallback::new(&policy, Some(1_000), 0);
-        assert_eq!((ladder.age_ms, ladder.mode), (Some(0), Mode::Fresh));
+        let fallback = Fallback::new(&policy, Some(1_000), 0);
+        assert_eq!((fallback.age_ms, fallback.mode), (Some(0), Mode::Fresh));
     }
 }

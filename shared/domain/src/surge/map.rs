@@ -1,7 +1,7 @@
-//! A city's surge map as it is stored and read: a head and chunks, and the changes from one to the next.
+//! A city's surge map in its stored form, a head and chunks, and the changes from tick to tick.
 //!
-//! Chunks never change: a chunk is named by the version at which one of its rows last changed, and the
-//! head names the chunks of its version. Whoever reads a head can read what it names.
+//! Chunks are immutable: the name of a chunk contains the version at which one of its rows last changed, and the head
+//! names the chunks of its version. A reader of a head can read every chunk that it names.
 
 use crate::geo::locate::Cell;
 use crate::id::{CityId, ProductId};
@@ -12,7 +12,7 @@ use crate::wire::{self, Corrupt, Kind, put_bytes, put_u64_le, put_varint_i64, pu
 /// A reported cell and product (CONTRACT §3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// The product, by its place in the map's list.
+    /// The index of the product in the map's list.
     pub product: u8,
     /// The cell.
     pub cell: Cell,
@@ -24,10 +24,10 @@ pub struct Row {
     pub multiplier: Multiplier,
 }
 
-/// The name of a chunk, which never changes: another version is another chunk.
+/// The name of a chunk. A chunk is immutable: another version is another chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChunkName {
-    /// The cell whose children the chunk holds.
+    /// The cell whose descendants the chunk holds.
     pub parent: Cell,
     /// The version at which one of its rows last changed.
     pub version: u64,
@@ -41,27 +41,27 @@ impl ChunkName {
     }
 }
 
-/// A multiplier that became another.
+/// A change of a multiplier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// What is reported now; of a cell no longer reported, what holds there.
+    /// The new row; if the cell is no longer reported, the values in force there.
     pub row: Row,
-    /// What was reported before, in hundredths.
+    /// The multiplier before, in hundredths.
     pub before: u16,
 }
 
-/// A tick that closed.
+/// A tick that has closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClosedTick {
     /// The tick, in milliseconds since the epoch.
     pub at: i64,
-    /// The map's version at this tick: ticks closed so far.
+    /// The map's version at this tick: the number of ticks closed so far.
     pub version: u64,
-    /// Lanes that had reported the tick when it closed.
-    pub heard: u32,
-    /// What is reported, by product name and cell.
+    /// The number of lanes that had reported the tick when it closed.
+    pub lanes_reported: u32,
+    /// The rows reported, ordered by product name and cell.
     pub rows: Vec<Row>,
-    /// What changed since the tick before.
+    /// The multipliers that changed since the previous tick.
     pub changes: Vec<Change>,
 }
 
@@ -70,24 +70,24 @@ pub struct ClosedTick {
 pub struct MapHead {
     /// The city.
     pub city: CityId,
-    /// Ticks closed so far.
+    /// The number of ticks closed so far.
     pub version: u64,
     /// The newest closed tick, in milliseconds since the epoch.
     pub as_of: i64,
-    /// Lanes that had reported it.
-    pub heard: u32,
-    /// Lanes there are.
+    /// The number of lanes that had reported it when it closed.
+    pub lanes_reported: u32,
+    /// The number of lanes.
     pub lanes: u32,
-    /// Of the cells.
+    /// H3 resolution of the cells.
     pub resolution: u8,
-    /// What a row's `product` stands for.
+    /// The products, by the `product` of a row.
     pub products: Vec<ProductId>,
     /// The chunks of this version.
     pub chunks: Vec<ChunkName>,
 }
 
 impl MapHead {
-    /// The head as stored.
+    /// Encodes the head as it is stored.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(64 + self.chunks.len() * 12);
@@ -95,7 +95,7 @@ impl MapHead {
         put_bytes(&mut out, self.city.as_str().as_bytes());
         put_varint_u64(&mut out, self.version);
         put_varint_i64(&mut out, self.as_of);
-        put_varint_u64(&mut out, u64::from(self.heard));
+        put_varint_u64(&mut out, u64::from(self.lanes_reported));
         put_varint_u64(&mut out, u64::from(self.lanes));
         put_varint_u64(&mut out, u64::from(self.resolution));
         write_products(&mut out, &self.products);
@@ -107,16 +107,16 @@ impl MapHead {
         out
     }
 
-    /// Reads what [`Self::encode`] wrote.
+    /// Decodes bytes that [`Self::encode`] wrote.
     ///
     /// # Errors
-    /// [`Corrupt`] where it did not.
+    /// [`Corrupt`] if `bytes` are anything else.
     pub fn decode(bytes: &[u8]) -> Result<Self, Corrupt> {
         let mut input = wire::open(bytes, Kind::MapHead)?;
         let city = CityId::new(input.text("a city")?).ok_or(input.invalid("a city"))?;
         let version = input.varint_u64("a version")?;
         let as_of = input.instant("a tick")?;
-        let heard = input.varint_u32("lanes heard")?;
+        let lanes_reported = input.varint_u32("lanes reported")?;
         let lanes = input.varint_u32("lanes")?;
         let resolution = input.byte("a resolution")?;
         let products = read_products(&mut input)?;
@@ -125,11 +125,11 @@ impl MapHead {
             let parent = Cell(input.u64_le("a chunk's parent")?);
             chunks.push(ChunkName { parent, version: input.varint_u64("a chunk's version")? });
         }
-        Ok(Self { city, version, as_of, heard, lanes, resolution, products, chunks })
+        Ok(Self { city, version, as_of, lanes_reported, lanes, resolution, products, chunks })
     }
 }
 
-/// Writes a chunk: the rows of one parent's cells, by product and cell.
+/// Encodes a chunk: the rows of the cells below one parent, ordered by product and cell.
 #[must_use]
 pub fn encode_chunk(rows: &[Row]) -> Vec<u8> {
     let mut out = Vec::with_capacity(16 + rows.len() * 8);
@@ -139,10 +139,10 @@ pub fn encode_chunk(rows: &[Row]) -> Vec<u8> {
     out
 }
 
-/// Reads what [`encode_chunk`] wrote.
+/// Decodes bytes that [`encode_chunk`] wrote.
 ///
 /// # Errors
-/// [`Corrupt`] where it did not.
+/// [`Corrupt`] if `bytes` are anything else.
 pub fn decode_chunk(bytes: &[u8]) -> Result<Vec<Row>, Corrupt> {
     let mut input = wire::open(bytes, Kind::MapChunk)?;
     let mut rows = Vec::new();
@@ -153,23 +153,23 @@ pub fn decode_chunk(bytes: &[u8]) -> Result<Vec<Row>, Corrupt> {
     Ok(rows)
 }
 
-/// Changes of one tick, as sent.
+/// The changes of one tick, as in a record of the change stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TickChanges {
     /// The city.
     pub city: CityId,
     /// The tick, in milliseconds since the epoch.
     pub at: i64,
-    /// The map's version at it.
+    /// The map's version at this tick.
     pub version: u64,
-    /// What a row's `product` stands for.
+    /// The products, by the `product` of a row.
     pub products: Vec<ProductId>,
-    /// The changes, by product name and cell.
+    /// The changes, ordered by product name and cell.
     pub changes: Vec<Change>,
 }
 
 impl TickChanges {
-    /// The record as sent.
+    /// Encodes the record.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(64 + self.changes.len() * 10);
@@ -187,10 +187,10 @@ impl TickChanges {
         out
     }
 
-    /// Reads what [`Self::encode`] wrote.
+    /// Decodes bytes that [`Self::encode`] wrote.
     ///
     /// # Errors
-    /// [`Corrupt`] where it did not.
+    /// [`Corrupt`] if `bytes` are anything else.
     pub fn decode(bytes: &[u8]) -> Result<Self, Corrupt> {
         let mut input = wire::open(bytes, Kind::Changes)?;
         let city = CityId::new(input.text("a city")?).ok_or(input.invalid("a city"))?;
@@ -202,7 +202,7 @@ impl TickChanges {
         while !input.is_done() {
             let row = read_row(&mut input, &mut last)?;
             let before = input.varint_up_to(u64::from(u16::MAX), "a multiplier")?;
-            changes.push(Change { row, before: u16::try_from(before).expect("16 bits were asked for") });
+            changes.push(Change { row, before: u16::try_from(before).expect("at most 16 bits") });
         }
         Ok(Self { city, at, version, products, changes })
     }

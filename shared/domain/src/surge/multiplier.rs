@@ -34,8 +34,8 @@ pub struct MultiplierState {
     pub published: f64,
 }
 
-/// The pressure `r = (D + a·ρ) / (S + a)`: demand relative to supply, drawn to the balanced ratio ρ by the prior `a` > 0
-/// where both are small.
+/// The pressure `r = (D + a·ρ) / (S + a)`: demand relative to supply, drawn to the balanced ratio ρ where both are small
+/// by the prior `a`, which is above 0.
 #[must_use]
 #[inline]
 pub fn pressure(demand: f64, supply: f64, prior: f64, balanced_ratio: f64) -> f64 {

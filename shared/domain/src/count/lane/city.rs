@@ -224,8 +224,8 @@ impl LaneCity {
         }
     }
 
-    /// The last of the ticks from `tick` on at which no entity counts, up to the watermark; `None` if one counts at `tick`,
-    /// or may.
+    /// The last of the consecutive ticks from `tick` up to the watermark at which no entity counts; `None` if an entity
+    /// may count at `tick`.
     fn last_empty(&mut self, tick: i64) -> Option<i64> {
         let tick_ms = self.config.tick_ms;
         let drivers = self.drivers.next_change(self.driver_lifetime());

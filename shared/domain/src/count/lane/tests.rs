@@ -114,11 +114,6 @@ fn begin(lane: &mut LaneState) -> Option<Vec<u8>> {
     lane.log.snapshot()
 }
 
-/// All late events so far.
-fn count_late(lane: &LaneState) -> u64 {
-    lane.cities.iter().map(|city| city.late).sum()
-}
-
 fn counts_of(lane: &mut LaneState) -> Vec<(CityId, Vec<ProductId>, Vec<TickCounts>)> {
     let mut cities = Vec::new();
     for record in tick_counts::records(lane.lane(), lanes(), lane.take_output().unwrap_or_default()) {
@@ -296,7 +291,7 @@ fn an_event_is_late_if_its_own_tick_has_closed() {
             let mut fixture = Fixture::new(config(&["standard"]));
             fixture.advance_watermark(35_000, 54_999);
             fixture.absorb(line, time);
-            assert_eq!(count_late(&fixture.lane), late, "{line} at {time}");
+            assert_eq!(fixture.lane.late(), late, "{line} at {time}");
         }
     }
 }
@@ -308,7 +303,7 @@ fn no_event_is_late_before_a_tick_has_closed() {
     fixture.absorb(&driver("d", 0, ""), 10_000);
     fixture.advance_watermark(95_000, 94_999);
     fixture.absorb(&driver("d", 0, ""), 10_000);
-    assert_eq!(count_late(&fixture.lane), 0);
+    assert_eq!(fixture.lane.late(), 0);
 }
 
 #[test]
@@ -317,10 +312,10 @@ fn an_event_that_closes_its_own_tick_counts_and_is_not_late() {
     fixture.advance_watermark(35_000, 35_000);
     fixture.counts();
     fixture.absorb(&driver("d", 0, ""), 40_000);
-    assert_eq!(count_late(&fixture.lane), 0);
+    assert_eq!(fixture.lane.late(), 0);
     assert_eq!(fixture.counts(), [tick(40_000, vec![at(0, 1, 1)], vec![])]);
     fixture.absorb(&driver("e", 0, ""), 40_000);
-    assert_eq!(count_late(&fixture.lane), 1);
+    assert_eq!(fixture.lane.late(), 1);
     fixture.advance_watermark(35_000, 45_000);
     assert_eq!(
         fixture.counts(),

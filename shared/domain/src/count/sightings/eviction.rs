@@ -5,8 +5,8 @@ use super::{Lifetime, Sightings, low_half, restore_time};
 use crate::time::tick_at_or_after;
 
 impl Sightings {
-    /// Evicts the oldest eighth of the entities, so that the cost of a choice is shared by as many new entities. The age
-    /// of an entity is that of its newest sighting, pending or not.
+    /// Evicts the oldest eighth of the entities, so that the cost of a choice is shared by as many new entities. The
+    /// age of an entity is that of its newest sighting, pending or not.
     pub(super) fn evict(&mut self, life: Lifetime) {
         let base = self.ages.last().map_or(0, |(tick, _)| *tick);
         let by_age = self.slots_by_age(base);

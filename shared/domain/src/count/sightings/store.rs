@@ -5,8 +5,8 @@ use hashbrown::HashMap;
 use super::Place;
 use crate::hash::IntHasher;
 
-/// An entity and its last sighting. The time is the low half of the milliseconds since the epoch: a sighting that counts
-/// is younger than a lifetime, which is far below 2³² ms.
+/// An entity and its last sighting. The time is the low half of the milliseconds since the epoch: a sighting that
+/// counts is younger than a lifetime, which is far below 2³² ms.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entity {
     pub(super) key: [u32; 2],

@@ -235,7 +235,7 @@ fn a_late_sighting_counts_for_the_rest_of_its_lifetime() {
 
 /// A regression found by the model: a new entity was visited only when its first sighting was due.
 #[test]
-fn a_newcomers_late_sighting_ends_with_its_lifetime_though_a_newer_one_waits() {
+fn a_late_sighting_ends_with_its_lifetime_although_a_newer_one_is_pending() {
     let mut sightings = Sightings::default();
     sightings.absorb(key(2), place(2), 99_000, None, LIFE);
     sightings.close(100_000, LIFE);

@@ -1,4 +1,4 @@
-//! What a lane tells is read as it was expected, however much it is, and nothing else is taken for it.
+//! Tick counts of any size read back, and invalid ones are refused.
 
 use proptest::prelude::*;
 
@@ -121,7 +121,7 @@ fn large(ticks: i64, rows: u64) -> TickCountsWriter {
 }
 
 #[test]
-fn encodedare_as_few_as_hold_the_sections_and_never_too_large() {
+fn records_are_as_few_as_possible_and_not_too_large() {
     let encoded =
         records(LaneId(1), lanes(), vec![section("nyc", large(60, 8_000)), section("suva", large(3, 8_000))]);
     assert!(encoded.len() > 3);
@@ -236,7 +236,7 @@ fn invalid_tick_counts_are_refused() {
     assert_eq!(invalid(read_tick_counts(&part(0, &[(1 << 60) + 1]), 2)), "a run of ticks");
     assert!(read_tick_counts(&part(7, &[62, 0, 0]), 2).is_ok());
     assert_eq!(invalid(read_tick_counts(&part(7, &[63, 0, 0]), 2)), "a shift");
-    // A place must follow the one before it, and serve a product of the products; a count must count.
+    // Places must ascend and have products of the table, and counts must not be 0.
     assert_eq!(invalid(read_tick_counts(&part(7, &[0, 1, 2 << 1, 4, 5, 0]), 2)), "a row's place");
     assert!(read_tick_counts(&part(7, &[0, 1, 2 << 1, 4, 5, 0]), 3).is_ok());
     assert!(read_tick_counts(&part(7, &[0, 1, 2 << 1, u64::MAX, 5, 0]), 64).is_ok());

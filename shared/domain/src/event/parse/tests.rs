@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn market(line: &str) -> MarketEvent<'_> {
+fn parsed(line: &str) -> MarketEvent<'_> {
     match read(line.as_bytes()).unwrap() {
         Event::Market(event) => event,
         Event::Unknown => panic!("unknown type: {line}"),
@@ -29,7 +29,7 @@ fn with(line: &str, field: &str, value: Option<&str>) -> String {
 
 #[test]
 fn a_driver_ping_is_read() {
-    let event = market(DRIVER);
+    let event = parsed(DRIVER);
     assert_eq!(event.time.to_string(), "2026-03-06T17:00:00.058Z");
     assert_eq!(&*event.city, b"nyc");
     assert_eq!(event.what.entity(), b"d1");
@@ -43,7 +43,7 @@ fn a_driver_ping_is_read() {
 fn a_driver_is_available_in_status_available_only() {
     for status in ["en_route", "on_trip", "offline"] {
         let line = with(DRIVER, "status", Some(&format!("\"{status}\"")));
-        let What::Driver { available, .. } = market(&line).what else { panic!() };
+        let What::Driver { available, .. } = parsed(&line).what else { panic!() };
         assert!(!available, "{status}");
     }
 }
@@ -51,7 +51,7 @@ fn a_driver_is_available_in_status_available_only() {
 #[test]
 fn a_driver_serves_the_products_listed() {
     let line = with(DRIVER, "products", Some(r#"["xl","a\u0062"]"#));
-    let What::Driver { products: Some(products), .. } = market(&line).what else { panic!() };
+    let What::Driver { products: Some(products), .. } = parsed(&line).what else { panic!() };
     let mut seen = Vec::new();
     products.for_each(|product| seen.push(product.into_owned()));
     assert_eq!(seen, [b"xl", b"ab"]);
@@ -59,18 +59,18 @@ fn a_driver_serves_the_products_listed() {
 
 #[test]
 fn the_entity_of_a_request_is_its_rider_or_itself_without_one() {
-    assert_eq!(market(REQUEST).what.entity(), b"q1");
-    assert_eq!(market(&with(REQUEST, "rider_id", Some("\"u1\""))).what.entity(), b"u1");
+    assert_eq!(parsed(REQUEST).what.entity(), b"q1");
+    assert_eq!(parsed(&with(REQUEST, "rider_id", Some("\"u1\""))).what.entity(), b"u1");
     for kind in ["\"ride_matched\"", "\"ride_completed\"", "\"ride_cancelled\""] {
         let line = with(&with(REQUEST, "type", Some(kind)), "lat", None);
-        assert_eq!(market(&line).what, What::Progress { rider: Cow::Borrowed(b"q1") });
+        assert_eq!(parsed(&line).what, What::Progress { rider: Cow::Borrowed(b"q1") });
         let line = with(&line, "rider_id", Some("\"u1\""));
-        assert_eq!(market(&line).what.entity(), b"u1");
+        assert_eq!(parsed(&line).what.entity(), b"u1");
     }
-    let What::Request { product, place, .. } = market(REQUEST).what else { panic!() };
+    let What::Request { product, place, .. } = parsed(REQUEST).what else { panic!() };
     assert_eq!((product, place), (None, Position { lat: 90.0, lng: -180.0 }));
     let line = with(REQUEST, "product", Some("\"xl\""));
-    let What::Request { product, .. } = market(&line).what else { panic!() };
+    let What::Request { product, .. } = parsed(&line).what else { panic!() };
     assert_eq!(product.as_deref(), Some(&b"xl"[..]));
 }
 
@@ -87,7 +87,7 @@ fn an_optional_null_is_absent() {
         assert!(read(with(REQUEST, field, Some("null")).as_bytes()).is_ok(), "{field}");
     }
     let line = with(DRIVER, "products", Some("null"));
-    let What::Driver { products, .. } = market(&line).what else { panic!() };
+    let What::Driver { products, .. } = parsed(&line).what else { panic!() };
     assert_eq!(products, None);
 }
 

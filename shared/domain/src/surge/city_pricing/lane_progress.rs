@@ -1,4 +1,4 @@
-//! What a market knows of one lane: what counts of it, and what it has reported ahead.
+//! A city's state of one lane: the counts that are in effect, and the tick counts that are pending.
 
 use std::collections::VecDeque;
 
@@ -8,27 +8,29 @@ use crate::surge::grid::{Grid, Side};
 use crate::wire::products::ProductMapping;
 use crate::wire::{Corrupt, Reader, put_varint_i64, put_varint_u64};
 
-/// What one lane has said so far.
+/// A city's state of one lane.
 #[derive(Debug, Default)]
 pub(super) struct LaneProgress {
-    /// What counts of it.
+    /// The drivers in effect, by place.
     pub(super) supply: Vec<Count>,
+    /// The riders in effect, by place.
     pub(super) demand: Vec<Count>,
     /// The tick of these counts.
     as_of: Option<i64>,
-    /// The last tick reported.
+    /// The last tick that the lane has reported.
     reported: Option<i64>,
+    /// The counts of ticks that have not closed yet.
     pub(super) queue: VecDeque<PendingTick>,
-    /// Parts of a report whose last part is still to come.
+    /// The parts so far of a tick whose last part is missing.
     partial: Option<PendingTick>,
 }
 
-/// A report that waits for its tick, or for the last of its run of empty ticks.
+/// The counts of a tick, or of a run of empty ticks, that has not closed yet.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct PendingTick {
     pub(super) from: i64,
     to: i64,
-    arrival: i64,
+    arrival_ms: i64,
     supply: Vec<Count>,
     demand: Vec<Count>,
 }
@@ -40,6 +42,7 @@ impl PendingTick {
 }
 
 impl LaneProgress {
+    /// Whether no entity of the lane is in effect.
     pub(super) fn is_empty(&self) -> bool {
         self.supply.is_empty() && self.demand.is_empty()
     }
@@ -48,21 +51,21 @@ impl LaneProgress {
         self.reported.is_some_and(|reported| reported >= tick)
     }
 
-    /// When the report that covers `tick`, or the first after it, arrived.
-    pub(super) fn arrival_of(&self, tick: i64) -> Option<i64> {
-        self.queue.iter().find(|report| report.to >= tick).map(|report| report.arrival)
+    /// The arrival time of the counts of `tick`, or of the first tick after it.
+    pub(super) fn arrival_ms(&self, tick: i64) -> Option<i64> {
+        self.queue.iter().find(|pending| pending.to >= tick).map(|pending| pending.arrival_ms)
     }
 
-    /// Queues a report; one of ticks that the lane reported before says nothing new.
-    pub(super) fn enqueue(&mut self, report: TickCounts, mapping: &ProductMapping, arrival: i64) {
-        match report {
+    /// Queues the counts of a tick or of a run. Ticks that the lane has reported before are ignored.
+    pub(super) fn enqueue(&mut self, counts: TickCounts, mapping: &ProductMapping, arrival_ms: i64) {
+        match counts {
             TickCounts::Empty { from, to } => {
                 if self.has_reported(to) {
                     return;
                 }
                 let from = self.reported.map_or(from, |reported| from.max(reported + 1));
                 self.reported = Some(to);
-                self.queue.push_back(PendingTick { from, to, arrival, ..PendingTick::default() });
+                self.queue.push_back(PendingTick { from, to, arrival_ms, ..PendingTick::default() });
             }
             TickCounts::Tick { at, first, last, mut supply, mut demand } => {
                 if self.has_reported(at) {
@@ -71,7 +74,7 @@ impl LaneProgress {
                 remap(&mut supply, mapping);
                 remap(&mut demand, mapping);
                 if first {
-                    self.partial = Some(PendingTick { from: at, to: at, arrival, supply, demand });
+                    self.partial = Some(PendingTick { from: at, to: at, arrival_ms, supply, demand });
                 } else if let Some(partial) = self.partial.as_mut().filter(|partial| partial.to == at) {
                     partial.supply.append(&mut supply);
                     partial.demand.append(&mut demand);
@@ -84,50 +87,52 @@ impl LaneProgress {
         }
     }
 
-    /// Counts at `tick` what the lane last reported, for at most `ttl_ms`.
+    /// Puts the newest counts at or before `tick` into effect, and none if they are `ttl_ms` old.
     pub(super) fn advance(&mut self, tick: i64, ttl_ms: i64, grid: &mut Grid) {
-        while let Some(report) = self.queue.front()
-            && report.from <= tick
+        while let Some(pending) = self.queue.front()
+            && pending.from <= tick
         {
-            self.as_of = Some(report.to.min(tick));
-            if report.to > tick {
-                self.become_counts(&PendingTick::default(), grid);
+            self.as_of = Some(pending.to.min(tick));
+            if pending.to > tick {
+                self.set_counts(&PendingTick::default(), grid);
                 return;
             }
-            let Some(report) = self.queue.pop_front() else { return };
-            let superseded = self.queue.front().is_some_and(|next| next.from <= tick);
-            if !superseded {
-                self.become_counts(&report, grid);
+            let Some(pending) = self.queue.pop_front() else { return };
+            let is_superseded = self.queue.front().is_some_and(|next| next.from <= tick);
+            if !is_superseded {
+                self.set_counts(&pending, grid);
             }
         }
         if self.as_of.is_some_and(|as_of| tick - as_of >= ttl_ms) {
-            self.become_counts(&PendingTick::default(), grid);
+            self.set_counts(&PendingTick::default(), grid);
         }
     }
 
-    fn become_counts(&mut self, report: &PendingTick, grid: &mut Grid) {
-        for (side, now, next) in [
-            (Side::Demand, &mut self.demand, &report.demand),
-            (Side::Supply, &mut self.supply, &report.supply),
+    fn set_counts(&mut self, pending: &PendingTick, grid: &mut Grid) {
+        for (side, current, next) in [
+            (Side::Demand, &mut self.demand, &pending.demand),
+            (Side::Supply, &mut self.supply, &pending.supply),
         ] {
-            differences(now, next, |place, change| grid.count(place.cell, place.products, side, change));
-            now.clone_from(next);
+            differences(current, next, |place, change| grid.count(place.cell, place.products, side, change));
+            current.clone_from(next);
         }
     }
 
-    /// The last tick, at most, up to which the lane surely reports nobody.
+    /// The last tick before the first with counts, as far as the lane has reported.
     pub(super) fn last_quiet(&self, tick_ms: i64) -> Option<i64> {
-        let busy = self.queue.iter().find(|report| !report.is_empty());
-        busy.map(|report| report.from - tick_ms).or(self.reported)
+        let first_with_counts = self.queue.iter().find(|pending| !pending.is_empty());
+        first_with_counts.map(|pending| pending.from - tick_ms).or(self.reported)
     }
 
+    /// Advances to `tick` over pending ticks without counts.
     pub(super) fn skip_to(&mut self, tick: i64) {
-        while self.queue.front().is_some_and(|report| report.to <= tick) {
+        while self.queue.front().is_some_and(|pending| pending.to <= tick) {
             self.queue.pop_front();
         }
         self.as_of = Some(tick);
     }
 
+    /// Appends the lane's part of a snapshot.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         for tick in [self.as_of, self.reported] {
             put_varint_u64(out, u64::from(tick.is_some()));
@@ -137,15 +142,16 @@ impl LaneProgress {
         put_counts(out, &self.demand);
         put_varint_u64(out, u64::from(self.partial.is_some()));
         put_varint_u64(out, self.queue.len() as u64);
-        for report in self.partial.iter().chain(&self.queue) {
-            put_varint_i64(out, report.from);
-            put_varint_i64(out, report.to);
-            put_varint_i64(out, report.arrival);
-            put_counts(out, &report.supply);
-            put_counts(out, &report.demand);
+        for pending in self.partial.iter().chain(&self.queue) {
+            put_varint_i64(out, pending.from);
+            put_varint_i64(out, pending.to);
+            put_varint_i64(out, pending.arrival_ms);
+            put_counts(out, &pending.supply);
+            put_counts(out, &pending.demand);
         }
     }
 
+    /// Reads a part of a snapshot that [`Self::write`] wrote.
     pub(super) fn read(input: &mut Reader<'_>) -> Result<Self, Corrupt> {
         let mut lane = Self::default();
         for tick in [&mut lane.as_of, &mut lane.reported] {
@@ -156,7 +162,7 @@ impl LaneProgress {
         lane.supply = read_counts(input)?;
         lane.demand = read_counts(input)?;
         let partial = input.varint_up_to(1, "a part's mark")? == 1;
-        let queued = input.count("reports")?;
+        let queued = input.count("pending ticks")?;
         if partial {
             lane.partial = Some(PendingTick::read(input)?);
         }
@@ -166,12 +172,13 @@ impl LaneProgress {
         Ok(lane)
     }
 
+    /// Converts all counts to another product table.
     pub(super) fn remap(&mut self, mapping: &ProductMapping) {
         remap(&mut self.supply, mapping);
         remap(&mut self.demand, mapping);
-        for report in self.queue.iter_mut().chain(&mut self.partial) {
-            remap(&mut report.supply, mapping);
-            remap(&mut report.demand, mapping);
+        for pending in self.queue.iter_mut().chain(&mut self.partial) {
+            remap(&mut pending.supply, mapping);
+            remap(&mut pending.demand, mapping);
         }
     }
 }
@@ -181,14 +188,14 @@ impl PendingTick {
         Ok(Self {
             from: input.instant("a tick")?,
             to: input.instant("a tick")?,
-            arrival: input.instant("an arrival")?,
+            arrival_ms: input.instant("an arrival time")?,
             supply: read_counts(input)?,
             demand: read_counts(input)?,
         })
     }
 }
 
-/// The counts by another product table. An entity that serves none of its products is left out.
+/// Converts counts to another product table. Entities without any of its products are left out.
 fn remap(counts: &mut Vec<Count>, mapping: &ProductMapping) {
     if mapping.is_identity() {
         return;
@@ -207,21 +214,21 @@ fn remap(counts: &mut Vec<Count>, mapping: &ProductMapping) {
     });
 }
 
-/// Calls `change` for every place at which `next` counts others than `now`; both are ascending.
-fn differences(now: &[Count], next: &[Count], mut change: impl FnMut(Place, i64)) {
-    let (mut now, mut next) = (now.iter().peekable(), next.iter().peekable());
+/// Calls `change` with the difference for every place whose count differs; both lists are ordered by place.
+fn differences(current: &[Count], next: &[Count], mut change: impl FnMut(Place, i64)) {
+    let (mut current, mut next) = (current.iter().peekable(), next.iter().peekable());
     loop {
-        let (gone, come) = match (now.peek(), next.peek()) {
+        let (take_old, take_new) = match (current.peek(), next.peek()) {
             (None, None) => return,
-            (Some(a), Some(b)) => (a.place <= b.place, b.place <= a.place),
-            (gone, _) => (gone.is_some(), gone.is_none()),
+            (Some(old), Some(new)) => (old.place <= new.place, new.place <= old.place),
+            (old, _) => (old.is_some(), old.is_none()),
         };
-        let gone = now.next_if(|_| gone);
-        let come = next.next_if(|_| come);
-        let by = |count: Option<&Count>| count.map_or(0, |count| i64::from(count.entities));
-        let difference = by(come) - by(gone);
+        let old = current.next_if(|_| take_old);
+        let new = next.next_if(|_| take_new);
+        let entities = |count: Option<&Count>| count.map_or(0, |count| i64::from(count.entities));
+        let difference = entities(new) - entities(old);
         if difference != 0
-            && let Some(count) = come.or(gone)
+            && let Some(count) = new.or(old)
         {
             change(count.place, difference);
         }

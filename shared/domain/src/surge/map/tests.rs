@@ -1,4 +1,4 @@
-//! A map and its changes are read as they were written, and nothing else is taken for them.
+//! Maps and changes read back, and invalid ones are refused.
 
 use proptest::prelude::*;
 
@@ -13,7 +13,7 @@ fn head() -> MapHead {
         city: CityId::new("nyc").unwrap(),
         version: 1 << 40,
         as_of: 1_772_000_005_000,
-        heard: 63,
+        lanes_reported: 63,
         lanes: 64,
         resolution: 8,
         products: names(&["standard", "xl"]),
@@ -24,7 +24,7 @@ fn head() -> MapHead {
     }
 }
 
-fn complaint<T: std::fmt::Debug>(read: Result<T, Corrupt>) -> &'static str {
+fn invalid<T: std::fmt::Debug>(read: Result<T, Corrupt>) -> &'static str {
     match read.unwrap_err() {
         Corrupt::Invalid { what, .. } => what,
         other => panic!("{other:?}"),
@@ -53,7 +53,7 @@ fn a_head_reads_back() {
 }
 
 #[test]
-fn frames_are_not_taken_for_each_other() {
+fn frames_of_another_kind_are_refused() {
     let (head, chunk) = (head().encode(), encode_chunk(&[]));
     assert_eq!(decode_chunk(&chunk), Ok(vec![]));
     assert_eq!(MapHead::decode(&chunk), Err(Corrupt::NotThis { kind: Kind::MapHead }));
@@ -65,9 +65,9 @@ fn frames_are_not_taken_for_each_other() {
 }
 
 #[test]
-fn what_is_sealed_but_means_nothing_is_refused() {
-    assert_eq!(complaint(MapHead::decode(&sealed(Kind::MapHead, b"\x03NYC"))), "a city");
-    assert_eq!(complaint(TickChanges::decode(&sealed(Kind::Changes, b"\x03NYC"))), "a city");
+fn invalid_content_with_a_valid_checksum_is_refused() {
+    assert_eq!(invalid(MapHead::decode(&sealed(Kind::MapHead, b"\x03NYC"))), "a city");
+    assert_eq!(invalid(TickChanges::decode(&sealed(Kind::Changes, b"\x03NYC"))), "a city");
     let row = |multiplier: u64| {
         let mut content = vec![0, 2, 1, 1];
         put_varint_u64(&mut content, multiplier);
@@ -75,7 +75,7 @@ fn what_is_sealed_but_means_nothing_is_refused() {
     };
     assert_eq!(row(10_000).unwrap().len(), 1);
     for multiplier in [0, 10_001, 65_536, 1 << 40] {
-        assert_eq!(complaint(row(multiplier)), "a multiplier", "{multiplier}");
+        assert_eq!(invalid(row(multiplier)), "a multiplier", "{multiplier}");
     }
     let change = |before: u64| {
         let mut content = b"\x03nyc\x00\x01\x00\x00\x02\x01\x01\x64".to_vec();
@@ -83,11 +83,11 @@ fn what_is_sealed_but_means_nothing_is_refused() {
         TickChanges::decode(&sealed(Kind::Changes, &content))
     };
     assert_eq!(change(65_535).unwrap().changes[0].before, 65_535);
-    assert_eq!(complaint(change(65_536)), "a multiplier");
+    assert_eq!(invalid(change(65_536)), "a multiplier");
 }
 
 #[test]
-fn neighbours_rows_take_few_bytes() {
+fn rows_of_neighbouring_cells_take_few_bytes() {
     let cell = |number: u64| Cell(0x0882_a100_001f_ffff + (number << 21));
     let multiplier = Multiplier::ONE;
     let row = |number| Row { product: 0, cell: cell(number), demand: 3, supply: 4, multiplier };
@@ -109,7 +109,7 @@ proptest! {
     }
 
     #[test]
-    fn any_content_is_read_or_refused(content in any::<Vec<u8>>()) {
+    fn any_content_is_decoded_or_an_error(content in any::<Vec<u8>>()) {
         let _ = MapHead::decode(&sealed(Kind::MapHead, &content));
         let _ = decode_chunk(&sealed(Kind::MapChunk, &content));
         let _ = TickChanges::decode(&sealed(Kind::Changes, &content));

@@ -127,7 +127,7 @@ fn snapshot(count: u64, cities: &[(&str, &[&str])], rest: &[u8]) -> Vec<u8> {
 fn an_inconsistent_snapshot_is_refused() {
     let (full, partial): (&[&str], &[&str]) = (&["standard", "xl", "boat"], &["standard"]);
     let good = load(&[&snapshot(2, &[("nyc", full), ("suva", full)], &[])]).unwrap();
-    assert_eq!((count_late(&good), good.log.next_entry(), good.entities()), (6, 6, 0));
+    assert_eq!((good.late(), good.log.next_entry(), good.entities()), (6, 6, 0));
     let city = invalid(&[&snapshot(2, &[("nyc", full), ("nyc", full)], &[])]);
     assert_eq!(city, "a duplicate city");
     let table = invalid(&[&snapshot(1, &[("nyc", partial)], &[])]);

@@ -174,7 +174,7 @@ fn pending_sightings_of_one_driver_are_bounded_while_a_later_tick_is_pending() {
 }
 
 #[test]
-fn most_places_unused_call_for_compaction() {
+fn unused_places_need_compaction() {
     let mut sightings = Sightings::default();
     let place = |number: i64| Place { cell: number.unsigned_abs(), products: 1 };
     for number in 1..=4_099 {

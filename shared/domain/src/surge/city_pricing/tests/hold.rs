@@ -1,0 +1,125 @@
+//! How long a tick waits for its last lane, and the counts of a missing lane (CONTRACT §3).
+
+use super::*;
+
+#[test]
+fn a_tick_waits_for_every_lane_up_to_the_hold() {
+    let mut fixture = Fixture::new(2, config(json!({})));
+    fixture.report(0, 1_000, 5_000, &[(HERE, 1)], &[]);
+    assert_eq!(fixture.closed(), []);
+    fixture.report(0, 10_999, 10_000, &[(HERE, 2)], &[]);
+    assert_eq!(fixture.closed(), []);
+    fixture.report(0, 11_000, 15_000, &[(HERE, 3)], &[]);
+    assert_eq!(fixture.closed(), [(5_000, 1, 1)]);
+    fixture.report_empty(1, 11_500, 5_000, 10_000);
+    assert_eq!(fixture.closed(), [(10_000, 2, 2)]);
+}
+
+#[test]
+fn a_missing_lane_counts_as_it_last_reported_for_a_lifetime() {
+    let mut fixture = Fixture::new(2, config(json!({})));
+    fixture.report(0, 0, 5_000, &[(HERE, 1)], &[]);
+    fixture.report(1, 0, 5_000, &[(THERE, 7)], &[(THERE, 2)]);
+    assert_eq!(fixture.closed(), [(5_000, 1, 2)]);
+    let mut seen = Vec::new();
+    for number in 2..16 {
+        fixture.report(0, number * 20_000, number * 5_000, &[(HERE, 1)], &[]);
+        // The arrival time advances: the next record arrives ten seconds later.
+        fixture.report(0, number * 20_000 + 10_000, number * 5_000, &[(HERE, 1)], &[]);
+        for tick in fixture.end().1 {
+            assert_eq!(tick.lanes_reported, 1);
+            assert_eq!(at(&tick, HERE).unwrap().0, 1);
+            let (demand, supply, _) = at(&tick, THERE).unwrap();
+            seen.push((tick.at, demand, supply));
+        }
+    }
+    let in_effect = (10_000..65_000).step_by(5_000).map(|tick| (tick, 7, 2));
+    let expired = (65_000..=75_000).step_by(5_000).map(|tick| (tick, 0, 0));
+    assert_eq!(seen, in_effect.chain(expired).collect::<Vec<_>>());
+}
+
+#[test]
+fn late_counts_of_a_closed_tick_apply_from_the_next() {
+    let mut fixture = Fixture::new(2, config(json!({})));
+    fixture.report(0, 0, 5_000, &[(HERE, 1)], &[]);
+    fixture.report_empty(0, 10_000, 10_000, 10_000);
+    assert_eq!(fixture.closed(), [(5_000, 1, 1)]);
+    fixture.report(1, 10_000, 5_000, &[(THERE, 3)], &[]);
+    assert_eq!(fixture.closed(), []);
+    fixture.report(0, 20_000, 15_000, &[(HERE, 1)], &[]);
+    let (_, ticks) = fixture.end();
+    assert_eq!(ticks.iter().map(|tick| (tick.at, tick.lanes_reported)).collect::<Vec<_>>(), [(10_000, 1)]);
+    assert_eq!(at(&ticks[0], THERE).unwrap().0, 3, "the counts that the lane last reported");
+    fixture.report(1, 20_000, 10_000, &[(THERE, 4)], &[]);
+    fixture.report(1, 20_000, 15_000, &[(THERE, 5)], &[]);
+    let (_, ticks) = fixture.end();
+    assert_eq!(ticks.iter().map(|tick| (tick.at, tick.lanes_reported)).collect::<Vec<_>>(), [(15_000, 2)]);
+    assert_eq!(at(&ticks[0], THERE).unwrap().0, 5);
+}
+
+#[test]
+fn a_lane_in_a_run_of_empty_ticks_has_reported_and_counts_as_empty() {
+    let mut fixture = Fixture::new(2, config(json!({})));
+    fixture.report(0, 0, 5_000, &[(HERE, 4)], &[]);
+    fixture.report(1, 0, 5_000, &[(HERE, 1)], &[]);
+    fixture.closed();
+    fixture.report_empty(0, 0, 10_000, 30_000);
+    for tick in [10_000, 15_000] {
+        fixture.report(1, 0, tick, &[(HERE, 1)], &[]);
+        let (_, ticks) = fixture.end();
+        assert_eq!((ticks.len(), ticks[0].lanes_reported, at(&ticks[0], HERE).unwrap().0), (1, 2, 1));
+    }
+}
+
+#[test]
+fn the_hold_begins_with_the_first_report_of_a_tick_by_any_lane() {
+    let mut fixture = Fixture::new(4, config(json!({})));
+    fixture.report_empty(0, 5_000, 5_000, 5_000);
+    fixture.report_empty(1, 9_000, 5_000, 5_000);
+    fixture.report_empty(2, 14_999, 5_000, 5_000);
+    assert_eq!(fixture.closed(), []);
+    // An older arrival time has no effect.
+    fixture.report_empty(2, 3_000, 10_000, 10_000);
+    assert_eq!(fixture.closed(), []);
+    fixture.report_empty(2, 15_000, 15_000, 15_000);
+    // The first report of the second tick arrived at 3 s, and that of the third arrives now.
+    assert_eq!(fixture.closed(), [(5_000, 1, 3), (10_000, 2, 1)]);
+}
+
+#[test]
+fn records_of_a_replay_never_exceed_the_hold() {
+    let mut fixture = Fixture::new(2, config(json!({})));
+    let end = crate::time::Timestamp::END_OF_TIME.ms();
+    fixture.report(0, end, 5_000, &[(HERE, 1)], &[]);
+    fixture.report(0, end, 500_000_000, &[(HERE, 1)], &[]);
+    assert_eq!(fixture.closed(), []);
+}
+
+#[test]
+fn the_first_tick_is_the_earliest_that_a_lane_reports() {
+    let mut fixture = Fixture::new(2, config(json!({})));
+    fixture.report_empty(1, 0, 15_000, 20_000);
+    fixture.report(0, 0, 10_000, &[(HERE, 1)], &[]);
+    fixture.report(0, 0, 15_000, &[(HERE, 1)], &[]);
+    // A lane counts as empty at the ticks before its first report.
+    assert_eq!(fixture.closed(), [(10_000, 1, 2), (15_000, 2, 2)]);
+}
+
+#[test]
+fn an_empty_cell_falls_tick_by_tick() {
+    let mut fixture = Fixture::new(1, config(json!({})));
+    for tick in 1..=12 {
+        fixture.report(0, 1, tick * 5_000, &[(HERE, 9)], &[]);
+    }
+    let peak = fixture.end().1.pop().unwrap().rows[0].multiplier;
+    fixture.report_empty(0, 1, 65_000, 600_000);
+    let ticks = fixture.end().1;
+    let published: Vec<u16> = ticks
+        .iter()
+        .filter_map(|tick| tick.rows.iter().find(|row| row.cell == Cell(HERE)))
+        .map(|row| row.multiplier.hundredths())
+        .collect();
+    assert!(peak.hundredths() > 100 && published.len() > 5, "{peak:?}, then {published:?}");
+    assert!(published.is_sorted_by(|now, next| now >= next), "{published:?}");
+    assert_eq!(ticks.last().map(|tick| (tick.at, tick.version, tick.rows.len())), Some((600_000, 120, 0)));
+}
