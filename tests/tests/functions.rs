@@ -193,7 +193,7 @@ async fn the_stored_map_is_that_of_the_last_tick() {
     functions.surge(&counts).await;
     let city = CityId::new("nyc").unwrap();
     let head = functions.maps.head(&city).await.unwrap().unwrap();
-    assert_eq!((head.version, head.heard, head.lanes), (2, 1, 1));
+    assert_eq!((head.version, head.lanes_reported, head.lanes), (2, 1, 1));
     let entries = functions.checkpoints.load(&CheckpointKey::City(city)).await.unwrap();
     assert_eq!(entries.len(), 1);
 }

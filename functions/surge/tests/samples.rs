@@ -77,7 +77,7 @@ impl Function {
         let [(map, ticks)] = &closed[..] else { panic!("{} records of ticks", closed.len()) };
         let [tick] = &ticks[..] else { panic!("{} ticks", ticks.len()) };
         assert_eq!((&map.city, map.as_of), (&nyc(), TICK));
-        assert_eq!((tick.at, tick.version, tick.heard), (TICK, 1, 2));
+        assert_eq!((tick.at, tick.version, tick.lanes_reported), (TICK, 1, 2));
         tick.rows.clone()
     }
 }
@@ -105,7 +105,7 @@ async fn the_counts_of_both_lanes_become_multipliers_and_changes() {
     assert_eq!((changed.before, changed.row.multiplier), (100, corner.multiplier));
 
     let head = function.maps.head(&nyc()).await.unwrap().unwrap();
-    assert_eq!((head.version, head.as_of, head.heard, head.lanes), (1, TICK, 2, 2));
+    assert_eq!((head.version, head.as_of, head.lanes_reported, head.lanes), (1, TICK, 2, 2));
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use equilibrium_app::count::ports::CountsStream;
 use equilibrium_app::memory::NoOp;
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::unavailable::Unavailable;
-use equilibrium_domain::event::watermark::{self, CityWatermark, Watermarks};
+use equilibrium_domain::event::watermark::{self, CityWatermark, WatermarkConfig, Watermarks};
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_domain::time::Timestamp;
 use equilibrium_lambda::kinesis::encode::{Envelope, Stream};

@@ -97,7 +97,7 @@ async fn save_map(maps: &Maps, city: &CityId) {
         city: city.clone(),
         version: 1,
         as_of: system_now_ms(),
-        heard: 64,
+        lanes_reported: 64,
         lanes: 64,
         resolution: 8,
         products: vec![ProductId::new("standard").unwrap()],

@@ -40,7 +40,7 @@ impl TickLog for Ticks {
         for tick in ticks {
             let rows = rows(map, tick);
             let at = Timestamp::from_ms(tick.at).map(|at| at.to_string()).unwrap_or_default();
-            let (city, count, reported) = (&map.city, rows.len(), tick.heard);
+            let (city, count, reported) = (&map.city, rows.len(), tick.lanes_reported);
             self.trace.write("tick", format_args!("city={city} at={at} rows={count} lanes={reported}"));
             if let Some(before) = self.lock().insert((map.city.clone(), tick.at), rows.clone()) {
                 assert_eq!(before, rows, "the tick {at} of {city} was recorded twice, with different rows");
@@ -70,7 +70,7 @@ pub(super) fn map_rows(store: &MemoryMaps, city: &CityId) -> Vec<String> {
     let tick = ClosedTick {
         at: head.as_of,
         version: head.version,
-        heard: head.heard,
+        lanes_reported: head.lanes_reported,
         rows: map,
         changes: Vec::new(),
     };

@@ -161,7 +161,7 @@ async fn every_call_ends_in_time_when_the_service_hangs() {
         city: city.clone(),
         version: 1,
         as_of: 5000,
-        heard: 1,
+        lanes_reported: 1,
         lanes: 1,
         resolution: 8,
         products: Vec::new(),

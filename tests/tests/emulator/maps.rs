@@ -30,7 +30,7 @@ fn head(version: u64, chunks: &[(u64, u64)]) -> MapHead {
         city: nyc(),
         version,
         as_of: 5000,
-        heard: 4,
+        lanes_reported: 4,
         lanes: 4,
         resolution: 8,
         products: Vec::new(),

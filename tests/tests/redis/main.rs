@@ -40,7 +40,7 @@ fn head(version: u64, chunks: &[(u64, u64)]) -> MapHead {
         city: nyc(),
         version,
         as_of: 5000,
-        heard: 1,
+        lanes_reported: 1,
         lanes: 1,
         resolution: 8,
         products: Vec::new(),

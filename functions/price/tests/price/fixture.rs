@@ -129,7 +129,7 @@ impl Map {
             city: CityId::new(city).unwrap(),
             version,
             as_of,
-            heard: 3,
+            lanes_reported: 3,
             lanes: 4,
             resolution,
             products: ["standard", "XL"].iter().map(|id| ProductId::new(id).unwrap()).collect(),

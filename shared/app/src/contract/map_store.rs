@@ -19,7 +19,7 @@ pub async fn map_store(maps: &impl MapStore) {
         city: city.clone(),
         version,
         as_of: 5000,
-        heard: 1,
+        lanes_reported: 1,
         lanes: 1,
         resolution: 8,
         products: Vec::new(),

@@ -62,7 +62,7 @@ fn map(city: &str) -> MapHead {
         city: CityId::new(city).expect("well-formed"),
         version: 4,
         as_of: 20_000,
-        heard: 1,
+        lanes_reported: 1,
         lanes: 1,
         resolution: 10,
         products: ["standard", "xl"].map(|product| ProductId::new(product).expect("well-formed")).to_vec(),
@@ -71,7 +71,7 @@ fn map(city: &str) -> MapHead {
 }
 
 fn tick(at: i64, rows: Vec<Row>) -> ClosedTick {
-    ClosedTick { at, version: at.unsigned_abs() / 5_000, heard: 1, rows, changes: Vec::new() }
+    ClosedTick { at, version: at.unsigned_abs() / 5_000, lanes_reported: 1, rows, changes: Vec::new() }
 }
 
 fn row(product: u8, cell: u64, hundredths: u16) -> Row {

@@ -30,7 +30,7 @@ impl CityMap {
     /// The share of lanes that had reported the tick when it closed.
     #[must_use]
     pub fn completeness(&self) -> f64 {
-        f64::from(self.head.heard) / f64::from(self.head.lanes.max(1))
+        f64::from(self.head.lanes_reported) / f64::from(self.head.lanes.max(1))
     }
 
     /// The index of the product with this id, as a row's `product` has it.

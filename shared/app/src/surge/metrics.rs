@@ -37,7 +37,7 @@ pub struct SurgeMetrics {
 impl SurgeMetrics {
     pub(crate) fn count(&mut self, output: &Output) {
         self.ticks += output.ticks.len() as u64;
-        let incomplete = output.ticks.iter().filter(|tick| tick.heard < output.map.lanes);
+        let incomplete = output.ticks.iter().filter(|tick| tick.lanes_reported < output.map.lanes);
         self.incomplete_ticks += incomplete.count() as u64;
         self.changes += output.ticks.iter().map(|tick| tick.changes.len() as u64).sum::<u64>();
     }

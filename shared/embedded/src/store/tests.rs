@@ -67,7 +67,7 @@ fn head(version: u64, chunks: Vec<ChunkName>) -> MapHead {
         city: CityId::new("nyc").unwrap(),
         version,
         as_of: 5000,
-        heard: 4,
+        lanes_reported: 4,
         lanes: 4,
         resolution: 8,
         products: Vec::new(),
