@@ -213,7 +213,7 @@ async fn a_refused_event_becomes_a_dead_letter_with_its_bytes_and_position() {
     assert_eq!(dead_letters[1].line, unknown.as_bytes());
     assert_eq!(dead_letters[2].line.len(), MAX_DEAD_LETTER_LINE_BYTES);
     for letter in dead_letters {
-        assert_eq!((letter.sequence.as_str(), letter.arrival), ("7", 1_772_816_406_500));
+        assert_eq!((letter.sequence.as_str(), letter.arrival_ms), ("7", 1_772_816_406_500));
         assert!(!letter.message.is_empty());
     }
 }

@@ -49,6 +49,7 @@ impl CountsStream for NoCounts {
     }
 }
 
+const CONFIG: WatermarkConfig = WatermarkConfig { tick_ms: 5_000, lateness_ms: 5_000 };
 const START_MS: i64 = 1_772_800_000_000;
 /// The interval between two pings of a driver.
 const PING_MS: i64 = 4_000;
@@ -133,7 +134,7 @@ impl Fleet {
                 *packed = 0;
                 self.push(&mut records, lane, bytes);
             }
-            if let Some(watermark) = self.watermarks.observe(&self.city, time, 5000, 5000) {
+            if let Some(watermark) = self.watermarks.observe(&self.city, time, CONFIG) {
                 self.broadcast(&mut records, watermark);
             }
         }

@@ -32,7 +32,7 @@ struct Arguments {
     /// Lines of the market.
     #[arg(long, default_value_t = Scenario::EVENTS, conflicts_with = "folder")]
     events: usize,
-    /// The fault: random, none, crash_before, crash_after, lost_before or lost_after.
+    /// The fault: `random`, `none`, `crash_before`, `crash_after`, `lost_before` or `lost_after`.
     #[arg(long, default_value = "random", value_parser = faults, conflicts_with = "folder")]
     fault: Faults,
     /// The number of the call that suffers the fault, unless it is random or none.

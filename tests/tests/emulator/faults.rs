@@ -180,11 +180,11 @@ async fn every_call_ends_in_time_when_the_service_hangs() {
                 assert_eq!(
                     log.append(&LANE, &Entry::new(0, [0; 1_000_000], true)).await,
                     Err(Unavailable.into())
-                )
+                );
             },
             async { assert_eq!(maps.head(&city).await, Err(Unavailable)) },
             async {
-                assert_eq!(maps.save_chunk(&city, ChunkName::new(Cell(1), 1), b"").await, Err(Unavailable))
+                assert_eq!(maps.save_chunk(&city, ChunkName::new(Cell(1), 1), b"").await, Err(Unavailable));
             },
             async { assert_eq!(maps.save_head(&head).await, Err(Unavailable)) },
             async { assert_eq!(policies.all().await, Err(Unavailable)) },
@@ -261,7 +261,7 @@ async fn random_faults_lose_and_duplicate_no_entry() {
             for number in 0..12_u8 {
                 let entry = [writer, number];
                 loop {
-                    match in_time(log.append(&LANE, &Entry::new(next, entry.clone(), false))).await {
+                    match in_time(log.append(&LANE, &Entry::new(next, entry, false))).await {
                         Ok(()) => break,
                         Err(AppendError::Conflict | AppendError::Unavailable(_)) => {}
                     }

@@ -31,10 +31,10 @@ pub struct RecordedRow {
 /// If the adapter breaks it.
 pub async fn tick_log(log: &impl TickLog, read: impl AsyncFn(&CityId) -> Vec<RecordedRow>) {
     let [lima, oslo] = ["lima", "oslo"].map(map);
-    let first = tick(5_000, vec![row(0, 0x8a2a_1072_b59f_fff, 100), row(0, 0x8a2a_1072_b5a7_fff, 125)]);
-    let second = tick(10_000, vec![row(0, 0x8a2a_1072_b59f_fff, 110), row(1, 0x8a2a_1072_b59f_fff, 500)]);
+    let first = tick(5_000, vec![row(0, 0x08a2_a107_2b59_ffff, 100), row(0, 0x08a2_a107_2b5a_7fff, 125)]);
+    let second = tick(10_000, vec![row(0, 0x08a2_a107_2b59_ffff, 110), row(1, 0x08a2_a107_2b59_ffff, 500)]);
     let empty = tick(15_000, Vec::new());
-    let third = tick(20_000, vec![row(1, 0x8a2a_1072_b59f_fff, 1_005)]);
+    let third = tick(20_000, vec![row(1, 0x08a2_a107_2b59_ffff, 1_005)]);
 
     log.record(&lima, &[]).await.expect("recorded");
     assert_eq!(read(&lima.city).await, []);

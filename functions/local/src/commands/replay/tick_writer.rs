@@ -135,9 +135,15 @@ mod tests {
             cell: Cell(u64::from_str_radix(text("cell"), 16).unwrap()),
             demand: count("demand"),
             supply: count("supply"),
-            multiplier: Multiplier::new((line["multiplier"].as_f64().unwrap() * 100.0).round() as u16).unwrap(),
+            multiplier: multiplier(&line["multiplier"].to_string()),
         };
         (text("city") == city).then(row)
+    }
+
+    /// A multiplier from its decimals.
+    fn multiplier(text: &str) -> Multiplier {
+        let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+        Multiplier::new(format!("{whole}{decimals:0<2}").parse().unwrap()).unwrap()
     }
 
     #[tokio::test]
