@@ -86,7 +86,7 @@ impl<S: RecordSink> RecordPacker<S> {
         let KnownCity { id, config } = &self.cities[index];
         config.check(&event.what)?;
         let counted_ms = self.rule.counted_ms(event.time)?;
-        let due = self.watermarks.lock().observe(id, counted_ms, config.tick_ms, config.lateness_ms);
+        let due = self.watermarks.lock().observe(id, counted_ms, config.watermark_config());
         self.pack(self.lanes.lane_of(event.what.entity()), line);
         let Some(due) = due else { return Ok(None) };
         let city = self.cities[index].id.clone();
