@@ -37,7 +37,7 @@ infra-test: ## Test the CDK app alone. Installs npm packages; a minute.
 up-test: ## Test `make up` and `make down` alone, on ports of their own. Minutes.
 	tests/up.sh
 
-simulate: ## Simulate faults: SEED=N LANES=N TRACE=1, or a range of seeds, SEEDS=0..100. Seconds.
+simulate: ## Simulate faults: SEED=N LANES=N TRACE=1, or a range of seeds, SEEDS=0..100. A second each.
 	@$(CARGO) run --quiet --locked --package equilibrium-tests --bin simulate -- \
 		$(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),0..100)) $(if $(LANES),--lanes $(LANES)) $(if $(TRACE),--trace)
 
