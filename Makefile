@@ -1,54 +1,90 @@
-# What is done with this repository; `make` alone lists it.
+# Every task of this repository; `make` alone lists them. CONTRIBUTING.md says what each installs.
 
 CARGO ?= cargo
+TARGET = $(or $(CARGO_TARGET_DIR),target)
 # cargo-lambda builds functions for these processors, so this is what is measured.
 BENCH_FLAGS = -C target-cpu=x86-64-v3
 
-.PHONY: help test lint tools infra-test up-test up down watch package bench load deployed conform
+# Crates whose tests need no SDK and start no other process.
+FAST = domain http lambda app event-source embedded simulator count ingest price surge
+
+# `make simulate` without SEED: how many seeds, and the first of them.
+SEEDS ?= 100
+FROM ?= 1
+
+.PHONY: help check fmt test-fast test tools infra-test up-test simulate conform bench load deployed docs \
+	up down watch package
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-test: lint tools ## Check formatting and lints, and run every test.
-	$(CARGO) test --workspace --all-features --locked
-	$(MAKE) infra-test up-test
-
-infra-test: ## Test the CDK app alone (npm).
-	cd infra && npm ci --silent --no-audit --no-fund && npm test
-
-up-test: ## Test `make up` and `make down` alone, on ports of their own.
-	tests/up.sh
-
-lint:
+check: ## Check formatting and lints. A minute after the first build.
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --all-features --locked -- --deny warnings
+
+fmt: ## Format the Rust code. A second.
+	$(CARGO) fmt --all
+
+test-fast: ## Run the tests that need no SDK and start nothing. Seconds after the first build.
+	$(CARGO) test --locked $(FAST:%=--package equilibrium-%)
+
+test: check tools ## Run every test there is: `check`, workspace, infra-test, up-test. 20 minutes.
+	$(CARGO) test --workspace --all-features --locked
+	$(MAKE) infra-test up-test
 
 tools: ## Install what tests start: a Redis server, npm, curl and Python's venv (Debian).
 	infra/local/tools.sh
 
-up: ## Start an emulator of AWS, deploy everything to it, and feed it the simulated city.
-	infra/local/up.sh
+infra-test: ## Test the CDK app alone. Installs npm packages; a minute.
+	cd infra && npm ci --silent --no-audit --no-fund && npm test
 
-down: ## End all that `make up` and `make watch` started.
-	infra/local/down.sh
+up-test: ## Test `make up` and `make down` alone, on ports of their own. Minutes.
+	tests/up.sh
 
-watch: ## The same with the functions under `cargo lambda watch`: built again when they change.
-	infra/local/watch.sh
+simulate: ## Simulate faults: SEED=N LANES=N TRACE=1, or SEEDS=N seeds FROM=N over 1, 4 and 64 lanes.
+	@$(CARGO) build --quiet --locked --package equilibrium-tests --bin simulate
+ifdef SEED
+	@$(TARGET)/debug/simulate --seed $(SEED) --lanes $(or $(LANES),64) $(if $(TRACE),--trace)
+else
+	@failed=0; \
+	for seed in $$(seq $(FROM) $$(($(FROM) + $(SEEDS) - 1))); do \
+		for lanes in $(or $(LANES),1 4 64); do \
+			$(TARGET)/debug/simulate --seed $$seed --lanes $$lanes || { \
+				echo "repeat it: make simulate SEED=$$seed LANES=$$lanes TRACE=1"; \
+				failed=1; \
+			}; \
+		done; \
+	done; \
+	exit $$failed
+endif
 
-package: ## Build bootstrap.zip of each function for AWS: arm64, or ARCH=x86-64.
-	infra/local/package.sh $(ARCH)
+conform: ## Replay every *.ndjson of DATA, with and without faults; compare with its *.ticks.ndjson.gz.
+	$(if $(DATA),,$(error DATA names no folder: make conform DATA=FOLDER))
+	$(CARGO) build --release --locked --package equilibrium-local --package equilibrium-tests --bins
+	tests/conform.sh $(DATA)
+	$(TARGET)/release/simulate $(DATA)
 
-bench: ## Print the README's figures; EQUILIBRIUM_EVENTS names a file to replay, ONLY a part.
+bench: ## Print figures of one core. EQUILIBRIUM_EVENTS=FILE adds a replay, ONLY=NAME selects one. Minutes.
 	RUSTFLAGS="$(BENCH_FLAGS)" $(CARGO) bench --package equilibrium-tests --bench figures --locked --target-dir target/bench
 
-load: ## Print the README's figures of the served process (by wrk); ONLY names one, MINUTES the soak.
+load: ## Print figures of the served process (by wrk). ONLY=NAME selects one, MINUTES=N sets the soak. Minutes.
 	RUSTFLAGS="$(BENCH_FLAGS)" $(CARGO) bench --package equilibrium-local --bench serve --locked --target-dir target/bench
 
-deployed: ## Print the README's figures of the functions as they are deployed.
+deployed: ## Print figures of the functions as deployed. Installs Python packages; minutes.
 	infra/local/build.sh
 	$(CARGO) test --workspace --all-features --locked --bench functions
 
-conform: ## Replay every *.ndjson of DATA, calmly and among faults; compare with its *.ticks.ndjson.gz.
-	$(CARGO) build --release --locked --package equilibrium-local --package equilibrium-tests --bins
-	tests/conform.sh $(DATA)
-	target/release/rough $(DATA)
+docs: ## Build the documentation of the Rust code; warnings are errors. A minute.
+	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --workspace --no-deps --all-features --locked
+
+up: ## Start an emulator of AWS, deploy everything to it, feed it the simulated city. Minutes at first.
+	infra/local/up.sh
+
+down: ## Stop all that `make up` and `make watch` started.
+	infra/local/down.sh
+
+watch: ## The same as `up` with the functions under `cargo lambda watch`, which rebuilds them on change.
+	infra/local/watch.sh
+
+package: ## Build bootstrap.zip of each function for AWS: arm64, or ARCH=x86-64. Minutes.
+	infra/local/package.sh $(ARCH)

@@ -17,7 +17,7 @@ use std::task::{Context, Poll, Waker};
 
 use equilibrium_app::checkpoint::ports::CheckpointKey;
 use equilibrium_app::clock::Clock;
-use equilibrium_app::ingest::ingester::{RecordPacker, RecordSink};
+use equilibrium_app::ingest::record_packer::{RecordPacker, RecordSink};
 use equilibrium_domain::event::is_blank;
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_embedded::stream_log::StreamLog;

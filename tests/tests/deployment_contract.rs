@@ -1,4 +1,4 @@
-//! The functions look for the tables, streams and variables that `infra/deployment.json` names.
+//! `infra/deployment.json` agrees with the tables, streams, variables and routes that the functions use.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
@@ -7,6 +7,7 @@ use equilibrium_app::config::Variables;
 use equilibrium_aws::dynamodb::Tables;
 use equilibrium_aws::kinesis::Streams;
 use equilibrium_aws::resources;
+use equilibrium_http::routes::{DEFAULT_FUNCTION, ROUTES, Route};
 use serde_json::Value;
 
 fn deployment() -> Value {
@@ -35,9 +36,34 @@ fn the_required_variables_are_all_that_the_functions_require() {
     let required: BTreeSet<&str> =
         variables.iter().filter(|(_, it)| it["required"] == true).map(|(name, _)| name.as_str()).collect();
     let mut reader = Variables::new(|name: &str| required.contains(name).then(|| "1".to_owned()));
-    resources::names(&mut reader);
+    resources::deployment(&mut reader);
     resources::cache(&mut reader);
     reader.text("EQUILIBRIUM_DEAD_LETTERS_URL");
     assert_eq!(reader.lanes().get(), 64);
     assert_eq!(reader.finish(), Ok(()));
+}
+
+#[test]
+fn the_route_table_is_that_of_the_deployment() {
+    let deployment = deployment();
+    let text = |route: &Value, key: &str| route[key].as_str().unwrap().to_owned();
+    let routes: Vec<[String; 3]> = deployment["routes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|route| ["method", "path", "function"].map(|key| text(route, key)))
+        .collect();
+    let table = ROUTES.map(|Route { method, path, function }| [method, path, function.name()]);
+    assert_eq!(routes, table);
+    assert_eq!(deployment["defaultFunction"], DEFAULT_FUNCTION.name());
+}
+
+#[test]
+fn cargo_lambda_watch_has_the_same_routes() {
+    let manifest = include_str!("../../Cargo.toml");
+    let (_, router) = manifest.split_once("[workspace.metadata.lambda.watch.router]\n").unwrap();
+    let lines = router.lines().take_while(|line| line.starts_with('"'));
+    let watched: BTreeSet<String> = lines.map(str::to_owned).collect();
+    let table = ROUTES.map(|route| format!("\"{}\" = \"{}\"", route.path, route.function.name()));
+    assert_eq!(watched, table.into());
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
+use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
 use std::sync::Arc;
 
 use equilibrium_app::checkpoint::ports::{CheckpointKey, CheckpointLog};
@@ -16,7 +17,7 @@ use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_lambda::kinesis::encode::{Envelope, Stream};
 use equilibrium_lambda::kinesis::record::{Record, ShardId};
 
-type Sent = Recorder<(u32, Vec<u8>)>;
+type Sent = Recorder<(CityGroup, Vec<u8>)>;
 
 /// The two functions over one lane, with their stores and streams.
 struct Functions {
@@ -35,18 +36,13 @@ impl Functions {
     fn new(limits: ResourceLimits) -> Self {
         let (checkpoints, counts, maps) =
             (MemoryCheckpoints::default(), Sent::default(), MemoryMaps::default());
-        let settings = CountSettings { lanes: LaneCount::ONE, groups: 1 };
-        let sinks = SurgeSinks {
-            checkpoints: checkpoints.clone(),
-            maps: maps.clone(),
-            cache: MemoryMaps::default(),
-            changes: NoOp,
-            ticks: NoOp,
-        };
+        let settings = CountSettings { lanes: LaneCount::ONE, groups: GroupCount::ONE };
+        let sinks =
+            SurgeSinks { maps: maps.clone(), cache: MemoryMaps::default(), changes: NoOp, ticks: NoOp };
         Self {
             policies: Arc::new(PolicySet::open(limits)),
             lanes: LaneProcessor::new(settings, checkpoints.clone(), counts.clone(), NoOp),
-            cities: CityProcessor::new(LaneCount::ONE, sinks),
+            cities: CityProcessor::new(LaneCount::ONE, checkpoints.clone(), sinks),
             checkpoints,
             counts,
             maps,
@@ -148,7 +144,7 @@ async fn a_corrupt_entry_is_named_and_its_batch_fails() {
     let payload = functions.payload(&[&ping(1, 1)]);
     functions.count(&payload).await;
     functions.checkpoints.corrupt(&CheckpointKey::Lane(LaneId(0)), |entry| entry[20] ^= 1);
-    let settings = CountSettings { lanes: LaneCount::ONE, groups: 1 };
+    let settings = CountSettings { lanes: LaneCount::ONE, groups: GroupCount::ONE };
     let fresh = LaneProcessor::new(settings, functions.checkpoints.clone(), Sent::default(), NoOp);
     let payload = functions.payload(&[&ping(1, 2), &ping(2, 3)]);
     let (response, metrics) =
@@ -173,7 +169,7 @@ async fn a_spike_of_new_entities_is_limited_and_counted() {
 async fn an_event_of_another_lane_is_misrouted_and_not_absorbed() {
     let lanes = LaneCount::new(2).unwrap();
     let two_lanes = LaneProcessor::new(
-        CountSettings { lanes, groups: 1 },
+        CountSettings { lanes, groups: GroupCount::ONE },
         MemoryCheckpoints::default(),
         Sent::default(),
         NoOp,

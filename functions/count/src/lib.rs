@@ -4,21 +4,35 @@ use equilibrium_app::checkpoint::ports::CheckpointLog;
 use equilibrium_app::count::lane_processor::LaneProcessor;
 use equilibrium_app::count::metrics::CountMetrics;
 use equilibrium_app::count::ports::{CountsStream, DeadLetterQueue};
-use equilibrium_app::policy::policy_set::PolicySet;
+use equilibrium_app::policy::ports::PolicySource;
+use equilibrium_app::unavailable::Unavailable;
 use equilibrium_lambda::kinesis::decode::{KinesisEventError, decode_event, encode_failures};
+use thiserror::Error;
 
-/// Handles one invocation at `now`, in milliseconds since the epoch: a Kinesis event in, Lambda's answer
-/// and what to measure out.
+/// Why an invocation failed as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum InvocationError {
+    /// The payload is not a Kinesis event.
+    #[error(transparent)]
+    Event(#[from] KinesisEventError),
+    /// The policies cannot be read: the invocation may be repeated.
+    #[error("the policies cannot be read: {0}")]
+    Policies(#[from] Unavailable),
+}
+
+/// Handles one invocation at `now_ms`, in milliseconds since the epoch: a Kinesis event in, Lambda's response and the
+/// metrics out.
 ///
 /// # Errors
-/// [`KinesisEventError`] where the payload is no Kinesis event; nothing has changed then.
+/// [`InvocationError`] where the payload is not a Kinesis event, or there are no policies to count by; nothing has changed
+/// then.
 pub async fn handle_event<C: CheckpointLog, S: CountsStream, D: DeadLetterQueue>(
-    counter: &LaneProcessor<C, S, D>,
+    processor: &LaneProcessor<C, S, D>,
     payload: &[u8],
-    book: &PolicySet,
-    now: i64,
-) -> Result<(Vec<u8>, CountMetrics), KinesisEventError> {
+    policies: &impl PolicySource,
+    now_ms: i64,
+) -> Result<(Vec<u8>, CountMetrics), InvocationError> {
     let batch = decode_event(payload)?;
-    let outcome = counter.count(&batch, book, now).await;
+    let outcome = processor.process(&batch, policies, now_ms).await?;
     Ok((encode_failures(&outcome.failed), outcome.metrics))
 }

@@ -1,8 +1,11 @@
 //! The function as Lambda invokes it, with the samples of `events/kinesis`: batches of a stream with two lanes.
 #![allow(clippy::unwrap_used)]
 
+use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
+use equilibrium_domain::event_sourced::Entry;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
 use equilibrium_app::count::dead_letters::{MAX_DEAD_LETTER_LINE_BYTES, MAX_DEAD_LETTERS_PER_BATCH};
@@ -41,10 +44,10 @@ type LaneTicks = (LaneId, Vec<(i64, u32, u32)>);
 
 /// An instance of the function with its counts stream and its dead-letter queue.
 struct Function<D> {
-    processor: LaneProcessor<MemoryCheckpoints, Recorder<(u32, Vec<u8>)>, D>,
-    sent: Recorder<(u32, Vec<u8>)>,
+    processor: LaneProcessor<MemoryCheckpoints, Recorder<(CityGroup, Vec<u8>)>, D>,
+    sent: Recorder<(CityGroup, Vec<u8>)>,
     dead_letters: D,
-    policies: PolicySet,
+    policies: Arc<PolicySet>,
 }
 
 impl Function<Recorder<DeadLetter>> {
@@ -56,10 +59,10 @@ impl Function<Recorder<DeadLetter>> {
 impl<D: DeadLetterQueue + Clone> Function<D> {
     fn with(dead_letters: D) -> Self {
         let sent = Recorder::default();
-        let settings = CountSettings { lanes: lanes(), groups: 1 };
+        let settings = CountSettings { lanes: lanes(), groups: GroupCount::ONE };
         let processor =
             LaneProcessor::new(settings, MemoryCheckpoints::default(), sent.clone(), dead_letters.clone());
-        Self { processor, sent, dead_letters, policies: PolicySet::open(ResourceLimits::default()) }
+        Self { processor, sent, dead_letters, policies: Arc::new(PolicySet::open(ResourceLimits::default())) }
     }
 
     /// Handles a sample; no record may fail.
@@ -80,7 +83,7 @@ impl<D: DeadLetterQueue + Clone> Function<D> {
             let counts = tick_counts::open(&record, lanes()).unwrap();
             let [city] = &counts.cities[..] else { panic!("{} cities", counts.cities.len()) };
             assert_eq!(city.city.as_str(), "nyc");
-            let ticks = tick_counts::read_tick_counts(city.reports, city.dictionary.len()).unwrap();
+            let ticks = tick_counts::read_tick_counts(city.ticks, city.products.len()).unwrap();
             (counts.lane, ticks.iter().map(entities).collect())
         });
         sent.collect()
@@ -120,7 +123,7 @@ async fn the_tick_counts_are_those_of_the_sample_for_surge() {
     function.handle_sample("count").await;
     let payload = sample("surge");
     let batch = decode_event(&payload).unwrap();
-    let expected: Vec<_> = batch.iter().map(|record| (0, record.data.to_vec())).collect();
+    let expected: Vec<_> = batch.iter().map(|record| (CityGroup(0), record.data.to_vec())).collect();
     assert_eq!(function.sent.take(), expected);
 }
 
@@ -271,7 +274,7 @@ impl CheckpointLog for UnavailableLog {
         Ok(Vec::new())
     }
 
-    async fn append(&self, _: &CheckpointKey, _: u64, _: &[u8], _: bool) -> Result<(), AppendError> {
+    async fn append(&self, _: &CheckpointKey, _: &Entry) -> Result<(), AppendError> {
         Err(AppendError::Unavailable(Unavailable))
     }
 }
@@ -279,14 +282,14 @@ impl CheckpointLog for UnavailableLog {
 #[tokio::test]
 async fn no_dead_letter_is_sent_while_the_store_is_unavailable() {
     let dead_letters = Recorder::default();
-    let settings = CountSettings { lanes: lanes(), groups: 1 };
+    let settings = CountSettings { lanes: lanes(), groups: GroupCount::ONE };
     let processor = LaneProcessor::new(
         settings,
         UnavailableLog,
-        Recorder::<(u32, Vec<u8>)>::default(),
+        Recorder::<(CityGroup, Vec<u8>)>::default(),
         dead_letters.clone(),
     );
-    let policies = PolicySet::open(ResourceLimits::default());
+    let policies = Arc::new(PolicySet::open(ResourceLimits::default()));
     let payload = batch(7, format!("?\n{VALID}\n?").as_bytes());
     let (response, _) =
         equilibrium_count::handle_event(&processor, &payload, &policies, NOW_MS).await.unwrap();

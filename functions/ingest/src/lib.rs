@@ -1,19 +1,20 @@
-//! `ingest`: `POST /v1/events` puts market events into the log (CONTRACT §5).
+//! `ingest`: `POST /v1/events` puts market events into the event log (CONTRACT §5).
 //!
-//! The answer 202 says that every accepted event is in the log, 503 that nobody can say which are. The
-//! same body sent again is then the way on: an event that is in the log twice is the same sighting twice
-//! and counts once (CONTRACT §3).
+//! 202 means that every accepted event is in the log; 503 means that it is unknown which events are. The client
+//! then sends the same body again: an event that is in the log twice is the same sighting twice and counts once
+//! (CONTRACT §3).
 
 mod body;
 mod receipt;
 
-use std::sync::Arc;
-
 use equilibrium_app::ingest::ingester::Ingester;
 use equilibrium_app::ingest::ports::EventLog;
-use equilibrium_app::policy::policy_set::PolicySet;
+use equilibrium_app::policy::ports::PolicySource;
+use equilibrium_app::unavailable::Unavailable;
+use equilibrium_http::routes::{self, Function};
 use equilibrium_http::{Problem, Request, Response};
 use equilibrium_lambda::api_gateway::{ApiGatewayError, ApiGatewayRequest, encode_response};
+use thiserror::Error;
 
 pub use crate::body::MAX_BODY_BYTES;
 pub use crate::receipt::{IngestMetrics, MAX_LISTED_BYTES};
@@ -21,82 +22,83 @@ pub use crate::receipt::{IngestMetrics, MAX_LISTED_BYTES};
 use crate::body::{BodyFormat, ContentEncoding};
 use crate::receipt::Receipt;
 
-const PATH: &str = "/v1/events";
+/// Why an invocation fails.
+#[derive(Debug, Error)]
+pub enum IngestError {
+    /// The payload is not a request of API Gateway.
+    #[error(transparent)]
+    Payload(#[from] ApiGatewayError),
+    /// The policies have never been read and cannot be read now.
+    #[error("no policies: {0}")]
+    Policies(#[from] Unavailable),
+}
 
-/// Handles one invocation at `now_ms`, the receiver's clock in milliseconds since the epoch: a request as
-/// API Gateway hands it over in; the answer for it, and what to measure, out.
+/// Handles one invocation at `now_ms`, the receiver's clock in milliseconds since the epoch: takes API Gateway's
+/// payload, returns the response for API Gateway and the metrics.
 ///
 /// # Errors
-/// [`ApiGatewayError`] where the payload is no request. A body that is not in base 64, as it says, is the
-/// request's own fault and answered by 400.
+/// [`IngestError`]. A body that is not the Base64 that the payload says is the client's fault and is answered
+/// with 400.
 pub async fn handle_event<L: EventLog>(
     ingester: &Ingester<L>,
     payload: &[u8],
-    book: &Arc<PolicySet>,
+    policies: &impl PolicySource,
     now_ms: i64,
-) -> Result<(Vec<u8>, IngestMetrics), ApiGatewayError> {
-    let (response, tally) = match ApiGatewayRequest::read(payload) {
-        Ok(payload) => respond(ingester, &payload.request(), book, now_ms).await,
+) -> Result<(Vec<u8>, IngestMetrics), IngestError> {
+    let policies = policies.policies(now_ms).await?;
+    let (response, metrics) = match ApiGatewayRequest::read(payload) {
+        Ok(payload) => respond(ingester, &payload.request(), &policies, now_ms).await,
         Err(ApiGatewayError::Body) => (malformed_base64().into(), IngestMetrics::default()),
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.into()),
     };
-    Ok((encode_response(&response), tally))
+    Ok((encode_response(&response), metrics))
 }
 
-/// Answers one request at `now_ms`, the receiver's clock in milliseconds since the epoch; says what to
-/// measure, too.
+/// Answers one request at `now_ms`, the receiver's clock in milliseconds since the epoch, and returns the metrics
+/// with the response.
 pub async fn respond<L: EventLog>(
     ingester: &Ingester<L>,
     request: &Request<'_>,
-    book: &Arc<PolicySet>,
+    policies: &impl PolicySource,
     now_ms: i64,
 ) -> (Response, IngestMetrics) {
-    let (mut response, tally) = match accept_events(ingester, request, book, now_ms).await {
-        Ok(receipt) => receipt.into_response(),
-        Err(problem) => (problem.into(), IngestMetrics::default()),
-    };
-    if request.method == "HEAD" {
-        response.body.clear();
-    }
-    (response, tally)
+    let result = accept_events(ingester, request, policies, now_ms).await;
+    let metrics = result.as_ref().map(Receipt::metrics).unwrap_or_default();
+    (request.respond(result.map(Receipt::into_response)), metrics)
 }
 
 async fn accept_events<L: EventLog>(
     ingester: &Ingester<L>,
     request: &Request<'_>,
-    book: &Arc<PolicySet>,
+    policies: &impl PolicySource,
     now_ms: i64,
 ) -> Result<Receipt, Problem> {
-    if request.path != PATH {
-        return Err(not_found());
-    }
-    if request.method != "POST" {
-        return Err(method_not_allowed());
-    }
-    let format = BodyFormat::of(request)?;
-    let coding = ContentEncoding::of(request)?;
-    let body = body::read(request.body, coding)?;
+    let route = routes::find(request.path).filter(|route| route.function == Function::Ingest);
+    request.require_method(route.ok_or_else(Problem::not_found)?.method)?;
 
-    let mut intake = ingester.begin(book, now_ms);
+    let format = BodyFormat::of(request)?;
+    let encoding = ContentEncoding::of(request)?;
+    let lines = body::into_lines(body::read(request.body, encoding)?, format)?;
+
+    let mut batch = ingester.begin(policies, now_ms).await.map_err(policies_unavailable)?;
     let mut receipt = Receipt::default();
-    body::each_event(&body, format, |line| receipt.note(intake.line(line)))?;
-    ingester.commit(intake).await.map_err(|_| unavailable())?;
+    for event in body::events(&lines) {
+        receipt.record(batch.line(event));
+    }
+    ingester.commit(batch).await.map_err(log_unavailable)?;
     Ok(receipt)
 }
 
 fn malformed_base64() -> Problem {
-    Problem::new(400, "malformed_base64", "the body is no Base64; nothing was accepted")
+    Problem::new(400, "malformed_base64", "the body is not valid Base64; nothing was accepted")
 }
 
-fn not_found() -> Problem {
-    Problem::new(404, "not_found", "there is nothing here; events are posted to /v1/events")
+fn policies_unavailable(_: Unavailable) -> Problem {
+    let detail = "the policies cannot be read; nothing was accepted";
+    Problem::new(503, "unavailable", detail).with("retry-after", "1")
 }
 
-fn method_not_allowed() -> Problem {
-    Problem { detail: "events are posted".into(), ..Problem::method_not_allowed("POST") }
-}
-
-fn unavailable() -> Problem {
-    let detail = "the log did not take every event; send the same again: what it has counts once";
+fn log_unavailable(_: Unavailable) -> Problem {
+    let detail = "the log may not contain every event; send the same body again, repeated events count once";
     Problem::new(503, "unavailable", detail).with("retry-after", "1")
 }

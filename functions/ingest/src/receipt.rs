@@ -1,4 +1,4 @@
-//! What became of a body that was read: how many events are in the log, and why each other is not.
+//! The receipt of a request: how many events are in the log, and why each of the others was refused.
 
 use std::io::Write;
 
@@ -7,14 +7,14 @@ use equilibrium_app::telemetry::metrics::EVENTS_ACCEPTED;
 use equilibrium_domain::event::Refusal;
 use equilibrium_http::Response;
 
-/// Most bytes of refusals in an answer. Lambda returns 6 MB at most, in which every quote of the body takes
-/// a byte more; the refusals of 1 MiB of events of a usual length take less than half of this.
+/// The most bytes of refusals in a response. A response of Lambda has at most 6 MB, in which every quote of the
+/// body takes a byte more; the refusals of 1 MiB of events of a usual length take less than half of this.
 pub const MAX_LISTED_BYTES: usize = 2 << 20;
 
-/// What a request came to, for metrics; nothing where it was answered by a problem.
+/// The metrics of one request; all 0 if it was answered with a problem.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IngestMetrics {
-    /// Events in the log.
+    /// Events put into the log.
     pub accepted: u64,
     /// Refused events, by [`Refusal::index`].
     pub refused: [u64; Refusal::CODES.len()],
@@ -29,36 +29,36 @@ impl ToMeasurements for IngestMetrics {
     }
 }
 
-/// The receipt as it grows, event by event.
+/// The receipt of the events so far.
 #[derive(Debug, Default)]
 pub(crate) struct Receipt {
-    tally: IngestMetrics,
-    /// Events so far: the index of the next.
+    metrics: IngestMetrics,
+    /// Events so far: the index of the next one.
     events: u64,
-    /// Members of the list of refusals, as JSON.
+    /// The elements of the list of refusals, as JSON.
     listed: Vec<u8>,
-    /// Refusals that the list had no room for.
+    /// Refusals that no longer fit into the list.
     unlisted: u64,
 }
 
 impl Receipt {
-    /// Takes note of what became of the next event.
-    pub(crate) fn note(&mut self, taken: Result<(), Refusal>) {
-        match taken {
-            Ok(()) => self.tally.accepted += 1,
+    /// Records the outcome of the next event.
+    pub(crate) fn record(&mut self, outcome: Result<(), Refusal>) {
+        match outcome {
+            Ok(()) => self.metrics.accepted += 1,
             Err(refusal) => self.refuse(&refusal),
         }
         self.events += 1;
     }
 
     fn refuse(&mut self, refusal: &Refusal) {
-        self.tally.refused[refusal.index()] += 1;
-        let room = self.listed.len();
+        self.metrics.refused[refusal.index()] += 1;
+        let listed_bytes = self.listed.len();
         if self.unlisted == 0 {
             self.list(refusal);
         }
         if self.unlisted > 0 || self.listed.len() > MAX_LISTED_BYTES {
-            self.listed.truncate(room);
+            self.listed.truncate(listed_bytes);
             self.unlisted += 1;
         }
     }
@@ -67,22 +67,25 @@ impl Receipt {
         let comma = if self.listed.is_empty() { "" } else { "," };
         let (index, code) = (self.events, refusal.code());
         write!(self.listed, "{comma}{{\"index\":{index},\"code\":\"{code}\",\"message\":")
-            .expect("a vector takes all that is written");
-        // As text that is never put together: its escapes are written as it goes.
+            .expect("a vector accepts every write");
+        // Formatted straight into the JSON string, without a `String` in between.
         serde_json::to_writer(&mut self.listed, &format_args!("{refusal}"))
-            .expect("a text is JSON, and a vector takes it");
+            .expect("a string is JSON, and a vector accepts every write");
         self.listed.push(b'}');
     }
 
-    /// 202 with `{accepted, refused}`; with `unlisted` only where the list had no room for all.
-    pub(crate) fn into_response(self) -> (Response, IngestMetrics) {
-        let Self { tally, listed, unlisted, .. } = self;
-        let mut body = format!("{{\"accepted\":{},\"refused\":[", tally.accepted).into_bytes();
+    pub(crate) fn metrics(&self) -> IngestMetrics {
+        self.metrics
+    }
+
+    /// 202 with `{accepted, refused}`, and `unlisted` if not every refusal is listed.
+    pub(crate) fn into_response(self) -> Response {
+        let Self { metrics, listed, unlisted, .. } = self;
+        let mut body = format!("{{\"accepted\":{},\"refused\":[", metrics.accepted).into_bytes();
         body.extend_from_slice(&listed);
         let end = if unlisted > 0 { format!("],\"unlisted\":{unlisted}}}") } else { "]}".into() };
         body.extend_from_slice(end.as_bytes());
-        let response = Response { body, ..Response::empty(202).with("content-type", "application/json") };
-        (response, tally)
+        Response { body, ..Response::empty(202).with("content-type", "application/json") }
     }
 }
 
@@ -93,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_accepted_and_refused_is_measured() {
+    fn accepted_and_refused_events_are_measured() {
         let mut refused = [0; Refusal::CODES.len()];
         refused[1] = 2;
         refused[6] = 1;

@@ -1,5 +1,5 @@
-//! Every function in one process: the HTTP server, the router in place of API Gateway, and the pipeline of `count`
-//! and `surge`.
+//! All functions in one process: an HTTP server, a router instead of API Gateway, and the pipeline of `count` and
+//! `surge`.
 
 pub mod banner;
 pub mod http_server;

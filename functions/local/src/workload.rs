@@ -1,6 +1,8 @@
-//! The events that `equilibrium` feeds to itself or to a deployment: a simulated city, or a file.
+//! The workload that `equilibrium` posts to itself or to a deployment: a simulated city, or a file of events.
 
 pub mod driver;
+#[cfg(feature = "aws")]
+pub mod http_client;
 pub mod line_reader;
 pub mod rebased_file;
 pub mod source;

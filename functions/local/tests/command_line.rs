@@ -1,6 +1,6 @@
-//! `equilibrium` as it is typed: arguments, files, exit statuses, what stands on stderr.
+//! `equilibrium` as a command: arguments, files, exit statuses and stderr.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::fs;
 use std::io::Write;
@@ -11,7 +11,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tempfile::TempDir;
 
-/// A folder for one test, and the program run in it.
+/// A folder for one test, in which the program runs.
 struct Shell(TempDir);
 
 impl Shell {
@@ -70,14 +70,14 @@ fn the_sample_surges_and_decays_as_the_readme_shows() {
 }
 
 #[test]
-fn lanes_and_compression_change_nothing() {
+fn lanes_and_compression_do_not_change_the_ticks() {
     let shell = Shell::new();
     shell.write("events", sample());
     shell.replay(&[]);
     let plain = fs::read(shell.path("ticks")).unwrap();
     assert!(!plain.is_empty());
     let half = sample().len() / 2;
-    // A gzip file of two members is one file (RFC 1952), and its name says nothing.
+    // Two gzip members form one file (RFC 1952); the name does not matter.
     shell.write("events", [gzip(&sample()[..half]), gzip(&sample()[half..])].concat());
     for lanes in ["1", "2", "64", "1024"] {
         let output = shell.replay(&["--lanes", lanes]);
@@ -87,10 +87,10 @@ fn lanes_and_compression_change_nothing() {
 }
 
 #[test]
-fn every_refused_line_is_named_by_number_and_code_and_costs_no_neighbour() {
+fn every_refused_line_is_named_by_number_and_code_and_others_are_processed() {
     let shell = Shell::new();
-    let good = String::from_utf8(sample()).unwrap();
-    let first = good.lines().next().unwrap();
+    let valid = String::from_utf8(sample()).unwrap();
+    let first = valid.lines().next().unwrap();
     let bad = [
         "{\"type\":\"driver_location\"",
         "{\"type\":\"driver_location\"}",
@@ -99,7 +99,7 @@ fn every_refused_line_is_named_by_number_and_code_and_costs_no_neighbour() {
         &first.replace("\"status\"", "\"products\":[\"boat\"],\"status\""),
         &format!("{{\"type\":\"x\",\"pad\":\"{}\"}}", "x".repeat(10 << 20)),
     ];
-    let mut events = good.clone().into_bytes();
+    let mut events = valid.clone().into_bytes();
     for line in bad {
         events.extend_from_slice(b"\r\n");
         events.extend_from_slice(line.as_bytes());
@@ -135,13 +135,13 @@ fn every_refused_line_is_named_by_number_and_code_and_costs_no_neighbour() {
     assert_eq!(codes[0].0, "43");
     assert_eq!(last_line(&output), "events=49 refused=7 late=0 ticks=23");
     let ticks = fs::read(shell.path("ticks")).unwrap();
-    shell.write("events", good);
+    shell.write("events", valid);
     shell.replay(&["--city", "city"]);
     assert!(fs::read(shell.path("ticks")).unwrap() == ticks);
 }
 
 #[test]
-fn unusable_arguments_are_status_2_and_say_why() {
+fn unusable_arguments_are_status_2_with_the_cause() {
     let shell = Shell::new();
     shell.write("events", sample());
     shell.write("empty", "");
@@ -149,7 +149,7 @@ fn unusable_arguments_are_status_2_and_say_why() {
         "wrong",
         r#"[{"city":"A B","currency":"USD","boundary":1,"products":[],"clock":{"tick_ms":0},"surplus":1}]"#,
     );
-    for (arguments, says) in [
+    for (arguments, cause) in [
         (&["replay", "nowhere", "--out", "ticks"][..], "nowhere: "),
         (&["replay", ".", "--out", "ticks"], ".: "),
         (&["replay", "events"], "--out"),
@@ -165,7 +165,7 @@ fn unusable_arguments_are_status_2_and_say_why() {
     ] {
         let output = shell.run(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        assert!(stderr(&output).contains(says), "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(cause), "{arguments:?}: {}", stderr(&output));
     }
     let faults = stderr(&shell.replay(&["--city", "wrong"]));
     for pointer in ["/0/city", "/0/boundary", "/0/products", "/0/clock/tick_ms", "/0/surplus"] {
@@ -174,7 +174,7 @@ fn unusable_arguments_are_status_2_and_say_why() {
 }
 
 #[test]
-fn what_fails_midway_is_status_1() {
+fn a_failure_midway_is_status_1() {
     let shell = Shell::new();
     let whole = gzip(&sample());
     shell.write("events", &whole[..whole.len() - 20]);
@@ -188,7 +188,7 @@ fn what_fails_midway_is_status_1() {
 }
 
 #[test]
-fn a_jump_of_centuries_over_empty_ticks_costs_nothing() {
+fn a_jump_of_centuries_over_empty_ticks_is_replayed_at_once() {
     let shell = Shell::new();
     let far = r#"{"type":"driver_location","id":"far","time":"9999-03-06T17:00:05Z","city":"nyc","driver_id":"d","lat":40.7,"lng":-74.0,"status":"available"}"#;
     shell.write("events", [&sample(), far.as_bytes()].concat());
@@ -200,7 +200,7 @@ fn a_jump_of_centuries_over_empty_ticks_costs_nothing() {
 }
 
 #[test]
-fn an_empty_file_is_no_failure() {
+fn an_empty_file_is_replayed() {
     let shell = Shell::new();
     for content in ["", "\n\r\n  \n"] {
         shell.write("events", content);
@@ -226,7 +226,7 @@ fn the_simulated_city_can_be_replayed() {
 }
 
 #[test]
-fn what_is_read_is_not_written_over_whatever_it_is_called() {
+fn an_input_file_is_not_overwritten_under_any_of_its_names() {
     let shell = Shell::new();
     shell.write("events", sample());
     fs::hard_link(shell.path("events"), shell.path("link")).unwrap();
@@ -253,7 +253,7 @@ fn a_city_file_without_a_city_is_unusable() {
 }
 
 #[test]
-fn no_good_line_is_refused_where_writing_fails() {
+fn no_valid_line_is_refused_after_a_write_error() {
     let shell = Shell::new();
     assert!(shell.run(&["city", "--seed", "7", "--minutes", "2", "--out", "events"]).status.success());
     let output = shell.run(&["replay", "events", "--out", "/dev/full"]);

@@ -1,4 +1,4 @@
-//! How domain values stand in an answer.
+//! The JSON forms of domain values.
 
 use std::fmt::{self, Display};
 
@@ -8,7 +8,7 @@ use equilibrium_domain::surge::fallback::Mode;
 use equilibrium_domain::time::Timestamp;
 use serde::{Serialize, Serializer};
 
-/// A value as the text it displays as, without a string in between.
+/// Serializes a value as its `Display` text, without a `String` in between.
 pub struct AsDisplay<T>(pub T);
 
 impl<T: Display> Serialize for AsDisplay<T> {
@@ -17,7 +17,7 @@ impl<T: Display> Serialize for AsDisplay<T> {
     }
 }
 
-/// A cell's index in lower-case hexadecimal.
+/// Displays a cell's index in lower-case hexadecimal.
 pub struct CellHex(pub Cell);
 
 impl Display for CellHex {
@@ -26,22 +26,22 @@ impl Display for CellHex {
     }
 }
 
-/// A cell as it is written.
+/// The JSON form of a cell.
 pub fn cell(cell: Cell) -> AsDisplay<CellHex> {
     AsDisplay(CellHex(cell))
 }
 
-/// A mode as it is written.
+/// The JSON form of a mode.
 pub fn mode(mode: Mode) -> AsDisplay<Mode> {
     AsDisplay(mode)
 }
 
-/// An instant as it is written, of milliseconds since the epoch.
+/// The JSON form of an instant, given in milliseconds since the epoch.
 pub fn time(ms: Option<i64>) -> Option<AsDisplay<Timestamp>> {
     ms.and_then(Timestamp::from_ms).map(AsDisplay)
 }
 
-/// A multiplier as it is written: a number of at most two decimals.
+/// The JSON form of a multiplier: a number with at most two decimals.
 pub fn multiplier(multiplier: Multiplier) -> f64 {
     multiplier.into()
 }

@@ -1,10 +1,10 @@
-//! `price`: the cities' prices over HTTP, from the maps in memory (CONTRACT §5, `GET` of cities, map and
-//! price).
+//! `price`: the cities' prices over HTTP, from maps in memory (CONTRACT §5, `GET` of cities, map and price).
 //!
-//! Past the age of the map's own prices its cells stay as they were, with the multiplier that the ladder
-//! of CONTRACT §6 gives each: `as_of` and `age_ms` say of when the counts are.
+//! When a map is too old, its cells stay listed as of their tick, with the multiplier of the fallback of CONTRACT §6:
+//! `as_of` and `age_ms` give the time of the counts.
 
 mod cities;
+mod city_view;
 mod json;
 mod map;
 mod price;
@@ -12,67 +12,94 @@ mod price;
 use std::sync::Arc;
 
 use equilibrium_app::policy::policy_set::{CityConfig, PolicySet};
-use equilibrium_app::price::city_map::CityMap;
+use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::price::map_reader::{MapReader, Timer};
 use equilibrium_app::surge::ports::MapStore;
-use equilibrium_domain::policy::Policy;
-use equilibrium_domain::surge::city_pricing::PricingConfig;
-use equilibrium_domain::surge::fallback::Fallback;
+use equilibrium_app::unavailable::Unavailable;
 use equilibrium_http::{Problem, Request, Response};
 use equilibrium_lambda::api_gateway::{ApiGatewayError, ApiGatewayRequest, encode_response};
+use thiserror::Error;
 
-/// Handles one invocation at `now`, in milliseconds since the epoch: a request as API Gateway hands it
-/// over in, the answer for it out. What it came to, [`MapReader::take_metrics`] says.
+use crate::city_view::CityView;
+
+/// Why an invocation fails.
+#[derive(Debug, Error)]
+pub enum PriceError {
+    /// The payload is not a request of API Gateway.
+    #[error(transparent)]
+    Payload(#[from] ApiGatewayError),
+    /// The policies have never been read and cannot be read now.
+    #[error("no policies: {0}")]
+    Policies(#[from] Unavailable),
+}
+
+/// Handles one invocation at `now_ms`, in milliseconds since the epoch: takes API Gateway's payload, returns the
+/// response for API Gateway. Its metrics are those of [`MapReader::take_metrics`].
 ///
 /// # Errors
-/// [`ApiGatewayError`] where the payload is no request.
+/// [`PriceError`].
 pub async fn handle_event<M, K, T>(
     maps: &MapReader<M, K, T>,
     payload: &[u8],
-    book: &PolicySet,
-    now: i64,
-) -> Result<Vec<u8>, ApiGatewayError>
+    policies: &impl PolicySource,
+    now_ms: i64,
+) -> Result<Vec<u8>, PriceError>
 where
     M: MapStore + 'static,
     K: MapStore + 'static,
     T: Timer + 'static,
 {
+    let policies = policies.policies(now_ms).await?;
     let payload = ApiGatewayRequest::read(payload)?;
-    Ok(encode_response(&respond(maps, &payload.request(), book, now).await))
+    Ok(encode_response(&respond(maps, &payload.request(), &policies, now_ms).await))
 }
 
-/// Answers one request at `now`, in milliseconds since the epoch.
+/// Answers one request at `now_ms`, in milliseconds since the epoch.
 pub async fn respond<M, K, T>(
     maps: &MapReader<M, K, T>,
     request: &Request<'_>,
-    book: &PolicySet,
-    now: i64,
+    policies: &impl PolicySource,
+    now_ms: i64,
 ) -> Response
 where
     M: MapStore + 'static,
     K: MapStore + 'static,
     T: Timer + 'static,
 {
-    let desk = PriceApi { maps, book, now };
-    let mut response = desk.route(request).await.unwrap_or_else(Response::from);
-    if request.method == "HEAD" {
-        response.body.clear();
-    }
-    response
+    let result = match policies.policies(now_ms).await {
+        Ok(policies) => PriceApi { maps, policies, now_ms }.answer(request).await,
+        Err(Unavailable) => Err(policies_unavailable()),
+    };
+    request.respond(result)
 }
 
-/// What every answer is made of.
+/// A request's path, with its parameters decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route<'a> {
+    Cities,
+    City(&'a str),
+    SurgeMap(&'a str),
+    Price,
+}
+
+impl<'a> Route<'a> {
+    /// The route of a path's decoded segments.
+    fn of(segments: &[&'a str]) -> Option<Self> {
+        match *segments {
+            ["v1", "cities"] => Some(Self::Cities),
+            ["v1", "cities", city] => Some(Self::City(city)),
+            ["v1", "cities", city, "surge"] => Some(Self::SurgeMap(city)),
+            ["v1", "price"] => Some(Self::Price),
+            _ => None,
+        }
+    }
+}
+
+/// The API at one moment.
 struct PriceApi<'a, M, K, T> {
     maps: &'a MapReader<M, K, T>,
-    book: &'a PolicySet,
-    now: i64,
-}
-
-/// A city at one moment.
-struct CityView {
-    terms: Arc<PricingConfig>,
-    map: Option<Arc<CityMap>>,
-    now: i64,
+    policies: Arc<PolicySet>,
+    now_ms: i64,
 }
 
 impl<M, K, T> PriceApi<'_, M, K, T>
@@ -81,61 +108,57 @@ where
     K: MapStore + 'static,
     T: Timer + 'static,
 {
-    async fn route(&self, request: &Request<'_>) -> Result<Response, Problem> {
-        // The longest path known has four segments.
+    async fn answer(&self, request: &Request<'_>) -> Result<Response, Problem> {
+        // The longest path has four segments.
         let Some((segments, count)) = request.segments::<4>()? else { return Err(Problem::not_found()) };
-        let names: [&str; 4] = segments.each_ref().map(AsRef::as_ref);
-        let path = &names[..count];
-        if !matches!(path, ["v1", "price" | "cities"] | ["v1", "cities", _] | ["v1", "cities", _, "surge"]) {
-            return Err(Problem::not_found());
-        }
-        if !matches!(request.method, "GET" | "HEAD") {
-            return Err(Problem::method_not_allowed("GET, HEAD"));
-        }
-        match path {
-            ["v1", "cities", city, "surge"] => self.surge_map(request, city).await,
-            ["v1", "cities", city] => self.one_city(city).await,
-            ["v1", "cities"] => self.all_cities(request).await,
-            _ => self.price(request).await,
+        let segments: [&str; 4] = segments.each_ref().map(AsRef::as_ref);
+        let route = Route::of(&segments[..count]).ok_or_else(Problem::not_found)?;
+        request.require_method("GET")?;
+        match route {
+            Route::Cities => self.all_cities(request).await,
+            Route::City(city) => self.one_city(city).await,
+            Route::SurgeMap(city) => self.surge_map(request, city).await,
+            Route::Price => self.price(request).await,
         }
     }
 
     fn city(&self, city: &str) -> Result<CityConfig, Problem> {
-        let unknown = || Problem::new(404, "unknown_city", "there is no such city");
-        self.book.city(city).ok_or_else(unknown)
+        self.policies.city(city).ok_or_else(|| Problem::new(404, "unknown_city", "no such city"))
     }
 
-    async fn view(&self, book: &CityConfig) -> CityView {
-        let terms = Arc::clone(&book.pricing);
-        let map = self.maps.map(&terms.policy.city, terms.policy.clock, self.now).await;
-        CityView { terms, map, now: self.now }
-    }
-}
-
-impl CityView {
-    fn policy(&self) -> &Policy {
-        &self.terms.policy
-    }
-
-    fn as_of(&self) -> Option<i64> {
-        self.map.as_ref().map(|map| map.head().as_of)
-    }
-
-    fn ladder(&self) -> Fallback<'_> {
-        Fallback::new(self.policy(), self.as_of(), self.now)
-    }
-
-    /// The place of a product among the policy's: the one named, or the first.
-    fn product(&self, named: Option<&str>) -> Result<usize, Problem> {
-        let Some(named) = named else { return Ok(0) };
-        let at = self.policy().products.iter().position(|product| product.id.as_str() == named);
-        let unknown =
-            || Problem::new(422, "unknown_product", "the city has no such product").for_parameter("product");
-        at.ok_or_else(unknown)
+    async fn view<'c>(&self, city: &'c CityConfig) -> CityView<'c> {
+        let policy = &city.pricing.policy;
+        let map = self.maps.map(&policy.city, policy.clock, self.now_ms).await;
+        CityView::new(policy, map, self.now_ms)
     }
 }
 
-/// An answer that holds for this moment: whoever keeps it asks again before using it.
+/// A response that caches may store but must revalidate before each use.
 fn with_no_cache(response: Response) -> Response {
     response.with("cache-control", "no-cache")
+}
+
+fn policies_unavailable() -> Problem {
+    Problem::new(503, "unavailable", "the policies cannot be read").with("retry-after", "1")
+}
+
+#[cfg(test)]
+mod tests {
+    use equilibrium_http::routes::{Function, ROUTES};
+
+    use super::*;
+
+    #[test]
+    fn the_routes_of_this_function_are_those_of_the_route_table() {
+        let mut routes = Vec::new();
+        for table in ROUTES {
+            let segments: Vec<&str> = table.path.split('/').skip(1).collect();
+            let route = Route::of(&segments);
+            assert_eq!(route.is_some(), table.function == Function::Price, "{}", table.path);
+            assert!(route.is_none() || table.method == "GET", "{}", table.path);
+            routes.extend(route);
+        }
+        let all = [Route::Cities, Route::City("{city}"), Route::SurgeMap("{city}"), Route::Price];
+        assert_eq!(routes, all);
+    }
 }

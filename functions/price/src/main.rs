@@ -1,32 +1,28 @@
-//! `price` on AWS: requests of API Gateway answered from maps in memory, the cache and DynamoDB.
+//! `price` on AWS: responds to requests from API Gateway with maps from memory, the cache and DynamoDB.
 
-use equilibrium_app::config::Variables;
 use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_app::telemetry::emf::ToMeasurements;
 use equilibrium_aws::cache::Cache;
-use equilibrium_aws::dynamodb::{self, Maps, Policies};
+use equilibrium_aws::dynamodb::{self, Maps, Policies, Tables};
 use equilibrium_aws::resources;
 use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_aws::runtime::{self, Invocation, RuntimeError, RuntimeTimer};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), RuntimeError> {
-    runtime::init_tracing();
-    let mut variables = Variables::new(runtime::env_var);
-    let (tables, _) = resources::names(&mut variables);
-    let bounds = variables.limits();
-    let cache = resources::cache(&mut variables);
-    variables.finish()?;
+    let ((deployment, limits, cache), sdk) = runtime::start(|variables| {
+        (resources::deployment(variables), variables.limits(), resources::cache(variables))
+    })
+    .await?;
+    let tables = Tables::named(&deployment);
 
-    let sdk = runtime::sdk().await;
     let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::default());
-    let library = &PolicyCache::new(Policies::new(&dynamodb, &tables), bounds);
-    let maps = &MapReader::new(Maps::new(&dynamodb, &tables), Cache::new(&cache)?, RuntimeTimer);
+    let policy_cache = &PolicyCache::new(Policies::new(&dynamodb, &tables), limits);
+    let map_reader = &MapReader::new(Maps::new(&dynamodb, &tables), Cache::new(&cache)?, RuntimeTimer);
     runtime::run("price", async move |Invocation { payload, now_ms, .. }| {
-        let book = library.policies(now_ms).await?;
-        let answer = equilibrium_price::handle_event(maps, &payload, &book, now_ms).await?;
-        Ok((answer, maps.take_metrics().measures()))
+        let response = equilibrium_price::handle_event(map_reader, &payload, policy_cache, now_ms).await?;
+        Ok((response, map_reader.take_metrics().measures()))
     })
     .await
 }

@@ -4,19 +4,20 @@ use equilibrium_app::price::map_reader::Timer;
 use equilibrium_app::surge::ports::MapStore;
 use equilibrium_domain::geo::outline::outline;
 use equilibrium_domain::geo::polygon::Position;
-use equilibrium_domain::surge::fallback::{Fallback, Mode};
+use equilibrium_domain::surge::fallback::Mode;
 use equilibrium_domain::surge::map::Row;
 use equilibrium_domain::time::Timestamp;
 use equilibrium_http::{Problem, Request, Response, etag_matches, negotiate};
 use serde::Serialize;
 
+use crate::city_view::{CityView, ProductIndex};
 use crate::json::{self, AsDisplay, CellHex};
-use crate::{CityView, PriceApi, with_no_cache};
+use crate::{PriceApi, with_no_cache};
 
 const JSON: &str = "application/json";
 const GEO_JSON: &str = "application/geo+json";
 
-/// What both media types say of the whole map; in GeoJSON as foreign members (RFC 7946 §6.1).
+/// The members of the whole map in both media types; in GeoJSON they are foreign members (RFC 7946 §6.1).
 #[derive(Serialize)]
 struct MapHeader<'a> {
     city: &'a str,
@@ -30,9 +31,9 @@ struct MapHeader<'a> {
 }
 
 #[derive(Serialize)]
-struct Cells<'a> {
+struct CellList<'a> {
     #[serde(flatten)]
-    facts: MapHeader<'a>,
+    header: MapHeader<'a>,
     cells: Vec<CellProperties<'a>>,
 }
 
@@ -47,10 +48,10 @@ struct CellProperties<'a> {
 }
 
 #[derive(Serialize)]
-struct Collection<'a> {
+struct FeatureCollection<'a> {
     r#type: &'static str,
     #[serde(flatten)]
-    facts: MapHeader<'a>,
+    header: MapHeader<'a>,
     features: Vec<Feature<'a>>,
 }
 
@@ -67,7 +68,7 @@ type Rings = Vec<Vec<Position>>;
 #[serde(tag = "type", content = "coordinates")]
 enum Geometry {
     Polygon(Rings),
-    /// Cut by the antimeridian (RFC 7946 §3.1.9).
+    /// A cell cut by the antimeridian (RFC 7946 §3.1.9).
     MultiPolygon(Vec<Rings>),
 }
 
@@ -78,16 +79,16 @@ where
     T: Timer + 'static,
 {
     pub(crate) async fn surge_map(&self, request: &Request<'_>, city: &str) -> Result<Response, Problem> {
-        let book = self.city(city)?;
+        let config = self.city(city)?;
         let [product] = request.parameters(["product"])?;
-        let view = self.view(&book).await;
-        let product = product.map(|named| view.product(Some(&named))).transpose()?;
+        let view = self.view(&config).await;
+        let product = product.map(|id| view.product(&id)).transpose()?;
         let media_type =
             request.header("accept").and_then(|accept| negotiate(accept, &[JSON, GEO_JSON])).unwrap_or(JSON);
 
-        let tag = view.tag(product, media_type);
+        let tag = view.entity_tag(product, media_type);
         let tagged = |response: Response| {
-            // Weak: the age differs between answers of one tag.
+            // Weak: responses of the same tag differ in their age.
             with_no_cache(response)
                 .with("etag", format!("W/\"{tag}\""))
                 .with("vary", "accept, accept-encoding")
@@ -98,80 +99,66 @@ where
         let response = if media_type == GEO_JSON {
             Response::of(200, GEO_JSON, &view.features(product))
         } else {
-            let cells = Cells { facts: view.facts(product), cells: view.cells(product).collect() };
-            Response::of(200, JSON, &cells)
+            let header = view.header(product);
+            Response::of(200, JSON, &CellList { header, cells: view.cells(product).collect() })
         };
-        Ok(tagged(response).compressed_for(request))
+        Ok(tagged(response).compressed_for(request.header("accept-encoding")))
     }
 }
 
-impl CityView {
-    fn version(&self) -> u64 {
-        self.map.as_ref().map_or(0, |map| map.head().version)
-    }
-
-    fn product_id(&self, at: usize) -> &str {
-        self.policy().products[at].id.as_str()
-    }
-
-    /// What the answer depends on, its age aside; of the static table the hour, for each has a multiplier.
-    fn tag(&self, product: Option<usize>, media_type: &str) -> String {
-        let Fallback { mode, hour, .. } = self.ladder();
-        let product = product.map_or("", |at| self.product_id(at));
-        let hour = hour.map(|hour| hour.to_string()).unwrap_or_default();
+impl CityView<'_> {
+    /// Everything that the content depends on except the age; in mode `static` also the hour, for each hour has its
+    /// own multiplier.
+    fn entity_tag(&self, product: Option<ProductIndex<'_>>, media_type: &str) -> String {
+        let (version, mode) = (self.version(), self.fallback.mode);
+        let hour = self.fallback.hour.map(|hour| hour.to_string()).unwrap_or_default();
+        let product = product.map_or("", |product| product.id);
         let format = if media_type == GEO_JSON { "geo" } else { "json" };
-        format!("{}.{mode}{hour}.{product}.{format}", self.version())
+        format!("{version}.{mode}{hour}.{product}.{format}")
     }
 
-    fn facts(&self, product: Option<usize>) -> MapHeader<'_> {
-        let ladder = self.ladder();
+    fn header<'a>(&'a self, product: Option<ProductIndex<'a>>) -> MapHeader<'a> {
         MapHeader {
-            city: self.policy().city.as_str(),
-            product: product.map(|at| self.product_id(at)),
-            as_of: json::time(self.as_of()),
+            city: self.policy.city.as_str(),
+            product: product.map(|product| product.id),
+            as_of: json::time(self.as_of_ms()),
             version: self.version(),
-            age_ms: ladder.age_ms,
-            mode: json::mode(ladder.mode),
-            completeness: self.map.as_ref().map_or(0.0, |map| map.completeness()),
+            age_ms: self.fallback.age_ms,
+            mode: json::mode(self.fallback.mode),
+            completeness: self.completeness(),
         }
     }
 
-    /// The cells of one product, or of all of the policy's in their order.
-    fn cells(&self, product: Option<usize>) -> impl Iterator<Item = CellProperties<'_>> {
-        self.rows(product).map(move |(at, row, ladder)| self.cell_facts(at, row, &ladder, product.is_none()))
+    /// The cells of one product, or of all products in the policy's order.
+    fn cells<'a>(&'a self, product: Option<ProductIndex<'a>>) -> impl Iterator<Item = CellProperties<'a>> {
+        let names_product = product.is_none();
+        self.listed_rows(product).map(move |(of, row)| self.cell(row, names_product.then_some(of.id)))
     }
 
-    fn features(&self, product: Option<usize>) -> Collection<'_> {
-        let features = self.rows(product).map(|(at, row, ladder)| Feature {
+    fn features<'a>(&'a self, product: Option<ProductIndex<'a>>) -> FeatureCollection<'a> {
+        let features = self.listed_rows(product).map(|(of, row)| Feature {
             r#type: "Feature",
             geometry: Geometry::of(outline(row.cell)),
-            properties: self.cell_facts(at, row, &ladder, product.is_none()),
+            properties: self.cell(row, product.is_none().then_some(of.id)),
         });
         let features = features.collect();
-        Collection { r#type: "FeatureCollection", facts: self.facts(product), features }
+        FeatureCollection { r#type: "FeatureCollection", header: self.header(product), features }
     }
 
-    fn rows(&self, product: Option<usize>) -> impl Iterator<Item = (usize, &Row, Fallback<'_>)> {
-        let ladder = self.ladder();
-        let asked =
-            (0..self.policy().products.len()).filter(move |at| product.is_none_or(|asked| asked == *at));
-        self.map.iter().flat_map(move |map| {
-            let mapped = asked.clone().filter_map(|at| Some((at, map.product(self.product_id(at))?)));
-            mapped.flat_map(move |(at, in_map)| map.rows(in_map).map(move |row| (at, row, ladder)))
-        })
+    /// The rows of one product, or of all products in the policy's order, each with its product.
+    fn listed_rows<'a>(
+        &'a self,
+        product: Option<ProductIndex<'a>>,
+    ) -> impl Iterator<Item = (ProductIndex<'a>, &'a Row)> {
+        let products = product.map_or_else(|| self.products().collect(), |product| vec![product]);
+        products.into_iter().flat_map(|product| self.rows(product).map(move |row| (product, row)))
     }
 
-    fn cell_facts(
-        &self,
-        product: usize,
-        row: &Row,
-        ladder: &Fallback<'_>,
-        names_it: bool,
-    ) -> CellProperties<'_> {
+    fn cell<'a>(&self, row: &Row, product: Option<&'a str>) -> CellProperties<'a> {
         CellProperties {
             cell: json::cell(row.cell),
-            product: names_it.then(|| self.product_id(product)),
-            multiplier: json::multiplier(ladder.multiplier(row.cell, Some(row))),
+            product,
+            multiplier: json::multiplier(self.fallback.multiplier(row.cell, Some(row))),
             demand: row.demand,
             supply: row.supply,
         }

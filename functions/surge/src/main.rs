@@ -1,42 +1,39 @@
-//! `surge` on AWS: counts of a Kinesis stream in, maps in DynamoDB and their copies in the cache out.
+//! `surge` on AWS: reads tick counts of a Kinesis stream, writes maps to DynamoDB and to the cache.
 
-use equilibrium_app::config::Variables;
 use equilibrium_app::memory::NoOp;
 use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
 use equilibrium_app::telemetry::emf::ToMeasurements;
 use equilibrium_aws::cache::Cache;
-use equilibrium_aws::dynamodb::{self, Checkpoints, Maps, Policies};
-use equilibrium_aws::kinesis::{self, Changes};
+use equilibrium_aws::dynamodb::{self, Checkpoints, Maps, Policies, Tables};
+use equilibrium_aws::kinesis::{self, Changes, Streams};
 use equilibrium_aws::resources;
 use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_aws::runtime::{self, Invocation, RuntimeError};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), RuntimeError> {
-    runtime::init_tracing();
-    let mut variables = Variables::new(runtime::env_var);
-    let (tables, streams) = resources::names(&mut variables);
-    let (settings, bounds) = (variables.counting(), variables.limits());
-    let cache = resources::cache(&mut variables);
-    variables.finish()?;
+    let ((deployment, settings, limits, cache), sdk) = runtime::start(|variables| {
+        let (deployment, settings) = (resources::deployment(variables), variables.counting());
+        (deployment, settings, variables.limits(), resources::cache(variables))
+    })
+    .await?;
+    let (tables, streams) = (Tables::named(&deployment), Streams::named(&deployment));
 
-    let sdk = runtime::sdk().await;
     let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::default());
     let kinesis = kinesis::Connection::new(&sdk, RetryPolicy::default());
-    let library = &PolicyCache::new(Policies::new(&dynamodb, &tables), bounds);
-    let outlets = SurgeSinks {
-        checkpoints: Checkpoints::new(&dynamodb, &tables),
+    let policy_cache = &PolicyCache::new(Policies::new(&dynamodb, &tables), limits);
+    let sinks = SurgeSinks {
         maps: Maps::new(&dynamodb, &tables),
         cache: Cache::new(&cache)?,
         changes: Changes::new(&kinesis, &streams),
         ticks: NoOp,
     };
-    let pricer = &CityProcessor::new(settings.lanes, outlets);
+    let city_processor = &CityProcessor::new(settings.lanes, Checkpoints::new(&dynamodb, &tables), sinks);
     runtime::run("surge", async move |Invocation { payload, now_ms, .. }| {
-        let book = library.policies(now_ms).await?;
-        let (answer, tally) = equilibrium_surge::handle_event(pricer, &payload, &book, now_ms).await?;
-        Ok((answer, tally.measures()))
+        let handled = equilibrium_surge::handle_event(city_processor, &payload, policy_cache, now_ms).await;
+        let (response, metrics) = handled?;
+        Ok((response, metrics.measures()))
     })
     .await
 }

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, Recorder};
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
@@ -39,21 +40,26 @@ struct Function {
     maps: MemoryMaps,
     changes: Changes,
     ticks: Ticks,
-    policies: PolicySet,
+    policies: Arc<PolicySet>,
 }
 
 impl Function {
     fn new() -> Self {
         let (maps, changes, ticks) = (MemoryMaps::default(), Changes::default(), Ticks::default());
         let sinks = SurgeSinks {
-            checkpoints: MemoryCheckpoints::default(),
             maps: maps.clone(),
             cache: MemoryMaps::default(),
             changes: changes.clone(),
             ticks: ticks.clone(),
         };
-        let processor = CityProcessor::new(LaneCount::new(2).unwrap(), sinks);
-        Self { processor, maps, changes, ticks, policies: PolicySet::open(ResourceLimits::default()) }
+        let processor = CityProcessor::new(LaneCount::new(2).unwrap(), MemoryCheckpoints::default(), sinks);
+        Self {
+            processor,
+            maps,
+            changes,
+            ticks,
+            policies: Arc::new(PolicySet::open(ResourceLimits::default())),
+        }
     }
 
     /// Handles a sample; no record may fail.

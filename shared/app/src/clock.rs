@@ -1,44 +1,44 @@
-//! The process's own clock, for arrival, ticks and age alike (CONTRACT §4).
+//! The process clock, by which arrival, ticks and age are measured (CONTRACT §4).
 
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use equilibrium_domain::time::Timestamp;
 
-/// What time it is to everything in the process.
+/// The time in this process.
 #[derive(Clone, Copy, Debug)]
 pub enum Clock {
-    /// A replay has no clock: memory never ages, and nothing is waited for.
+    /// A replay has no clock: the time is always 0, so cached states never age and no wait takes time.
     Replay,
-    /// Runs from `start_ms` on.
+    /// A running clock.
     Live {
-        /// What it showed at `started`, in milliseconds since the epoch.
+        /// The time at `started`, in milliseconds since the epoch.
         start_ms: i64,
-        /// When that was.
+        /// The real time of `start_ms`.
         started: Instant,
-        /// How much faster than the world's it runs.
+        /// How many times faster than real time it runs.
         speed: NonZeroU32,
     },
 }
 
 impl Clock {
-    /// A clock that shows the world's time now, or `not_before_ms` where that is later, and runs `speed`
-    /// times as fast.
+    /// A clock that starts at the system's time, or at `not_before_ms` if that is later, and runs `speed` times as
+    /// fast.
     #[must_use]
     pub fn live(speed: NonZeroU32, not_before_ms: i64) -> Self {
         Self::Live { start_ms: system_now_ms().max(not_before_ms), started: Instant::now(), speed }
     }
 
-    /// Milliseconds since the epoch.
+    /// The time in milliseconds since the epoch.
     #[must_use]
     pub fn now_ms(&self) -> i64 {
         let Self::Live { start_ms, started, speed } = self else { return 0 };
-        let passed_ms = started.elapsed().as_millis() * u128::from(speed.get());
-        start_ms.saturating_add(i64::try_from(passed_ms).unwrap_or(i64::MAX))
+        let elapsed_ms = started.elapsed().as_millis() * u128::from(speed.get());
+        start_ms.saturating_add(i64::try_from(elapsed_ms).unwrap_or(i64::MAX))
     }
 
-    /// When a record that is put now arrives. A replayed one arrives so late that nothing is ever held
-    /// back by it.
+    /// The arrival time of a record that is put now, in milliseconds since the epoch. A replayed record arrives at
+    /// the end of time, so that no tick ever waits for its lane.
     #[must_use]
     pub fn arrival_ms(&self) -> i64 {
         match self {
@@ -47,7 +47,7 @@ impl Clock {
         }
     }
 
-    /// How long the world waits until the clock shows `at_ms`.
+    /// The real time until the clock reaches `at_ms`.
     #[must_use]
     pub fn until(&self, at_ms: i64) -> Duration {
         let Self::Live { speed, .. } = self else { return Duration::ZERO };
@@ -56,7 +56,7 @@ impl Clock {
     }
 }
 
-/// The system's clock, in milliseconds since the epoch; a clock before 1970 shows 1970.
+/// The system's time in milliseconds since the epoch, at least 0.
 #[must_use]
 pub fn system_now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -68,13 +68,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fast_clock_runs_as_many_times_as_fast_and_never_back() {
-        let started = Instant::now().checked_sub(Duration::from_secs(10)).expect("the machine runs longer");
+    fn a_fast_clock_runs_at_its_speed() {
+        let started =
+            Instant::now().checked_sub(Duration::from_secs(10)).expect("the machine has run for longer");
         let clock = |speed| Clock::Live { start_ms: 5_000, started, speed: NonZeroU32::new(speed).unwrap() };
         for speed in [1, 60, 1000] {
             let before = i64::from(speed) * 10_000 + 5_000;
-            let shown = clock(speed).now_ms();
-            assert!((before..before + i64::from(speed) * 5_000).contains(&shown), "{shown} at {speed}");
+            let now_ms = clock(speed).now_ms();
+            assert!((before..before + i64::from(speed) * 5_000).contains(&now_ms), "{now_ms} at {speed}");
         }
         assert_eq!(clock(60).until(0), Duration::ZERO);
         let minute = clock(60).until(clock(60).now_ms() + 60_000);
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_goes_on_where_the_last_one_ended() {
+    fn a_clock_starts_no_earlier_than_the_last_one_ended() {
         let far = system_now_ms() + 86_400_000;
         assert!(Clock::live(NonZeroU32::MIN, far).now_ms() >= far);
         assert!(Clock::live(NonZeroU32::MIN, 0).now_ms() < far);

@@ -1,20 +1,21 @@
-//! What a function is told by its environment: read once, and every fault named at once.
+//! The configuration of a function: environment variables, read once at startup, with all faults reported together.
 
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use equilibrium_domain::count::city_group::GroupCount;
 use equilibrium_domain::id::LaneCount;
 use thiserror::Error;
 
 use crate::count::lane_processor::CountSettings;
 use crate::policy::policy_set::ResourceLimits;
 
-/// A variable that is missing or cannot be used.
+/// A variable that is missing or invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The variable.
     pub name: &'static str,
-    /// What is wrong with it.
+    /// The fault, as a predicate: `is missing`.
     pub what: String,
 }
 
@@ -24,44 +25,44 @@ impl fmt::Display for Fault {
     }
 }
 
-/// The environment cannot be worked with: every variable at fault.
+/// The environment is invalid: every variable at fault.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{}", .0.iter().map(Fault::to_string).collect::<Vec<_>>().join("; "))]
 pub struct Faults(pub Vec<Fault>);
 
-/// Reads variables and collects what is wrong with them.
+/// Reads variables and collects their faults.
 pub struct Variables<F> {
     lookup: F,
     faults: Vec<Fault>,
 }
 
 impl<F: Fn(&str) -> Option<String>> Variables<F> {
-    /// Variables as `lookup` has them.
+    /// Variables that `lookup` returns by name.
     pub fn new(lookup: F) -> Self {
         Self { lookup, faults: Vec::new() }
     }
 
-    /// A text that must be there.
+    /// A required text.
     pub fn text(&mut self, name: &'static str) -> String {
         self.optional(name).unwrap_or_else(|| self.fault(name, "is missing".to_owned()))
     }
 
-    /// A text that may be there; an empty one is not.
+    /// An optional text; an empty one is `None`.
     pub fn optional(&mut self, name: &'static str) -> Option<String> {
         (self.lookup)(name).filter(|text| !text.is_empty())
     }
 
-    /// A whole number in a range, and what it is where nothing is said.
+    /// A whole number within `range`, or the default if the variable is not set.
     pub fn number(&mut self, name: &'static str, default: u32, range: RangeInclusive<u32>) -> u32 {
         let Some(text) = self.optional(name) else { return default };
         let number = text.parse().ok().filter(|number| range.contains(number));
         number.unwrap_or_else(|| {
-            let (least, most) = (range.start(), range.end());
-            self.fault(name, format!("is {text:?}, not a whole number from {least} to {most}"))
+            let (min, max) = (range.start(), range.end());
+            self.fault(name, format!("is {text:?}, not a whole number from {min} to {max}"))
         })
     }
 
-    /// Yes or no; no where nothing is said.
+    /// `true` or `false`; `false` if the variable is not set.
     pub fn flag(&mut self, name: &'static str) -> bool {
         match self.optional(name).as_deref() {
             None | Some("false") => false,
@@ -73,7 +74,7 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
         }
     }
 
-    /// The stream's lanes, which never change: 64 where nothing is said (CONTRACT §2).
+    /// The lanes of the event stream, which never change; 64 by default (CONTRACT §2).
     pub fn lanes(&mut self) -> LaneCount {
         let number = self.number("EQUILIBRIUM_LANES", 64, 1..=65_536);
         LaneCount::new(number).unwrap_or_else(|| {
@@ -83,15 +84,17 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
         })
     }
 
-    /// Lanes, and groups of cities: 16 where nothing is said.
+    /// Lanes, and city groups; 16 groups by default.
     pub fn counting(&mut self) -> CountSettings {
-        CountSettings { lanes: self.lanes(), groups: self.number("EQUILIBRIUM_GROUPS", 16, 1..=4_096) }
+        let lanes = self.lanes();
+        let groups = GroupCount::new(self.number("EQUILIBRIUM_GROUPS", 16, 1..=4_096));
+        CountSettings { lanes, groups: groups.unwrap_or(GroupCount::ONE) }
     }
 
-    /// What bounds a city beyond its policy.
+    /// The limits of a city that are not part of its policy.
     pub fn limits(&mut self) -> ResourceLimits {
         let ResourceLimits { max_hold_ms, max_entities } = ResourceLimits::default();
-        // The defaults are within these ranges.
+        // The default fits.
         let max_hold_ms = u32::try_from(max_hold_ms).unwrap_or(u32::MAX);
         ResourceLimits {
             max_hold_ms: self.number("EQUILIBRIUM_MAX_HOLD_MS", max_hold_ms, 0..=u32::MAX).into(),
@@ -99,10 +102,10 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
         }
     }
 
-    /// Whether everything could be used.
+    /// Checks that no fault was found.
     ///
     /// # Errors
-    /// Every fault.
+    /// [`Faults`], all of them.
     pub fn finish(self) -> Result<(), Faults> {
         if self.faults.is_empty() { Ok(()) } else { Err(Faults(self.faults)) }
     }
@@ -124,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_named_at_once() {
+    fn all_faults_are_reported_together() {
         let mut variables = variables(&[
             ("EQUILIBRIUM_LANES", "48"),
             ("EQUILIBRIUM_GROUPS", "many"),
@@ -142,25 +145,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_said_has_a_default() {
-        let mut nothing = variables(&[]);
-        let CountSettings { lanes, groups } = nothing.counting();
-        assert_eq!((lanes.get(), groups), (64, 16));
-        assert_eq!(nothing.limits(), ResourceLimits::default());
-        assert_eq!((nothing.flag("FLAG"), nothing.optional("TEXT")), (false, None));
-        assert_eq!(nothing.finish(), Ok(()));
+    fn an_unset_variable_has_its_default() {
+        let mut unset = variables(&[]);
+        let CountSettings { lanes, groups } = unset.counting();
+        assert_eq!((lanes.get(), groups.get()), (64, 16));
+        assert_eq!(unset.limits(), ResourceLimits::default());
+        assert_eq!((unset.flag("FLAG"), unset.optional("TEXT")), (false, None));
+        assert_eq!(unset.finish(), Ok(()));
     }
 
     #[test]
-    fn what_is_said_holds() {
-        let mut said = variables(&[
+    fn a_set_variable_overrides_the_default() {
+        let mut set = variables(&[
             ("EQUILIBRIUM_LANES", "256"),
             ("EQUILIBRIUM_MAX_HOLD_MS", "0"),
             ("FLAG", "true"),
             ("TEXT", "text"),
         ]);
-        assert_eq!((said.lanes().get(), said.limits().max_hold_ms), (256, 0));
-        assert_eq!((said.flag("FLAG"), said.text("TEXT")), (true, "text".to_owned()));
-        assert_eq!(said.finish(), Ok(()));
+        assert_eq!((set.lanes().get(), set.limits().max_hold_ms), (256, 0));
+        assert_eq!((set.flag("FLAG"), set.text("TEXT")), (true, "text".to_owned()));
+        assert_eq!(set.finish(), Ok(()));
     }
 }

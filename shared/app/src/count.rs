@@ -1,6 +1,8 @@
-//! Counting: the lanes' records become per-cell counts of each city's ticks.
+//! Counting: records of the event stream become, lane by lane, per-cell counts of each city's ticks.
 
+mod absorb;
 pub mod dead_letters;
 pub mod lane_processor;
 pub mod metrics;
 pub mod ports;
+mod routing;

@@ -1,4 +1,7 @@
-//! Ingestion: events are checked, packed by lane and put into the log, with the cities' watermarks.
+//! Ingestion: checks events, packs them by lane into records, broadcasts watermarks and puts the records into the log.
 
+pub mod ingest_batch;
 pub mod ingester;
 pub mod ports;
+pub mod record_packer;
+pub mod time_rule;

@@ -8,7 +8,7 @@ mod recorder;
 mod shared;
 
 pub use self::checkpoints::{Logs, MemoryCheckpoints};
-pub use self::maps::{ChunkName, Maps, MemoryMaps};
+pub use self::maps::{Maps, MemoryMaps};
 pub use self::no_op::NoOp;
 pub use self::policies::MemoryPolicies;
 pub use self::recorder::Recorder;

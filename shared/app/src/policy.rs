@@ -1,4 +1,4 @@
-//! The policies in force: their store, and how a function keeps up with it.
+//! The policies in force: their store, and the cache through which a function follows its changes.
 
 pub mod policy_cache;
 pub mod policy_set;

@@ -1,4 +1,4 @@
-//! Prices: the newest map of each city, in memory of every reader.
+//! Prices: the newest map of each city, in the memory of every instance that answers requests.
 
 pub mod city_map;
 pub mod map_reader;

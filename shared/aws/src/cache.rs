@@ -1,10 +1,10 @@
-//! The copy of the cities' maps near the readers: `ElastiCache`, or anything else that speaks Redis.
+//! The cache of the cities' maps: `ElastiCache`, or any other server that speaks the Redis protocol.
 
 mod connection;
 mod layout;
 mod settings;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
@@ -12,128 +12,115 @@ use std::time::Instant;
 
 use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::unavailable::Unavailable;
-use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::CityId;
-use equilibrium_domain::surge::map::MapHead;
+use equilibrium_domain::surge::map::{ChunkName, MapHead};
 use redis::Value;
 
 pub use crate::cache::connection::{CONNECT_TIMEOUT, RECONNECT_BACKOFF};
-pub use crate::cache::layout::{CHUNK_KEPT, HEAD_KEPT, REFRESH_EVERY, REPLACED_KEPT};
+pub use crate::cache::layout::{CHUNK_TTL, HEAD_TTL, REPLACED_CHUNK_TTL, TTL_REFRESH_INTERVAL};
 pub use crate::cache::settings::{CacheSettings, Credentials, Layout, UnusableSettings};
 
 use crate::cache::connection::RedisConnection;
 use crate::cache::layout::HeadWrite;
 
-/// Maps in a cache that speaks Redis.
+/// Maps in a cache that speaks the Redis protocol.
 ///
-/// It connects when it is first asked something, and keeps the connection from one invocation to the
-/// next; a call that meets a dead or silent server ends with [`Unavailable`] inside its deadline. Its
-/// calls need a Tokio runtime: they are carried on when their caller has lost patience, for what becomes of
-/// them tells whether the connection lives.
+/// The first call connects, and the connection is kept from one invocation to the next. A call to a dead or
+/// silent server ends with [`Unavailable`] within its deadline. Calls need a Tokio runtime: they continue after
+/// their caller stopped waiting, because their outcome shows whether the connection is alive.
 pub struct Cache {
-    link: Arc<RedisConnection>,
-    /// By city, what this instance knows of the chunks it keeps alive.
-    kept: Mutex<HashMap<CityId, CopiedVersion>>,
+    connection: Arc<RedisConnection>,
+    /// By city, the newest head that this instance wrote.
+    written: Mutex<HashMap<CityId, WrittenHead>>,
 }
 
-/// The chunks of the newest head that this instance wrote.
+/// The chunks of a head that this instance wrote.
 #[derive(Debug)]
-struct CopiedVersion {
+struct WrittenHead {
     version: u64,
-    chunks: Vec<(Cell, u64)>,
+    chunks: Vec<ChunkName>,
     refreshed: Instant,
 }
 
 impl Cache {
-    /// A cache to be reached as the settings say. Nothing is connected yet.
+    /// A cache with these settings, not connected yet.
     ///
     /// # Errors
     /// [`UnusableSettings`].
     pub fn new(settings: &CacheSettings) -> Result<Self, UnusableSettings> {
-        let link = Arc::new(RedisConnection::new(settings.client()?, settings.deadline));
-        Ok(Self { link, kept: Mutex::default() })
+        let connection = Arc::new(RedisConnection::new(settings.route()?, settings.deadline));
+        Ok(Self { connection, written: Mutex::default() })
     }
 
-    /// Asks the server whether it is there, for health checks.
+    /// Checks that the server responds (`PING`). Built ahead: health checks will be its first caller.
     ///
     /// # Errors
     /// [`Unavailable`].
     pub async fn ping(&self) -> Result<(), Unavailable> {
-        match self.link.ask(layout::ping()).await? {
+        match self.connection.send(layout::ping()).await? {
             Value::SimpleString(pong) if pong == "PONG" => Ok(()),
             _ => Err(Unavailable),
         }
     }
 
-    /// How `head` is to be written, with what this instance knows of the city.
-    fn write(&self, head: &MapHead) -> HeadWrite {
-        let kept = self.kept();
-        let Some(last) = kept.get(&head.city).filter(|last| last.version <= head.version) else {
+    /// The write of `head`, given the last head of the city that this instance wrote.
+    fn plan_write(&self, head: &MapHead) -> HeadWrite {
+        let written = self.written.lock();
+        let Some(last) = written.get(&head.city).filter(|last| last.version <= head.version) else {
             return HeadWrite { replaced: Vec::new(), refreshed: head.chunks.clone() };
         };
-        let named: HashSet<&(Cell, u64)> = head.chunks.iter().collect();
-        let replaced = last.chunks.iter().filter(|chunk| !named.contains(chunk)).copied().collect();
-        let is_due = last.refreshed.elapsed() >= REFRESH_EVERY;
+        let referenced: HashSet<&ChunkName> = head.chunks.iter().collect();
+        let replaced = last.chunks.iter().filter(|chunk| !referenced.contains(chunk)).copied().collect();
+        let is_due = last.refreshed.elapsed() >= TTL_REFRESH_INTERVAL;
         HeadWrite { replaced, refreshed: if is_due { head.chunks.clone() } else { Vec::new() } }
     }
 
-    /// Notes that `head` was written at `since`, its chunks refreshed or not.
-    fn note(&self, head: &MapHead, since: Instant, was_refreshed: bool) {
-        let mut kept = self.kept();
-        let last = kept.get(&head.city);
+    /// Records that `head` was written at `written_at`, and whether its chunks were refreshed.
+    fn record_write(&self, head: &MapHead, written_at: Instant, was_refreshed: bool) {
+        let mut written = self.written.lock();
+        let last = written.get(&head.city);
         if last.is_some_and(|last| last.version > head.version) {
             return;
         }
         let before = last.map(|last| last.refreshed).filter(|_| !was_refreshed);
-        let refreshed = before.unwrap_or(since);
-        let next = CopiedVersion { version: head.version, chunks: head.chunks.clone(), refreshed };
-        kept.insert(head.city.clone(), next);
-    }
-
-    /// A panic of another does not spoil it, for nothing is left half done under the lock.
-    fn kept(&self) -> MutexGuard<'_, HashMap<CityId, CopiedVersion>> {
-        self.kept.lock()
+        let refreshed = before.unwrap_or(written_at);
+        let next = WrittenHead { version: head.version, chunks: head.chunks.clone(), refreshed };
+        written.insert(head.city.clone(), next);
     }
 }
 
 impl MapStore for Cache {
-    async fn save_chunk(
-        &self,
-        city: &CityId,
-        parent: u64,
-        version: u64,
-        chunk: &[u8],
-    ) -> Result<(), Unavailable> {
-        match self.link.ask(layout::save_chunk(city, parent, version, chunk)).await? {
+    async fn save_chunk(&self, city: &CityId, name: ChunkName, chunk: &[u8]) -> Result<(), Unavailable> {
+        match self.connection.send(layout::save_chunk(city, name, chunk)).await? {
             Value::Okay => Ok(()),
             _ => Err(Unavailable),
         }
     }
 
     async fn save_head(&self, head: &MapHead) -> Result<(), Unavailable> {
-        let since = Instant::now();
-        let write = self.write(head);
-        match self.link.run(layout::save_head(head, &write)).await? {
+        let written_at = Instant::now();
+        let write = self.plan_write(head);
+        match self.connection.run_script(layout::save_head(head, &write)).await? {
             Value::Int(1) => {
-                self.note(head, since, !write.refreshed.is_empty());
+                self.record_write(head, written_at, !write.refreshed.is_empty());
                 Ok(())
             }
-            // One of this or a higher version stays.
+            // The cache has a head of this or a higher version.
             Value::Int(0) => Ok(()),
             _ => Err(Unavailable),
         }
     }
 
     async fn head(&self, city: &CityId) -> Result<Option<MapHead>, Unavailable> {
-        match self.link.ask(layout::head(city)).await? {
+        match self.connection.send(layout::head(city)).await? {
             Value::Nil => Ok(None),
-            Value::BulkString(value) => layout::read_head(city, &value).map(Some).ok_or(Unavailable),
+            Value::BulkString(value) => layout::parse_head(city, &value).map(Some).ok_or(Unavailable),
             _ => Err(Unavailable),
         }
     }
 
-    async fn chunk(&self, city: &CityId, parent: u64, version: u64) -> Result<Option<Vec<u8>>, Unavailable> {
-        match self.link.ask(layout::chunk(city, parent, version)).await? {
+    async fn chunk(&self, city: &CityId, name: ChunkName) -> Result<Option<Vec<u8>>, Unavailable> {
+        match self.connection.send(layout::chunk(city, name)).await? {
             Value::Nil => Ok(None),
             Value::BulkString(value) => Ok(Some(value)),
             _ => Err(Unavailable),
@@ -143,6 +130,6 @@ impl MapStore for Cache {
 
 impl fmt::Debug for Cache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cache").field("link", &self.link).finish_non_exhaustive()
+        f.debug_struct("Cache").field("connection", &self.connection).finish_non_exhaustive()
     }
 }

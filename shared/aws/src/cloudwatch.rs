@@ -1,4 +1,4 @@
-//! Metrics put into `CloudWatch` and read from it, where no log carries them there.
+//! Metrics written to and read from `CloudWatch` by its API instead of the log.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use equilibrium_app::unavailable::Unavailable;
 use equilibrium_event_source::iterator_age::IteratorAgeSink;
 use tokio::time::timeout;
 
-/// The metrics of the functions, each with its function for dimension.
+/// Metrics of the functions; the dimension is the function.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     client: Client,
@@ -23,7 +23,7 @@ pub struct Metrics {
 /// The greatest value of a period.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Greatest {
-    /// When the period began, in milliseconds since the epoch.
+    /// Start of the period, in milliseconds since the epoch.
     pub at_ms: i64,
     /// The value, in the metric's unit.
     pub value: f64,
@@ -36,8 +36,8 @@ impl Metrics {
         Self { client: Client::new(config), deadline }
     }
 
-    /// Puts one value of a function's metric, of `at_ms` since the epoch (`PutMetricData`, Amazon
-    /// `CloudWatch` API reference).
+    /// Puts one value of a function's metric at `at_ms`, in milliseconds since the epoch (`PutMetricData`,
+    /// Amazon `CloudWatch` API reference).
     ///
     /// # Errors
     /// [`Unavailable`].
@@ -57,11 +57,12 @@ impl Metrics {
             .build();
         let call = self.client.put_metric_data().namespace(NAMESPACE).metric_data(datum).send();
         let put = timeout(self.deadline, call).await.map_err(|_| Unavailable)?;
-        put.map(drop).map_err(|error| refused("PutMetricData", &error))
+        put.map(drop).map_err(|error| log_unavailable("PutMetricData", &error))
     }
 
-    /// The greatest values of a function's metric in each `period` between two times, in milliseconds since
-    /// the epoch, the oldest first; periods without a value are left out (`GetMetricStatistics`).
+    /// The greatest value of a function's metric in each `period` between two times, in milliseconds since the
+    /// epoch, the oldest first; periods without a value are omitted (`GetMetricStatistics`). Built ahead: health
+    /// checks will be the first caller.
     ///
     /// # Errors
     /// [`Unavailable`].
@@ -84,7 +85,7 @@ impl Metrics {
             .statistics(Statistic::Maximum)
             .send();
         let read = timeout(self.deadline, call).await.map_err(|_| Unavailable)?;
-        let read = read.map_err(|error| refused("GetMetricStatistics", &error))?;
+        let read = read.map_err(|error| log_unavailable("GetMetricStatistics", &error))?;
         let greatest = |point: &aws_sdk_cloudwatch::types::Datapoint| {
             Some(Greatest { at_ms: point.timestamp()?.to_millis().ok()?, value: point.maximum()? })
         };
@@ -111,7 +112,7 @@ fn dimension(function: &str) -> Dimension {
     Dimension::builder().name(FUNCTION).value(function).build()
 }
 
-fn refused<E: std::error::Error + 'static>(request: &'static str, error: &E) -> Unavailable {
-    tracing::warn!(request, error = DisplayErrorContext(error).to_string(), "a request failed");
+fn log_unavailable<E: std::error::Error + 'static>(request: &'static str, error: &E) -> Unavailable {
+    tracing::warn!(request, error = DisplayErrorContext(error).to_string(), "request failed");
     Unavailable
 }

@@ -1,8 +1,8 @@
-//! The queue of refused events, on Amazon SQS.
+//! The dead-letter queue of refused events, on Amazon SQS.
 //!
-//! A message's body is a JSON object in ASCII: `line` (the line's bytes in Base64), `length` (the whole
-//! line's, in bytes), `code`, `message`, `sequence` (the record's), `index` (of the line in it) and
-//! `arrival_ms` (since the epoch). Base64, because SQS takes no byte that XML would not.
+//! The body of a message is a JSON object in ASCII: `line` (bytes of the line in Base64), `length` (bytes of
+//! the whole line), `code`, `message`, `sequence` (of the record), `index` (of the line in the record) and
+//! `arrival_ms` (since the epoch). The line is in Base64 because SQS accepts only characters that XML allows.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -16,17 +16,16 @@ use futures_util::future::join_all;
 use serde_json::json;
 use tokio::time::timeout;
 
-/// Most messages of a call (`SendMessageBatch`, Amazon SQS API reference).
+/// Messages of one call (`SendMessageBatch`, Amazon SQS API reference).
 const MAX_CALL_MESSAGES: usize = 10;
 
-/// Most bytes of a call's bodies together, and of one alone (`SendMessageBatch`, Amazon SQS API reference).
+/// Bytes of all bodies of one call, and of a single body (`SendMessageBatch`, Amazon SQS API reference).
 const MAX_CALL_BYTES: usize = 1 << 20;
 
-/// How often a message is put before it is given up: what SQS refuses for a fault of its own it mostly
-/// takes a moment later.
+/// Attempts at one message: SQS usually accepts a moment later what it refused because of a fault of its own.
 const MAX_ATTEMPTS: usize = 3;
 
-/// Dead letters in a queue of Amazon SQS.
+/// A dead-letter queue on Amazon SQS.
 #[derive(Clone, Debug)]
 pub struct SqsDeadLetterQueue {
     client: Client,
@@ -35,33 +34,33 @@ pub struct SqsDeadLetterQueue {
 }
 
 impl SqsDeadLetterQueue {
-    /// The queue at `url`. All that is sent at once is sent within `deadline`.
+    /// The queue at `url`. Each batch of dead letters is sent within `deadline`.
     #[must_use]
     pub fn new(client: Client, url: String, deadline: Duration) -> Self {
         Self { client, url, deadline }
     }
 
-    /// The queue at `url`, which is connected to at the first call.
+    /// The queue at `url`, with a client that connects at the first call.
     #[must_use]
     pub fn at(config: &SdkConfig, url: String, deadline: Duration) -> Self {
         Self::new(Client::new(config), url, deadline)
     }
 
-    /// Puts a call's messages, and those alone again that the queue did not take.
-    async fn put(&self, mut bodies: Vec<String>) -> Result<(), Unavailable> {
+    /// Sends the messages of one call, and again those that SQS refused.
+    async fn send_call(&self, mut bodies: Vec<String>) -> Result<(), Unavailable> {
         for _ in 0..MAX_ATTEMPTS {
             let entries = bodies.iter().enumerate().map(|(id, body)| {
                 SendMessageBatchRequestEntry::builder().id(id.to_string()).message_body(body).build()
             });
             let entries: Vec<_> = entries.collect::<Result<_, _>>().map_err(|_| Unavailable)?;
             let call = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries));
-            // The client has tried a failed call again already.
-            let answer = call.send().await.map_err(|_| Unavailable)?;
-            // A fault of ours would be one the next time, too.
-            if answer.failed().iter().any(aws_sdk_sqs::types::BatchResultErrorEntry::sender_fault) {
+            // The client has already retried a failed call.
+            let response = call.send().await.map_err(|_| Unavailable)?;
+            // A sender fault would recur.
+            if response.failed().iter().any(aws_sdk_sqs::types::BatchResultErrorEntry::sender_fault) {
                 return Err(Unavailable);
             }
-            let failed = |id: usize| answer.failed().iter().any(|entry| entry.id() == id.to_string());
+            let failed = |id: usize| response.failed().iter().any(|entry| entry.id() == id.to_string());
             let mut id = 0..;
             bodies.retain(|_| id.next().is_some_and(failed));
             if bodies.is_empty() {
@@ -73,14 +72,14 @@ impl SqsDeadLetterQueue {
 }
 
 impl DeadLetterQueue for SqsDeadLetterQueue {
-    async fn send(&self, letters: Vec<DeadLetter>) -> Result<(), Unavailable> {
-        let puts = calls(letters.iter().map(body)).into_iter().map(|bodies| self.put(bodies));
-        let puts = timeout(self.deadline, join_all(puts)).await.map_err(|_| Unavailable)?;
-        puts.into_iter().collect()
+    async fn send(&self, dead_letters: Vec<DeadLetter>) -> Result<(), Unavailable> {
+        let calls = calls(dead_letters.iter().map(body)).into_iter().map(|bodies| self.send_call(bodies));
+        let sent = timeout(self.deadline, join_all(calls)).await.map_err(|_| Unavailable)?;
+        sent.into_iter().collect()
     }
 }
 
-/// The bodies of each call.
+/// Splits the bodies into calls.
 fn calls(bodies: impl Iterator<Item = String>) -> Vec<Vec<String>> {
     let mut calls: Vec<Vec<String>> = Vec::new();
     let mut bytes = 0;
@@ -97,20 +96,20 @@ fn calls(bodies: impl Iterator<Item = String>) -> Vec<Vec<String>> {
     calls
 }
 
-fn body(letter: &DeadLetter) -> String {
+fn body(dead_letter: &DeadLetter) -> String {
     let json = json!({
-        "line": base64_simd::STANDARD.encode_to_string(&letter.line),
-        "length": letter.length,
-        "code": letter.code,
-        "message": letter.message,
-        "sequence": letter.sequence.as_str(),
-        "index": letter.index,
-        "arrival_ms": letter.arrival,
+        "line": base64_simd::STANDARD.encode_to_string(&dead_letter.line),
+        "length": dead_letter.length,
+        "code": dead_letter.code,
+        "message": dead_letter.message,
+        "sequence": dead_letter.sequence.as_str(),
+        "index": dead_letter.index,
+        "arrival_ms": dead_letter.arrival,
     });
     ascii(&json.to_string())
 }
 
-/// The same JSON in ASCII. Beyond it only strings hold characters.
+/// The same JSON in ASCII. Other characters occur only within strings, where they can be escaped.
 fn ascii(json: &str) -> String {
     let mut ascii = String::with_capacity(json.len());
     for character in json.chars() {
@@ -119,7 +118,7 @@ fn ascii(json: &str) -> String {
             continue;
         }
         for unit in character.encode_utf16(&mut [0; 2]) {
-            write!(ascii, "\\u{unit:04x}").expect("a string takes all");
+            write!(ascii, "\\u{unit:04x}").expect("writing to a string cannot fail");
         }
     }
     ascii

@@ -4,11 +4,11 @@ mod checkpoints;
 mod item;
 mod maps;
 mod policies;
+mod table;
 mod tables;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::Builder;
 
 pub use self::checkpoints::Checkpoints;
 pub use self::maps::Maps;
@@ -16,21 +16,17 @@ pub use self::policies::Policies;
 pub use self::tables::Tables;
 use crate::retry::RetryPolicy;
 
-/// A client of DynamoDB, cheap to clone, and how long it is waited for.
+/// A client of DynamoDB, cheap to clone, and its retry policy.
 #[derive(Clone, Debug)]
 pub struct Connection {
     client: Client,
-    patience: RetryPolicy,
+    retry_policy: RetryPolicy,
 }
 
 impl Connection {
-    /// Connects at the first call; retries and timeouts of `config` give way to `patience`.
+    /// Connects at the first call. `retry_policy` replaces the retries and timeouts of `config`.
     #[must_use]
-    pub fn new(config: &SdkConfig, patience: RetryPolicy) -> Self {
-        let config = Builder::from(config)
-            .retry_config(patience.retries())
-            .timeout_config(patience.timeouts())
-            .build();
-        Self { client: Client::from_conf(config), patience }
+    pub fn new(config: &SdkConfig, retry_policy: RetryPolicy) -> Self {
+        Self { client: Client::new(&retry_policy.apply_to(config)), retry_policy }
     }
 }

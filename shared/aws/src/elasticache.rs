@@ -1,4 +1,4 @@
-//! What `ElastiCache` says of a cache.
+//! The status of a cache as `ElastiCache` describes it. Built ahead: health checks will be its first caller.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use equilibrium_app::unavailable::Unavailable;
 use tokio::time::timeout;
 
 /// The status of the replication group `id` (`DescribeReplicationGroups`, Amazon `ElastiCache` API
-/// reference), told within `deadline`; `None` where there is no such group.
+/// reference), read within `deadline`; `None` if the group does not exist.
 ///
 /// # Errors
 /// [`Unavailable`].
@@ -25,10 +25,10 @@ pub async fn cache_status(
     let described = match timeout(deadline, call).await.map_err(|_| Unavailable)? {
         Ok(described) => described,
         Err(error) => {
-            let is_gone = error
+            let is_not_found = error
                 .as_service_error()
                 .is_some_and(DescribeReplicationGroupsError::is_replication_group_not_found_fault);
-            return if is_gone { Ok(None) } else { Err(Unavailable) };
+            return if is_not_found { Ok(None) } else { Err(Unavailable) };
         }
     };
     let mut groups = described.replication_groups().iter();
@@ -83,7 +83,7 @@ fn state(status: Option<&str>) -> CacheState {
     }
 }
 
-/// `None` where there is no name or no port, as while a group is being created.
+/// `None` if the host or the port is missing, as while a group is being created.
 fn address(endpoint: &Endpoint) -> Option<Address> {
     let host = endpoint.address().filter(|host| !host.is_empty())?.to_owned();
     let port = u16::try_from(endpoint.port()?).ok().filter(|port| *port > 0)?;
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_of_one_shard_tells_of_its_primary_and_replica() {
+    fn a_group_of_one_shard_has_a_primary_and_a_replica() {
         let shard = NodeGroup::builder()
             .node_group_id("0001")
             .status("available")
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_tells_where_its_shards_are_told_of() {
+    fn a_cluster_has_a_configuration_endpoint_and_sorted_shards() {
         let shard = |name: &str, status: &str| {
             let node = member(&format!("surge-{name}-001"), None);
             NodeGroup::builder().node_group_id(name).status(status).node_group_members(node).build()
@@ -171,11 +171,11 @@ mod tests {
         assert_eq!(names, ["0001", "0002"]);
         assert_eq!((status.shards[0].nodes[0].role, &status.shards[0].nodes[0].address), (None, &None));
         assert!(status.serves());
-        assert!(!read(&group("creating")).serves(), "a shard is away");
+        assert!(!read(&group("creating")).serves(), "one shard is being created");
     }
 
     #[test]
-    fn what_is_not_there_yet_or_not_known_serves_nothing() {
+    fn an_incomplete_or_unknown_group_does_not_serve() {
         let nothing = read(&ReplicationGroup::builder().build());
         assert_eq!(nothing.state, CacheState::Other(String::new()));
         assert!(!nothing.serves());
@@ -183,14 +183,14 @@ mod tests {
             assert!(!state(Some(status)).serves(), "{status}");
         }
         let empty = read(&ReplicationGroup::builder().status("available").build());
-        assert!(!empty.serves(), "without a shard");
+        assert!(!empty.serves(), "there are no shards");
         for (host, port) in [("", 6379), ("cache", 0), ("cache", -1), ("cache", 70_000)] {
             assert_eq!(address(&Endpoint::builder().address(host).port(port).build()), None);
         }
     }
 
     #[tokio::test]
-    async fn a_service_that_is_away_is_unavailable_inside_the_deadline() {
+    async fn a_service_that_does_not_answer_is_unavailable_within_the_deadline() {
         use aws_sdk_elasticache::config::{BehaviorVersion, Config, Credentials, Region};
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let config = Config::builder()

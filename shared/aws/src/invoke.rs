@@ -1,5 +1,4 @@
-//! Functions invoked through Lambda's Invoke API: in an account, on an emulator, or under
-//! `cargo lambda watch`.
+//! Invocations through Lambda's Invoke API: in an account, on an emulator, or under `cargo lambda watch`.
 
 use std::time::Duration;
 
@@ -9,14 +8,14 @@ use aws_config::timeout::TimeoutConfig;
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::config::Builder;
 use aws_sdk_lambda::error::{DisplayErrorContext, SdkError};
-use aws_sdk_lambda::operation::invoke::InvokeError as Refusal;
+use aws_sdk_lambda::operation::invoke::InvokeError as LambdaError;
 use aws_sdk_lambda::primitives::Blob;
 use equilibrium_event_source::poller::{InvokeError, Target};
 
-/// A connection is made within this, or the function is out of reach.
+/// Limit of connecting; a function that cannot be reached within it was not invoked.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A function by its name, invoked synchronously.
+/// Invokes one function synchronously.
 #[derive(Clone, Debug)]
 pub struct LambdaInvoker {
     client: Client,
@@ -24,15 +23,15 @@ pub struct LambdaInvoker {
 }
 
 impl LambdaInvoker {
-    /// The function called `name`, which has `timeout` to answer; at `endpoint`, or where `config` leads. An
-    /// invocation is never repeated here: whoever invokes decides about that.
+    /// The function called `name`, which must respond within `timeout`, at `endpoint` or else at the endpoint of
+    /// `config`. Invocations are not retried here: the event source mapping decides about retries.
     #[must_use]
     pub fn new(config: &SdkConfig, endpoint: Option<&str>, name: String, timeout: Duration) -> Self {
         let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(timeout);
         let mut builder =
             Builder::from(config).retry_config(RetryConfig::disabled()).timeout_config(timeouts.build());
         if let Some(endpoint) = endpoint {
-            // Said here, for what the environment says stands over an endpoint of `config`.
+            // Set on the client, because the environment's endpoint has precedence over that of `config`.
             builder.set_endpoint_url(Some(endpoint.to_owned()));
         }
         Self { client: Client::from_conf(builder.build()), name }
@@ -42,23 +41,23 @@ impl LambdaInvoker {
 impl Target for LambdaInvoker {
     async fn invoke(&self, payload: &[u8]) -> Result<Vec<u8>, InvokeError> {
         let call = self.client.invoke().function_name(&self.name).payload(Blob::new(payload));
-        let answer = call.send().await.map_err(|error| {
+        let response = call.send().await.map_err(|error| {
             let (function, reason) = (&self.name, DisplayErrorContext(&error).to_string());
-            tracing::warn!(function, reason, "an invocation was not answered");
-            refused(&error)
+            tracing::warn!(function, reason, "invocation not answered");
+            invoke_error(&error)
         })?;
-        let payload = answer.payload.map(Blob::into_inner).unwrap_or_default();
-        if let Some(error) = answer.function_error {
+        let payload = response.payload.map(Blob::into_inner).unwrap_or_default();
+        if let Some(error) = response.function_error {
             let (function, reason) = (&self.name, String::from_utf8_lossy(&payload).into_owned());
-            tracing::warn!(function, error, reason, "a function failed");
+            tracing::warn!(function, error, reason, "function failed");
             return Err(InvokeError::Failed);
         }
         Ok(payload)
     }
 }
 
-/// Whether the function can have run: where nobody can say, it counts as if it had.
-fn refused(error: &SdkError<Refusal>) -> InvokeError {
+/// Whether the function may have run; if that is unknown, the invocation counts as an attempt.
+fn invoke_error(error: &SdkError<LambdaError>) -> InvokeError {
     match error {
         SdkError::ConstructionFailure(_) => InvokeError::Refused,
         SdkError::DispatchFailure(failure)
@@ -66,8 +65,8 @@ fn refused(error: &SdkError<Refusal>) -> InvokeError {
         {
             InvokeError::Refused
         }
-        SdkError::ServiceError(error) if !matches!(error.err(), Refusal::ServiceException(_)) => {
-            // Throttled, unknown, being made: Lambda refused before it began.
+        SdkError::ServiceError(error) if !matches!(error.err(), LambdaError::ServiceException(_)) => {
+            // Throttled, not found or being created: Lambda refused before the function ran.
             InvokeError::Refused
         }
         _ => InvokeError::Failed,

@@ -1,4 +1,4 @@
-//! The ports of Equilibrium on AWS: one feature a service, none by default.
+//! Adapters that implement the ports of Equilibrium on AWS: one feature per service, none by default.
 
 #[cfg(feature = "cache")]
 pub mod cache;
@@ -18,7 +18,6 @@ pub mod kinesis;
 pub mod on_failure;
 #[cfg(any(feature = "dynamodb", feature = "kinesis"))]
 pub mod provision;
-#[cfg(all(feature = "cache", feature = "dynamodb", feature = "kinesis"))]
 pub mod resources;
 #[cfg(any(feature = "dynamodb", feature = "kinesis"))]
 pub mod retry;

@@ -1,12 +1,12 @@
-//! Spans of records that were given up, told to a queue of Amazon SQS as Lambda tells its on-failure
-//! destination (AWS Lambda developer guide, "Retain discarded batch records for a Kinesis Data Streams event
-//! source").
+//! The on-failure destination: descriptions of discarded batches in a queue of Amazon SQS, in Lambda's format
+//! (AWS Lambda developer guide, "Retain discarded batch records for a Kinesis Data Streams event source").
 
 use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::DisplayErrorContext;
+use equilibrium_app::clock::system_now_ms;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::time::Timestamp;
 use equilibrium_event_source::poller::OnFailure;
@@ -14,9 +14,7 @@ use equilibrium_event_source::record::{Discarded, Reason};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use equilibrium_app::clock::system_now_ms;
-
-/// The destination of one function's discarded records.
+/// The destination for the discarded batches of one function and stream.
 #[derive(Clone, Debug)]
 pub struct SqsOnFailureDestination {
     client: Client,
@@ -27,11 +25,10 @@ pub struct SqsOnFailureDestination {
 }
 
 impl SqsOnFailureDestination {
-    /// The queue called `name`, told of records of a stream that a function did not do. Each is told within
-    /// `deadline`, or is named in the log alone.
+    /// The queue called `name`. A message that is not sent within `deadline` is only logged.
     ///
     /// # Errors
-    /// [`Unavailable`] where there is no such queue, or nobody says so within `deadline`.
+    /// [`Unavailable`] if the queue does not exist, or SQS does not answer within `deadline`.
     pub async fn find(
         config: &SdkConfig,
         name: &str,
@@ -42,7 +39,7 @@ impl SqsOnFailureDestination {
         let client = Client::new(config);
         let found = timeout(deadline, client.get_queue_url().queue_name(name).send()).await;
         let found = found.map_err(|_| Unavailable)?.map_err(|error| {
-            tracing::error!(name, error = DisplayErrorContext(&error).to_string(), "no such queue");
+            tracing::error!(name, error = DisplayErrorContext(&error).to_string(), "queue not found");
             Unavailable
         })?;
         let url = found.queue_url.ok_or(Unavailable)?;
@@ -60,7 +57,7 @@ impl SqsOnFailureDestination {
                 "condition": match reason {
                     Reason::RetriesExhausted => "RetryAttemptsExhausted",
                     Reason::TooOld => "RecordAgeExceeded",
-                    // Lambda has no word for it: what it reads is never larger than what it invokes with.
+                    // Not a condition of Lambda, whose reads are never larger than a payload.
                     Reason::TooLarge => "PayloadSizeExceeded",
                 },
                 "approximateInvokeCount": discarded.attempts,
@@ -81,15 +78,15 @@ impl SqsOnFailureDestination {
 impl OnFailure for SqsOnFailureDestination {
     async fn report(&self, discarded: Discarded) {
         let document = self.document(&discarded, system_now_ms()).to_string();
-        tracing::error!(document, "records were given up");
+        tracing::error!(document, "batch discarded");
         let call = self.client.send_message().queue_url(&self.url).message_body(&document).send();
         match timeout(self.deadline, call).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {
                 let error = DisplayErrorContext(&error).to_string();
-                tracing::error!(error, "the queue did not take them");
+                tracing::error!(error, "on-failure message not sent");
             }
-            Err(_) => tracing::error!("the queue did not take them in time"),
+            Err(_) => tracing::error!("on-failure message timed out"),
         }
     }
 }

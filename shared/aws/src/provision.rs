@@ -1,4 +1,4 @@
-//! Creating what the infrastructure creates in production, for tests and for an emulator.
+//! Creation of tables and streams for tests and emulators; in production the infrastructure creates them.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -6,18 +6,18 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::time::{sleep, timeout};
 
-/// How often something that is being created is looked at.
+/// Pause between two checks of a resource that is being created.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// A table or a stream on demand is there within about ten seconds.
+/// A table or an on-demand stream is active within about ten seconds.
 const PROVISION_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A table or a stream could not be created or deleted.
 #[derive(Debug, Error)]
 #[error("{name}: {reason}")]
 pub struct ProvisionError {
-    /// Of the table or the stream.
+    /// Name of the table or stream.
     pub name: String,
-    /// What the service said.
+    /// The service's error, or the timeout.
     pub reason: String,
 }
 
@@ -27,17 +27,17 @@ impl ProvisionError {
     }
 }
 
-/// Looks at `name` until it is as it should be.
+/// Polls until `is_done`, within [`PROVISION_TIMEOUT`].
 pub(crate) async fn wait_until(
     name: &str,
     is_done: impl AsyncFn() -> Result<bool, ProvisionError>,
 ) -> Result<(), ProvisionError> {
-    let wait = async {
+    let poll = async {
         while !is_done().await? {
             sleep(POLL_INTERVAL).await;
         }
         Ok(())
     };
     let late = || ProvisionError::new(name, format_args!("not done after {} s", PROVISION_TIMEOUT.as_secs()));
-    timeout(PROVISION_TIMEOUT, wait).await.unwrap_or_else(|_| Err(late()))
+    timeout(PROVISION_TIMEOUT, poll).await.unwrap_or_else(|_| Err(late()))
 }

@@ -1,28 +1,29 @@
-//! Which tables, streams, queue and cache a function works with, as its environment names them.
+//! The deployment's resources that a function uses, read from its environment variables.
 
-use std::num::NonZeroU32;
+#[cfg(any(feature = "cache", feature = "sqs"))]
 use std::time::Duration;
 
 use equilibrium_app::config::Variables;
 
+#[cfg(feature = "cache")]
 use crate::cache::{CacheSettings, Credentials, Layout};
-use crate::dynamodb::Tables;
-use crate::kinesis::Streams;
 
-/// How long a call to the cache may take. A reader waits less, and asks the store then.
+/// Limit of a call to the cache. A reader waits less and then reads the store.
+#[cfg(feature = "cache")]
 const CACHE_CALL_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// How long refused events may take into their queue: what they cost, the batch's events pay.
+/// Limit of sending the dead letters of a batch; it delays the batch's other events.
+#[cfg(feature = "sqs")]
 pub const DEAD_LETTER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The tables and streams of the deployment that `EQUILIBRIUM_DEPLOYMENT` names.
-pub fn names(variables: &mut Variables<impl Fn(&str) -> Option<String>>) -> (Tables, Streams) {
-    let deployment = variables.text("EQUILIBRIUM_DEPLOYMENT");
-    (Tables::named(&deployment), Streams::named(&deployment))
+/// The deployment's name in `EQUILIBRIUM_DEPLOYMENT`, which prefixes the names of its tables and streams.
+pub fn deployment(variables: &mut Variables<impl Fn(&str) -> Option<String>>) -> String {
+    variables.text("EQUILIBRIUM_DEPLOYMENT")
 }
 
-/// The cache at `EQUILIBRIUM_CACHE_URLS` (separated by commas), a cluster where `EQUILIBRIUM_CACHE_CLUSTER`
-/// is `true`; `EQUILIBRIUM_CACHE_USER` and `EQUILIBRIUM_CACHE_PASSWORD` say who asks, where it wants to know.
+/// The cache at `EQUILIBRIUM_CACHE_URLS` (separated by commas), a cluster if `EQUILIBRIUM_CACHE_CLUSTER` is
+/// `true`; `EQUILIBRIUM_CACHE_USER` and `EQUILIBRIUM_CACHE_PASSWORD` are credentials, if it requires them.
+#[cfg(feature = "cache")]
 pub fn cache(variables: &mut Variables<impl Fn(&str) -> Option<String>>) -> CacheSettings {
     let urls = variables.text("EQUILIBRIUM_CACHE_URLS");
     let user = variables.optional("EQUILIBRIUM_CACHE_USER");
@@ -34,10 +35,4 @@ pub fn cache(variables: &mut Variables<impl Fn(&str) -> Option<String>>) -> Cach
         roots: None,
         deadline: CACHE_CALL_TIMEOUT,
     }
-}
-
-/// A number of groups, of which there is one at least.
-#[must_use]
-pub fn groups(groups: u32) -> NonZeroU32 {
-    NonZeroU32::new(groups).unwrap_or(NonZeroU32::MIN)
 }

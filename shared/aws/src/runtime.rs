@@ -1,4 +1,4 @@
-//! What every function's process does around its handler: settings, JSON traces, payloads as bytes.
+//! The process of a function around its handler: start, JSON log lines, and invocations with raw payloads.
 
 use parking_lot::Mutex;
 use std::fmt::Display;
@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use bytes::Bytes;
+use equilibrium_app::clock::system_now_ms;
+use equilibrium_app::config::Variables;
 use equilibrium_app::price::map_reader::Timer;
 use equilibrium_app::telemetry::emf::{Context, Measurements};
 use lambda_runtime::tower::layer::layer_fn;
@@ -18,23 +20,24 @@ use tracing::level_filters::LevelFilter;
 use tracing::{Instrument, Subscriber, error, info_span};
 use tracing_subscriber::fmt::MakeWriter;
 
-use equilibrium_app::clock::system_now_ms;
-
-/// Why a process ends: the runtime's own reason.
+/// Why the process of a function ends.
 pub type RuntimeError = lambda_runtime::Error;
+
+/// The environment variables of the process.
+pub type Environment = Variables<fn(&str) -> Option<String>>;
 
 /// One invocation.
 #[derive(Clone, Debug)]
 pub struct Invocation {
-    /// What the function is invoked with, JSON, as Lambda sent it.
+    /// The payload, JSON, as Lambda sent it.
     pub payload: Bytes,
-    /// Lambda's name of this invocation.
+    /// Lambda's id of this invocation.
     pub request_id: String,
-    /// The function's clock, in milliseconds since the epoch.
+    /// The time of the invocation by the system clock, in milliseconds since the epoch.
     pub now_ms: i64,
 }
 
-/// Why an invocation has no answer: what Lambda is told.
+/// Why an invocation failed: the message that Lambda receives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvocationError(String);
 
@@ -50,67 +53,72 @@ impl From<InvocationError> for Diagnostic {
     }
 }
 
-/// Writes traces to stdout, a JSON document a line, from the level that `EQUILIBRIUM_LOG` names on; `info`
-/// where it names none. Beside what happened stand the invocation it belongs to, and the lane or the city.
-pub fn init_tracing() {
-    let level = std::env::var("EQUILIBRIUM_LOG").ok().and_then(|level| level.parse().ok());
-    tracing::subscriber::set_global_default(traces(level.unwrap_or(LevelFilter::INFO), std::io::stdout))
-        .expect("a process begins to trace once");
+/// Starts the process: initializes tracing, reads settings from the environment with `read`, and loads the
+/// settings of the SDK's clients.
+///
+/// # Errors
+/// All missing or invalid variables.
+pub async fn start<T>(read: impl FnOnce(&mut Environment) -> T) -> Result<(T, SdkConfig), RuntimeError> {
+    init_tracing();
+    let mut variables: Environment = Variables::new(env_var);
+    let settings = read(&mut variables);
+    variables.finish()?;
+    Ok((settings, aws_config::load_defaults(BehaviorVersion::latest()).await))
 }
 
-fn traces<W>(level: LevelFilter, to: W) -> impl Subscriber
+/// Writes log lines to stdout, one JSON document per line, at the level in `EQUILIBRIUM_LOG` and above (`info`
+/// by default). Each has the spans of its invocation and of its lane or city.
+fn init_tracing() {
+    let level = std::env::var("EQUILIBRIUM_LOG").ok().and_then(|level| level.parse().ok());
+    tracing::subscriber::set_global_default(subscriber(level.unwrap_or(LevelFilter::INFO), std::io::stdout))
+        .expect("a process initializes tracing once");
+}
+
+fn subscriber<W>(level: LevelFilter, to: W) -> impl Subscriber
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let subscriber =
-        tracing_subscriber::fmt().json().with_max_level(level).with_writer(to).with_target(false);
-    subscriber.flatten_event(true).with_current_span(false).with_span_list(true).finish()
+    let builder = tracing_subscriber::fmt().json().with_max_level(level).with_writer(to).with_target(false);
+    builder.flatten_event(true).with_current_span(false).with_span_list(true).finish()
 }
 
-/// The variable called `name`, as [`equilibrium_app::config::Variables`] looks it up.
-#[must_use]
-pub fn env_var(name: &str) -> Option<String> {
+fn env_var(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Answers invocations of the function called `name` one after the other, each by JSON, and writes what
-/// each measured to stdout, where `CloudWatch` takes it from.
+/// Handles invocations of the function called `name` one at a time. Each responds with JSON, and its metrics are
+/// written to stdout, from where `CloudWatch` extracts them.
 ///
 /// # Errors
-/// What ends the process: Lambda's runtime API cannot be reached.
+/// The Lambda Runtime API cannot be reached.
 pub async fn run<H>(name: &str, handle: H) -> Result<(), RuntimeError>
 where
     H: AsyncFn(Invocation) -> Result<(Vec<u8>, Measurements), InvocationError>,
 {
     let payload = Arc::new(Mutex::new(Bytes::new()));
-    let taken = Arc::clone(&payload);
+    let raw_payload = Arc::clone(&payload);
     let handle = &handle;
-    let answer = move |event: LambdaEvent<()>| {
-        let payload = std::mem::take(&mut *taken.lock());
+    let respond = move |event: LambdaEvent<()>| {
+        let payload = std::mem::take(&mut *raw_payload.lock());
         let request_id = event.context.request_id;
         let span = info_span!("invocation", function = name, request_id);
         async move {
             let now_ms = system_now_ms();
-            let answer = handle(Invocation { payload, request_id: request_id.clone(), now_ms }).await;
-            let answer = answer.and_then(|(answer, measures)| {
+            let handled = handle(Invocation { payload, request_id: request_id.clone(), now_ms }).await;
+            let response = handled.and_then(|(response, measurements)| {
                 let context = Context { function: name, request_id: &request_id, now_ms };
-                println!("{}", measures.document(&context));
-                Ok(RawValue::from_string(String::from_utf8(answer)?)?)
+                println!("{}", measurements.document(&context));
+                Ok(RawValue::from_string(String::from_utf8(response)?)?)
             });
-            answer.inspect_err(|InvocationError(reason)| error!(reason, "invocation failed"))
+            response.inspect_err(|InvocationError(reason)| error!(reason, "invocation failed"))
         }
         .instrument(span)
     };
-    let raw = layer_fn(|inner| Raw { inner, payload: Arc::clone(&payload) });
-    Runtime::new(service_fn(answer)).layer(raw).run().await
+    let raw = layer_fn(|inner| RawPayload { inner, payload: Arc::clone(&payload) });
+    Runtime::new(service_fn(respond)).layer(raw).run().await
 }
 
-/// The services' client settings, as Lambda's environment has them.
-pub async fn sdk() -> SdkConfig {
-    aws_config::load_defaults(BehaviorVersion::latest()).await
-}
-
-/// The runtime's time.
+/// Tokio's timer.
 #[derive(Clone, Copy, Debug)]
 pub struct RuntimeTimer;
 
@@ -120,14 +128,14 @@ impl Timer for RuntimeTimer {
     }
 }
 
-/// Takes the payload out before it is parsed: six megabytes are read once, by the handler.
+/// Takes the payload before the runtime parses it, so that only the handler parses its up to six megabytes.
 #[derive(Debug)]
-struct Raw<S> {
+struct RawPayload<S> {
     inner: S,
     payload: Arc<Mutex<Bytes>>,
 }
 
-impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for Raw<S> {
+impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for RawPayload<S> {
     type Response = S::Response;
     type Error = S::Error;
     type Future = S::Future;
@@ -157,9 +165,9 @@ mod tests {
     use crate::retry::RetryPolicy;
 
     #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
+    struct Output(Arc<Mutex<Vec<u8>>>);
 
-    impl io::Write for Written {
+    impl io::Write for Output {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().write(bytes)
         }
@@ -170,29 +178,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_names_its_invocation_and_its_lane() {
-        let patience = RetryPolicy {
+    async fn a_log_line_names_its_invocation_and_its_lane() {
+        let policy = RetryPolicy {
             call_timeout: Duration::from_secs(2),
             attempt_timeout: Duration::from_millis(500),
             max_attempts: 1,
         };
-        // Nobody listens at port 1.
+        // Nothing listens on port 1.
         let sdk = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(aws_config::Region::new("us-east-1"))
             .endpoint_url("http://127.0.0.1:1")
             .build();
-        let checkpoints = Checkpoints::new(&Connection::new(&sdk, patience), &Tables::named("test"));
-        let written = Written::default();
-        let to = written.clone();
+        let checkpoints = Checkpoints::new(&Connection::new(&sdk, policy), &Tables::named("test"));
+        let output = Output::default();
+        let to = output.clone();
         let load = async {
             let span = info_span!("invocation", function = "count", request_id = "r-1");
             let load = async { checkpoints.load(&CheckpointKey::Lane(LaneId(7))).await };
             load.instrument(span).await
         };
-        let loaded = load.with_subscriber(traces(LevelFilter::INFO, move || to.clone())).await;
+        let loaded = load.with_subscriber(subscriber(LevelFilter::INFO, move || to.clone())).await;
         assert!(loaded.is_err());
-        let text = String::from_utf8(written.0.lock().clone()).unwrap();
+        let text = String::from_utf8(output.0.lock().clone()).unwrap();
         let line: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
         assert_eq!((&line["level"], &line["request"]), (&"WARN".into(), &"Query".into()), "{text}");
         assert_eq!(line["spans"][0]["request_id"], "r-1");

@@ -1,5 +1,6 @@
 //! Counting (CONTRACT §3): the drivers and riders of each lane become per-cell counts of each city's ticks.
 
+pub mod city_group;
 pub mod config;
 pub mod lane;
 pub mod sightings;

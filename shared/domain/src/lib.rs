@@ -6,6 +6,7 @@
 
 pub mod count;
 pub mod event;
+pub mod event_sourced;
 pub mod fare;
 pub mod geo;
 pub mod id;

@@ -5,6 +5,7 @@
 
 pub mod hash;
 pub mod json;
+pub mod products;
 
 use thiserror::Error;
 use xxhash_rust::xxh3::xxh3_64;

@@ -1,6 +1,7 @@
-//! The ports of Equilibrium in one process: everything in memory and, with a folder, written behind to disk.
+//! Adapters of Equilibrium's ports for one process: all data in memory and, given a folder, written behind to disk.
 
 pub mod database;
+pub mod open_error;
 mod record_batch;
 mod state;
 pub mod store;

@@ -1,4 +1,4 @@
-//! The state that a store and its writer share.
+//! The state that a store shares with its writer thread.
 
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
@@ -11,7 +11,7 @@ use equilibrium_domain::id::{LaneCount, LaneId};
 use tokio::sync::{Notify, oneshot};
 
 use crate::database::Changes;
-use crate::record_batch::Record;
+use crate::record_batch::StoredRecord;
 use crate::stream_log::StreamLog;
 
 #[derive(Debug)]
@@ -20,13 +20,13 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) events: Arc<StreamLog>,
     pub(crate) counts: Arc<StreamLog>,
-    pub(crate) kept: Mutex<State>,
-    /// Something is to be written, or the end has come.
+    pub(crate) state: Mutex<State>,
+    /// Signals the writer: there is something to write, or the store is closing.
     pub(crate) changed: Condvar,
-    /// Something is to be counted.
+    /// Signals that events are there to be counted.
     pub(crate) arrived: Notify,
-    /// Something was counted.
-    pub(crate) room: Notify,
+    /// Signals that events were counted and the backlog has shrunk.
+    pub(crate) trimmed: Notify,
     pub(crate) writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -34,36 +34,37 @@ pub(crate) struct Shared {
 pub(crate) struct State {
     pub(crate) logs: Logs,
     pub(crate) maps: Maps,
-    /// None where there is no disk.
-    pub(crate) ledger: Option<PendingWrites>,
+    /// `None` for a store in memory.
+    pub(crate) pending: Option<PendingWrites>,
 }
 
-/// What the disk does not know yet.
+/// What is not on disk yet.
 #[derive(Debug, Default)]
 pub(crate) struct PendingWrites {
     pub(crate) changes: Changes,
-    pub(crate) puts: Vec<Put>,
-    /// First and last number of each group of events that was not let go.
-    pub(crate) groups: VecDeque<(u64, u64)>,
-    /// The number of the first record of counts that was not let go.
-    pub(crate) counts_from: u64,
-    /// Why nothing can be written just now.
-    pub(crate) trouble: Option<Arc<str>>,
+    pub(crate) events: Vec<PendingEvent>,
+    /// First and last number of each row of events on disk.
+    pub(crate) event_rows: VecDeque<(u64, u64)>,
+    /// Number of the first record of counts that was not removed.
+    pub(crate) first_counts: u64,
+    /// Why the last write failed; `None` after a successful one.
+    pub(crate) write_error: Option<Arc<str>>,
     pub(crate) closing: bool,
 }
 
 /// A record on its way into the event log.
 #[derive(Debug)]
-pub(crate) struct Put {
-    pub(crate) record: Record,
-    pub(crate) kept: oneshot::Sender<()>,
+pub(crate) struct PendingEvent {
+    pub(crate) record: StoredRecord,
+    /// Receives `()` once the record is on disk; dropped if the write failed.
+    pub(crate) written: oneshot::Sender<()>,
 }
 
 impl Shared {
-    /// Enters a record that is kept into the log that `count` reads.
-    pub(crate) fn enter(&self, number: u64, record: Record) {
-        // A lane's number is below 2¹⁶ wherever it was written.
-        let lane = LaneId(u16::try_from(record.place).unwrap_or(u16::MAX));
+    /// Appends a record that is on disk to the event log, from which `count` reads.
+    pub(crate) fn append_event(&self, number: u64, record: StoredRecord) {
+        // The lane of every record was written as a `u16`.
+        let lane = LaneId(u16::try_from(record.partition).unwrap_or(u16::MAX));
         let (key, arrival_ms) = (lane.hash_key(self.lanes), record.arrival_ms);
         let put = self.events.put_numbered(number, key, lane.to_string(), record.data, arrival_ms);
         put.expect("numbers grow, and the log is open until it is dropped");

@@ -1,44 +1,45 @@
-//! What one process keeps: logs, checkpoints and maps, all in memory and, where it has a folder, on disk.
+//! The store of one process: logs, checkpoints and maps, all in memory and, given a database, on disk.
 //!
-//! What changes is written behind, group by group, each in one transaction: what is found again is what the
-//! process knew at one moment. Only events are waited for: they are in the log, and seen by `count`, once
-//! they are on disk. A group that cannot be written is tried again until it can; meanwhile no event is
-//! taken.
+//! Changes are written behind, each batch in one transaction, so the database always holds the state of one moment.
+//! Only events are waited for: they enter the event log, from which `count` reads, once they are on disk. A batch that
+//! cannot be written is retried until it can; meanwhile no event is accepted.
 
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
-use crate::stream_log::StreamLog;
 use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
+use equilibrium_app::clock::Clock;
 use equilibrium_app::count::ports::CountsStream;
 use equilibrium_app::ingest::ports::EventLog;
+use equilibrium_app::ingest::record_packer::RecordSink;
 use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::unavailable::Unavailable;
+use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
+use equilibrium_domain::event_sourced::Entry;
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
-use equilibrium_domain::surge::map::MapHead;
+use equilibrium_domain::surge::map::{ChunkName, MapHead};
 use equilibrium_event_source::record::Position;
 use equilibrium_lambda::kinesis::record::ShardId;
 use tokio::sync::{Notify, oneshot};
 
-use crate::database::{Changes, Contents, Disk, Row};
-use crate::record_batch;
-use crate::record_batch::Record;
-use crate::state::{PendingWrites, Put, Shared, State};
+use crate::database::{Changes, Contents, Database, Row};
+use crate::record_batch::{self, StoredRecord};
+use crate::state::{PendingEvent, PendingWrites, Shared, State};
+use crate::stream_log::StreamLog;
 use crate::write_behind;
-use equilibrium_app::clock::Clock;
-use equilibrium_app::ingest::ingester::RecordSink;
 
-/// Groups of cities in the log of counts.
-pub const GROUPS: u32 = 16;
+/// Number of city groups in the counts log.
+pub const GROUPS: GroupCount = GroupCount::new(16).expect("there is at least one");
 
-/// Most bytes of events that wait to be counted: some seconds' worth at the rate at which they are counted.
-pub const BACKLOG_BYTES: usize = 64 << 20;
+/// Most bytes of events that wait to be counted: the events of a few seconds at the rate at which they are counted.
+pub const MAX_BACKLOG_BYTES: usize = 64 << 20;
 
-/// How long an event waits for room.
+/// How long a put waits for the backlog to shrink.
 const BACKPRESSURE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Everything kept; clones are the same store.
+/// The store; clones share its state.
 #[derive(Clone, Debug)]
 pub struct Store(Arc<Shared>);
 
@@ -46,147 +47,149 @@ impl Store {
     /// A store in memory.
     #[must_use]
     pub fn in_memory(lanes: LaneCount, clock: Clock) -> Self {
-        Self::of(lanes, clock, State::default())
+        Self::with_state(lanes, clock, State::default())
     }
 
-    /// A store of `lanes` on `disk` that goes on from what was found there.
+    /// A store that continues from the `contents` of `database` and writes its changes to it.
     #[must_use]
-    pub fn on_disk(lanes: LaneCount, clock: Clock, disk: Disk, contents: Contents) -> Self {
-        let Contents { logs, maps, events, counts, marks } = contents;
-        let groups = events.iter().map(|(first, group)| (*first, first + group.len() as u64 - 1)).collect();
-        let counts_from = counts.first().map_or(marks.counts + 1, |(number, _)| *number);
-        let changes = Changes { marks, ..Changes::default() };
-        let ledger = PendingWrites { changes, groups, counts_from, ..PendingWrites::default() };
-        let store = Self::of(lanes, clock, State { logs, maps, ledger: Some(ledger) });
+    pub fn on_disk(lanes: LaneCount, clock: Clock, database: Database, contents: Contents) -> Self {
+        let Contents { logs, maps, events, counts, ends } = contents;
+        let event_rows = events.iter().map(|(first, row)| (*first, first + row.len() as u64 - 1)).collect();
+        let first_counts = counts.first().map_or(ends.counts + 1, |(number, _)| *number);
+        let changes = Changes { ends, ..Changes::default() };
+        let pending = PendingWrites { changes, event_rows, first_counts, ..PendingWrites::default() };
+        let store = Self::with_state(lanes, clock, State { logs, maps, pending: Some(pending) });
         for (number, record) in numbered(events) {
-            store.0.enter(number, record);
+            store.0.append_event(number, record);
         }
-        for (number, Record { place, arrival_ms, data }) in numbered(counts) {
-            let put =
-                store.0.counts.put_numbered(number, hash_key(place), group_key(place), data, arrival_ms);
-            put.expect("rows come in the order of their numbers");
+        for (number, StoredRecord { partition, arrival_ms, data }) in numbered(counts) {
+            let group = CityGroup(partition);
+            let (key, partition) = (group.hash_key(GROUPS), group.to_string());
+            let put = store.0.counts.put_numbered(number, key, partition, data, arrival_ms);
+            put.expect("rows are in the order of their numbers");
         }
-        store.0.events.number_behind(marks.event);
-        store.0.counts.number_behind(marks.counts);
+        store.0.events.skip_numbers_to(ends.event);
+        store.0.counts.skip_numbers_to(ends.counts);
         let shared = Arc::clone(&store.0);
-        *store.0.writer.lock() = Some(std::thread::spawn(move || write_behind::write_behind(&shared, disk)));
+        let writer = thread::spawn(move || write_behind::write_behind(&shared, database));
+        *store.0.writer.lock() = Some(writer);
         store
     }
 
-    fn of(lanes: LaneCount, clock: Clock, kept: State) -> Self {
+    fn with_state(lanes: LaneCount, clock: Clock, state: State) -> Self {
         Self(Arc::new(Shared {
             lanes,
             clock,
             events: Arc::new(StreamLog::new(1)),
             counts: Arc::new(StreamLog::new(1)),
-            kept: Mutex::new(kept),
+            state: Mutex::new(state),
             changed: Condvar::new(),
             arrived: Notify::new(),
-            room: Notify::new(),
+            trimmed: Notify::new(),
             writer: Mutex::default(),
         }))
     }
 
-    /// Its lanes.
+    /// The number of lanes of the event log.
     #[must_use]
     pub fn lanes(&self) -> LaneCount {
         self.0.lanes
     }
 
-    /// Its clock.
+    /// The process clock.
     #[must_use]
     pub fn clock(&self) -> Clock {
         self.0.clock
     }
 
-    /// The log of events that are to be counted.
+    /// The event log, from which `count` reads.
     #[must_use]
     pub fn events(&self) -> &Arc<StreamLog> {
         &self.0.events
     }
 
-    /// The log of counts that are to be priced.
+    /// The counts log, from which `surge` reads.
     #[must_use]
     pub fn counts(&self) -> &Arc<StreamLog> {
         &self.0.counts
     }
 
-    /// Ends once events have arrived since the last call.
+    /// Completes once events have arrived since the last call.
     pub async fn arrived(&self) {
         self.0.arrived.notified().await;
     }
 
-    /// Puts a record into the event log of a store in memory, which needs no waiting.
-    pub fn put_at_once(&self, lane: LaneId, data: Vec<u8>) {
+    /// Puts a record into the event log of a store in memory, without waiting for capacity.
+    pub fn put_in_memory(&self, lane: LaneId, data: Vec<u8>) {
         let number =
             self.0.events.put(lane.hash_key(self.0.lanes), lane.to_string(), data, self.0.clock.arrival_ms());
         number.expect("a log in memory is open until it is dropped");
         self.0.arrived.notify_one();
     }
 
-    /// Lets go of events that were counted.
+    /// Removes the events that `count` has processed.
     pub fn trim_events<'a>(&self, positions: impl Iterator<Item = (&'a ShardId, &'a Position)>) {
         for (shard, position) in positions {
             self.0.events.trim(shard, position);
-            self.0.room.notify_waiters();
-            let Some(done) = number(position) else { continue };
-            let mut kept = self.0.kept.lock();
-            let Some(ledger) = &mut kept.ledger else { continue };
-            while let Some((first, _)) = ledger.groups.pop_front_if(|(_, last)| *last <= done) {
-                ledger.changes.rows.insert(Row::Events(first), None);
+            self.0.trimmed.notify_waiters();
+            let Some(processed) = number(position) else { continue };
+            let mut state = self.0.state.lock();
+            let Some(pending) = &mut state.pending else { continue };
+            while let Some((first, _)) = pending.event_rows.pop_front_if(|(_, last)| *last <= processed) {
+                pending.changes.rows.insert(Row::Events(first), None);
                 self.0.changed.notify_one();
             }
         }
     }
 
-    /// Lets go of counts that were priced.
+    /// Removes the counts that `surge` has processed.
     pub fn trim_counts<'a>(&self, positions: impl Iterator<Item = (&'a ShardId, &'a Position)>) {
         for (shard, position) in positions {
             self.0.counts.trim(shard, position);
-            let Some(done) = number(position) else { continue };
-            let mut kept = self.0.kept.lock();
-            let Some(ledger) = &mut kept.ledger else { continue };
-            if ledger.counts_from <= done {
-                let rows = (ledger.counts_from..=done).map(|number| (Row::Counts(number), None));
-                ledger.changes.rows.extend(rows);
-                ledger.counts_from = done + 1;
+            let Some(processed) = number(position) else { continue };
+            let mut state = self.0.state.lock();
+            let Some(pending) = &mut state.pending else { continue };
+            if pending.first_counts <= processed {
+                let removed = (pending.first_counts..=processed).map(|number| (Row::Counts(number), None));
+                pending.changes.rows.extend(removed);
+                pending.first_counts = processed + 1;
                 self.0.changed.notify_one();
             }
         }
     }
 
-    /// Waits until counting has kept up.
+    /// Waits until the backlog is below [`MAX_BACKLOG_BYTES`].
     async fn wait_for_capacity(&self) -> Result<(), Unavailable> {
-        let has_room = || self.0.events.bytes() < BACKLOG_BYTES;
-        if has_room() {
+        let has_capacity = || self.0.events.bytes() < MAX_BACKLOG_BYTES;
+        if has_capacity() {
             return Ok(());
         }
-        let room = async {
+        let capacity = async {
             loop {
-                let counted = self.0.room.notified();
-                if has_room() {
+                let trimmed = self.0.trimmed.notified();
+                if has_capacity() {
                     return;
                 }
-                counted.await;
+                trimmed.await;
             }
         };
-        tokio::time::timeout(BACKPRESSURE_TIMEOUT, room).await.map_err(|_| Unavailable)
+        tokio::time::timeout(BACKPRESSURE_TIMEOUT, capacity).await.map_err(|_| Unavailable)
     }
 
-    /// Why nothing can be written to disk just now, if so.
+    /// The error of the last write to disk, if it failed.
     #[must_use]
     pub fn write_error(&self) -> Option<Arc<str>> {
-        self.0.kept.lock().ledger.as_ref()?.trouble.clone()
+        self.0.state.lock().pending.as_ref()?.write_error.clone()
     }
 
-    /// Writes what is left and lets the disk go. Nothing is kept afterwards.
+    /// Writes what is pending and closes the database. Later changes are not written.
     pub fn close(&self) {
-        if let Some(ledger) = &mut self.0.kept.lock().ledger {
-            ledger.closing = true;
+        if let Some(pending) = &mut self.0.state.lock().pending {
+            pending.closing = true;
         }
         self.0.changed.notify_one();
         if let Some(writer) = self.0.writer.lock().take() {
-            // A writer that panicked has said so.
+            // A panic of the writer has been printed.
             drop(writer.join());
         }
     }
@@ -195,45 +198,46 @@ impl Store {
 impl EventLog for Store {
     async fn put(&self, lane: LaneId, data: Vec<u8>) -> Result<(), Unavailable> {
         self.wait_for_capacity().await?;
-        let kept = {
-            let mut kept = self.0.kept.lock();
-            let Some(ledger) = &mut kept.ledger else {
-                drop(kept);
-                self.put_at_once(lane, data);
+        let on_disk = {
+            let mut state = self.0.state.lock();
+            let Some(pending) = &mut state.pending else {
+                drop(state);
+                self.put_in_memory(lane, data);
                 return Ok(());
             };
-            if ledger.trouble.is_some() || ledger.closing {
+            if pending.write_error.is_some() || pending.closing {
                 return Err(Unavailable);
             }
-            let record = Record { place: u32::from(lane.0), arrival_ms: self.0.clock.arrival_ms(), data };
-            let (sender, kept) = oneshot::channel();
-            ledger.puts.push(Put { record, kept: sender });
+            let arrival_ms = self.0.clock.arrival_ms();
+            let record = StoredRecord { partition: u32::from(lane.0), arrival_ms, data };
+            let (written, on_disk) = oneshot::channel();
+            pending.events.push(PendingEvent { record, written });
             self.0.changed.notify_one();
-            kept
+            on_disk
         };
-        kept.await.map_err(|_| Unavailable)
+        on_disk.await.map_err(|_| Unavailable)
     }
 }
 
 impl RecordSink for Store {
     fn put(&mut self, lane: LaneId, record: Vec<u8>) {
-        self.put_at_once(lane, record);
+        self.put_in_memory(lane, record);
     }
 }
 
 impl CountsStream for Store {
-    async fn send(&self, group: u32, data: Vec<u8>) -> Result<(), Unavailable> {
-        let mut kept = self.0.kept.lock();
+    async fn send(&self, group: CityGroup, data: Vec<u8>) -> Result<(), Unavailable> {
+        let mut state = self.0.state.lock();
         let arrival_ms = self.0.clock.arrival_ms();
-        let row = kept.ledger.is_some().then(|| {
-            let record = Record { place: group, arrival_ms, data: data.clone() };
+        let row = state.pending.is_some().then(|| {
+            let record = StoredRecord { partition: group.0, arrival_ms, data: data.clone() };
             record_batch::encode(std::iter::once(&record))
         });
-        let number = self.0.counts.put(hash_key(group), group_key(group), data, arrival_ms);
+        let number = self.0.counts.put(group.hash_key(GROUPS), group.to_string(), data, arrival_ms);
         let number = number.map_err(|_| Unavailable)?;
-        if let Some((ledger, row)) = kept.ledger.as_mut().zip(row) {
-            ledger.changes.rows.insert(Row::Counts(number), Some(row));
-            ledger.changes.marks.counts = number;
+        if let Some((pending, row)) = state.pending.as_mut().zip(row) {
+            pending.changes.rows.insert(Row::Counts(number), Some(row));
+            pending.changes.ends.counts = number;
             self.0.changed.notify_one();
         }
         Ok(())
@@ -242,22 +246,17 @@ impl CountsStream for Store {
 
 impl CheckpointLog for Store {
     async fn load(&self, log: &CheckpointKey) -> Result<Vec<Vec<u8>>, Unavailable> {
-        Ok(self.0.kept.lock().logs.entries(log).to_vec())
+        Ok(self.0.state.lock().logs.entries(log).to_vec())
     }
 
-    async fn append(
-        &self,
-        log: &CheckpointKey,
-        number: u64,
-        entry: &[u8],
-        snapshot: bool,
-    ) -> Result<(), AppendError> {
-        let mut kept = self.0.kept.lock();
-        let let_go = kept.logs.append(log, number, entry.to_vec(), snapshot)?;
-        if let Some(ledger) = &mut kept.ledger {
-            let rows = let_go.map(|number| (Row::Entry(log.clone(), number), None));
-            ledger.changes.rows.extend(rows);
-            ledger.changes.rows.insert(Row::Entry(log.clone(), number), Some(entry.to_vec()));
+    async fn append(&self, key: &CheckpointKey, entry: &Entry) -> Result<(), AppendError> {
+        let mut state = self.0.state.lock();
+        let removed = state.logs.append(key, entry)?;
+        if let Some(pending) = &mut state.pending {
+            let rows = removed.map(|number| (Row::Entry(key.clone(), number), None));
+            pending.changes.rows.extend(rows);
+            let row = Row::Entry(key.clone(), entry.number);
+            pending.changes.rows.insert(row, Some(entry.bytes.clone()));
             self.0.changed.notify_one();
         }
         Ok(())
@@ -265,58 +264,43 @@ impl CheckpointLog for Store {
 }
 
 impl MapStore for Store {
-    async fn save_chunk(
-        &self,
-        city: &CityId,
-        parent: u64,
-        version: u64,
-        chunk: &[u8],
-    ) -> Result<(), Unavailable> {
-        let mut kept = self.0.kept.lock();
-        kept.maps.save_chunk(city, (parent, version), chunk.to_vec());
-        if let Some(ledger) = &mut kept.ledger {
-            let row = Row::Chunk(city.clone(), (parent, version));
-            ledger.changes.rows.insert(row, Some(chunk.to_vec()));
+    async fn save_chunk(&self, city: &CityId, name: ChunkName, chunk: &[u8]) -> Result<(), Unavailable> {
+        let mut state = self.0.state.lock();
+        state.maps.save_chunk(city, name, chunk.to_vec());
+        if let Some(pending) = &mut state.pending {
+            let row = Row::Chunk(city.clone(), name);
+            pending.changes.rows.insert(row, Some(chunk.to_vec()));
             self.0.changed.notify_one();
         }
         Ok(())
     }
 
     async fn save_head(&self, head: &MapHead) -> Result<(), Unavailable> {
-        let mut kept = self.0.kept.lock();
-        let Some(let_go) = kept.maps.save_head(head) else { return Ok(()) };
-        if let Some(ledger) = &mut kept.ledger {
-            let rows = let_go.into_iter().map(|name| (Row::Chunk(head.city.clone(), name), None));
-            ledger.changes.rows.extend(rows);
-            ledger.changes.rows.insert(Row::Head(head.city.clone()), Some(head.encode()));
+        let mut state = self.0.state.lock();
+        let Some(removed) = state.maps.save_head(head) else { return Ok(()) };
+        if let Some(pending) = &mut state.pending {
+            let rows = removed.into_iter().map(|name| (Row::Chunk(head.city.clone(), name), None));
+            pending.changes.rows.extend(rows);
+            pending.changes.rows.insert(Row::Head(head.city.clone()), Some(head.encode()));
             self.0.changed.notify_one();
         }
         Ok(())
     }
 
     async fn head(&self, city: &CityId) -> Result<Option<MapHead>, Unavailable> {
-        Ok(self.0.kept.lock().maps.head(city).cloned())
+        Ok(self.0.state.lock().maps.head(city).cloned())
     }
 
-    async fn chunk(&self, city: &CityId, parent: u64, version: u64) -> Result<Option<Vec<u8>>, Unavailable> {
-        Ok(self.0.kept.lock().maps.chunk(city, (parent, version)).map(<[u8]>::to_vec))
+    async fn chunk(&self, city: &CityId, name: ChunkName) -> Result<Option<Vec<u8>>, Unavailable> {
+        Ok(self.0.state.lock().maps.chunk(city, name).map(<[u8]>::to_vec))
     }
 }
 
-fn numbered(groups: Vec<(u64, Vec<Record>)>) -> impl Iterator<Item = (u64, Record)> {
-    groups.into_iter().flat_map(|(first, group)| (first..).zip(group))
+fn numbered(rows: Vec<(u64, Vec<StoredRecord>)>) -> impl Iterator<Item = (u64, StoredRecord)> {
+    rows.into_iter().flat_map(|(first, records)| (first..).zip(records))
 }
 
-/// Where a group of cities lies in the log of counts.
-fn hash_key(group: u32) -> u128 {
-    u128::MAX / u128::from(GROUPS) * u128::from(group)
-}
-
-fn group_key(group: u32) -> String {
-    group.to_string()
-}
-
-/// The last record that is done; none where nothing or, with the log, everything is.
+/// The number of the last processed record; `None` before the first one and at the end of a closed shard.
 fn number(position: &Position) -> Option<u64> {
     match position {
         Position::After(sequence) => sequence.as_str().parse().ok(),

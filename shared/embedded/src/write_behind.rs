@@ -1,120 +1,120 @@
-//! Writes what has changed, group after group, for as long as the process lives.
+//! The writer thread: writes all pending changes in one transaction, again and again, until the store is closed.
 
 use std::sync::Arc;
-
 use std::time::Duration;
 
-use crate::database::{Changes, Disk, OpenError, Row};
+use crate::database::{Changes, Database, Row};
+use crate::open_error::OpenError;
 use crate::record_batch;
-use crate::state::{PendingWrites, Put, Shared, State};
+use crate::state::{PendingEvent, PendingWrites, Shared, State};
 
-/// How long a disk that failed is left alone.
-const PAUSE: Duration = Duration::from_millis(500);
+/// Pause after a failed write.
+const WRITE_RETRY_BACKOFF: Duration = Duration::from_millis(500);
 
-/// What is written together.
-struct Work {
+/// The content of one transaction.
+struct WriteBatch {
     changes: Changes,
-    puts: Vec<Put>,
-    /// The number of the first of `puts`.
+    events: Vec<PendingEvent>,
+    /// The number of the first of `events`.
     first: u64,
 }
 
-/// Writes until the store is closed and nothing is left, or nothing can be written any more.
-pub(crate) fn write_behind(shared: &Shared, disk: Disk) {
-    let path = disk.path().to_owned();
-    let mut disk: Result<Disk, OpenError> = Ok(disk);
-    while let Some(mut work) = next(shared) {
-        if !work.puts.is_empty() {
-            let records = record_batch::encode(work.puts.iter().map(|put| &put.record));
-            work.changes.rows.insert(Row::Events(work.first), Some(records));
+/// Writes until the store is closed and nothing is pending, or until writing fails while the store is closing.
+pub(crate) fn write_behind(shared: &Shared, database: Database) {
+    let path = database.path().to_owned();
+    let mut database: Result<Database, OpenError> = Ok(database);
+    while let Some(mut batch) = next_batch(shared) {
+        if !batch.events.is_empty() {
+            let records = record_batch::encode(batch.events.iter().map(|event| &event.record));
+            batch.changes.rows.insert(Row::Events(batch.first), Some(records));
         }
-        let written = match &disk {
-            Ok(disk) => disk.write(&work.changes).map_err(|error| error.to_string()),
+        let written = match &database {
+            Ok(database) => database.write(&batch.changes).map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
         let Err(error) = written else {
-            settle(shared, work);
+            acknowledge(shared, batch);
             continue;
         };
-        // It is to be opened anew, which it is not while it is open.
-        drop(disk);
-        if !fail(shared, work, &error) {
+        // The database cannot be opened again while it is open.
+        drop(database);
+        if !requeue(shared, batch, &error) {
             return;
         }
-        disk = Disk::reopen(&path);
+        database = Database::reopen(&path);
     }
 }
 
-/// Waits for something to write; `None` once the store is closed and all is written.
-fn next(shared: &Shared) -> Option<Work> {
-    let mut kept = shared.kept.lock();
+/// Waits for pending changes; `None` once the store is closed and everything is written.
+fn next_batch(shared: &Shared) -> Option<WriteBatch> {
+    let mut state = shared.state.lock();
     loop {
-        let ledger = kept.ledger.as_mut()?;
-        if !ledger.is_clean() {
-            return Some(ledger.take());
+        let pending = state.pending.as_mut()?;
+        if !pending.is_empty() {
+            return Some(pending.take());
         }
-        if ledger.closing {
+        if pending.closing {
             return None;
         }
-        shared.changed.wait(&mut kept);
+        shared.changed.wait(&mut state);
     }
 }
 
-/// Enters what is written into the log, and tells whoever waits.
-fn settle(shared: &Shared, work: Work) {
-    let Work { puts, first, .. } = work;
-    let last = first + puts.len() as u64;
-    if let Some(ledger) = &mut shared.kept.lock().ledger {
-        ledger.trouble = None;
-        ledger.groups.extend((first < last).then(|| (first, last - 1)));
+/// Appends the written events to the event log and completes the puts that wait for them.
+fn acknowledge(shared: &Shared, batch: WriteBatch) {
+    let WriteBatch { events, first, .. } = batch;
+    let end = first + events.len() as u64;
+    if let Some(pending) = &mut shared.state.lock().pending {
+        pending.write_error = None;
+        pending.event_rows.extend((first < end).then(|| (first, end - 1)));
     }
-    let mut waiting = Vec::with_capacity(puts.len());
-    for (number, put) in (first..).zip(puts) {
-        shared.enter(number, put.record);
-        waiting.push(put.kept);
+    let mut waiting = Vec::with_capacity(events.len());
+    for (number, event) in (first..).zip(events) {
+        shared.append_event(number, event.record);
+        waiting.push(event.written);
     }
     shared.arrived.notify_one();
-    for kept in waiting {
-        // Whoever has gone does not want to know.
-        let _ = kept.send(());
+    for written in waiting {
+        // A put that was cancelled has dropped its receiver.
+        let _ = written.send(());
     }
 }
 
-/// Takes back what was not written, to be written with what comes next, and leaves the disk alone for a
-/// while; whether to try again. Of the events, whose clients are told so, nothing may be found again.
-fn fail(shared: &Shared, work: Work, error: &str) -> bool {
-    let Work { changes, puts, first } = work;
-    let mut kept = shared.kept.lock();
-    let Some(ledger) = &mut kept.ledger else { return false };
-    let rows = &mut ledger.changes.rows;
+/// Makes the changes of a failed batch pending again and waits for [`WRITE_RETRY_BACKOFF`]; returns whether to retry.
+/// The batch's events are refused to their clients, so their row is removed in case the write did happen.
+fn requeue(shared: &Shared, batch: WriteBatch, error: &str) -> bool {
+    let WriteBatch { changes, events, first } = batch;
+    let mut state = shared.state.lock();
+    let Some(pending) = &mut state.pending else { return false };
+    let rows = &mut pending.changes.rows;
     for (row, content) in changes.rows {
         rows.entry(row).or_insert(content);
     }
-    if !puts.is_empty() {
+    if !events.is_empty() {
         rows.insert(Row::Events(first), None);
     }
-    ledger.trouble = Some(Arc::from(error));
-    ledger.puts.clear();
-    drop(puts);
-    let lasts = |kept: &mut State| kept.ledger.as_ref().is_some_and(|ledger| !ledger.closing);
-    shared.changed.wait_while_for(&mut kept, lasts, PAUSE);
-    kept.ledger.as_ref().is_some_and(|ledger| !ledger.closing)
+    pending.write_error = Some(Arc::from(error));
+    pending.events.clear();
+    drop(events);
+    let is_open = |state: &mut State| state.pending.as_ref().is_some_and(|pending| !pending.closing);
+    shared.changed.wait_while_for(&mut state, is_open, WRITE_RETRY_BACKOFF);
+    is_open(&mut state)
 }
 
 impl PendingWrites {
-    fn is_clean(&self) -> bool {
-        self.changes.rows.is_empty() && self.puts.is_empty()
+    fn is_empty(&self) -> bool {
+        self.changes.rows.is_empty() && self.events.is_empty()
     }
 
-    /// Takes all there is. The numbers it gives are used up, whether it is written or not.
-    fn take(&mut self) -> Work {
-        let (rows, puts) = (std::mem::take(&mut self.changes.rows), std::mem::take(&mut self.puts));
-        let marks = &mut self.changes.marks;
-        let first = marks.event + 1;
-        marks.event += puts.len() as u64;
-        if let Some(newest) = puts.last() {
-            marks.arrival_ms = marks.arrival_ms.max(newest.record.arrival_ms);
+    /// Takes everything pending and numbers its events. The numbers are not reused, even if the write fails.
+    fn take(&mut self) -> WriteBatch {
+        let (rows, events) = (std::mem::take(&mut self.changes.rows), std::mem::take(&mut self.events));
+        let ends = &mut self.changes.ends;
+        let first = ends.event + 1;
+        ends.event += events.len() as u64;
+        if let Some(newest) = events.last() {
+            ends.arrival_ms = ends.arrival_ms.max(newest.record.arrival_ms);
         }
-        Work { changes: Changes { rows, marks: *marks }, puts, first }
+        WriteBatch { changes: Changes { rows, ends: *ends }, events, first }
     }
 }

@@ -1,7 +1,7 @@
-//! What a client takes and what it has: `Accept`, `Accept-Encoding` and `If-None-Match` (RFC 9110).
+//! Content negotiation and conditional requests: `Accept`, `Accept-Encoding` and `If-None-Match` (RFC 9110).
 
-/// The one of `offers` (media types) that the client prefers, the first of those it likes alike; `None`
-/// where it takes none of them (§12.5.1).
+/// The media type among `offers` that the client prefers, on a tie the first; `None` if it accepts none of
+/// them (§12.5.1).
 #[must_use]
 pub fn negotiate(accept: &str, offers: &[&'static str]) -> Option<&'static str> {
     let mut best = (0, None);
@@ -14,7 +14,7 @@ pub fn negotiate(accept: &str, offers: &[&'static str]) -> Option<&'static str> 
     best.1
 }
 
-/// Whether the client takes gzip, and no less gladly than nothing at all (§12.5.3).
+/// Whether the client accepts gzip, and prefers it to `identity` or ranks both alike (§12.5.3).
 #[must_use]
 pub fn accepts_gzip(accept_encoding: &str) -> bool {
     let quality = |coding: &str| {
@@ -25,25 +25,25 @@ pub fn accepts_gzip(accept_encoding: &str) -> bool {
     gzip > 0 && gzip >= quality("identity").unwrap_or(0)
 }
 
-/// Whether `If-None-Match` names the entity tag `"opaque"`, weakly compared (§13.1.2), or any.
+/// Whether `If-None-Match` is `*` or lists the entity tag `"opaque"`, by weak comparison (§13.1.2).
 #[must_use]
 pub fn etag_matches(if_none_match: &str, opaque: &str) -> bool {
     let mut rest = if_none_match.trim();
     if rest == "*" {
         return true;
     }
-    // Tags may hold commas, so they are read from quote to quote.
+    // A tag may contain commas, so tags are read from quote to quote.
     while let Some((_, tag)) = rest.split_once('"') {
-        let Some((tag, behind)) = tag.split_once('"') else { return false };
+        let Some((tag, after)) = tag.split_once('"') else { return false };
         if tag == opaque {
             return true;
         }
-        rest = behind;
+        rest = after;
     }
     false
 }
 
-/// The quality of the most specific range that holds `offer`, in thousandths.
+/// The quality of the most specific range that includes `offer`, in thousandths.
 fn media_quality(accept: &str, offer: &str) -> u16 {
     let mut best = (0, 0);
     for (range, quality) in elements(accept) {
@@ -64,7 +64,7 @@ fn media_quality(accept: &str, offer: &str) -> u16 {
     best.1
 }
 
-/// The elements of a list, each without its parameters, and its quality in thousandths.
+/// The elements of a list, each without its parameters, with its quality in thousandths.
 fn elements(list: &str) -> impl Iterator<Item = (&str, u16)> {
     list.split(',').map(|element| {
         let mut parts = element.split(';').map(str::trim);
@@ -77,7 +77,7 @@ fn elements(list: &str) -> impl Iterator<Item = (&str, u16)> {
     })
 }
 
-/// A weight: 0 to 1 with up to three decimals; anything else counts as not wanted.
+/// A weight: 0 to 1 with up to three decimals; anything else is read as 0, not acceptable.
 fn thousandths(weight: &str) -> u16 {
     let (whole, decimals) = weight.split_once('.').unwrap_or((weight, ""));
     if !matches!(whole, "0" | "1") || decimals.len() > 3 || !decimals.bytes().all(|b| b.is_ascii_digit()) {
@@ -96,7 +96,7 @@ mod tests {
     const GEO: &str = "application/geo+json";
 
     #[test]
-    fn the_most_specific_range_weighs_a_media_type() {
+    fn the_most_specific_range_decides_the_quality_of_a_media_type() {
         for (accept, expected) in [
             ("*/*", Some(JSON)),
             ("application/*", Some(JSON)),
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn gzip_is_for_those_who_take_it() {
+    fn gzip_is_used_if_the_client_accepts_it_and_does_not_prefer_identity() {
         for (accept_encoding, allowed) in [
             ("gzip", true),
             ("GZip, deflate, br", true),

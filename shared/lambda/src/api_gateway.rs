@@ -1,7 +1,7 @@
 //! API Gateway's HTTP API payloads, version 2.0 (API Gateway developer guide, "Create AWS Lambda proxy
 //! integrations for HTTP APIs").
 //!
-//! Only what a function answers by is read: addresses, cookies and authorisers stay where they are.
+//! Only the members that functions use are read: not addresses, cookies and authorizers.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,24 +12,24 @@ use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// A payload is not one of API Gateway's HTTP API, version 2.0.
+/// Why a payload is not a request of an HTTP API, version 2.0.
 #[derive(Debug, Error)]
 pub enum ApiGatewayError {
-    /// It is no JSON of that shape.
-    #[error("not an http api payload: {0}")]
+    /// It is not JSON, or not of this shape.
+    #[error("not a payload of an http api: {0}")]
     Shape(#[from] serde_json::Error),
-    /// It is of another version.
-    #[error("not version 2.0 of an http api payload")]
+    /// It has another version.
+    #[error("not version 2.0 of the payload of an http api")]
     Version,
-    /// Its body is not in base 64, as it says.
-    #[error("the payload's body is not base 64")]
+    /// Its body is marked as Base64 and is not.
+    #[error("the body of the payload is not valid base64")]
     Body,
 }
 
-/// A request as API Gateway hands it to a function.
+/// A request as API Gateway passes it to a function.
 #[derive(Debug)]
 pub struct ApiGatewayRequest<'a> {
-    wire: Wire<'a>,
+    payload: RequestPayload<'a>,
     decoded: Option<Vec<u8>>,
 }
 
@@ -39,46 +39,46 @@ impl<'a> ApiGatewayRequest<'a> {
     /// # Errors
     /// [`ApiGatewayError`].
     pub fn read(payload: &'a [u8]) -> Result<Self, ApiGatewayError> {
-        let wire: Wire<'a> = serde_json::from_slice(payload)?;
-        if wire.version.0 != "2.0" {
+        let payload: RequestPayload<'a> = serde_json::from_slice(payload)?;
+        if payload.version.0 != "2.0" {
             return Err(ApiGatewayError::Version);
         }
-        let encoded = wire.body.as_ref().filter(|_| wire.is_base64_encoded);
+        let encoded = payload.body.as_ref().filter(|_| payload.is_base64_encoded);
         let decoded = encoded.map(|body| base64_simd::STANDARD.decode_to_vec(body.0.as_bytes()));
         let decoded = decoded.transpose().map_err(|_| ApiGatewayError::Body)?;
-        Ok(Self { wire, decoded })
+        Ok(Self { payload, decoded })
     }
 
-    /// The request in it.
+    /// The request.
     #[must_use]
     pub fn request(&self) -> Request<'_> {
-        let text = || self.wire.body.as_ref().map_or(&b""[..], |body| body.0.as_bytes());
+        let text = || self.payload.body.as_ref().map_or(&b""[..], |body| body.0.as_bytes());
         Request {
-            method: &self.wire.request_context.http.method.0,
+            method: &self.payload.request_context.http.method.0,
             path: self.path(),
-            query: self.wire.raw_query_string.as_ref().map_or("", |query| &query.0),
-            headers: &self.wire.headers.0,
+            query: self.payload.raw_query_string.as_ref().map_or("", |query| &query.0),
+            headers: &self.payload.headers.0,
             body: self.decoded.as_deref().unwrap_or_else(text),
         }
     }
 
-    /// The path behind the stage, which API Gateway leaves in front of it unless it is the default one.
+    /// The path without the stage, with which API Gateway prefixes it unless the stage is `$default`.
     fn path(&self) -> &str {
-        let path: &str = &self.wire.raw_path.0;
-        let stage = self.wire.request_context.stage.as_ref().map_or("", |stage| &stage.0);
-        let behind = path.strip_prefix('/').and_then(|path| path.strip_prefix(stage));
-        behind.filter(|rest| !stage.is_empty() && rest.starts_with('/')).unwrap_or(path)
+        let path: &str = &self.payload.raw_path.0;
+        let stage = self.payload.request_context.stage.as_ref().map_or("", |stage| &stage.0);
+        let unstaged = path.strip_prefix('/').and_then(|path| path.strip_prefix(stage));
+        unstaged.filter(|rest| !stage.is_empty() && rest.starts_with('/')).unwrap_or(path)
     }
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Wire<'a> {
+struct RequestPayload<'a> {
     #[serde(borrow)]
     version: Text<'a>,
     #[serde(borrow)]
     raw_path: Text<'a>,
-    /// `null` where `cargo lambda watch` has none.
+    /// `null` from `cargo lambda watch` if the request has no query.
     #[serde(borrow)]
     raw_query_string: Option<Text<'a>>,
     #[serde(borrow, default)]
@@ -93,7 +93,7 @@ struct Wire<'a> {
 
 #[derive(Debug, Deserialize)]
 struct Context<'a> {
-    /// `null` where `cargo lambda watch` stands in for API Gateway.
+    /// `null` from `cargo lambda watch`.
     #[serde(borrow)]
     stage: Option<Text<'a>>,
     #[serde(borrow)]
@@ -106,7 +106,7 @@ struct Http<'a> {
     method: Text<'a>,
 }
 
-/// Text that stays in the payload unless it is escaped there.
+/// A string, borrowed from the payload unless it has escapes there.
 #[derive(Debug, Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -137,7 +137,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Headers<'a> {
     }
 }
 
-/// The answer as API Gateway takes it from a function: a body that is no text in base 64.
+/// Encodes a response for API Gateway: a body that is compressed or not UTF-8 in Base64.
 #[must_use]
 pub fn encode_response(response: &Response) -> Vec<u8> {
     let text =
@@ -147,7 +147,7 @@ pub fn encode_response(response: &Response) -> Vec<u8> {
         None => (base64_simd::STANDARD.encode_to_string(&response.body).into(), true),
     };
     let headers = HeaderMap(&response.headers);
-    let answer = ResponsePayload {
+    let response = ResponsePayload {
         status_code: response.status,
         headers,
         cookies: [],
@@ -155,7 +155,7 @@ pub fn encode_response(response: &Response) -> Vec<u8> {
         is_base64_encoded,
     };
     let mut payload = Vec::with_capacity(body.len() + body.len() / 8 + 256);
-    answer.write(&mut payload);
+    response.write(&mut payload);
     payload
 }
 
@@ -164,7 +164,7 @@ pub fn encode_response(response: &Response) -> Vec<u8> {
 struct ResponsePayload<'a> {
     status_code: u16,
     headers: HeaderMap<'a>,
-    /// None, ever; `cargo lambda watch` takes no answer without them.
+    /// Always empty; `cargo lambda watch` requires the member.
     cookies: [&'a str; 0],
     body: &'a str,
     is_base64_encoded: bool,
@@ -172,7 +172,7 @@ struct ResponsePayload<'a> {
 
 impl ResponsePayload<'_> {
     fn write(&self, payload: &mut Vec<u8>) {
-        serde_json::to_writer(payload, self).expect("keys are text, and memory takes all");
+        serde_json::to_writer(payload, self).expect("keys are strings, and a vector accepts every write");
     }
 }
 

@@ -1,15 +1,15 @@
-//! A simulated New York: drivers who serve and rest, riders by place and hour, a stadium that empties.
+//! A simulated New York: drivers that take rides and breaks, riders by place and hour, a stadium that empties.
 //!
-//! A seed decides everything: the same settings and policy give the same bytes on every machine. Prices do
-//! not reach its people; what they do does not depend on them.
+//! The same seed, settings and policy give the same bytes on every machine. The loop is open: prices never
+//! reach the city, so the behaviour of drivers and riders does not depend on them.
 
-mod delay;
+mod delivery_delay;
 mod demand;
+mod event_writer;
 mod export;
 mod fleet;
+mod free_drivers;
 mod geography;
-mod lines;
-mod nearby;
 pub mod policy;
 mod riders;
 mod rides;
@@ -21,43 +21,43 @@ use std::num::NonZeroU32;
 
 use equilibrium_domain::policy::Policy;
 
-use self::delay::Delay;
+use self::delivery_delay::DeliveryDelay;
 use self::demand::Demand;
+use self::event_writer::EventWriter;
 pub use self::export::write_city;
 use self::fleet::Fleet;
-use self::lines::Lines;
 use self::riders::Riders;
 use crate::rng::SplitMix64;
 
-/// Drivers of a city that does not say: some 2 600 on the road at noon, 670 events a second.
+/// Default number of drivers: about 2 600 are on the road at noon and send 670 events a second.
 const DRIVERS: NonZeroU32 = NonZeroU32::new(3_000).expect("it is not zero");
 
-/// How long a living city has lived, in milliseconds.
-const PAST_MS: i64 = 120_000;
+/// How much history a live city has at its first event, in milliseconds.
+const WARM_UP_MS: i64 = 120_000;
 
-/// What a city begins with.
+/// The initial conditions of a city.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// Decides what happens.
+    /// Random seed.
     pub seed: u64,
-    /// When it begins, in milliseconds since the Unix epoch. Another start gives the same events at other
-    /// times.
+    /// Start of the simulation, in milliseconds since the Unix epoch. Another start gives the same events at
+    /// shifted times.
     pub start_ms: i64,
-    /// The local time of day it begins at, in milliseconds.
+    /// Local time of day at the start, in milliseconds.
     pub day_ms: i64,
-    /// Drivers, at work or at rest; demand is in proportion.
+    /// Number of drivers, whether on the road or not; demand is in proportion.
     pub drivers: NonZeroU32,
-    /// How many people leave the stadium and want a ride, about.
+    /// Approximate number of people that leave the stadium and want a ride.
     pub crowd: u32,
     /// When the stadium begins to empty, in milliseconds after the start.
     pub stadium_ms: i64,
-    /// How much later than it happened an event may be delivered, in milliseconds; 0 gives all of them in
-    /// the order of their times.
+    /// Maximum time between an event and its delivery, in milliseconds; with 0 events are delivered in the
+    /// order of their times.
     pub delay_ms: i64,
 }
 
 impl Settings {
-    /// A city that begins at noon, its stadium emptying one minute later, its events in order.
+    /// A city that starts at noon, with a stadium that empties one minute later and events in order.
     #[must_use]
     pub fn new(seed: u64, start_ms: i64) -> Self {
         Self {
@@ -71,16 +71,16 @@ impl Settings {
         }
     }
 
-    /// A city that has lived for two minutes at `now_ms`, so that its first prices are fresh, and whose
-    /// stadium empties a minute later.
+    /// A city that started two minutes before `now_ms`, so that its first prices are fresh, and whose
+    /// stadium empties one minute after `now_ms`.
     #[must_use]
-    pub fn living(seed: u64, now_ms: i64) -> Self {
-        let settings = Self::new(seed, now_ms - PAST_MS);
-        Self { stadium_ms: PAST_MS + settings.stadium_ms, ..settings }
+    pub fn live(seed: u64, now_ms: i64) -> Self {
+        let settings = Self::new(seed, now_ms - WARM_UP_MS);
+        Self { stadium_ms: WARM_UP_MS + settings.stadium_ms, ..settings }
     }
 }
 
-/// The simulated city. Its times are milliseconds after its start.
+/// The simulated city. All times inside are milliseconds after its start.
 #[derive(Debug)]
 pub struct City {
     start_ms: i64,
@@ -90,25 +90,29 @@ pub struct City {
     riders: Riders,
     products: usize,
     requests: u64,
-    people: u64,
-    lines: Lines,
-    delay: Option<Delay>,
-    /// What is due next: one entry for each driver, one for each rider, one for who comes next.
+    riders_created: u64,
+    writer: EventWriter,
+    delay: Option<DeliveryDelay>,
+    /// What is due next, earliest first: one entry for each driver, one for each rider, one for the next new
+    /// rider.
     due: BinaryHeap<Reverse<(i64, u64, Due)>>,
-    /// Entries ever made: of two due at once the older comes first.
-    made: u64,
+    /// Entries scheduled so far: of two entries due at the same time the older one comes first.
+    scheduled: u64,
 }
 
-/// What may be due.
+/// A scheduled action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Due {
+    /// A driver's next ping.
     Ping(u32),
+    /// The next candidate for a ride request.
     NewRider,
+    /// The next step of the rider in this slot.
     Rider(u32),
 }
 
 impl City {
-    /// A city at its start. `policy` gives its id and products; its place is always New York's.
+    /// A city at its start. `policy` gives its id and products; its geography is always New York's.
     #[must_use]
     pub fn new(settings: &Settings, policy: &Policy) -> Self {
         let mut rng = SplitMix64::new(settings.seed);
@@ -125,33 +129,33 @@ impl City {
             riders: Riders::default(),
             products: products.len(),
             requests: 0,
-            people: 0,
-            lines: Lines::new(policy.city.clone(), products, settings.start_ms),
-            delay: Delay::new(settings.delay_ms, settings.seed),
+            riders_created: 0,
+            writer: EventWriter::new(policy.city.clone(), products, settings.start_ms),
+            delay: DeliveryDelay::new(settings.delay_ms, settings.seed),
             due: BinaryHeap::new(),
-            made: 0,
+            scheduled: 0,
         };
         for (ping_ms, driver) in first_pings.into_iter().zip(0..) {
-            city.expect(ping_ms, Due::Ping(driver));
+            city.schedule(ping_ms, Due::Ping(driver));
         }
-        city.await_somebody(0);
+        city.schedule_new_rider(0);
         city
     }
 
-    /// Lives on until `until_ms`, milliseconds since the Unix epoch and not itself reached, and appends
-    /// what is delivered meanwhile to `out`: NDJSON, in the order of delivery. How the time is cut into
-    /// calls changes nothing.
+    /// Simulates until `until_ms` (exclusive, milliseconds since the Unix epoch) and appends the events
+    /// delivered in that time to `out`: NDJSON, in the order of delivery. How the time is divided into calls
+    /// does not change the output.
     pub fn advance(&mut self, until_ms: i64, out: &mut Vec<u8>) {
         let until_ms = until_ms - self.start_ms;
         while let Some(Reverse((now_ms, ..))) = self.due.peek()
             && *now_ms < until_ms
             && let Some(Reverse((now_ms, _, due))) = self.due.pop()
         {
-            let before = out.len();
-            self.happen(now_ms, due, out);
+            let written = out.len();
+            self.step(now_ms, due, out);
             if let Some(delay) = &mut self.delay {
-                delay.send(now_ms, &out[before..]);
-                out.truncate(before);
+                delay.send(now_ms, &out[written..]);
+                out.truncate(written);
             }
         }
         if let Some(delay) = &mut self.delay {
@@ -159,29 +163,29 @@ impl City {
         }
     }
 
-    /// Events that have happened so far.
+    /// Number of events written so far.
     #[must_use]
     pub fn events(&self) -> u64 {
-        self.lines.events()
+        self.writer.events()
     }
 
-    fn happen(&mut self, now_ms: i64, due: Due, out: &mut Vec<u8>) {
+    fn step(&mut self, now_ms: i64, due: Due, out: &mut Vec<u8>) {
         match due {
             Due::Ping(driver) => self.ping(driver, now_ms, out),
-            Due::NewRider => self.somebody(now_ms, out),
-            Due::Rider(seat) => self.rider(seat, now_ms, out),
+            Due::NewRider => self.new_rider(now_ms, out),
+            Due::Rider(slot) => self.rider(slot, now_ms, out),
         }
     }
 
     fn ping(&mut self, driver: u32, now_ms: i64, out: &mut Vec<u8>) {
-        let (sight, next_ms) = self.fleet.ping(driver, now_ms, &self.demand, &mut self.rng);
-        self.lines.driver_location(now_ms, driver, &sight, out);
-        self.expect(next_ms, Due::Ping(driver));
+        let (ping, next_ms) = self.fleet.ping(driver, now_ms, &self.demand, &mut self.rng);
+        self.writer.driver_location(now_ms, driver, &ping, out);
+        self.schedule(next_ms, Due::Ping(driver));
     }
 
-    fn expect(&mut self, at_ms: i64, due: Due) {
-        self.due.push(Reverse((at_ms, self.made, due)));
-        self.made += 1;
+    fn schedule(&mut self, at_ms: i64, due: Due) {
+        self.due.push(Reverse((at_ms, self.scheduled, due)));
+        self.scheduled += 1;
     }
 }
 

@@ -8,7 +8,7 @@ use crate::rounding::whole;
 pub struct SplitMix64(u64);
 
 impl SplitMix64 {
-    /// A generator of this seed.
+    /// A generator seeded with `seed`.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(seed)
@@ -38,10 +38,10 @@ impl SplitMix64 {
         usize::try_from(self.next_u64() % bound).expect("the remainder is below a `usize`")
     }
 
-    /// A number in `least..=most`.
-    pub fn between(&mut self, least: i64, most: i64) -> i64 {
-        let choices = (most - least + 1).unsigned_abs();
-        least + i64::try_from(self.next_u64() % choices).expect("it is below a difference of two `i64`")
+    /// A number in `min..=max`.
+    pub fn between(&mut self, min: i64, max: i64) -> i64 {
+        let choices = (max - min + 1).unsigned_abs();
+        min + i64::try_from(self.next_u64() % choices).expect("it is below a difference of two `i64`")
     }
 
     /// True with this probability.
@@ -80,15 +80,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_numbers_are_those_of_the_published_generator() {
-        // The first of seed 1234567, as printed by `splitmix64.c`.
+    fn the_output_matches_the_published_generator() {
+        // The first numbers of seed 1234567, as printed by `splitmix64.c`.
         let mut rng = SplitMix64::new(1_234_567);
         let first: Vec<u64> = (0..3).map(|_| rng.next_u64()).collect();
         assert_eq!(first, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
     }
 
     #[test]
-    fn waits_are_as_long_as_their_rate_says() {
+    fn waiting_times_match_their_rate_on_average() {
         let mut rng = SplitMix64::new(1);
         let total: i64 = (0..20_000).map(|_| rng.wait_ms(2.0)).sum();
         assert!((490..510).contains(&(total / 20_000)), "{total}");

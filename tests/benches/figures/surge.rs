@@ -1,6 +1,7 @@
 //! The `surge` handler: the counts of 64 lanes at a tick in; the map, its chunks and changes out.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -55,15 +56,14 @@ pub fn figures() {
             rider: number % 13 > 9,
         })
         .collect();
-    let policies = PolicySet::open(ResourceLimits::default());
+    let policies = Arc::new(PolicySet::open(ResourceLimits::default()));
     let sinks = SurgeSinks {
-        checkpoints: MemoryCheckpoints::default(),
         maps: MemoryMaps::default(),
         cache: MemoryMaps::default(),
         changes: NoOp,
         ticks: RowCount::default(),
     };
-    let processor = CityProcessor::new(lanes, sinks);
+    let processor = CityProcessor::new(lanes, MemoryCheckpoints::default(), sinks);
     let mut sequence = 0;
     let mut times = Vec::new();
     let mut rows = 0;
@@ -87,7 +87,7 @@ pub fn figures() {
     }
     let steady = times.split_off(20);
     figure(
-        &format!("`surge`, a tick of {rows} reported cells from 64 lanes, half of the entities moved"),
+        &format!("`surge`, a tick of {rows} reported cells from 64 lanes, every second entity moved"),
         &format!("{:.2} ms", median(steady)),
     );
 }
@@ -105,7 +105,7 @@ fn payload(entities: &[Entity], lanes: LaneCount, at: i64, sequence: &mut u64) -
         ticks.add_tick(at, TICK_MS, supply.into_iter().map(count), demand.into_iter().map(count));
         let section = CityCounts {
             city: CityId::new("nyc").expect("well-formed"),
-            dictionary: vec![ProductId::new("standard").expect("well-formed")],
+            products: vec![ProductId::new("standard").expect("well-formed")].into(),
             ticks,
         };
         for data in tick_counts::records(lane, lanes, vec![section]) {

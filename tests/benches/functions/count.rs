@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use equilibrium_app::ingest::ingester::{RecordPacker, RecordSink, TimeRule};
+use equilibrium_app::ingest::record_packer::{RecordPacker, RecordSink};
+use equilibrium_app::ingest::time_rule::TimeRule;
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_domain::event::sequence::Sequence;
 use equilibrium_domain::id::{LaneCount, LaneId};

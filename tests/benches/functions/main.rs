@@ -4,11 +4,7 @@
 
 mod cold;
 mod count;
-#[path = "../../tests/emulator/emulator.rs"]
-mod emulator;
 mod price;
-#[path = "../../tests/cache/server.rs"]
-mod redis;
 mod size;
 mod stub;
 

@@ -1,8 +1,10 @@
 //! A warm `price` with the map in memory, one request after the other.
 
+use equilibrium_domain::surge::map::ChunkName;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use equilibrium_app::clock::system_now_ms;
 use equilibrium_app::policy::ports::PolicyStore;
 use equilibrium_app::surge::ports::MapStore;
 use equilibrium_aws::dynamodb::{Connection, Maps, Policies, Tables};
@@ -13,11 +15,12 @@ use equilibrium_domain::id::{CityId, ProductId};
 use equilibrium_domain::policy::Multiplier;
 use equilibrium_domain::surge::map::{MapHead, Row, encode_chunk};
 use equilibrium_event_source::poller::Target;
+use equilibrium_tests::harness::emulator::{emulator, sdk_config, unique_name};
+use equilibrium_tests::harness::redis::RedisServer;
 use h3o::Resolution;
 use serde_json::{Value, json};
 
-use crate::emulator::{config, emulator, fresh, now_ms};
-use crate::{function, ms, percentile, redis};
+use crate::{function, ms, percentile};
 
 const REQUESTS: usize = 20_000;
 const CELLS: usize = 2_000;
@@ -28,9 +31,9 @@ const POLICY: &str = r#"{"city": "nyc", "currency": "USD", "products": [{"id": "
     "boundary": {"type": "Polygon", "coordinates": [[[-74.3,40.45],[-73.65,40.45],[-73.65,41],[-74.3,41],[-74.3,40.45]]]}}"#;
 
 pub async fn measure() {
-    let (emulator, redis) = (emulator(), redis::Server::start(&[]));
-    let deployment = fresh("price");
-    let connection = Connection::new(&config(&emulator.endpoint), RetryPolicy::default());
+    let (emulator, redis) = (emulator(), RedisServer::start(&[]));
+    let deployment = unique_name("price");
+    let connection = Connection::new(&sdk_config(&emulator.endpoint), RetryPolicy::default());
     let tables = Tables::named(&deployment);
     tables.create(&connection).await.unwrap();
     let nyc = CityId::new("nyc").unwrap();
@@ -88,17 +91,17 @@ async fn save_map(maps: &Maps, city: &CityId) {
     }
     for (parent, rows) in &chunks {
         let rows: Vec<Row> = rows.values().copied().collect();
-        maps.save_chunk(city, *parent, 1, &encode_chunk(&rows)).await.unwrap();
+        maps.save_chunk(city, ChunkName::new(Cell(*parent), 1), &encode_chunk(&rows)).await.unwrap();
     }
     let head = MapHead {
         city: city.clone(),
         version: 1,
-        as_of: now_ms(),
+        as_of: system_now_ms(),
         heard: 64,
         lanes: 64,
         resolution: 8,
         products: vec![ProductId::new("standard").unwrap()],
-        chunks: chunks.keys().map(|parent| (Cell(*parent), 1)).collect(),
+        chunks: chunks.keys().map(|parent| ChunkName::new(Cell(*parent), 1)).collect(),
     };
     maps.save_head(&head).await.unwrap();
 }

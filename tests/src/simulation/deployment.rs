@@ -11,7 +11,9 @@ use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, NoOp};
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
 use equilibrium_app::unavailable::Unavailable;
-use equilibrium_domain::count::lane::LaneState;
+use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
+use equilibrium_domain::count::lane::{LaneIdentity, LaneState};
+use equilibrium_domain::event_sourced::EventSourced;
 use equilibrium_domain::id::{CityId, LaneCount};
 use equilibrium_domain::policy::Policy;
 use equilibrium_embedded::stream_log::StreamLog;
@@ -24,7 +26,7 @@ use super::trace::Trace;
 use super::{Outcome, ready};
 
 /// City groups of the counts stream.
-const GROUPS: u32 = 4;
+const GROUPS: GroupCount = GroupCount::new(4).expect("there is at least one");
 
 /// A poller of one of the simulated streams.
 pub(super) type Poller<T> = EventSourcePoller<Arc<StreamLog>, T, NeverDiscard>;
@@ -45,9 +47,9 @@ pub(super) type SimulatedCityProcessor = CityProcessor<
 pub(super) struct CountsLog(Arc<StreamLog>);
 
 impl CountsStream for CountsLog {
-    async fn send(&self, group: u32, record: Vec<u8>) -> Result<(), Unavailable> {
-        let hash_key = u128::MAX / u128::from(GROUPS) * u128::from(group);
-        let put = self.0.put(hash_key, group.to_string(), record, Clock::Replay.arrival_ms());
+    async fn send(&self, group: CityGroup, record: Vec<u8>) -> Result<(), Unavailable> {
+        let (key, partition) = (group.hash_key(GROUPS), group.to_string());
+        let put = self.0.put(key, partition, record, Clock::Replay.arrival_ms());
         put.map(drop).map_err(|_| Unavailable)
     }
 }
@@ -101,13 +103,13 @@ impl Deployment {
 
     pub(super) fn start_surge(&self) -> SimulatedCityProcessor {
         let sinks = SurgeSinks {
-            checkpoints: self.faulty("surge.checkpoints", self.checkpoints.clone()),
             maps: self.faulty("surge.maps", self.maps.clone()),
             cache: self.faulty("surge.cache", self.cache.clone()),
             changes: self.faulty("surge.changes", NoOp),
             ticks: self.faulty("surge.ticks", self.ticks.clone()),
         };
-        CityProcessor::new(self.lanes, sinks)
+        let checkpoints = self.faulty("surge.checkpoints", self.checkpoints.clone());
+        CityProcessor::new(self.lanes, checkpoints, sinks)
     }
 
     fn faulty<P>(&self, name: &'static str, port: P) -> FaultyPort<P> {
@@ -145,8 +147,9 @@ impl Deployment {
     fn late(&self) -> u64 {
         let late = self.lanes.iter().map(|lane| {
             let entries = self.entries(&CheckpointKey::Lane(lane));
-            let state = LaneState::load(lane, self.lanes, entries.iter().map(Vec::as_slice));
-            state.expect("a log can be replayed").late()
+            let identity = LaneIdentity { lane, lanes: self.lanes };
+            let state = LaneState::load(&identity, entries.iter().map(Vec::as_slice));
+            state.expect("a log can be replayed").map_or(0, |state| state.late())
         });
         late.sum()
     }

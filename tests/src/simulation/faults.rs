@@ -7,8 +7,10 @@ use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointL
 use equilibrium_app::count::ports::CountsStream;
 use equilibrium_app::surge::ports::{ChangeStream, MapStore, TickLog};
 use equilibrium_app::unavailable::Unavailable;
+use equilibrium_domain::count::city_group::CityGroup;
+use equilibrium_domain::event_sourced::Entry;
 use equilibrium_domain::id::CityId;
-use equilibrium_domain::surge::map::{ClosedTick, MapHead};
+use equilibrium_domain::surge::map::{ChunkName, ClosedTick, MapHead};
 use parking_lot::Mutex;
 
 use super::schedule::{Fault, FaultSchedule, Faults};
@@ -80,25 +82,20 @@ impl<P: CheckpointLog> CheckpointLog for FaultyPort<P> {
         self.call("load", self.port.load(log)).await
     }
 
-    async fn append(
-        &self,
-        log: &CheckpointKey,
-        number: u64,
-        entry: &[u8],
-        snapshot: bool,
-    ) -> Result<(), AppendError> {
+    async fn append(&self, key: &CheckpointKey, entry: &Entry) -> Result<(), AppendError> {
         let append = async {
-            let result = self.port.append(log, number, entry, snapshot).await;
+            let result = self.port.append(key, entry).await;
             let outcome = match result {
                 Ok(()) => "appended",
                 Err(AppendError::Conflict) => "conflict",
                 Err(AppendError::Unavailable(_)) => "unavailable",
             };
+            let Entry { number, bytes, has_snapshot } = entry;
             self.injector.trace.write(
                 "append",
                 format_args!(
-                    "key={log} entry={number} bytes={} snapshot={snapshot} outcome={outcome}",
-                    entry.len()
+                    "key={key} entry={number} bytes={} snapshot={has_snapshot} outcome={outcome}",
+                    bytes.len()
                 ),
             );
             result
@@ -108,20 +105,14 @@ impl<P: CheckpointLog> CheckpointLog for FaultyPort<P> {
 }
 
 impl<P: CountsStream> CountsStream for FaultyPort<P> {
-    async fn send(&self, group: u32, record: Vec<u8>) -> Result<(), Unavailable> {
+    async fn send(&self, group: CityGroup, record: Vec<u8>) -> Result<(), Unavailable> {
         self.call("send", self.port.send(group, record)).await
     }
 }
 
 impl<P: MapStore> MapStore for FaultyPort<P> {
-    async fn save_chunk(
-        &self,
-        city: &CityId,
-        parent: u64,
-        version: u64,
-        chunk: &[u8],
-    ) -> Result<(), Unavailable> {
-        self.call("save_chunk", self.port.save_chunk(city, parent, version, chunk)).await
+    async fn save_chunk(&self, city: &CityId, name: ChunkName, chunk: &[u8]) -> Result<(), Unavailable> {
+        self.call("save_chunk", self.port.save_chunk(city, name, chunk)).await
     }
 
     async fn save_head(&self, head: &MapHead) -> Result<(), Unavailable> {
@@ -132,8 +123,8 @@ impl<P: MapStore> MapStore for FaultyPort<P> {
         self.call("head", self.port.head(city)).await
     }
 
-    async fn chunk(&self, city: &CityId, parent: u64, version: u64) -> Result<Option<Vec<u8>>, Unavailable> {
-        self.call("chunk", self.port.chunk(city, parent, version)).await
+    async fn chunk(&self, city: &CityId, name: ChunkName) -> Result<Option<Vec<u8>>, Unavailable> {
+        self.call("chunk", self.port.chunk(city, name)).await
     }
 }
 

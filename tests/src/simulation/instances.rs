@@ -1,5 +1,7 @@
 //! A function's instances: several are alive, some with outdated state; they die and are replaced.
 
+use std::sync::Arc;
+
 use equilibrium_app::policy::policy_set::PolicySet;
 use equilibrium_event_source::poller::{InvokeError, Target};
 use equilibrium_simulator::rng::SplitMix64;
@@ -21,7 +23,7 @@ pub(super) trait Handler: Send {
     fn handle(
         &self,
         payload: &[u8],
-        policies: &PolicySet,
+        policies: &Arc<PolicySet>,
         now_ms: i64,
     ) -> impl Future<Output = Vec<u8>> + Send;
 }
@@ -29,7 +31,7 @@ pub(super) trait Handler: Send {
 impl Handler for SimulatedLaneProcessor {
     const NAME: &'static str = "count";
 
-    async fn handle(&self, payload: &[u8], policies: &PolicySet, now_ms: i64) -> Vec<u8> {
+    async fn handle(&self, payload: &[u8], policies: &Arc<PolicySet>, now_ms: i64) -> Vec<u8> {
         let handled = equilibrium_count::handle_event(self, payload, policies, now_ms).await;
         handled.expect("the poller sends Kinesis events").0
     }
@@ -38,7 +40,7 @@ impl Handler for SimulatedLaneProcessor {
 impl Handler for SimulatedCityProcessor {
     const NAME: &'static str = "surge";
 
-    async fn handle(&self, payload: &[u8], policies: &PolicySet, now_ms: i64) -> Vec<u8> {
+    async fn handle(&self, payload: &[u8], policies: &Arc<PolicySet>, now_ms: i64) -> Vec<u8> {
         let handled = equilibrium_surge::handle_event(self, payload, policies, now_ms).await;
         handled.expect("the poller sends Kinesis events").0
     }

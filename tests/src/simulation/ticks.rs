@@ -61,10 +61,9 @@ fn rows(map: &MapHead, tick: &ClosedTick) -> Vec<String> {
 pub(super) fn map_rows(store: &MemoryMaps, city: &CityId) -> Vec<String> {
     let Some(head) = ready(store.head(city)).expect("memory is available") else { return Vec::new() };
     let mut map = Vec::new();
-    for (parent, version) in &head.chunks {
-        let chunk = ready(store.chunk(city, parent.0, *version)).expect("memory is available");
-        let chunk =
-            chunk.unwrap_or_else(|| panic!("{city}: chunk {parent:?} of version {version} is missing"));
+    for name in &head.chunks {
+        let chunk = ready(store.chunk(city, *name)).expect("memory is available");
+        let chunk = chunk.unwrap_or_else(|| panic!("{city}: {name:?} is missing"));
         map.extend(decode_chunk(&chunk).expect("a stored chunk can be decoded"));
     }
     map.sort_by_key(|row| (head.products[usize::from(row.product)].clone(), row.cell));

@@ -1,5 +1,8 @@
-//! What becomes of calls when the wire fails: nothing is lost, nothing doubled, and all end in time.
+//! Adapters with faults of the connection: no write is lost or duplicated, and every call ends in time.
 
+use equilibrium_domain::event_sourced::Entry;
+use equilibrium_domain::geo::locate::Cell;
+use equilibrium_domain::surge::map::ChunkName;
 use std::time::{Duration, Instant};
 
 use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
@@ -15,132 +18,144 @@ use equilibrium_domain::surge::map::MapHead;
 use equilibrium_event_source::poller::{Source, SourceError};
 use equilibrium_lambda::kinesis::record::ShardId;
 use equilibrium_simulator::rng::SplitMix64;
+use equilibrium_tests::harness::emulator::{emulator, sdk_config, unique_name};
 use futures_util::future::join_all;
 
-use crate::emulator::{config, emulator, fresh};
-use crate::streams::of_key;
-use crate::wire::{BROKEN, EXCEEDED, Fault, THROTTLED, Wire};
+use crate::fault_proxy::{EXCEEDED, Fault, FaultProxy, SERVER_ERROR, THROTTLED};
+use crate::streams::records_of_key;
 
 const LANE: CheckpointKey = CheckpointKey::Lane(LaneId(7));
 
-/// Short, so that a test of its end is.
-const PATIENCE: RetryPolicy = RetryPolicy {
+/// Short, so that tests of timeouts are short.
+const RETRY_POLICY: RetryPolicy = RetryPolicy {
     call_timeout: Duration::from_secs(3),
     attempt_timeout: Duration::from_millis(700),
     max_attempts: 3,
 };
 
-/// The tables behind a wire, and beside it.
-struct World {
-    wire: Wire,
+/// Tables, reached through a proxy or directly.
+struct Fixture {
+    proxy: FaultProxy,
     tables: Tables,
 }
 
-impl World {
+impl Fixture {
     async fn new(test: &str) -> Self {
-        let wire = Wire::new(&emulator().endpoint).await;
-        let tables = Tables::named(&fresh(test));
-        let beside = Connection::new(&config(&emulator().endpoint), RetryPolicy::default());
-        tables.create(&beside).await.unwrap();
-        Self { wire, tables }
+        let proxy = FaultProxy::new(&emulator().endpoint).await;
+        let tables = Tables::named(&unique_name(test));
+        let direct = Connection::new(&sdk_config(&emulator().endpoint), RetryPolicy::default());
+        tables.create(&direct).await.unwrap();
+        Self { proxy, tables }
     }
 
     fn connection(&self) -> Connection {
-        Connection::new(&config(&self.wire.endpoint), PATIENCE)
+        Connection::new(&sdk_config(&self.proxy.endpoint), RETRY_POLICY)
     }
 
     fn checkpoints(&self) -> Checkpoints {
         Checkpoints::new(&self.connection(), &self.tables)
     }
 
-    /// What a log holds, read beside the wire.
+    /// The entries of the log, read without faults.
     async fn stored(&self) -> Vec<Vec<u8>> {
-        let beside = Connection::new(&config(&emulator().endpoint), RetryPolicy::default());
-        Checkpoints::new(&beside, &self.tables).load(&LANE).await.unwrap()
+        let direct = Connection::new(&sdk_config(&emulator().endpoint), RetryPolicy::default());
+        Checkpoints::new(&direct, &self.tables).load(&LANE).await.unwrap()
     }
 }
 
-/// The outcome of a call, which must come in time.
+/// Awaits a call and asserts that it ended in time.
 async fn in_time<T>(call: impl Future<Output = T>) -> T {
-    let began = Instant::now();
+    let started = Instant::now();
     let outcome = call.await;
-    // What a busy machine adds.
+    // Additional time on a busy machine.
     let slack = Duration::from_secs(1);
-    assert!(began.elapsed() < PATIENCE.call_timeout + slack, "{:?}", began.elapsed());
+    assert!(started.elapsed() < RETRY_POLICY.call_timeout + slack, "{:?}", started.elapsed());
     outcome
 }
 
 #[tokio::test]
-async fn a_fault_that_passes_is_not_seen_and_the_entry_is_there_once() {
-    let world = World::new("passes").await;
-    let log = world.checkpoints();
-    let faults =
-        [THROTTLED, EXCEEDED, BROKEN, Fault::Cut, Fault::Lost, Fault::Torn, Fault::Hung, Fault::Silent];
+async fn a_transient_fault_is_retried_and_the_entry_is_stored_once() {
+    let fixture = Fixture::new("passes").await;
+    let log = fixture.checkpoints();
+    let faults = [
+        THROTTLED,
+        EXCEEDED,
+        SERVER_ERROR,
+        Fault::Closed,
+        Fault::ResponseLost,
+        Fault::ResponseTruncated,
+        Fault::Hung,
+        Fault::ResponseHung,
+    ];
     for (n, fault) in (0..).zip(faults) {
-        world.wire.plan("PutItem", fault, 1);
-        assert_eq!(in_time(log.append(&LANE, n, &[1], false)).await, Ok(()), "{fault:?}");
-        assert_eq!(world.wire.calls("PutItem").len() as u64, 2 * (n + 1), "{fault:?}");
+        fixture.proxy.plan("PutItem", fault, 1);
+        assert_eq!(in_time(log.append(&LANE, &Entry::new(n, [1], false))).await, Ok(()), "{fault:?}");
+        assert_eq!(fixture.proxy.requests("PutItem").len() as u64, 2 * (n + 1), "{fault:?}");
     }
-    assert_eq!(world.stored().await, vec![vec![1]; faults.len()]);
+    assert_eq!(fixture.stored().await, vec![vec![1]; faults.len()]);
 }
 
 #[tokio::test]
-async fn a_write_whose_every_answer_was_lost_is_found() {
-    for fault in [Fault::Lost, Fault::Torn] {
-        let world = World::new("lost").await;
-        world.wire.plan("PutItem", fault, 3);
-        assert_eq!(in_time(world.checkpoints().append(&LANE, 0, b"ours", true)).await, Ok(()), "{fault:?}");
-        assert_eq!(world.wire.calls("GetItem").len(), 1);
-        assert_eq!(world.stored().await, [b"ours".to_vec()]);
-    }
-}
-
-#[tokio::test]
-async fn a_write_that_nobody_answered_is_found() {
-    let world = World::new("silent").await;
-    world.wire.plan("PutItem", Fault::Silent, 9);
-    assert_eq!(in_time(world.checkpoints().append(&LANE, 0, b"ours", true)).await, Ok(()));
-    assert_eq!(world.stored().await, [b"ours".to_vec()]);
-}
-
-#[tokio::test]
-async fn a_write_lost_after_it_landed_and_then_refused_is_found() {
-    let world = World::new("refused").await;
-    world.wire.plan("PutItem", Fault::Lost, 1);
-    world.wire.plan("PutItem", THROTTLED, 2);
-    assert_eq!(in_time(world.checkpoints().append(&LANE, 0, b"ours", true)).await, Ok(()));
-}
-
-#[tokio::test]
-async fn behind_lost_answers_another_writers_entry_is_told_from_ours() {
-    let world = World::new("other").await;
-    let (ours, others) = (world.checkpoints(), world.checkpoints());
-    others.append(&LANE, 0, b"another's", false).await.unwrap();
-    world.wire.plan("PutItem", Fault::Lost, 3);
-    assert_eq!(in_time(ours.append(&LANE, 0, b"ours", false)).await, Err(AppendError::Conflict));
-    assert_eq!(world.stored().await, [b"another's".to_vec()]);
-}
-
-#[tokio::test]
-async fn a_write_that_never_arrived_leaves_nothing() {
-    for fault in [THROTTLED, BROKEN, Fault::Cut, Fault::Hung] {
-        let world = World::new("never").await;
-        let log = world.checkpoints();
-        world.wire.plan("PutItem", fault, 99);
+async fn a_write_whose_responses_were_all_lost_succeeds() {
+    for fault in [Fault::ResponseLost, Fault::ResponseTruncated] {
+        let fixture = Fixture::new("lost").await;
+        fixture.proxy.plan("PutItem", fault, 3);
         assert_eq!(
-            in_time(log.append(&LANE, 0, b"ours", false)).await,
+            in_time(fixture.checkpoints().append(&LANE, &Entry::new(0, b"ours", true))).await,
+            Ok(()),
+            "{fault:?}"
+        );
+        assert_eq!(fixture.proxy.requests("GetItem").len(), 1);
+        assert_eq!(fixture.stored().await, [b"ours".to_vec()]);
+    }
+}
+
+#[tokio::test]
+async fn a_write_without_a_response_succeeds() {
+    let fixture = Fixture::new("silent").await;
+    fixture.proxy.plan("PutItem", Fault::ResponseHung, 9);
+    assert_eq!(in_time(fixture.checkpoints().append(&LANE, &Entry::new(0, b"ours", true))).await, Ok(()));
+    assert_eq!(fixture.stored().await, [b"ours".to_vec()]);
+}
+
+#[tokio::test]
+async fn a_write_whose_retries_are_throttled_succeeds() {
+    let fixture = Fixture::new("refused").await;
+    fixture.proxy.plan("PutItem", Fault::ResponseLost, 1);
+    fixture.proxy.plan("PutItem", THROTTLED, 2);
+    assert_eq!(in_time(fixture.checkpoints().append(&LANE, &Entry::new(0, b"ours", true))).await, Ok(()));
+}
+
+#[tokio::test]
+async fn after_lost_responses_the_entry_of_another_writer_is_a_conflict() {
+    let fixture = Fixture::new("other").await;
+    let (log, other_log) = (fixture.checkpoints(), fixture.checkpoints());
+    other_log.append(&LANE, &Entry::new(0, b"other", false)).await.unwrap();
+    fixture.proxy.plan("PutItem", Fault::ResponseLost, 3);
+    assert_eq!(in_time(log.append(&LANE, &Entry::new(0, b"ours", false))).await, Err(AppendError::Conflict));
+    assert_eq!(fixture.stored().await, [b"other".to_vec()]);
+}
+
+#[tokio::test]
+async fn a_write_that_does_not_arrive_leaves_no_entry() {
+    for fault in [THROTTLED, SERVER_ERROR, Fault::Closed, Fault::Hung] {
+        let fixture = Fixture::new("never").await;
+        let log = fixture.checkpoints();
+        fixture.proxy.plan("PutItem", fault, 99);
+        assert_eq!(
+            in_time(log.append(&LANE, &Entry::new(0, b"ours", false))).await,
             Err(AppendError::Unavailable(Unavailable)),
             "{fault:?}"
         );
-        assert!(world.stored().await.is_empty());
-        world.wire.calm();
-        assert_eq!(log.append(&LANE, 0, b"again", false).await, Ok(()), "{fault:?}");
+        assert!(fixture.stored().await.is_empty());
+        fixture.proxy.clear();
+        assert_eq!(log.append(&LANE, &Entry::new(0, b"again", false)).await, Ok(()), "{fault:?}");
     }
 }
 
 #[tokio::test]
-async fn when_nothing_answers_every_call_ends_in_time() {
-    let world = World::new("dead").await;
+async fn every_call_ends_in_time_when_the_service_hangs() {
+    let fixture = Fixture::new("dead").await;
     let city = CityId::new("nyc").unwrap();
     let head = MapHead {
         city: city.clone(),
@@ -152,17 +167,25 @@ async fn when_nothing_answers_every_call_ends_in_time() {
         products: Vec::new(),
         chunks: Vec::new(),
     };
-    world.wire.chance(|_| Some(Fault::Hung));
-    let connection = world.connection();
-    let (log, maps) = (Checkpoints::new(&connection, &world.tables), Maps::new(&connection, &world.tables));
-    let policies = Policies::new(&connection, &world.tables);
+    fixture.proxy.choose(|_| Some(Fault::Hung));
+    let connection = fixture.connection();
+    let (log, maps) =
+        (Checkpoints::new(&connection, &fixture.tables), Maps::new(&connection, &fixture.tables));
+    let policies = Policies::new(&connection, &fixture.tables);
     in_time(async {
         tokio::join!(
             async { assert_eq!(log.load(&LANE).await, Err(Unavailable)) },
-            async { assert_eq!(log.append(&LANE, 0, b"", true).await, Err(Unavailable.into())) },
-            async { assert_eq!(log.append(&LANE, 0, &[0; 1_000_000], true).await, Err(Unavailable.into())) },
+            async { assert_eq!(log.append(&LANE, &Entry::new(0, b"", true)).await, Err(Unavailable.into())) },
+            async {
+                assert_eq!(
+                    log.append(&LANE, &Entry::new(0, [0; 1_000_000], true)).await,
+                    Err(Unavailable.into())
+                )
+            },
             async { assert_eq!(maps.head(&city).await, Err(Unavailable)) },
-            async { assert_eq!(maps.save_chunk(&city, 1, 1, b"").await, Err(Unavailable)) },
+            async {
+                assert_eq!(maps.save_chunk(&city, ChunkName::new(Cell(1), 1), b"").await, Err(Unavailable))
+            },
             async { assert_eq!(maps.save_head(&head).await, Err(Unavailable)) },
             async { assert_eq!(policies.all().await, Err(Unavailable)) },
             async { assert_eq!(policies.save(&city, "{}", None).await, Err(Unavailable.into())) },
@@ -172,70 +195,73 @@ async fn when_nothing_answers_every_call_ends_in_time() {
 }
 
 #[tokio::test]
-async fn parts_that_could_not_be_written_leave_no_entry() {
-    let world = World::new("parts").await;
-    let log = world.checkpoints();
+async fn a_failed_write_of_parts_leaves_no_entry() {
+    let fixture = Fixture::new("parts").await;
+    let log = fixture.checkpoints();
     let large = vec![1; 1_000_000];
-    log.append(&LANE, 0, b"zero", false).await.unwrap();
-    world.wire.plan("PutItem", Fault::Lost, 1);
-    world.wire.plan("PutItem", BROKEN, 99);
-    assert_eq!(in_time(log.append(&LANE, 1, &large, true)).await, Err(Unavailable.into()));
-    assert_eq!(world.stored().await, [b"zero".to_vec()]);
-    world.wire.calm();
-    for fault in [Fault::Lost, Fault::Torn, THROTTLED] {
-        world.wire.plan("PutItem", fault, 1);
+    log.append(&LANE, &Entry::new(0, b"zero", false)).await.unwrap();
+    fixture.proxy.plan("PutItem", Fault::ResponseLost, 1);
+    fixture.proxy.plan("PutItem", SERVER_ERROR, 99);
+    assert_eq!(
+        in_time(log.append(&LANE, &Entry::new(1, large.clone(), true))).await,
+        Err(Unavailable.into())
+    );
+    assert_eq!(fixture.stored().await, [b"zero".to_vec()]);
+    fixture.proxy.clear();
+    for fault in [Fault::ResponseLost, Fault::ResponseTruncated, THROTTLED] {
+        fixture.proxy.plan("PutItem", fault, 1);
     }
-    assert_eq!(in_time(log.append(&LANE, 1, &large, true)).await, Ok(()));
-    assert_eq!(world.stored().await, [large]);
+    assert_eq!(in_time(log.append(&LANE, &Entry::new(1, large.clone(), true))).await, Ok(()));
+    assert_eq!(fixture.stored().await, [large]);
 }
 
 #[tokio::test]
-async fn reading_survives_what_passes() {
-    let world = World::new("read").await;
-    let log = world.checkpoints();
+async fn transient_faults_of_reads_are_retried() {
+    let fixture = Fixture::new("read").await;
+    let log = fixture.checkpoints();
     let large = vec![1; 1_000_000];
-    log.append(&LANE, 0, &large, true).await.unwrap();
-    for fault in [THROTTLED, BROKEN, Fault::Cut, Fault::Torn, Fault::Hung] {
-        world.wire.plan("Query", fault, 1);
-        world.wire.plan("GetItem", fault, 1);
+    log.append(&LANE, &Entry::new(0, large.clone(), true)).await.unwrap();
+    for fault in [THROTTLED, SERVER_ERROR, Fault::Closed, Fault::ResponseTruncated, Fault::Hung] {
+        fixture.proxy.plan("Query", fault, 1);
+        fixture.proxy.plan("GetItem", fault, 1);
         assert_eq!(in_time(log.load(&LANE)).await.as_deref(), Ok(&[large.clone()][..]), "{fault:?}");
     }
 }
 
 #[tokio::test]
-async fn a_policy_whose_answer_was_lost_is_known_to_be_saved() {
-    let world = World::new("policy").await;
-    let policies = Policies::new(&world.connection(), &world.tables);
+async fn a_policy_whose_response_was_lost_is_saved() {
+    let fixture = Fixture::new("policy").await;
+    let policies = Policies::new(&fixture.connection(), &fixture.tables);
     let city = CityId::new("nyc").unwrap();
-    world.wire.plan("PutItem", Fault::Lost, 1);
+    fixture.proxy.plan("PutItem", Fault::ResponseLost, 1);
     assert_eq!(in_time(policies.save(&city, "{}", None)).await, Ok(1));
-    world.wire.plan("PutItem", Fault::Lost, 3);
+    fixture.proxy.plan("PutItem", Fault::ResponseLost, 3);
     assert_eq!(in_time(policies.save(&city, "[]", Some(1))).await, Ok(2));
-    world.wire.plan("PutItem", BROKEN, 3);
+    fixture.proxy.plan("PutItem", SERVER_ERROR, 3);
     assert_eq!(in_time(policies.save(&city, "{}", Some(2))).await, Err(Unavailable.into()));
-    world.wire.plan("PutItem", Fault::Lost, 3);
+    fixture.proxy.plan("PutItem", Fault::ResponseLost, 3);
     assert_eq!(in_time(policies.save(&city, "{}", Some(1))).await, Err(ReplaceError::VersionMismatch));
 }
 
-/// Two writers of one log, each loading anew where it lost or does not know: what a writer was told is
-/// written stands in the log once, and in the order told.
+/// Two writers of one log, which load it after a conflict or an unknown outcome: every acknowledged entry is in
+/// the log once, in the order of the acknowledgements.
 #[tokio::test]
-async fn among_faults_by_chance_nothing_is_lost_or_doubled() {
+async fn random_faults_lose_and_duplicate_no_entry() {
     for seed in 0..3 {
-        let world = World::new("chance").await;
+        let fixture = Fixture::new("random").await;
         let mut rng = SplitMix64::new(seed);
-        world.wire.chance(move |_| {
-            let faults = [BROKEN, Fault::Cut, Fault::Lost, Fault::Torn];
+        fixture.proxy.choose(move |_| {
+            let faults = [SERVER_ERROR, Fault::Closed, Fault::ResponseLost, Fault::ResponseTruncated];
             (rng.below(4) == 0).then(|| faults[rng.below(4)])
         });
-        let writers = [world.checkpoints(), world.checkpoints()];
-        let write = async |of: u8, log: &Checkpoints| {
+        let writers = [fixture.checkpoints(), fixture.checkpoints()];
+        let write = async |writer: u8, log: &Checkpoints| {
             let mut written = Vec::new();
             let mut next = 0;
             for number in 0..12_u8 {
-                let entry = [of, number];
+                let entry = [writer, number];
                 loop {
-                    match in_time(log.append(&LANE, next, &entry, false)).await {
+                    match in_time(log.append(&LANE, &Entry::new(next, entry.clone(), false))).await {
                         Ok(()) => break,
                         Err(AppendError::Conflict | AppendError::Unavailable(_)) => {}
                     }
@@ -257,37 +283,37 @@ async fn among_faults_by_chance_nothing_is_lost_or_doubled() {
         };
         let [first, second] =
             join_all([write(0, &writers[0]), write(1, &writers[1])]).await.try_into().unwrap();
-        let stored = world.stored().await;
+        let stored = fixture.stored().await;
         assert_eq!(stored.len(), 24, "seed {seed}");
-        for (of, written) in [(0, first), (1, second)] {
-            let own: Vec<Vec<u8>> = stored.iter().filter(|entry| entry[0] == of).cloned().collect();
+        for (writer, written) in [(0, first), (1, second)] {
+            let own: Vec<Vec<u8>> = stored.iter().filter(|entry| entry[0] == writer).cloned().collect();
             assert_eq!(own, written, "seed {seed}");
         }
     }
 }
 
-/// An event log behind a wire.
-struct Lanes {
-    wire: Wire,
+/// An event log, reached through a proxy, and a direct connection.
+struct LaneFixture {
+    proxy: FaultProxy,
     streams: Streams,
     events: Events,
-    beside: kinesis::Connection,
+    direct: kinesis::Connection,
 }
 
 const LANES: u8 = 8;
 
-impl Lanes {
+impl LaneFixture {
     async fn new(test: &str) -> Self {
-        let wire = Wire::new(&emulator().endpoint).await;
-        let streams = Streams::named(&fresh(test));
-        let beside = kinesis::Connection::new(&config(&emulator().endpoint), RetryPolicy::default());
-        streams.create(&beside, 2).await.unwrap();
-        let connection = kinesis::Connection::new(&config(&wire.endpoint), PATIENCE);
+        let proxy = FaultProxy::new(&emulator().endpoint).await;
+        let streams = Streams::named(&unique_name(test));
+        let direct = kinesis::Connection::new(&sdk_config(&emulator().endpoint), RetryPolicy::default());
+        streams.create(&direct, 2).await.unwrap();
+        let connection = kinesis::Connection::new(&sdk_config(&proxy.endpoint), RETRY_POLICY);
         let events = Events::new(&connection, &streams, LaneCount::new(LANES.into()).unwrap());
-        Self { wire, streams, events, beside }
+        Self { proxy, streams, events, direct }
     }
 
-    /// Puts records 0, 1 and 2 into every lane, all lanes at once; the outcomes by lane.
+    /// Puts records 0, 1 and 2 into every lane, concurrently for all lanes; the outcomes by lane.
     async fn put(&self) -> Vec<Result<(), Unavailable>> {
         let puts = (0..LANES).map(async |lane| {
             for number in 0..3 {
@@ -298,100 +324,117 @@ impl Lanes {
         in_time(join_all(puts)).await
     }
 
-    async fn held(&self, lane: u8) -> Vec<u8> {
-        of_key(&self.beside, &self.streams.events, &lane.to_string()).await.concat()
+    async fn records(&self, lane: u8) -> Vec<u8> {
+        records_of_key(&self.direct, &self.streams.events, &lane.to_string()).await.concat()
     }
 
-    fn stream(&self) -> KinesisConsumer {
+    fn consumer(&self) -> KinesisConsumer {
         KinesisConsumer::new(
-            &kinesis::Connection::new(&config(&self.wire.endpoint), PATIENCE),
+            &kinesis::Connection::new(&sdk_config(&self.proxy.endpoint), RETRY_POLICY),
             &self.streams.events,
         )
     }
 }
 
 #[tokio::test]
-async fn puts_that_are_made_at_once_travel_together() {
-    let lanes = Lanes::new("together").await;
+async fn concurrent_puts_share_a_request() {
+    let lanes = LaneFixture::new("together").await;
     assert!(lanes.put().await.iter().all(Result::is_ok));
-    assert_eq!(lanes.wire.calls("PutRecords"), [8, 8, 8]);
+    assert_eq!(lanes.proxy.requests("PutRecords"), [8, 8, 8]);
 }
 
 #[tokio::test]
-async fn refused_records_are_put_again_alone_and_every_lane_keeps_its_order() {
-    let lanes = Lanes::new("partial").await;
-    lanes.wire.plan("PutRecords", Fault::EverySecond, 2);
+async fn only_refused_records_are_put_again_and_every_lane_keeps_its_order() {
+    let lanes = LaneFixture::new("partial").await;
+    lanes.proxy.plan("PutRecords", Fault::EverySecondRecord, 2);
     assert!(lanes.put().await.iter().all(Result::is_ok));
     for lane in 0..LANES {
-        assert_eq!(lanes.held(lane).await, [0, 1, 2], "lane {lane}: none lost, doubled or overtaken");
+        assert_eq!(lanes.records(lane).await, [0, 1, 2], "lane {lane}: none lost, duplicated or reordered");
     }
-    let calls = lanes.wire.calls("PutRecords");
-    assert_eq!(calls[0], 8);
-    assert!(calls.iter().sum::<usize>() <= 24 + 4 + 4, "only what was refused came again: {calls:?}");
+    let requests = lanes.proxy.requests("PutRecords");
+    assert_eq!(requests[0], 8);
+    assert!(
+        requests.iter().sum::<usize>() <= 24 + 4 + 4,
+        "only refused records were put again: {requests:?}"
+    );
 }
 
 #[tokio::test]
-async fn a_fault_of_a_whole_request_loses_and_overtakes_nothing() {
-    for fault in [EXCEEDED, BROKEN, Fault::Cut, Fault::Lost, Fault::Torn, Fault::Hung, Fault::Silent] {
-        let lanes = Lanes::new("whole").await;
-        lanes.wire.plan("PutRecords", fault, 1);
+async fn a_fault_of_a_whole_request_loses_and_reorders_no_record() {
+    for fault in [
+        EXCEEDED,
+        SERVER_ERROR,
+        Fault::Closed,
+        Fault::ResponseLost,
+        Fault::ResponseTruncated,
+        Fault::Hung,
+        Fault::ResponseHung,
+    ] {
+        let lanes = LaneFixture::new("whole").await;
+        lanes.proxy.plan("PutRecords", fault, 1);
         assert!(lanes.put().await.iter().all(Result::is_ok), "{fault:?}");
         for lane in 0..LANES {
-            let mut held = lanes.held(lane).await;
-            // Where only the answer was lost, the same records come twice.
-            held.dedup();
-            assert_eq!(held, [0, 1, 2], "{fault:?}, lane {lane}");
+            let mut records = lanes.records(lane).await;
+            // If only the response was lost, the same records are put twice.
+            records.dedup();
+            assert_eq!(records, [0, 1, 2], "{fault:?}, lane {lane}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_lane_that_is_always_refused_harms_no_other() {
-    let lanes = Lanes::new("one").await;
-    lanes.wire.chance(|operation| (operation == "PutRecords").then_some(Fault::Key("3")));
+async fn a_lane_that_is_always_refused_does_not_affect_others() {
+    let lanes = LaneFixture::new("one").await;
+    lanes.proxy.choose(|operation| (operation == "PutRecords").then_some(Fault::PartitionKey("3")));
     let outcomes = lanes.put().await;
     for (lane, outcome) in (0..LANES).zip(outcomes) {
         if lane == 3 {
             assert_eq!(outcome, Err(Unavailable));
-            assert!(lanes.held(lane).await.is_empty());
+            assert!(lanes.records(lane).await.is_empty());
         } else {
             assert_eq!(outcome, Ok(()));
-            assert_eq!(lanes.held(lane).await, [0, 1, 2]);
+            assert_eq!(lanes.records(lane).await, [0, 1, 2]);
         }
     }
-    lanes.wire.calm();
-    assert_eq!(lanes.events.put(LaneId(3), vec![9]).await, Ok(()), "and the lane goes on");
-    assert_eq!(lanes.held(3).await, [9]);
+    lanes.proxy.clear();
+    assert_eq!(lanes.events.put(LaneId(3), vec![9]).await, Ok(()), "the lane recovers");
+    assert_eq!(lanes.records(3).await, [9]);
 }
 
 #[tokio::test]
-async fn puts_that_nobody_answers_end_in_time() {
-    let lanes = Lanes::new("nobody").await;
-    lanes.wire.chance(|_| Some(Fault::Hung));
+async fn puts_without_a_response_end_in_time() {
+    let lanes = LaneFixture::new("hung").await;
+    lanes.proxy.choose(|_| Some(Fault::Hung));
     assert_eq!(lanes.put().await, [Err(Unavailable); LANES as usize]);
 }
 
 #[tokio::test]
-async fn reading_a_shard_survives_what_passes() {
-    let lanes = Lanes::new("shard").await;
+async fn transient_faults_of_a_consumer_are_retried() {
+    let lanes = LaneFixture::new("shard").await;
     lanes.put().await;
-    let stream = lanes.stream();
+    let consumer = lanes.consumer();
     let shard = ShardId::numbered(0);
-    let page = stream.read(&shard, None, 5).await.unwrap();
+    let page = consumer.read(&shard, None, 5).await.unwrap();
     let after = page.records[4].sequence.clone();
-    let next = stream.read(&shard, Some(&after), 5).await.unwrap();
-    let faults = [EXCEEDED, BROKEN, Fault::Cut, Fault::Torn, Fault::Refused(400, "ExpiredIteratorException")];
+    let next = consumer.read(&shard, Some(&after), 5).await.unwrap();
+    let faults = [
+        EXCEEDED,
+        SERVER_ERROR,
+        Fault::Closed,
+        Fault::ResponseTruncated,
+        Fault::Refused(400, "ExpiredIteratorException"),
+    ];
     for fault in faults {
-        // Each begins with the iterator that this read left.
-        assert_eq!(stream.read(&shard, None, 5).await.unwrap(), page);
-        lanes.wire.plan("GetRecords", fault, 1);
-        assert_eq!(in_time(stream.read(&shard, Some(&after), 5)).await.unwrap(), next, "{fault:?}");
+        // The faulty read uses the iterator that this read returned.
+        assert_eq!(consumer.read(&shard, None, 5).await.unwrap(), page);
+        lanes.proxy.plan("GetRecords", fault, 1);
+        assert_eq!(in_time(consumer.read(&shard, Some(&after), 5)).await.unwrap(), next, "{fault:?}");
     }
     for fault in [EXCEEDED, Fault::Hung] {
-        lanes.wire.plan("GetRecords", fault, 99);
-        assert_eq!(in_time(stream.read(&shard, None, 5)).await, Err(SourceError::Unavailable), "{fault:?}");
-        lanes.wire.calm();
+        lanes.proxy.plan("GetRecords", fault, 99);
+        assert_eq!(in_time(consumer.read(&shard, None, 5)).await, Err(SourceError::Unavailable), "{fault:?}");
+        lanes.proxy.clear();
     }
-    lanes.wire.plan("ListShards", BROKEN, 1);
-    assert_eq!(in_time(stream.shards()).await.unwrap().len(), 2);
+    lanes.proxy.plan("ListShards", SERVER_ERROR, 1);
+    assert_eq!(in_time(consumer.shards()).await.unwrap().len(), 2);
 }

@@ -1,21 +1,17 @@
-//! What the adapters of AWS keep when a real wire lies between: every port's contract against an emulator,
-//! and the same among faults of the wire.
+//! The AWS adapters against an emulator: the contract of every port, the same with faults of the connection,
+//! and the system from request to price.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a failed call fails the test")]
 #![expect(clippy::large_futures, clippy::large_stack_arrays, reason = "a test has a stack of megabytes")]
 
 mod checkpoints;
-mod emulator;
+mod end_to_end;
+mod fault_proxy;
 mod faults;
-mod invoke;
+mod lambda_invoker;
 mod maps;
 mod policies;
-#[path = "../cache/server.rs"]
-#[expect(dead_code, reason = "what the cache's own tests do to it")]
-mod redis;
-mod reshard;
-mod resharded;
+mod resharding_source;
+mod resharding_under_load;
 mod services;
 mod streams;
-mod walk;
-mod wire;

@@ -1,10 +1,12 @@
-//! What has no port: the queues of refused events and of discarded records, metrics, the cache's own
-//! description of itself.
+//! Queues, metrics and the status of the cache: the dead-letter queue, the on-failure destination, CloudWatch and
+//! ElastiCache.
 
 use std::time::Duration;
 
 use aws_sdk_elasticache::Client as ElastiCache;
 use aws_sdk_sqs::Client as Sqs;
+use equilibrium_app::clock::system_now_ms;
+use equilibrium_app::contract;
 use equilibrium_app::count::ports::{DeadLetter, DeadLetterQueue};
 use equilibrium_app::health::cache_status::CacheState;
 use equilibrium_app::telemetry::metrics::{EVENTS_LATE, ITERATOR_AGE};
@@ -13,19 +15,19 @@ use equilibrium_aws::cloudwatch::{Greatest, Metrics};
 use equilibrium_aws::dead_letters::SqsDeadLetterQueue;
 use equilibrium_aws::elasticache::cache_status;
 use equilibrium_aws::on_failure::SqsOnFailureDestination;
+use equilibrium_domain::event::Refusal;
 use equilibrium_domain::event::sequence::Sequence;
 use equilibrium_event_source::poller::OnFailure;
 use equilibrium_event_source::record::{Discarded, Reason};
 use equilibrium_lambda::kinesis::record::ShardId;
+use equilibrium_tests::harness::emulator::{emulator, sdk_config, unique_name};
 use serde_json::{Value, json};
-
-use crate::emulator::{config, emulator, fresh};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// A queue, its name and its URL.
+/// Creates a queue; returns a client, its name and its URL.
 async fn queue() -> (Sqs, String, String) {
-    let (client, name) = (Sqs::new(&config(&emulator().endpoint)), fresh("queue"));
+    let (client, name) = (Sqs::new(&sdk_config(&emulator().endpoint)), unique_name("queue"));
     let created = client.create_queue().queue_name(&name).send().await.unwrap();
     (client, name, created.queue_url.unwrap())
 }
@@ -45,10 +47,31 @@ async fn messages(client: &Sqs, url: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn refused_events_wait_in_their_queue() {
+async fn the_queue_meets_the_contract_of_the_dead_letter_queue() {
     let (client, _, url) = queue().await;
-    let letters = SqsDeadLetterQueue::at(&config(&emulator().endpoint), url.clone(), DEADLINE);
-    let letter = |index: usize| DeadLetter {
+    let queue = SqsDeadLetterQueue::at(&sdk_config(&emulator().endpoint), url.clone(), DEADLINE);
+    let parse = |message: Value| {
+        let text = |field: &str| message[field].as_str().unwrap().to_owned();
+        let count = |field: &str| usize::try_from(message[field].as_u64().unwrap()).unwrap();
+        DeadLetter {
+            line: base64_simd::STANDARD.decode_to_vec(text("line")).unwrap(),
+            length: count("length"),
+            code: Refusal::CODES.into_iter().find(|code| *code == text("code")).unwrap(),
+            message: text("message"),
+            sequence: Sequence::new(&text("sequence")).unwrap(),
+            index: count("index"),
+            arrival: message["arrival_ms"].as_i64().unwrap(),
+        }
+    };
+    let read = async || messages(&client, &url).await.into_iter().map(parse).collect();
+    contract::dead_letter_queue(&queue, read).await;
+}
+
+#[tokio::test]
+async fn dead_letters_arrive_in_their_queue() {
+    let (client, _, url) = queue().await;
+    let dead_letters = SqsDeadLetterQueue::at(&sdk_config(&emulator().endpoint), url.clone(), DEADLINE);
+    let dead_letter = |index: usize| DeadLetter {
         line: vec![0xff, b'{', b'"'],
         length: 3,
         code: "malformed_json",
@@ -57,23 +80,23 @@ async fn refused_events_wait_in_their_queue() {
         index,
         arrival: 1_772_816_410_612,
     };
-    letters.send((0..25).map(letter).collect()).await.unwrap();
-    let mut waiting = messages(&client, &url).await;
-    waiting.sort_by_key(|message| message["index"].as_u64());
-    assert_eq!(waiting.len(), 25);
+    dead_letters.send((0..25).map(dead_letter).collect()).await.unwrap();
+    let mut received = messages(&client, &url).await;
+    received.sort_by_key(|message| message["index"].as_u64());
+    assert_eq!(received.len(), 25);
     assert_eq!(
-        waiting[7],
+        received[7],
         json!({"line": "/3si", "length": 3, "code": "malformed_json", "message": "not UTF-8",
             "sequence": "4967", "index": 7, "arrival_ms": 1_772_816_410_612_i64})
     );
 }
 
 #[tokio::test]
-async fn discarded_records_are_told_of_as_lambda_tells_of_them() {
+async fn discarded_batches_are_reported_in_lambdas_format() {
     let (client, name, url) = queue().await;
     let arns = ["arn:aws:lambda:us-east-1:0:function:count", "arn:aws:kinesis:us-east-1:0:stream/events"];
     let [function, stream] = arns.map(str::to_owned);
-    let config = config(&emulator().endpoint);
+    let config = sdk_config(&emulator().endpoint);
     let queue = SqsOnFailureDestination::find(&config, &name, function, stream, DEADLINE).await.unwrap();
     let sequence = |digits| Sequence::new(digits).unwrap();
     queue
@@ -88,33 +111,33 @@ async fn discarded_records_are_told_of_as_lambda_tells_of_them() {
             attempts: 4,
         })
         .await;
-    let [told] = &messages(&client, &url).await[..] else { panic!("not one message") };
+    let [message] = &messages(&client, &url).await[..] else { panic!("not one message") };
     assert_eq!(
-        told["KinesisBatchInfo"],
+        message["KinesisBatchInfo"],
         json!({"shardId": "shardId-000000000003", "startSequenceNumber": "100", "endSequenceNumber": "117",
             "approximateArrivalOfFirstRecord": "2026-03-06T17:00:10.612Z",
             "approximateArrivalOfLastRecord": "2026-03-06T17:00:11.000Z",
             "batchSize": 9, "streamArn": arns[1]})
     );
     assert_eq!(
-        told["requestContext"],
+        message["requestContext"],
         json!({"functionArn": arns[0], "condition": "RecordAgeExceeded", "approximateInvokeCount": 4})
     );
 }
 
 #[tokio::test]
-async fn a_queue_that_is_not_there_is_named_before_any_record_needs_it() {
-    let config = config(&emulator().endpoint);
+async fn a_missing_on_failure_queue_is_an_error_at_the_start() {
+    let config = sdk_config(&emulator().endpoint);
     let found =
-        SqsOnFailureDestination::find(&config, "nowhere", String::new(), String::new(), DEADLINE).await;
+        SqsOnFailureDestination::find(&config, "no-such-queue", String::new(), String::new(), DEADLINE).await;
     assert_eq!(found.map(drop), Err(Unavailable));
 }
 
 #[tokio::test]
-async fn metrics_are_read_as_they_were_put() {
-    let metrics = Metrics::new(&config(&emulator().endpoint), DEADLINE);
-    // A minute's beginning, lately.
-    let minute = (crate::emulator::now_ms() / 60_000 - 3) * 60_000;
+async fn metrics_are_read_as_they_were_written() {
+    let metrics = Metrics::new(&sdk_config(&emulator().endpoint), DEADLINE);
+    // The start of a recent minute.
+    let minute = (system_now_ms() / 60_000 - 3) * 60_000;
     for (at_ms, value) in [(minute, 250.0), (minute + 20_000, 900.0), (minute + 61_000, 40.0)] {
         metrics.put("metrics-test", ITERATOR_AGE, at_ms, value).await.unwrap();
     }
@@ -130,8 +153,8 @@ async fn metrics_are_read_as_they_were_put() {
 }
 
 #[tokio::test]
-async fn a_cache_tells_of_itself() {
-    let (client, id) = (ElastiCache::new(&config(&emulator().endpoint)), fresh("cache"));
+async fn the_status_of_a_cache_is_read() {
+    let (client, id) = (ElastiCache::new(&sdk_config(&emulator().endpoint)), unique_name("cache"));
     assert_eq!(cache_status(&client, &id, DEADLINE).await, Ok(None));
     let group = client.create_replication_group().replication_group_id(&id);
     group.replication_group_description("maps").num_cache_clusters(2).send().await.unwrap();
@@ -142,16 +165,16 @@ async fn a_cache_tells_of_itself() {
 }
 
 #[tokio::test]
-async fn services_that_are_not_there_are_unavailable_in_time() {
-    // Nobody listens at port 1.
-    let nobody = config("http://127.0.0.1:1");
+async fn unreachable_services_are_unavailable_within_the_deadline() {
+    // Nothing listens on port 1.
+    let config = sdk_config("http://127.0.0.1:1");
     let deadline = Duration::from_secs(3);
-    let metrics = Metrics::new(&nobody, deadline);
+    let metrics = Metrics::new(&config, deadline);
     let (put, read, status) = tokio::time::timeout(2 * deadline, async {
         tokio::join!(
             metrics.put("count", ITERATOR_AGE, 0, 1.0),
             metrics.greatest("count", ITERATOR_AGE, (0, 60_000), Duration::from_mins(1)),
-            cache_status_of(&nobody, deadline),
+            status_of_cache(&config, deadline),
         )
     })
     .await
@@ -159,6 +182,6 @@ async fn services_that_are_not_there_are_unavailable_in_time() {
     assert_eq!((put, read, status), (Err(Unavailable), Err(Unavailable), Err(Unavailable)));
 }
 
-async fn cache_status_of(config: &aws_config::SdkConfig, deadline: Duration) -> Result<(), Unavailable> {
+async fn status_of_cache(config: &aws_config::SdkConfig, deadline: Duration) -> Result<(), Unavailable> {
     cache_status(&ElastiCache::new(config), "cache", deadline).await.map(drop)
 }

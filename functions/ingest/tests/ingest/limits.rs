@@ -1,22 +1,22 @@
-//! How large a body may be, and what of a packed one is ever inflated.
+//! The size limit of a body, and how much of a compressed one is inflated.
 
-use crate::world::{Call, NOW, World, gzip, ping, post, sample};
+use crate::fixture::{Call, Fixture, NOW, gzip, ping, post, sample};
 
 const MIB: usize = 1 << 20;
 
-/// One event and spaces to fill `length` bytes.
+/// One event, padded with spaces to `length` bytes.
 fn body_of(length: usize) -> String {
     let event = ping("d", NOW);
     format!("{event}\n{}", " ".repeat(length - event.len() - 1))
 }
 
-/// What says to be packed.
-fn packed_bytes(bytes: &[u8]) -> Call {
+/// A call whose body has `bytes` and claims to be gzip.
+fn claimed_gzip(bytes: &[u8]) -> Call {
     sample("gzip").with_bytes(bytes)
 }
 
 #[tokio::test]
-async fn a_body_of_one_mebibyte_is_taken_and_one_byte_more_is_not() {
+async fn a_body_of_one_mebibyte_is_accepted_and_one_more_byte_is_refused() {
     for content_type in ["application/x-ndjson", "application/json"] {
         let body = |length| match content_type {
             "application/json" => {
@@ -26,41 +26,41 @@ async fn a_body_of_one_mebibyte_is_taken_and_one_byte_more_is_not() {
         };
         for form in [
             |plain: Call| plain,
-            |plain: Call| plain.packed(),
+            |plain: Call| plain.gzipped(),
             |plain: Call| plain.clone().with_bytes(plain.text().as_bytes()),
         ] {
-            let world = World::new();
-            let reply = world.send(&form(post(content_type, &body(MIB)))).await;
+            let fixture = Fixture::new();
+            let reply = fixture.send(&form(post(content_type, &body(MIB)))).await;
             assert_eq!((reply.status, reply.json()["accepted"].as_u64()), (202, Some(1)));
-            let world = World::new();
-            let reply = world.send(&form(post(content_type, &body(MIB + 1)))).await;
+            let fixture = Fixture::new();
+            let reply = fixture.send(&form(post(content_type, &body(MIB + 1)))).await;
             assert_eq!((reply.status, reply.json()["code"].as_str()), (413, Some("body_too_large")));
-            assert!(world.log.lanes().is_empty());
+            assert!(fixture.log.lanes().is_empty());
         }
     }
 }
 
 #[tokio::test]
-async fn a_bomb_is_inflated_no_further_than_it_takes_to_know_it() {
+async fn a_decompression_bomb_is_inflated_only_up_to_the_limit() {
     let mut bomb = gzip(&vec![b' '; 64 * MIB]);
     assert!(bomb.len() < MIB);
-    // Behind the limit it is broken: who reads on finds out.
+    // Corrupt after the limit: inflating further would give another error.
     let quarter = bomb.len() / 4;
     bomb.truncate(quarter);
     bomb.extend_from_slice(&[0xff; 64]);
-    assert_eq!(World::new().send(&packed_bytes(&bomb)).await.status, 413);
+    assert_eq!(Fixture::new().send(&claimed_gzip(&bomb)).await.status, 413);
 }
 
 #[tokio::test]
-async fn half_a_packed_body_and_what_is_none_are_unreadable() {
+async fn a_truncated_or_corrupt_gzip_body_is_malformed() {
     let whole = gzip(body_of(4000).as_bytes());
     let mut wrong_sum = whole.clone();
     wrong_sum[whole.len() - 8] ^= 1;
-    let behind = [whole.as_slice(), b"more"].concat();
-    for bytes in [&whole[..whole.len() - 1], &whole[..5], b"{}", &wrong_sum, &behind] {
-        let world = World::new();
-        let reply = world.send(&packed_bytes(bytes)).await;
+    let trailing = [whole.as_slice(), b"more"].concat();
+    for bytes in [&whole[..whole.len() - 1], &whole[..5], b"{}", &wrong_sum, &trailing] {
+        let fixture = Fixture::new();
+        let reply = fixture.send(&claimed_gzip(bytes)).await;
         assert_eq!((reply.status, reply.json()["code"].as_str()), (400, Some("malformed_gzip")));
-        assert!(world.log.lanes().is_empty());
+        assert!(fixture.log.lanes().is_empty());
     }
 }

@@ -1,11 +1,11 @@
-//! What `POST /v1/events` promises, over a log in memory that fails and is slow on request.
+//! `POST /v1/events` over a log in memory that is slow, and fails if a test demands it.
 #![allow(clippy::unwrap_used)]
 
 mod accept;
 mod answer;
-mod clocks;
+mod fixture;
 mod limits;
 mod log;
 mod problem;
 mod refuse;
-mod world;
+mod watermarks;

@@ -1,21 +1,27 @@
-//! Every error of the call, as RFC 9457 has it.
+//! Every problem that the call is answered with (RFC 9457).
 
-use equilibrium_ingest::{IngestMetrics, handle_event};
+use std::sync::Arc;
+
+use equilibrium_app::policy::policy_set::PolicySet;
+use equilibrium_app::policy::ports::PolicySource;
+use equilibrium_app::unavailable::Unavailable;
+use equilibrium_http::Request;
+use equilibrium_ingest::{IngestError, IngestMetrics, handle_event, respond};
 use equilibrium_lambda::api_gateway::ApiGatewayError;
 
-use crate::world::{Call, NOW, Reply, World, ping, post, sample};
+use crate::fixture::{Call, Fixture, NOW, Reply, ping, post, sample};
 
 async fn problem(call: &Call) -> Reply {
-    let world = World::new();
-    let reply = world.send(call).await;
+    let fixture = Fixture::new();
+    let reply = fixture.send(call).await;
     assert_eq!(reply.header("content-type"), "application/problem+json");
     let json = reply.json();
     assert_eq!(json["status"].as_u64(), Some(reply.status));
     for member in ["type", "title", "detail", "code"] {
         assert!(json[member].as_str().is_some_and(|text| !text.is_empty()), "{member}");
     }
-    assert!(world.log.lanes().is_empty());
-    assert_eq!(reply.tally, IngestMetrics::default());
+    assert!(fixture.log.lanes().is_empty());
+    assert_eq!(reply.metrics, IngestMetrics::default());
     reply
 }
 
@@ -28,7 +34,7 @@ async fn another_path_is_not_found_whatever_the_method() {
 }
 
 #[tokio::test]
-async fn another_method_is_told_which_is_allowed() {
+async fn another_method_is_answered_with_the_allowed_one() {
     for method in ["GET", "PUT", "OPTIONS", "post"] {
         let reply = problem(&sample("ndjson").with_method(method)).await;
         assert_eq!((reply.status, reply.header("allow")), (405, "POST"));
@@ -36,7 +42,7 @@ async fn another_method_is_told_which_is_allowed() {
 }
 
 #[tokio::test]
-async fn another_media_type_is_told_which_are_taken() {
+async fn another_media_type_is_answered_with_the_accepted_ones() {
     let body = ping("d", NOW);
     for call in [
         sample("wrong-type"),
@@ -51,7 +57,7 @@ async fn another_media_type_is_told_which_are_taken() {
 }
 
 #[tokio::test]
-async fn another_encoding_is_told_which_is_taken() {
+async fn another_encoding_is_answered_with_the_accepted_one() {
     for coding in ["br", "zstd", "deflate", "gzip, gzip", "gzip, br", "é"] {
         let reply = problem(&sample("ndjson").with_header("content-encoding", coding)).await;
         assert_eq!((reply.status, reply.json()["code"].as_str()), (415, Some("unsupported_encoding")));
@@ -60,7 +66,7 @@ async fn another_encoding_is_told_which_is_taken() {
 }
 
 #[tokio::test]
-async fn nothing_is_accepted_of_half_an_array() {
+async fn a_malformed_array_is_refused_as_a_whole() {
     let event = ping("d", NOW);
     let half = problem(&sample("half")).await;
     assert_eq!((half.status, half.json()["code"].as_str()), (400, Some("malformed_json")));
@@ -77,24 +83,49 @@ async fn nothing_is_accepted_of_half_an_array() {
     let cut = text.find('\u{e9}').unwrap();
     let latin = [&text.as_bytes()[..cut], &[0xe9], b"\"]"].concat();
     let call = post("application/json", "").with_bytes(&latin);
-    let detail = format!("the array cannot be read on from byte {cut}; nothing was accepted");
+    let detail = format!("the JSON array is malformed at byte {cut}; nothing was accepted");
     assert_eq!(problem(&call).await.json()["detail"], detail);
 }
 
 #[tokio::test]
-async fn what_is_no_base64_is_unreadable() {
-    let reply = problem(&sample("ndjson").said_to_be_base64()).await;
+async fn an_invalid_base64_body_is_malformed() {
+    let reply = problem(&sample("ndjson").marked_base64()).await;
     assert_eq!((reply.status, reply.json()["code"].as_str()), (400, Some("malformed_base64")));
 }
 
 #[tokio::test]
-async fn what_is_no_payload_is_an_error() {
-    let world = World::new();
+async fn an_invalid_payload_fails_the_invocation() {
+    let fixture = Fixture::new();
     for payload in ["", "{}", "[]", "{"] {
-        let error = handle_event(&world.ingester, payload.as_bytes(), &world.book, NOW).await.unwrap_err();
-        assert!(matches!(error, ApiGatewayError::Shape(_)), "{payload}");
+        let error =
+            handle_event(&fixture.ingester, payload.as_bytes(), &fixture.policies, NOW).await.unwrap_err();
+        assert!(matches!(error, IngestError::Payload(ApiGatewayError::Shape(_))), "{payload}");
     }
     let first = String::from_utf8(sample("ndjson").payload()).unwrap().replace("\"2.0\"", "\"1.0\"");
-    let error = handle_event(&world.ingester, first.as_bytes(), &world.book, NOW).await.unwrap_err();
-    assert!(matches!(error, ApiGatewayError::Version));
+    let error = handle_event(&fixture.ingester, first.as_bytes(), &fixture.policies, NOW).await.unwrap_err();
+    assert!(matches!(error, IngestError::Payload(ApiGatewayError::Version)));
+}
+
+/// A policy store that cannot be read.
+struct NoPolicies;
+
+impl PolicySource for NoPolicies {
+    async fn policies(&self, _: i64) -> Result<Arc<PolicySet>, Unavailable> {
+        Err(Unavailable)
+    }
+}
+
+#[tokio::test]
+async fn without_policies_an_invocation_fails_and_a_request_is_answered_with_503() {
+    let (fixture, call) = (Fixture::new(), sample("ndjson"));
+    let failed = handle_event(&fixture.ingester, &call.payload(), &NoPolicies, NOW).await;
+    assert!(matches!(failed, Err(IngestError::Policies(Unavailable))));
+
+    let headers = [("content-type".into(), "application/x-ndjson".into())];
+    let body = call.text().as_bytes();
+    let request = Request { method: "POST", path: "/v1/events", query: "", headers: &headers, body };
+    let (response, metrics) = respond(&fixture.ingester, &request, &NoPolicies, NOW).await;
+    assert_eq!((response.status, response.header("retry-after")), (503, Some("1")));
+    assert_eq!(metrics, IngestMetrics::default());
+    assert!(fixture.log.lanes().is_empty());
 }

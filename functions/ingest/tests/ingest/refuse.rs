@@ -1,9 +1,9 @@
-//! What is refused is listed, with its index, code and reason, and its neighbours are not.
+//! Each refused event is listed with its index, code and message; its neighbours are accepted.
 
 use equilibrium_domain::event::Refusal;
 use equilibrium_ingest::MAX_LISTED_BYTES;
 
-use crate::world::{NOW, World, padded, ping, post, sample};
+use crate::fixture::{Fixture, NOW, padded, ping, post, sample};
 
 fn owned(expected: &[(u64, &str)]) -> Vec<(u64, String)> {
     expected.iter().map(|(index, code)| (*index, (*code).to_owned())).collect()
@@ -11,8 +11,8 @@ fn owned(expected: &[(u64, &str)]) -> Vec<(u64, String)> {
 
 #[tokio::test]
 async fn every_refusal_is_listed_with_its_index_and_code() {
-    let world = World::new();
-    let reply = world.send(&sample("refused")).await;
+    let fixture = Fixture::new();
+    let reply = fixture.send(&sample("refused")).await;
     assert_eq!((reply.status, reply.json()["accepted"].as_u64()), (202, Some(2)));
     let expected = [
         (1, "too_large"),
@@ -26,33 +26,33 @@ async fn every_refusal_is_listed_with_its_index_and_code() {
         (9, "too_far_in_future"),
     ];
     assert_eq!(reply.refused(), owned(&expected));
-    assert!(Refusal::CODES.iter().all(|code| expected.iter().any(|(_, told)| told == code)));
+    assert!(Refusal::CODES.iter().all(|code| expected.iter().any(|(_, expected)| expected == code)));
     assert_eq!(reply.json()["refused"][3]["message"], "`driver_id` is missing");
     assert_eq!(reply.json()["refused"][7]["message"], "the city has no product \"boat\"");
-    assert_eq!(reply.tally.refused, [1, 2, 1, 1, 1, 2, 1]);
+    assert_eq!(reply.metrics.refused, [1, 2, 1, 1, 1, 2, 1]);
     assert!(reply.json().get("unlisted").is_none());
-    let kept: usize =
-        world.log.held().records.iter().map(|(_, record)| record.split(|b| *b == b'\n').count() - 1).sum();
-    assert_eq!(kept, 2);
+    let logged: usize =
+        fixture.log.state().records.iter().map(|(_, record)| record.split(|b| *b == b'\n').count() - 1).sum();
+    assert_eq!(logged, 2);
 }
 
 #[tokio::test]
-async fn an_array_is_refused_as_its_lines_would_be() {
+async fn an_array_has_the_same_refusals_as_the_same_events_in_lines() {
     let refused = sample("refused");
-    // Half an object would spoil the array, and what is blank is no element.
+    // Without the line that would make the array malformed, and without blank lines.
     let elements: Vec<&str> =
         refused.text().lines().filter(|line| !line.is_empty() && line.ends_with(['}', ']'])).collect();
-    let array = World::new().send(&post("application/json", &format!("[{}]", elements.join(",\n")))).await;
-    let ndjson = World::new().send(&post("application/x-ndjson", &elements.join("\n"))).await;
+    let array = Fixture::new().send(&post("application/json", &format!("[{}]", elements.join(",\n")))).await;
+    let ndjson = Fixture::new().send(&post("application/x-ndjson", &elements.join("\n"))).await;
     assert_eq!(array.refused().len(), 8);
     assert_eq!(array.json(), ndjson.json());
 }
 
 #[tokio::test]
-async fn what_is_no_object_is_malformed_whatever_it_is() {
-    let world = World::new();
+async fn an_element_that_is_not_an_object_is_malformed() {
+    let fixture = Fixture::new();
     let body = format!("[null,true,-1.5e3,\"a,]\",[[]],{{}},{},\"{}\"]", ping("d", NOW), "x".repeat(4095));
-    let reply = world.send(&post("application/json", &body)).await;
+    let reply = fixture.send(&post("application/json", &body)).await;
     let expected: Vec<(u64, &str)> = (0..5).map(|index| (index, "malformed_json")).collect();
     let expected = [expected, vec![(5, "missing_field"), (7, "too_large")]].concat();
     assert_eq!(reply.refused(), owned(&expected));
@@ -60,12 +60,12 @@ async fn what_is_no_object_is_malformed_whatever_it_is() {
 }
 
 #[tokio::test]
-async fn an_event_of_4096_bytes_is_taken_and_one_more_is_not() {
+async fn an_event_of_4096_bytes_is_accepted_and_one_more_byte_is_too_large() {
     let lines = [padded(&ping("d", NOW), 4096), padded(&ping("d", NOW), 4097)];
     for (content_type, body) in
         [("application/x-ndjson", lines.join("\r\n")), ("application/json", format!("[{}]", lines.join(",")))]
     {
-        let reply = World::new().send(&post(content_type, &body)).await;
+        let reply = Fixture::new().send(&post(content_type, &body)).await;
         assert_eq!(reply.refused(), owned(&[(1, "too_large")]));
         assert_eq!(reply.json()["accepted"], 1);
     }
@@ -73,42 +73,42 @@ async fn an_event_of_4096_bytes_is_taken_and_one_more_is_not() {
 
 #[tokio::test]
 async fn an_event_may_be_sixty_seconds_ahead_and_no_more() {
-    let reply = World::new().send_lines(&[ping("d", NOW + 60_000), ping("d", NOW + 60_001)]).await;
+    let reply = Fixture::new().send_lines(&[ping("d", NOW + 60_000), ping("d", NOW + 60_001)]).await;
     assert_eq!(reply.refused(), owned(&[(1, "too_far_in_future")]));
     assert_eq!(reply.json()["refused"][0]["message"], "`time` is 60001 ms ahead of now");
 }
 
 #[tokio::test]
-async fn deep_nesting_is_refused_and_nothing_else() {
+async fn deep_nesting_refuses_one_event_and_no_other() {
     let deep = |open: &str, close: &str| format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
     for deep in [deep("[", "]"), deep("{\"a\":", "}")] {
         for (content_type, body) in [
             ("application/x-ndjson", format!("{deep}\n{}", ping("d", NOW))),
             ("application/json", format!("[{deep},{}]", ping("d", NOW))),
         ] {
-            let reply = World::new().send(&post(content_type, &body)).await;
+            let reply = Fixture::new().send(&post(content_type, &body)).await;
             assert_eq!(reply.refused(), owned(&[(0, "too_large")]));
             assert_eq!(reply.json()["accepted"], 1);
         }
     }
     let nested =
         ping("d", NOW).replacen('{', &format!("{{\"x\":{}1{},", "[".repeat(1900), "]".repeat(1900)), 1);
-    assert_eq!(World::new().send_lines(&[nested]).await.json()["accepted"], 1);
+    assert_eq!(Fixture::new().send_lines(&[nested]).await.json()["accepted"], 1);
 }
 
 #[tokio::test]
-async fn an_answer_has_room_for_every_refusal_of_a_usual_body_and_says_what_it_left_out() {
+async fn a_response_lists_every_refusal_of_a_usual_body_and_counts_the_unlisted_ones() {
     let usual = ping("d", NOW).replace("nyc", "gone");
     let body = format!("{usual}\n").repeat((1 << 20) / (usual.len() + 1));
-    let reply = World::new().send(&post("application/x-ndjson", &body)).await;
+    let reply = Fixture::new().send(&post("application/x-ndjson", &body)).await;
     assert_eq!(reply.refused().len(), body.lines().count());
     assert!(reply.json().get("unlisted").is_none());
 
-    let rubbish = format!("{}\n{}", "x\n".repeat(500_000), ping("d", NOW));
-    let reply = World::new().send(&post("application/x-ndjson", &rubbish)).await;
+    let invalid = format!("{}\n{}", "x\n".repeat(500_000), ping("d", NOW));
+    let reply = Fixture::new().send(&post("application/x-ndjson", &invalid)).await;
     let listed = reply.refused().len() as u64;
     assert!(reply.body.len() < MAX_LISTED_BYTES + 100);
     assert_eq!(listed + reply.json()["unlisted"].as_u64().unwrap(), 500_000);
     assert_eq!(reply.json()["accepted"], 1);
-    assert_eq!(reply.tally.refused[1], 500_000);
+    assert_eq!(reply.metrics.refused[1], 500_000);
 }

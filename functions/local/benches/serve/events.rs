@@ -1,4 +1,4 @@
-//! Events that are on disk before they are acknowledged, in bodies of 500.
+//! `POST /v1/events` with bodies of 500 events that are on disk before they are acknowledged.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 use equilibrium_simulator::city::{City, Settings, policy};
 use tempfile::TempDir;
 
-use crate::client::post;
-use crate::market::{now_ms, time};
+use crate::harness::fixture::{Server, serve};
+use crate::harness::http_client::post;
+use crate::harness::market::{now_ms, rfc3339};
 use crate::percentile;
-use crate::world::{Server, serve};
 
 const BODY_EVENTS: usize = 500;
-const MAX_CONNECTIONS: usize = 16;
-const LASTS: Duration = Duration::from_secs(10);
+const CONNECTIONS: usize = 16;
+const DURATION: Duration = Duration::from_secs(10);
 
-/// Events of a city, in bodies whose times are still to be filled in.
+/// Bodies of events, each with the offsets of its times.
 pub struct Bodies(Vec<(Vec<u8>, Vec<usize>)>);
 
 impl Bodies {
@@ -25,10 +25,10 @@ impl Bodies {
         Self(lines.chunks_exact(BODY_EVENTS).map(|chunk| body(&chunk.concat())).collect())
     }
 
-    /// A body of so many events, all of this moment.
+    /// A body with all times set to `at_ms`.
     pub fn at(&self, index: usize, at_ms: i64) -> Vec<u8> {
         let (mut body, times) = self.0[index % self.0.len()].clone();
-        let time = time(at_ms);
+        let time = rfc3339(at_ms);
         for at in times {
             body[at..at + time.len()].copy_from_slice(time.as_bytes());
         }
@@ -43,7 +43,7 @@ fn body(lines: &[u8]) -> (Vec<u8>, Vec<usize>) {
     (lines.to_vec(), times)
 }
 
-/// So many minutes of the simulated city.
+/// The events of the first minutes of the simulated city.
 pub fn city(minutes: i64) -> Vec<u8> {
     let (mut lines, start_ms) = (Vec::new(), 1_772_816_400_000);
     City::new(&Settings::new(5, start_ms), &policy::policy())
@@ -56,19 +56,19 @@ pub fn measure() {
     let folder = TempDir::new().unwrap();
     let server = Server::start(serve(&["--feed", "none", "--data"]).arg(folder.path()));
     let next = AtomicUsize::new(0);
-    let end = Instant::now() + LASTS;
+    let end = Instant::now() + DURATION;
     let mut times: Vec<Duration> = thread::scope(|scope| {
-        let clients: Vec<_> = (0..MAX_CONNECTIONS)
+        let clients: Vec<_> = (0..CONNECTIONS)
             .map(|_| {
                 scope.spawn(|| {
                     let mut connection = server.connect();
                     let mut times = Vec::new();
                     while Instant::now() < end {
                         let body = bodies.at(next.fetch_add(1, Ordering::Relaxed), now_ms());
-                        let begun = Instant::now();
-                        let reply = connection.ask(&post(body)).unwrap();
-                        assert_eq!(reply.accepted(), BODY_EVENTS as u64);
-                        times.push(begun.elapsed());
+                        let started = Instant::now();
+                        let response = connection.request(&post(body)).unwrap();
+                        assert_eq!(response.accepted(), BODY_EVENTS as u64);
+                        times.push(started.elapsed());
                     }
                     times
                 })

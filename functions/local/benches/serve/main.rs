@@ -1,21 +1,16 @@
-//! The README's figures of the served process: `make load`; `ONLY` names one of them, `MINUTES` how long
-//! the memory is watched, `EQUILIBRIUM` another binary than the one just built.
+//! Measures `equilibrium serve` (`make load`): `ONLY` selects one figure, `MINUTES` sets how long memory is observed.
 #![allow(clippy::unwrap_used, missing_docs, dead_code)]
 
-#[path = "../../tests/serve/client.rs"]
-mod client;
 mod events;
+#[path = "../../tests/serve/harness/mod.rs"]
+mod harness;
 mod latency;
-#[path = "../../tests/serve/market.rs"]
-mod market;
 mod memory;
 mod price;
 mod start;
-#[path = "../../tests/serve/world.rs"]
-mod world;
 
 fn main() {
-    let parts: [(&str, fn()); 5] = [
+    let figures: [(&str, fn()); 5] = [
         ("start", start::measure),
         ("price", price::measure),
         ("events", events::measure),
@@ -23,14 +18,14 @@ fn main() {
         ("memory", memory::measure),
     ];
     let only = std::env::var("ONLY").ok();
-    for (name, measure) in parts {
+    for (name, measure) in figures {
         if only.as_deref().is_none_or(|only| only == name) {
             measure();
         }
     }
 }
 
-/// The value below which so many per thousand lie.
+/// The value at a quantile, in thousandths.
 fn percentile<T: Copy + PartialOrd>(values: &mut [T], per_thousand: usize) -> T {
     values.sort_by(|a, b| a.partial_cmp(b).unwrap());
     values[(values.len() * per_thousand / 1000).min(values.len() - 1)]

@@ -1,4 +1,4 @@
-//! Memory with 10 000 drivers, and whether it stays what it is.
+//! Memory with 10 000 drivers, over time.
 
 use std::num::NonZeroU32;
 use std::thread;
@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use equilibrium_simulator::city::{City, Settings, policy};
 use tempfile::TempDir;
 
-use crate::client::{get, post};
-use crate::market::now_ms;
-use crate::world::{Server, serve};
+use crate::harness::fixture::{Server, serve};
+use crate::harness::http_client::{get, post};
+use crate::harness::market::now_ms;
 
 const DRIVERS: NonZeroU32 = NonZeroU32::new(10_000).unwrap();
-const POST_EVERY: Duration = Duration::from_millis(100);
+const POST_INTERVAL: Duration = Duration::from_millis(100);
 
 pub fn measure() {
     let minutes: u64 = std::env::var("MINUTES").ok().map_or(1, |minutes| minutes.parse().unwrap());
@@ -21,29 +21,29 @@ pub fn measure() {
     let settings = Settings { drivers: DRIVERS, ..Settings::new(9, now_ms() - 120_000) };
     let mut city = City::new(&settings, &policy::policy());
     let mut connection = server.connect();
-    let (begun, mut lines, mut sent) = (Instant::now(), Vec::new(), 0);
-    let mut seen = Vec::new();
+    let (started, mut lines, mut sent) = (Instant::now(), Vec::new(), 0);
+    let mut samples_mb = Vec::new();
     for minute in 1..=minutes {
-        while begun.elapsed() < Duration::from_secs(60 * minute) {
+        while started.elapsed() < Duration::from_secs(60 * minute) {
             city.advance(now_ms(), &mut lines);
             for body in lines.split_inclusive(|byte| *byte == b'\n').collect::<Vec<_>>().chunks(500) {
-                sent += connection.ask(&post(body.concat())).unwrap().accepted();
+                sent += connection.request(&post(body.concat())).unwrap().accepted();
             }
             lines.clear();
-            connection.ask(&get("/v1/price?lat=40.8296&lng=-73.9262")).unwrap();
-            thread::sleep(POST_EVERY);
+            connection.request(&get("/v1/price?lat=40.8296&lng=-73.9262")).unwrap();
+            thread::sleep(POST_INTERVAL);
         }
-        seen.push(resident_mb(&server));
+        samples_mb.push(resident_mb(&server));
         if minute % 10 == 0 {
-            println!("  minute {minute}: {:.1} MB, {sent} events", seen[seen.len() - 1]);
+            println!("  minute {minute}: {:.1} MB, {sent} events", samples_mb[samples_mb.len() - 1]);
         }
     }
-    let (first, last) = (seen[0], seen[seen.len() - 1]);
+    let (first, last) = (samples_mb[0], samples_mb[samples_mb.len() - 1]);
     println!(
         "resident with 10 000 drivers after 1 and {minutes} minutes  {first:.1} MB, {last:.1} MB; {sent} events"
     );
 }
 
 fn resident_mb(server: &Server) -> f64 {
-    server.process.fact("VmRSS").strip_suffix(" kB").unwrap().parse::<f64>().unwrap() / 1_024.0
+    server.process.proc_status("VmRSS").strip_suffix(" kB").unwrap().parse::<f64>().unwrap() / 1_024.0
 }

@@ -1,53 +1,28 @@
 //! `equilibrium city`: writes the events of the simulated city to a file.
 
-use std::fs::File;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use equilibrium_simulator::city::write_city;
-use thiserror::Error;
 
-/// Why the city's events are not in the file.
-#[derive(Debug, Error)]
-pub enum FileError {
-    /// The file cannot be created.
-    #[error("{}: {cause}", path.display())]
-    Unusable {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        cause: io::Error,
-    },
-    /// The file cannot take them all.
-    #[error("{}: writing failed: {cause}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        cause: io::Error,
-    },
-}
+use crate::commands::output_file::{self, OutputError};
+use crate::commands::terminal::Exit;
 
-impl FileError {
-    /// The process's exit status (CONTRACT §4).
-    #[must_use]
-    pub fn status(&self) -> u8 {
-        match self {
-            Self::Unusable { .. } => 2,
-            Self::Write { .. } => 1,
-        }
+/// Runs the command and reports the number of events.
+#[must_use]
+pub fn execute(seed: u64, minutes: u32, out: &Path) -> Exit {
+    match write_city_file(seed, minutes, out) {
+        Ok(events) => Exit::summary(format_args!("events={events}")),
+        Err(error) => Exit::failure(error.status(), error),
     }
 }
 
-/// Writes the events of the city's first `minutes` into a file, whatever it held before: how many.
+/// Writes the events of the city's first `minutes` to a file, truncating an existing one; returns their number.
 ///
 /// # Errors
-/// [`FileError`].
-pub fn write_city_file(seed: u64, minutes: u32, path: &Path) -> Result<u64, FileError> {
-    let file = File::create(path);
-    let mut file = file.map_err(|cause| FileError::Unusable { path: path.to_owned(), cause })?;
-    let written = write_city(seed, minutes, &mut file);
-    written.map_err(|cause| FileError::Write { path: path.to_owned(), cause })
+/// [`OutputError`].
+pub fn write_city_file(seed: u64, minutes: u32, path: &Path) -> Result<u64, OutputError> {
+    let mut file = output_file::create(path)?;
+    write_city(seed, minutes, &mut file).map_err(output_file::write_error(path))
 }
 
 #[cfg(test)]
@@ -55,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_cannot_be_created_is_named() {
+    fn a_file_that_cannot_be_created_is_named_in_the_error() {
         let error = write_city_file(1, 1, Path::new("/nowhere/at/all.ndjson")).unwrap_err();
         assert_eq!(error.status(), 2);
         assert!(error.to_string().starts_with("/nowhere/at/all.ndjson: "), "{error}");

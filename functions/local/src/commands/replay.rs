@@ -1,199 +1,213 @@
-//! `equilibrium replay`: a file of events through the same handlers, in event time, as fast as it goes.
+//! `equilibrium replay`: prices a file of events in event time, with the handlers of the deployed functions.
 
 pub mod tick_writer;
 
-use std::fs::{self, File};
-use std::io::{self, IsTerminal, Write};
+use std::fmt;
+use std::fs;
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use equilibrium_app::clock::Clock;
+use equilibrium_app::ingest::record_packer::RecordPacker;
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_domain::event;
 use equilibrium_domain::id::LaneCount;
-use equilibrium_domain::policy::{Fault, Policy};
+use equilibrium_embedded::store::Store;
 use indicatif::{ProgressBar, ProgressStyle};
 use thiserror::Error;
+use tokio::runtime;
 
 use self::tick_writer::TickWriter;
+use crate::commands::city_file::{self, CityFileError};
+use crate::commands::output_file::{self, OutputError};
+use crate::commands::terminal::Exit;
 use crate::host::pipeline::Pipeline;
 use crate::workload::line_reader::{BlockReader, LineSplitter};
-use equilibrium_app::clock::Clock;
-use equilibrium_app::ingest::ingester::RecordPacker;
-use equilibrium_embedded::store::Store;
 
-/// What to replay, and where to.
+/// The arguments of the command.
 #[derive(Debug)]
 pub struct Replay {
-    /// Events, NDJSON, plain or gzip.
+    /// File of events, NDJSON, plain or gzip.
     pub events: PathBuf,
-    /// Where the ticks go.
+    /// Output file of the ticks.
     pub out: PathBuf,
-    /// Policies; without, any city is taken.
+    /// City file; without it, every city is accepted.
     pub city: Option<PathBuf>,
-    /// Lanes of the log.
+    /// Lanes of the event log.
     pub lanes: LaneCount,
 }
 
-/// What a replay came to.
+/// The totals of a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// Lines that are not blank.
     pub events: u64,
-    /// Lines refused.
+    /// Refused lines.
     pub refused: u64,
-    /// Events that were late.
+    /// Late events.
     pub late: u64,
     /// Pairs of city and tick with at least one row.
     pub ticks: u64,
 }
 
-/// Why a replay did not come to its end.
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { events, refused, late, ticks } = self;
+        write!(f, "events={events} refused={refused} late={late} ticks={ticks}")
+    }
+}
+
+/// Why a replay failed.
 #[derive(Debug, Error)]
 pub enum ReplayError {
-    /// A file that was named cannot be opened.
+    /// The city file cannot be used.
+    #[error(transparent)]
+    City(#[from] CityFileError),
+    /// The file of events cannot be opened.
     #[error("{}: {cause}", path.display())]
-    Unusable {
+    Open {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The I/O error.
         cause: io::Error,
     },
-    /// A policy has faults.
-    #[error("{}: {}", path.display(), list(faults))]
-    Policy {
-        /// The file.
-        path: PathBuf,
-        /// Every fault.
-        faults: Vec<Fault>,
-    },
-    /// Reading failed midway.
+    /// Reading events failed midway.
     #[error("{}: reading failed: {cause}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The I/O error.
         cause: io::Error,
     },
-    /// Writing failed midway.
-    #[error("{}: writing failed: {cause}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        cause: io::Error,
-    },
+    /// The ticks cannot be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
 }
 
 impl ReplayError {
-    /// The exit status of CONTRACT §4.
+    /// The exit status (CONTRACT §4).
     #[must_use]
     pub fn status(&self) -> u8 {
         match self {
-            Self::Unusable { .. } | Self::Policy { .. } => 2,
-            Self::Read { .. } | Self::Write { .. } => 1,
+            Self::City(_) | Self::Open { .. } => 2,
+            Self::Read { .. } => 1,
+            Self::Output(error) => error.status(),
         }
     }
 }
 
-fn list(faults: &[Fault]) -> String {
-    let faults: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
-    faults.concat()
-}
-
 impl Replay {
-    /// Replays; refused lines go to `refusals`, one a line.
+    /// Runs the command; refused lines and then the summary go to stderr.
+    #[must_use]
+    pub fn execute(&self) -> Exit {
+        let runtime = match runtime::Builder::new_current_thread().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return Exit::failure(1, error),
+        };
+        let mut refusals = BufWriter::new(io::stderr());
+        let replayed = runtime.block_on(self.run(&mut refusals));
+        drop(refusals.flush());
+        match replayed {
+            Ok(summary) => Exit::summary(summary),
+            Err(error) => Exit::failure(error.status(), error),
+        }
+    }
+
+    /// Replays the file; each refused line is written to `refusals` as one line.
     ///
     /// # Errors
     /// [`ReplayError`].
     ///
     /// # Panics
-    /// Never: the mappings' settings are within their bounds.
+    /// Never: the settings of the pipeline are valid.
     pub async fn run(&self, refusals: &mut impl Write) -> Result<Summary, ReplayError> {
-        let unusable = |path: &Path| {
-            let path = path.to_owned();
-            |cause| ReplayError::Unusable { path, cause }
-        };
-        let book = match &self.city {
-            Some(path) => match read_policies(path)? {
-                none if none.is_empty() => {
-                    return Err(unusable(path)(io::Error::new(io::ErrorKind::InvalidData, "no city")));
-                }
-                policies => PolicySet::of(policies, ResourceLimits::default()),
-            },
-            None => PolicySet::open(ResourceLimits::default()),
-        };
-        let book = Arc::new(book);
-        if [Some(&self.events), self.city.as_ref()].into_iter().flatten().any(|path| is_same(path, &self.out))
-        {
-            let cause = io::Error::new(io::ErrorKind::InvalidInput, "to be written, and read as well");
-            return Err(unusable(&self.out)(cause));
-        }
-        let blocks = BlockReader::open(&self.events).map_err(unusable(&self.events))?;
-        let rows = TickWriter::new(File::create(&self.out).map_err(unusable(&self.out))?);
+        let policies = Arc::new(self.policies()?);
+        self.check_output()?;
+        let blocks = BlockReader::open(&self.events)
+            .map_err(|cause| ReplayError::Open { path: self.events.clone(), cause })?;
+        let ticks = TickWriter::new(output_file::create(&self.out)?);
         let store = Store::in_memory(self.lanes, Clock::Replay);
-        let mut pipeline =
-            Pipeline::new(store.clone(), &book, rows).expect("the settings are within their bounds");
-        let mut feed = RecordPacker::replay(store, self.lanes, book);
-        let mut summary = Summary { events: 0, refused: 0, late: 0, ticks: 0 };
+        let mut pipeline = Pipeline::new(store.clone(), Arc::clone(&policies), ticks)
+            .expect("the settings are within their bounds");
+        let packer = RecordPacker::replay(store, self.lanes, policies);
+        let mut intake = Intake { packer, refusals, line: 0, events: 0, refused: 0 };
         let mut lines = LineSplitter::default();
-        let mut number = 0_u64;
-        let mut take = |line: &[u8]| {
-            number += 1;
-            if event::is_blank(line) && line.len() <= event::MAX_EVENT_BYTES {
-                return Ok(());
-            }
-            summary.events += 1;
-            let Err(refusal) = feed.line(line) else { return Ok(()) };
-            summary.refused += 1;
-            writeln!(refusals, "line {number}: {}: {refusal}", refusal.code())
-        };
-        // A failure to complain is no failure to replay.
-        let mut complained = Ok(());
-        let progress = progress(blocks.file_bytes);
+        let progress = progress_bar(blocks.file_bytes);
         for block in blocks {
             let block = block.map_err(|cause| ReplayError::Read { path: self.events.clone(), cause })?;
-            lines.push(&block.bytes, |line| complained = take(line));
+            lines.push(&block.bytes, |line| intake.accept(line));
             pipeline.run().await;
             progress.set_position(block.read_bytes);
             if pipeline.ticks().has_failed() {
                 break;
             }
         }
-        // Where writing failed the rest of the block is not the file's end.
+        // After a failed write, a partial line is not the last line of the file.
         if !pipeline.ticks().has_failed() {
-            lines.end(|line| complained = take(line));
+            lines.end(|line| intake.accept(line));
         }
-        drop(complained);
-        feed.end();
+        intake.packer.end();
         pipeline.run().await;
         progress.finish_and_clear();
-        summary.late = pipeline.counted().late;
-        let ended = pipeline.ticks().end();
-        summary.ticks = ended.map_err(|cause| ReplayError::Write { path: self.out.clone(), cause })?;
-        Ok(summary)
+        let ticks = pipeline.ticks().end().map_err(output_file::write_error(&self.out))?;
+        let late = pipeline.count_metrics().late;
+        Ok(Summary { events: intake.events, refused: intake.refused, late, ticks })
+    }
+
+    fn policies(&self) -> Result<PolicySet, CityFileError> {
+        let limits = ResourceLimits::default();
+        match &self.city {
+            Some(path) => Ok(PolicySet::of(city_file::read_some_policies(path)?, limits)),
+            None => Ok(PolicySet::open(limits)),
+        }
+    }
+
+    /// Checks that the output file is not one of the input files.
+    fn check_output(&self) -> Result<(), OutputError> {
+        let mut inputs = [Some(&self.events), self.city.as_ref()].into_iter().flatten();
+        if !inputs.any(|path| is_same_file(path, &self.out)) {
+            return Ok(());
+        }
+        let cause = io::Error::new(io::ErrorKind::InvalidInput, "also an input file");
+        Err(OutputError::Unusable { path: self.out.clone(), cause })
     }
 }
 
-/// Whether both are one file, by whatever names.
-fn is_same(one: &Path, other: &Path) -> bool {
-    let file = |path: &Path| fs::metadata(path).ok().filter(fs::Metadata::is_file);
-    let name = |file: fs::Metadata| (file.dev(), file.ino());
-    file(one).map(name).is_some_and(|one| file(other).map(name) == Some(one))
+/// Packs lines into the event log, counts them and reports those that are refused.
+struct Intake<'a, W> {
+    packer: RecordPacker<Store>,
+    refusals: &'a mut W,
+    /// Number of the last line, from 1.
+    line: u64,
+    events: u64,
+    refused: u64,
 }
 
-/// Reads a city file: one policy, or an array of them.
-///
-/// # Errors
-/// [`ReplayError::Unusable`] and [`ReplayError::Policy`].
-pub fn read_policies(path: &Path) -> Result<Vec<Policy>, ReplayError> {
-    let text =
-        fs::read_to_string(path).map_err(|cause| ReplayError::Unusable { path: path.to_owned(), cause })?;
-    Policy::list_from_json(&text).map_err(|faults| ReplayError::Policy { path: path.to_owned(), faults })
+impl<W: Write> Intake<'_, W> {
+    fn accept(&mut self, line: &[u8]) {
+        self.line += 1;
+        if event::is_blank(line) && line.len() <= event::MAX_EVENT_BYTES {
+            return;
+        }
+        self.events += 1;
+        let Err(refusal) = self.packer.line(line) else { return };
+        self.refused += 1;
+        // A report that cannot be written does not fail the replay.
+        drop(writeln!(self.refusals, "line {}: {}: {refusal}", self.line, refusal.code()));
+    }
 }
 
-/// A bar on a terminal, nothing elsewhere.
-fn progress(bytes: u64) -> ProgressBar {
+/// Whether two paths name the same regular file.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let regular_file = |path: &Path| fs::metadata(path).ok().filter(fs::Metadata::is_file);
+    let identity = |file: fs::Metadata| (file.dev(), file.ino());
+    regular_file(one).map(identity).is_some_and(|one| regular_file(other).map(identity) == Some(one))
+}
+
+/// A progress bar on a terminal, and a hidden one elsewhere.
+fn progress_bar(bytes: u64) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }

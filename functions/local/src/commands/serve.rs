@@ -1,239 +1,264 @@
-//! `equilibrium serve`: every function in one process, on a port of its own (CONTRACT §4).
+//! `equilibrium serve`: all functions in one process, behind one port (CONTRACT §4).
 
-use std::io::{self, Write};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use equilibrium_app::clock::Clock;
+use equilibrium_app::memory::MemoryPolicies;
+use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::surge::ports::MapStore;
 use equilibrium_domain::id::LaneCount;
 use equilibrium_domain::policy::Policy;
+use equilibrium_embedded::database::Database;
+use equilibrium_embedded::open_error::OpenError;
+use equilibrium_embedded::store::Store;
+use equilibrium_simulator::city::{self, City};
 use thiserror::Error;
 use tokio::net::TcpSocket;
 use tokio::runtime;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
-use crate::commands::replay::{ReplayError, read_policies};
+use crate::commands::city_file::{self, CityFileError};
+use crate::commands::stop_signals::StopSignals;
+use crate::commands::terminal::{Exit, print};
 use crate::host::banner::StartupBanner;
 use crate::host::pipeline_thread::{self, Progress};
 use crate::host::router::LocalApi;
 use crate::host::{http_server, status_line};
-use crate::workload::driver::{Ended, WorkloadDriver, WorkloadSource};
+use crate::workload::driver::{Ended, WorkloadDriver};
 use crate::workload::rebased_file::RebasedFile;
-use crate::workload::source::FeedSource;
-use equilibrium_app::clock::Clock;
-use equilibrium_embedded::database::{Disk, OpenError};
-use equilibrium_embedded::store::Store;
-use equilibrium_simulator::city::{self, City};
+use crate::workload::source::{FeedSource, WorkloadSource};
 
-pub use crate::host::http_server::{BODY_READ_TIMEOUT, HEADER_READ_TIMEOUT, MAX_CONNECTIONS};
-
-/// How long the port stays closed for the sake of that: a fast clock, or a disk without room, may have it
-/// take for ever.
-const CATCH_UP: Duration = Duration::from_secs(5);
+/// How long startup waits for the driver to catch up with the clock. With a fast clock or a full disk it may never.
+const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connections that may wait to be accepted.
-const BACKLOG: u32 = 4_096;
+const LISTEN_BACKLOG: u32 = 4_096;
 
-/// What to serve, and how.
+/// The arguments of the command.
 #[derive(Clone, Debug)]
 pub struct Serve {
-    /// The port, on the loopback interface alone; 0 takes a free one.
+    /// Port on the loopback interface; 0 takes a free one.
     pub port: u16,
-    /// Where events come from beside the port.
+    /// Event source in addition to the API.
     pub feed: FeedSource,
-    /// How much faster than the world's the process's clock runs.
+    /// How many times faster than real time the process clock runs.
     pub speed: NonZeroU32,
-    /// Policies; without, the simulated city's.
+    /// City file; without it, the simulated city.
     pub city: Option<PathBuf>,
-    /// Where everything is kept; without, in memory.
+    /// Folder of the database; without it, the store is in memory.
     pub data: Option<PathBuf>,
-    /// Decides what happens in the simulated city.
+    /// Random seed of the simulated city.
     pub seed: u64,
-    /// Lanes of the log.
+    /// Lanes of the event log.
     pub lanes: LaneCount,
     /// How long a tick waits for its last lane, in milliseconds.
     pub max_hold_ms: i64,
 }
 
-/// Why nothing is served.
+/// Why the server cannot start.
 #[derive(Debug, Error)]
 pub enum ServeError {
     /// The city file cannot be used.
     #[error(transparent)]
-    City(ReplayError),
-    /// There is no policy in it.
-    #[error("{}: no city", .0.display())]
-    NoCity(PathBuf),
-    /// The folder cannot be used.
+    City(#[from] CityFileError),
+    /// The folder of the database cannot be used.
     #[error(transparent)]
     Data(#[from] OpenError),
-    /// The port cannot be had.
+    /// The port cannot be bound.
     #[error("port {port}: {cause}")]
     Port {
         /// The port.
         port: u16,
-        /// What the system says.
+        /// The I/O error.
         cause: io::Error,
     },
-    /// The file of events cannot be opened.
+    /// The file of events cannot be read.
     #[error("{}: {cause}", path.display())]
     Feed {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The I/O error.
         cause: io::Error,
     },
-    /// The system gives no threads, or no signals.
-    #[error("the system gives what is needed to no one: {0}")]
+    /// The system refused a thread, a socket or a signal handler.
+    #[error("cannot start: {0}")]
     System(#[from] io::Error),
 }
 
 impl ServeError {
-    /// The exit status of CONTRACT §4.
+    /// The exit status (CONTRACT §4).
     #[must_use]
     pub fn status(&self) -> u8 {
         match self {
             Self::System(_) => 1,
-            Self::City(_) | Self::NoCity(_) | Self::Data(_) | Self::Port { .. } | Self::Feed { .. } => 2,
+            Self::City(_) | Self::Data(_) | Self::Port { .. } | Self::Feed { .. } => 2,
         }
     }
 }
 
+/// What the tasks of a running server share.
+struct Server {
+    store: Store,
+    api: Arc<LocalApi>,
+    banner: String,
+    progress: watch::Receiver<Progress>,
+    stop: watch::Receiver<bool>,
+}
+
+type Driver = WorkloadDriver<Arc<LocalApi>>;
+
 impl Serve {
-    /// Serves until the process is told to stop.
+    /// Runs the command.
+    #[must_use]
+    pub fn execute(self) -> Exit {
+        match self.run() {
+            Ok(()) => Exit::success(),
+            Err(error) => Exit::failure(error.status(), error),
+        }
+    }
+
+    /// Serves until a signal arrives.
     ///
     /// # Errors
-    /// [`ServeError`]; nothing was served then.
+    /// [`ServeError`]; no request was served.
     pub fn run(self) -> Result<(), ServeError> {
         let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(self.serve())
     }
 
     async fn serve(self) -> Result<(), ServeError> {
-        let mut interrupts = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
+        let mut signals = StopSignals::install()?;
         let policies = self.policies()?;
-        let first = policies[0].clone();
-        let bounds = ResourceLimits { max_hold_ms: self.max_hold_ms, ..ResourceLimits::default() };
-        let book = Arc::new(PolicySet::of(policies, bounds));
-
-        // A port that is taken is known before any work; it opens when the first price is there.
-        let port = |cause| ServeError::Port { port: self.port, cause };
-        let socket = TcpSocket::new_v4()?;
-        socket.set_reuseaddr(true)?;
-        socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))).map_err(port)?;
+        let policy = policies[0].clone();
+        let limits = ResourceLimits { max_hold_ms: self.max_hold_ms, ..ResourceLimits::default() };
+        let policies_in_force = Arc::new(PolicyCache::new(MemoryPolicies::of(&policies), limits));
+        let policies = Arc::new(PolicySet::of(policies, limits));
+        // A port in use is reported before any work. Connections are accepted once the first price is there.
+        let socket = self.bind()?;
         let address = socket.local_addr()?;
+        let store = self.open_store()?;
+        let banner = self.banner(address, &policy);
+        let api = Arc::new(LocalApi::new(&store, policies_in_force, banner.clone()));
+        let (stop_sender, stop) = watch::channel(false);
+        let (progress_sender, progress) = watch::channel(Progress::default());
+        let pipeline = pipeline_thread::start(store.clone(), policies, progress_sender, stop.clone())?;
+        let server = Server { store: store.clone(), api, banner, progress, stop };
 
-        let store = self.store()?;
-        let welcome = StartupBanner {
-            address,
-            lanes: self.lanes,
-            folder: self.data.as_deref(),
-            feed: &self.feed,
-            policy: &first,
+        let started = tokio::select! {
+            started = self.catch_up(&server, &policy) => started.map(Some),
+            () = signals.received() => Ok(None),
         };
-        let welcome = welcome.to_string();
-        let host = Arc::new(LocalApi::new(&store, Arc::clone(&book), welcome.clone()));
-        let (stopping, stop) = watch::channel(false);
-        let (progress, seen) = watch::channel(Progress::default());
-        let work = pipeline_thread::start(store.clone(), book, progress, stop.clone())?;
-
-        let begin = async {
-            let mut feeding = self.feeding(&store, &host, &first).await?;
-            if let Some(feeding) = &mut feeding {
-                let fed = tokio::time::timeout(CATCH_UP, feeding.catch_up()).await;
-                fed.unwrap_or(Ok(())).map_err(|cause| self.unreadable(cause))?;
-            }
-            caught_up(&store, seen.clone()).await;
-            Ok::<_, ServeError>(feeding)
-        };
-        let [interrupt, terminate] = &mut interrupts;
-        let begun = tokio::select! {
-            begun = begin => begun.map(Some),
-            _ = interrupt.recv() => Ok(None),
-            _ = terminate.recv() => Ok(None),
-        };
-        let served = match begun {
-            Err(error) => Err(error),
+        let served = match started {
+            Ok(Some(driver)) => self.accept(socket, server, driver, &mut signals, &stop_sender).await,
             Ok(None) => Ok(()),
-            Ok(Some(feeding)) => match socket.listen(BACKLOG) {
-                Err(cause) => Err(port(cause)),
-                Ok(listener) => {
-                    say(&welcome);
-                    let fed = tokio::spawn(feed(feeding, stop.clone()));
-                    let shown =
-                        tokio::spawn(status_line::run(Arc::clone(&host), store.clone(), seen, stop.clone()));
-                    let serving = tokio::spawn(http_server::serve(listener, host, stop));
-                    tokio::select! {
-                        _ = interrupt.recv() => {}
-                        _ = terminate.recv() => {}
-                    }
-                    stopping.send_replace(true);
-                    // Tasks end by themselves; one that panicked has said so.
-                    drop(tokio::join!(serving, fed, shown));
-                    say("\nstopped\n");
-                    Ok(())
-                }
-            },
+            Err(error) => Err(error),
         };
-        stopping.send_replace(true);
-        drop(work.join());
+        stop_sender.send_replace(true);
+        drop(pipeline.join());
         store.close();
         served
     }
 
-    fn policies(&self) -> Result<Vec<Policy>, ServeError> {
-        let Some(path) = &self.city else { return Ok(vec![city::policy::policy()]) };
-        let policies = read_policies(path).map_err(ServeError::City)?;
-        if policies.is_empty() {
-            return Err(ServeError::NoCity(path.clone()));
+    /// Creates the driver and waits until the events of the past are posted and priced.
+    async fn catch_up(&self, server: &Server, policy: &Policy) -> Result<Option<Driver>, ServeError> {
+        let mut driver = self.driver(server, policy).await?;
+        if let Some(driver) = &mut driver {
+            let posted = timeout(CATCH_UP_TIMEOUT, driver.catch_up()).await;
+            posted.unwrap_or(Ok(())).map_err(|cause| self.feed_error(cause))?;
         }
-        Ok(policies)
+        let is_priced = |progress: &Progress| progress.is_idle && server.store.events().is_empty();
+        // An error means that the pipeline has ended: there is nothing to wait for.
+        drop(server.progress.clone().wait_for(is_priced).await);
+        Ok(driver)
     }
 
-    fn store(&self) -> Result<Store, OpenError> {
+    /// Accepts connections until a signal arrives, then stops all tasks.
+    async fn accept(
+        &self,
+        socket: TcpSocket,
+        server: Server,
+        driver: Option<Driver>,
+        signals: &mut StopSignals,
+        stop_sender: &watch::Sender<bool>,
+    ) -> Result<(), ServeError> {
+        let listener = socket.listen(LISTEN_BACKLOG).map_err(|cause| self.port_error(cause))?;
+        let Server { store, api, banner, progress, stop } = server;
+        print(&banner);
+        let driving = tokio::spawn(drive(driver, stop.clone()));
+        let reporting = tokio::spawn(status_line::run(Arc::clone(&api), store, progress, stop.clone()));
+        let serving = tokio::spawn(http_server::serve(listener, api, stop));
+        signals.received().await;
+        stop_sender.send_replace(true);
+        // The tasks end by themselves; the panic of a task has been printed.
+        drop(tokio::join!(serving, driving, reporting));
+        print("\nstopped\n");
+        Ok(())
+    }
+
+    fn policies(&self) -> Result<Vec<Policy>, CityFileError> {
+        match &self.city {
+            Some(path) => city_file::read_some_policies(path),
+            None => Ok(vec![city::policy::policy()]),
+        }
+    }
+
+    fn bind(&self) -> Result<TcpSocket, ServeError> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        socket.bind(address).map_err(|cause| self.port_error(cause))?;
+        Ok(socket)
+    }
+
+    fn open_store(&self) -> Result<Store, OpenError> {
         let Some(folder) = &self.data else {
             return Ok(Store::in_memory(self.lanes, Clock::live(self.speed, 0)));
         };
-        let (disk, contents) = Disk::open(folder, self.lanes)?;
-        // Time does not go back, though the process before may have run ahead.
-        let clock = Clock::live(self.speed, contents.marks.arrival_ms);
-        Ok(Store::on_disk(self.lanes, clock, disk, contents))
+        let (database, contents) = Database::open(folder, self.lanes)?;
+        // The clock never runs backwards, even if the previous process ran a faster one.
+        let clock = Clock::live(self.speed, contents.ends.arrival_ms);
+        Ok(Store::on_disk(self.lanes, clock, database, contents))
     }
 
-    /// The feed, which the city's past belongs to.
-    async fn feeding(
-        &self,
-        store: &Store,
-        host: &Arc<LocalApi>,
-        policy: &Policy,
-    ) -> Result<Option<WorkloadDriver<Arc<LocalApi>>>, ServeError> {
-        let (clock, now_ms) = (store.clock(), store.clock().now_ms());
-        let (feed, fed_until_ms) = match &self.feed {
+    fn banner(&self, address: SocketAddr, policy: &Policy) -> String {
+        let (folder, feed) = (self.data.as_deref(), &self.feed);
+        StartupBanner { address, lanes: self.lanes, folder, feed, policy }.to_string()
+    }
+
+    async fn driver(&self, server: &Server, policy: &Policy) -> Result<Option<Driver>, ServeError> {
+        let clock = server.store.clock();
+        let now_ms = clock.now_ms();
+        let (source, start_ms) = match &self.feed {
             FeedSource::None => return Ok(None),
             FeedSource::File(path) => {
-                let file = RebasedFile::open(path, now_ms).map_err(|cause| self.unreadable(cause))?;
+                let file = RebasedFile::open(path, now_ms).map_err(|cause| self.feed_error(cause))?;
                 (WorkloadSource::File(Box::new(file)), now_ms)
             }
             FeedSource::City => {
-                let settings = city::Settings::living(self.seed, now_ms);
-                let start_ms = settings.start_ms;
+                let settings = city::Settings::live(self.seed, now_ms);
                 let city = City::new(&settings, policy);
-                // What the process before has counted does not happen again.
-                let head = store.head(&policy.city).await.ok().flatten();
-                let counted_ms = head.map_or(start_ms, |head| head.as_of + policy.clock.lateness_ms);
-                (WorkloadSource::City(Box::new(city)), start_ms.max(counted_ms))
+                // Events that the previous process has counted are skipped.
+                let head = server.store.head(&policy.city).await.ok().flatten();
+                let counted_ms = head.map_or(settings.start_ms, |head| head.as_of + policy.clock.lateness_ms);
+                (WorkloadSource::City(Box::new(city)), settings.start_ms.max(counted_ms))
             }
         };
-        let feeding = WorkloadDriver::new(feed, Arc::clone(host), clock, fed_until_ms);
-        feeding.map(Some).map_err(|cause| self.unreadable(cause))
+        let driver = WorkloadDriver::new(source, Arc::clone(&server.api), clock, start_ms);
+        driver.map(Some).map_err(|cause| self.feed_error(cause))
     }
 
-    fn unreadable(&self, cause: io::Error) -> ServeError {
+    fn port_error(&self, cause: io::Error) -> ServeError {
+        ServeError::Port { port: self.port, cause }
+    }
+
+    fn feed_error(&self, cause: io::Error) -> ServeError {
         let path = match &self.feed {
             FeedSource::File(path) => path.clone(),
             FeedSource::City | FeedSource::None => PathBuf::new(),
@@ -242,24 +267,11 @@ impl Serve {
     }
 }
 
-/// Ends once everything that was fed is in the map.
-async fn caught_up(store: &Store, mut progress: watch::Receiver<Progress>) {
-    let is_done = |progress: &Progress| progress.is_done && store.events().is_empty();
-    // Where the work has ended, there is nothing to wait for.
-    drop(progress.wait_for(is_done).await);
-}
-
-async fn feed(feeding: Option<WorkloadDriver<Arc<LocalApi>>>, stop: watch::Receiver<bool>) {
-    let Some(feeding) = feeding else { return };
-    match feeding.run(stop).await {
-        Ended::Finished => say("\nthe file has come to its end; prices age from now on\n"),
-        Ended::Failed(cause) => say(&format!("\nthe file cannot be read on: {cause}\n")),
+async fn drive(driver: Option<Driver>, stop: watch::Receiver<bool>) {
+    let Some(driver) = driver else { return };
+    match driver.run(stop).await {
+        Ended::Finished => print("\nend of the file; prices age from now on\n"),
+        Ended::Failed(cause) => print(&format!("\nfeed stopped: {cause}\n")),
         Ended::Stopped => {}
     }
-}
-
-fn say(text: &str) {
-    let mut out = io::stdout().lock();
-    // Whoever closed the output does not want to know.
-    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
 }

@@ -1,4 +1,4 @@
-//! What the process says of itself: what runs where, and one line to type for each call.
+//! The startup banner: what runs at which address, and one command to try for each call.
 
 use std::fmt::{self, Display};
 use std::net::SocketAddr;
@@ -10,24 +10,24 @@ use equilibrium_domain::policy::Policy;
 
 use crate::workload::source::FeedSource;
 
-/// How finely a boundary's box is searched for a place within.
-const STEPS: u32 = 32;
+/// Grid steps per axis in the search for a place inside a boundary.
+const GRID_STEPS: u32 = 32;
 
 /// The stadium of the simulated city, where prices rise first.
 const STADIUM: Place = Place { lat: 40.8296, lng: -73.9262 };
 
-/// Everything there is to say.
+/// The content of the banner.
 #[derive(Debug)]
 pub struct StartupBanner<'a> {
-    /// Where it listens.
+    /// The address that the server listens on.
     pub address: SocketAddr,
-    /// Its lanes.
+    /// Lanes of the event log.
     pub lanes: LaneCount,
-    /// Where it keeps things.
+    /// The folder of the database; `None` for a store in memory.
     pub folder: Option<&'a Path>,
-    /// What feeds it.
+    /// The source of events in addition to the API.
     pub feed: &'a FeedSource,
-    /// A city of its.
+    /// The policy of the city in the examples.
     pub policy: &'a Policy,
 }
 
@@ -53,12 +53,14 @@ impl Display for StartupBanner<'_> {
         writeln!(f, "Equilibrium {version} on {url}\n")?;
         writeln!(f, "  POST /v1/events > ingest > [events: {lanes} lanes] > count > [counts] > surge > map")?;
         writeln!(f, "  GET  /v1/price, /v1/cities... > price < map\n")?;
-        writeln!(f, "  fed by  {feed}")?;
+        writeln!(f, "  event source  {feed}")?;
         match folder {
-            Some(folder) => writeln!(f, "  kept in {}, each event before its 202\n", folder.display())?,
-            None => writeln!(f, "  kept in memory; --data DIR keeps it on disk\n")?,
+            Some(folder) => {
+                writeln!(f, "  storage       {}; events are saved before 202\n", folder.display())?
+            }
+            None => writeln!(f, "  storage       in memory; --data DIR saves to disk\n")?,
         }
-        writeln!(f, "A price, the map, the map as hexagons, the cities, and a rider who asks:\n")?;
+        writeln!(f, "A price, the surge map, the map as GeoJSON hexagons, the cities, a ride request:\n")?;
         writeln!(f, "  curl '{url}/v1/price?{place}'")?;
         writeln!(f, "  curl '{url}/v1/cities/{city}/surge'")?;
         writeln!(f, "  curl -H 'accept: application/geo+json' '{url}/v1/cities/{city}/surge'")?;
@@ -75,10 +77,10 @@ impl Display for StartupBanner<'_> {
 }
 
 impl Place {
-    /// A place that the city serves: its stadium, or near the middle.
+    /// A place inside the city's boundary: the stadium, or a place near the middle.
     fn within(policy: &Policy) -> Self {
-        let serves = |place: &Self| policy.boundary.contains(place.lng, place.lat);
-        if serves(&STADIUM) {
+        let is_inside = |place: &Self| policy.boundary.contains(place.lng, place.lat);
+        if is_inside(&STADIUM) {
             return STADIUM;
         }
         let corners = || policy.boundary.rings().iter().flat_map(Ring::positions);
@@ -87,27 +89,28 @@ impl Place {
             (values().fold(f64::MAX, f64::min), values().fold(f64::MIN, f64::max))
         };
         let ((west, east), (south, north)) = (span(0), span(1));
-        let part =
-            |(low, high): (f64, f64), step: u32| low + (high - low) * f64::from(step) / f64::from(STEPS);
-        let steps = || 1..STEPS;
-        let all = steps().flat_map(|x| steps().map(move |y| (x, y)));
-        let from_middle = |(x, y): &(u32, u32)| x.abs_diff(STEPS / 2).pow(2) + y.abs_diff(STEPS / 2).pow(2);
-        let place = |(x, y)| Self { lat: part((south, north), y), lng: part((west, east), x) };
-        let within = all.filter(|at| serves(&place(*at))).min_by_key(from_middle);
-        within.map_or(Self { lat: south, lng: west }, place)
+        let position =
+            |(min, max): (f64, f64), step: u32| min + (max - min) * f64::from(step) / f64::from(GRID_STEPS);
+        let steps = || 1..GRID_STEPS;
+        let grid = steps().flat_map(|x| steps().map(move |y| (x, y)));
+        let from_middle =
+            |(x, y): &(u32, u32)| x.abs_diff(GRID_STEPS / 2).pow(2) + y.abs_diff(GRID_STEPS / 2).pow(2);
+        let place = |(x, y)| Self { lat: position((south, north), y), lng: position((west, east), x) };
+        let nearest = grid.filter(|at| is_inside(&place(*at))).min_by_key(from_middle);
+        nearest.map_or(Self { lat: south, lng: west }, place)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use equilibrium_domain::policy::Policy;
+    use equilibrium_simulator::city;
     use serde_json::json;
 
     use super::*;
-    use equilibrium_simulator::city;
 
     #[test]
-    fn every_place_that_is_named_is_served() {
+    fn the_example_place_is_inside_the_boundary() {
         assert_eq!(Place::within(&city::policy::policy()), STADIUM);
         let ring = json!([[0, 0], [9, 0], [9, 9], [8, 9], [8, 1], [0, 1], [0, 0]]);
         let document = json!({"city": "corner", "currency": "EUR", "products": [{"id": "one"}],

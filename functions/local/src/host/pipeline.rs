@@ -1,140 +1,146 @@
-//! The walk of the data in one process: the event log, `count`, the log of counts, `surge`.
+//! The pipeline in one process: event log, `count`, counts log, `surge`.
 
 use parking_lot::Mutex;
 use std::sync::Arc;
 
+use equilibrium_app::clock::Clock;
 use equilibrium_app::count::lane_processor::{CountSettings, LaneProcessor};
 use equilibrium_app::count::metrics::CountMetrics;
 use equilibrium_app::memory::NoOp;
-use equilibrium_app::policy::policy_set::PolicySet;
+use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
 use equilibrium_app::surge::metrics::SurgeMetrics;
 use equilibrium_app::surge::ports::TickLog;
+use equilibrium_embedded::store::{GROUPS, Store};
 use equilibrium_embedded::stream_log::StreamLog;
 use equilibrium_event_source::poller::{EventSourcePoller, InvokeError, NeverDiscard, Target};
 use equilibrium_event_source::settings::{MAX_BATCH_SIZE, Settings, SettingsError};
 use equilibrium_lambda::kinesis::encode::Stream;
 
-use equilibrium_app::clock::Clock;
-use equilibrium_embedded::store::{GROUPS, Store};
-
 /// `count` as a target of the event log.
 #[derive(Debug)]
-struct CountFunction {
-    counter: LaneProcessor<Store, Store, NoOp>,
-    book: Arc<PolicySet>,
+struct CountFunction<P> {
+    processor: LaneProcessor<Store, Store, NoOp>,
+    policies: P,
     clock: Clock,
-    tally: Mutex<CountMetrics>,
+    metrics: Mutex<CountMetrics>,
 }
 
-impl Target for CountFunction {
+impl<P: PolicySource> Target for CountFunction<P> {
     async fn invoke(&self, payload: &[u8]) -> Result<Vec<u8>, InvokeError> {
-        let now = self.clock.now_ms();
-        let handled = equilibrium_count::handle_event(&self.counter, payload, &self.book, now).await;
-        let (answer, tally) = handled.map_err(|_| InvokeError::Failed)?;
-        self.tally.lock().add(tally);
-        Ok(answer)
+        let now_ms = self.clock.now_ms();
+        let handled = equilibrium_count::handle_event(&self.processor, payload, &self.policies, now_ms).await;
+        let (response, metrics) = handled.map_err(|_| InvokeError::Failed)?;
+        self.metrics.lock().add(metrics);
+        Ok(response)
     }
 }
 
-/// `surge` as a target of the log of counts. The maps' readers are in the same process and need no cache.
+/// `surge` as a target of the counts log. It writes no cache: the map readers share its process and its store.
 #[derive(Debug)]
-struct SurgeFunction<T> {
-    pricer: CityProcessor<Store, Store, NoOp, NoOp, T>,
-    book: Arc<PolicySet>,
+struct SurgeFunction<T, P> {
+    processor: CityProcessor<Store, Store, NoOp, NoOp, T>,
+    policies: P,
     clock: Clock,
-    tally: Mutex<SurgeMetrics>,
+    metrics: Mutex<SurgeMetrics>,
 }
 
-impl<T: TickLog> Target for SurgeFunction<T> {
+impl<T: TickLog, P: PolicySource> Target for SurgeFunction<T, P> {
     async fn invoke(&self, payload: &[u8]) -> Result<Vec<u8>, InvokeError> {
-        let now = self.clock.now_ms();
-        let handled = equilibrium_surge::handle_event(&self.pricer, payload, &self.book, now).await;
-        let (answer, tally) = handled.map_err(|_| InvokeError::Failed)?;
-        self.tally.lock().add(tally);
-        Ok(answer)
+        let now_ms = self.clock.now_ms();
+        let handled = equilibrium_surge::handle_event(&self.processor, payload, &self.policies, now_ms).await;
+        let (response, metrics) = handled.map_err(|_| InvokeError::Failed)?;
+        self.metrics.lock().add(metrics);
+        Ok(response)
     }
 }
 
-type Mapped<T> = EventSourcePoller<Arc<StreamLog>, T, NeverDiscard>;
+type Poller<T> = EventSourcePoller<Arc<StreamLog>, T, NeverDiscard>;
 
-/// The functions and the logs between them.
+/// The functions `count` and `surge`, each polling its log.
 #[derive(Debug)]
-pub struct Pipeline<T: TickLog> {
+pub struct Pipeline<T: TickLog, P: PolicySource> {
     store: Store,
-    count: Mapped<CountFunction>,
-    surge: Mapped<SurgeFunction<T>>,
+    count: Poller<CountFunction<P>>,
+    surge: Poller<SurgeFunction<T, P>>,
 }
 
-/// What a turn found.
+/// The outcome of a poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PipelineState {
-    /// Something to do.
+    /// Records were processed.
     Busy,
-    /// Nothing, and nothing is left.
+    /// Nothing was processed, and no record is left.
     Idle,
-    /// Nothing, but what failed is to be tried again.
-    Stuck,
+    /// Nothing was processed, and failed batches are to be retried.
+    Retrying,
 }
 
-impl<T: TickLog> Pipeline<T> {
-    /// A pipeline that goes on with what is in the store; closed ticks go to `ticks`.
+impl<T: TickLog, P: PolicySource + Clone> Pipeline<T, P> {
+    /// A pipeline that continues from the state in the store and sends closed ticks to `ticks`.
     ///
     /// # Errors
     /// [`SettingsError`], never with the settings used here.
-    pub fn new(store: Store, book: &Arc<PolicySet>, ticks: T) -> Result<Self, SettingsError> {
+    pub fn new(store: Store, policies: P, ticks: T) -> Result<Self, SettingsError> {
         let (lanes, clock) = (store.lanes(), store.clock());
         let settings = CountSettings { lanes, groups: GROUPS };
-        let counter = LaneProcessor::new(settings, store.clone(), store.clone(), NoOp);
-        let outlets =
-            SurgeSinks { checkpoints: store.clone(), maps: store.clone(), cache: NoOp, changes: NoOp, ticks };
-        let count = CountFunction { counter, book: Arc::clone(book), clock, tally: Mutex::default() };
-        let pricer = CityProcessor::new(lanes, outlets);
-        let surge = SurgeFunction { pricer, book: Arc::clone(book), clock, tally: Mutex::default() };
+        let count = CountFunction {
+            processor: LaneProcessor::new(settings, store.clone(), store.clone(), NoOp),
+            policies: policies.clone(),
+            clock,
+            metrics: Mutex::default(),
+        };
+        let sinks = SurgeSinks { maps: store.clone(), cache: NoOp, changes: NoOp, ticks };
+        let surge = SurgeFunction {
+            processor: CityProcessor::new(lanes, store.clone(), sinks),
+            policies,
+            clock,
+            metrics: Mutex::default(),
+        };
         Ok(Self {
-            count: mapped("events", store.events(), count)?,
-            surge: mapped("counts", store.counts(), surge)?,
+            count: poller("events", store.events(), count)?,
+            surge: poller("counts", store.counts(), surge)?,
             store,
         })
     }
 
-    /// Counts and prices what is there, and lets it go.
+    /// Processes one batch of each log and trims the logs.
     pub async fn poll(&mut self) -> PipelineState {
-        let now = self.store.clock().now_ms();
-        let counted = self.count.poll(now).await;
-        let priced = self.surge.poll(now).await;
+        let now_ms = self.store.clock().now_ms();
+        let count = self.count.poll(now_ms).await;
+        let surge = self.surge.poll(now_ms).await;
         self.store.trim_events(self.count.positions());
         self.store.trim_counts(self.surge.positions());
-        match (counted.is_idle() && priced.is_idle(), self.count.backlog() + self.surge.backlog()) {
+        match (count.is_idle() && surge.is_idle(), self.count.backlog() + self.surge.backlog()) {
             (false, _) => PipelineState::Busy,
             (true, 0) => PipelineState::Idle,
-            (true, _) => PipelineState::Stuck,
+            (true, _) => PipelineState::Retrying,
         }
     }
 
-    /// Works until there is nothing left to do.
+    /// Polls until nothing is processed any more.
     pub async fn run(&mut self) {
         while self.poll().await == PipelineState::Busy {}
     }
 
-    /// What counting came to so far.
-    pub fn counted(&self) -> CountMetrics {
-        self.count.target().tally.lock().clone()
+    /// The metrics of `count` so far.
+    pub fn count_metrics(&self) -> CountMetrics {
+        self.count.target().metrics.lock().clone()
     }
 
-    /// What pricing came to so far.
-    pub fn priced(&self) -> SurgeMetrics {
-        self.surge.target().tally.lock().clone()
+    /// The metrics of `surge` so far.
+    pub fn surge_metrics(&self) -> SurgeMetrics {
+        self.surge.target().metrics.lock().clone()
     }
 
-    /// Where closed ticks go.
+    /// The sink of closed ticks.
     pub fn ticks(&self) -> &T {
-        self.surge.target().pricer.ticks()
+        self.surge.target().processor.ticks()
     }
 }
 
-/// A mapping from the log called `name` to a function, as one would be set up on AWS.
-fn mapped<F: Target>(name: &str, log: &Arc<StreamLog>, function: F) -> Result<Mapped<F>, SettingsError> {
+/// The event source mapping from the log called `name` to a function.
+fn poller<F: Target>(name: &str, log: &Arc<StreamLog>, function: F) -> Result<Poller<F>, SettingsError> {
     let settings = Settings {
         batch_size: MAX_BATCH_SIZE,
         report_batch_item_failures: true,

@@ -1,5 +1,4 @@
-//! The event-source runner and the functions behind it, on a thread of their own: what they work on for
-//! milliseconds keeps no request waiting.
+//! Runs the pipeline on a thread of its own, so that batches that take milliseconds do not delay HTTP requests.
 
 use std::io;
 use std::sync::Arc;
@@ -8,62 +7,62 @@ use std::time::Duration;
 
 use equilibrium_app::memory::NoOp;
 use equilibrium_app::policy::policy_set::PolicySet;
+use equilibrium_embedded::store::Store;
 use tokio::runtime;
 use tokio::sync::watch;
 
 use crate::host::pipeline::{Pipeline, PipelineState};
-use equilibrium_embedded::store::Store;
 
-/// How long what failed is left alone.
-const RETRY: Duration = Duration::from_millis(100);
+/// Pause after a poll in which batches failed.
+const RETRY_BACKOFF: Duration = Duration::from_millis(100);
 
-/// How far the work is.
+/// The progress of the pipeline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Late events so far.
     pub late: u64,
     /// Whether everything in the logs was counted and priced.
-    pub is_done: bool,
-    /// Log entries that nobody can read so far.
+    pub is_idle: bool,
+    /// Corrupt log entries so far.
     pub corrupt: u64,
 }
 
-/// Starts the work, which goes on until the process stops.
+/// Starts the pipeline, which runs until `stop` is true.
 ///
 /// # Errors
-/// What the system says where it gives no thread.
+/// The I/O error if the thread cannot be started.
 pub fn start(
     store: Store,
-    book: Arc<PolicySet>,
+    policies: Arc<PolicySet>,
     progress: watch::Sender<Progress>,
     stop: watch::Receiver<bool>,
 ) -> io::Result<JoinHandle<()>> {
     let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
-    let work = move || runtime.block_on(work(store, book, progress, stop));
-    thread::Builder::new().name("pipeline".into()).spawn(work)
+    let run = move || runtime.block_on(run(store, policies, progress, stop));
+    thread::Builder::new().name("pipeline".into()).spawn(run)
 }
 
-async fn work(
+async fn run(
     store: Store,
-    book: Arc<PolicySet>,
+    policies: Arc<PolicySet>,
     progress: watch::Sender<Progress>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let pipeline = Pipeline::new(store.clone(), &book, NoOp);
+    let pipeline = Pipeline::new(store.clone(), policies, NoOp);
     let mut pipeline = pipeline.expect("the settings are within their bounds");
     while !*stop.borrow() {
-        let turn = pipeline.poll().await;
-        let counted = pipeline.counted();
+        let state = pipeline.poll().await;
+        let count_metrics = pipeline.count_metrics();
         progress.send_replace(Progress {
-            late: counted.late,
-            is_done: turn == PipelineState::Idle,
-            corrupt: (counted.corrupt.len() + pipeline.priced().corrupt.len()) as u64,
+            late: count_metrics.late,
+            is_idle: state == PipelineState::Idle,
+            corrupt: (count_metrics.corrupt.len() + pipeline.surge_metrics().corrupt.len()) as u64,
         });
         let pause = async {
-            match turn {
+            match state {
                 PipelineState::Busy => {}
                 PipelineState::Idle => store.arrived().await,
-                PipelineState::Stuck => tokio::time::sleep(RETRY).await,
+                PipelineState::Retrying => tokio::time::sleep(RETRY_BACKOFF).await,
             }
         };
         tokio::select! {

@@ -1,21 +1,22 @@
-//! The functions that answer requests, and what they share.
+//! Routes HTTP requests to the functions, as API Gateway does in a deployment.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use equilibrium_app::clock::Clock;
 use equilibrium_app::ingest::ingester::Ingester;
-use equilibrium_app::memory::NoOp;
-use equilibrium_app::policy::policy_set::PolicySet;
+use equilibrium_app::memory::{MemoryPolicies, NoOp};
+use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::price::map_reader::{MapReader, Timer};
-use equilibrium_http::{Problem, Request, Response};
+use equilibrium_embedded::store::Store;
+use equilibrium_http::routes::{self, Function};
+use equilibrium_http::{Request, Response};
 
 use crate::workload::driver::EventSink;
-use equilibrium_app::clock::Clock;
-use equilibrium_embedded::store::Store;
 
-/// The runtime's time.
+/// Sleeps on the Tokio runtime.
 #[derive(Clone, Copy, Debug)]
 pub struct RuntimeTimer;
 
@@ -25,15 +26,18 @@ impl Timer for RuntimeTimer {
     }
 }
 
-/// The maps, as the store in the same process has them.
+/// The policies in force: a saved policy takes effect without a restart.
+pub type Policies = PolicyCache<MemoryPolicies>;
+
+/// Reads maps from the store of the process, without a cache.
 pub type Maps = MapReader<Store, NoOp, RuntimeTimer>;
 
-/// Answers requests by the function that each is for.
+/// Responds to requests with the function that each path belongs to.
 #[derive(Debug)]
 pub struct LocalApi {
     ingester: Ingester<Store>,
     maps: Maps,
-    book: Arc<PolicySet>,
+    policies: Arc<Policies>,
     clock: Clock,
     accepted: AtomicU64,
     refused: AtomicU64,
@@ -41,13 +45,13 @@ pub struct LocalApi {
 }
 
 impl LocalApi {
-    /// A host of the store's events and maps; `index` is what it says of itself.
+    /// An API over the store's event log and maps; `index` is the text at `/`.
     #[must_use]
-    pub fn new(store: &Store, book: Arc<PolicySet>, index: String) -> Self {
+    pub fn new(store: &Store, policies: Arc<Policies>, index: String) -> Self {
         Self {
             ingester: Ingester::new(store.clone(), store.lanes()),
             maps: MapReader::new(store.clone(), NoOp, RuntimeTimer),
-            book,
+            policies,
             clock: store.clock(),
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
@@ -55,48 +59,45 @@ impl LocalApi {
         }
     }
 
-    /// The policies it answers by.
+    /// The policies in force.
     #[must_use]
-    pub fn book(&self) -> &Arc<PolicySet> {
-        &self.book
+    pub fn policies(&self) -> &Policies {
+        &self.policies
     }
 
-    /// The maps it answers from.
+    /// The map reader.
     #[must_use]
     pub fn maps(&self) -> &Maps {
         &self.maps
     }
 
-    /// Events accepted and refused so far.
+    /// Number of events accepted and refused so far.
     #[must_use]
     pub fn ingest_totals(&self) -> (u64, u64) {
         (self.accepted.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed))
     }
 
-    /// Answers one request.
+    /// Responds to one request.
     pub async fn respond(&self, request: &Request<'_>) -> Response {
         let now_ms = self.clock.now_ms();
-        match request.path {
-            "/v1/events" => {
-                let answer = equilibrium_ingest::respond(&self.ingester, request, &self.book, now_ms);
-                let (response, tally) = answer.await;
-                self.accepted.fetch_add(tally.accepted, Ordering::Relaxed);
-                self.refused.fetch_add(tally.refused.iter().sum(), Ordering::Relaxed);
+        if request.path == "/" {
+            return request.respond(request.require_method("GET").map(|()| self.index()));
+        }
+        match routes::function_at(request.path) {
+            Function::Ingest => {
+                let ingest = equilibrium_ingest::respond(&self.ingester, request, &*self.policies, now_ms);
+                let (response, metrics) = ingest.await;
+                self.accepted.fetch_add(metrics.accepted, Ordering::Relaxed);
+                self.refused.fetch_add(metrics.refused.iter().sum(), Ordering::Relaxed);
                 response
             }
-            "/" => self.print(request),
-            _ => equilibrium_price::respond(&self.maps, request, &self.book, now_ms).await,
+            Function::Price => equilibrium_price::respond(&self.maps, request, &*self.policies, now_ms).await,
         }
     }
 
-    fn print(&self, request: &Request<'_>) -> Response {
-        let mut response = Response::empty(200).with("content-type", "text/plain; charset=utf-8");
-        match request.method {
-            "GET" => response.body = self.index.clone().into_bytes(),
-            "HEAD" => {}
-            _ => return Problem::method_not_allowed("GET, HEAD").into(),
-        }
-        response
+    fn index(&self) -> Response {
+        let response = Response::empty(200).with("content-type", "text/plain; charset=utf-8");
+        Response { body: self.index.clone().into_bytes(), ..response }
     }
 }
 
@@ -105,5 +106,41 @@ impl EventSink for Arc<LocalApi> {
         let headers = [("content-type".into(), "application/x-ndjson".into())];
         let request = Request { method: "POST", path: "/v1/events", query: "", headers: &headers, body };
         Ok(self.respond(&request).await.status != 503)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use equilibrium_app::policy::policy_cache::POLICY_TTL_MS;
+    use equilibrium_app::policy::policy_set::ResourceLimits;
+    use equilibrium_app::policy::ports::PolicyStore;
+    use equilibrium_domain::id::LaneCount;
+    use equilibrium_simulator::city;
+
+    use super::*;
+
+    async fn name_of_the_city(api: &LocalApi) -> String {
+        let path = "/v1/cities/nyc";
+        let response =
+            api.respond(&Request { method: "GET", path, query: "", headers: &[], body: b"" }).await;
+        let city: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
+        city["name"].as_str().unwrap().to_owned()
+    }
+
+    #[tokio::test]
+    async fn a_saved_policy_takes_effect_without_a_restart() {
+        let mut policy = city::policy::policy();
+        let stored = MemoryPolicies::of(std::slice::from_ref(&policy));
+        let cache = PolicyCache::new(stored.clone(), ResourceLimits::default());
+        let store = Store::in_memory(LaneCount::ONE, Clock::live(NonZeroU32::new(1_000).unwrap(), 0));
+        let api = LocalApi::new(&store, Arc::new(cache), String::new());
+        assert_eq!(name_of_the_city(&api).await, policy.name);
+
+        policy.name = "Gotham".into();
+        stored.save(&policy.city, &policy.to_json().to_string(), Some(1)).await.unwrap();
+        tokio::time::sleep(store.clock().until(store.clock().now_ms() + POLICY_TTL_MS)).await;
+        assert_eq!(name_of_the_city(&api).await, "Gotham");
     }
 }

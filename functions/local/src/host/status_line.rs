@@ -1,31 +1,32 @@
-//! What goes on, second by second: one line that renews itself on a terminal, plain lines elsewhere.
+//! Prints the state of the process every second: one line that is rewritten on a terminal, plain lines elsewhere.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_domain::policy::Multiplier;
 use equilibrium_domain::surge::fallback::Fallback;
+use equilibrium_embedded::store::Store;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::pipeline_thread::Progress;
-use super::router::LocalApi;
-use equilibrium_embedded::store::Store;
+use crate::host::pipeline_thread::Progress;
+use crate::host::router::LocalApi;
 
-/// One second.
+/// The state in one second.
 #[derive(Debug)]
 struct StatusLine {
     events_per_s: u64,
     cells: usize,
     surging: usize,
     highest: Multiplier,
-    /// Of the oldest map; nothing before the first tick of all cities.
+    /// Age of the oldest map; `None` before the first tick of any city.
     age_ms: Option<i64>,
     late: u64,
     refused: u64,
-    trouble: Option<Arc<str>>,
+    write_error: Option<Arc<str>>,
 }
 
 impl fmt::Display for StatusLine {
@@ -41,16 +42,16 @@ impl fmt::Display for StatusLine {
             None => write!(f, "  age   none")?,
         }
         write!(f, "  late {late}  refused {refused}")?;
-        match &self.trouble {
-            Some(trouble) => write!(f, "  NO EVENT IS TAKEN, the disk fails: {trouble}"),
+        match &self.write_error {
+            Some(error) => write!(f, "  INGEST STOPPED: write failed: {error}"),
             None => Ok(()),
         }
     }
 }
 
-/// Writes a line each second until the process stops.
+/// Prints a line each second until `stop` is true.
 pub async fn run(
-    host: Arc<LocalApi>,
+    api: Arc<LocalApi>,
     store: Store,
     progress: watch::Receiver<Progress>,
     mut stop: watch::Receiver<bool>,
@@ -58,50 +59,50 @@ pub async fn run(
     let mut seconds = interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(MissedTickBehavior::Skip);
     seconds.tick().await;
-    let (mut before, _) = host.ingest_totals();
+    let (mut accepted_before, _) = api.ingest_totals();
     loop {
         tokio::select! {
             _ = seconds.tick() => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
-        let second = look(&host, &store, &progress, &mut before).await;
+        let line = sample(&api, &store, &progress, &mut accepted_before).await;
         let mut out = io::stdout().lock();
-        let written =
-            if out.is_terminal() { write!(out, "\r{second}\x1b[K") } else { writeln!(out, "{second}") };
-        // Whoever closed the output does not want to know.
-        drop(written.and_then(|()| out.flush()));
+        let printed = if out.is_terminal() { write!(out, "\r{line}\x1b[K") } else { writeln!(out, "{line}") };
+        // A closed stdout does not stop the server.
+        drop(printed.and_then(|()| out.flush()));
     }
 }
 
-async fn look(
-    host: &LocalApi,
+async fn sample(
+    api: &LocalApi,
     store: &Store,
     progress: &watch::Receiver<Progress>,
-    before: &mut u64,
+    accepted_before: &mut u64,
 ) -> StatusLine {
     let now_ms = store.clock().now_ms();
-    let (accepted, refused) = host.ingest_totals();
-    let mut second = StatusLine {
-        events_per_s: accepted - std::mem::replace(before, accepted),
+    let (accepted, refused) = api.ingest_totals();
+    let mut line = StatusLine {
+        events_per_s: accepted - std::mem::replace(accepted_before, accepted),
         cells: 0,
         surging: 0,
         highest: Multiplier::ONE,
         age_ms: None,
         late: progress.borrow().late,
         refused,
-        trouble: store.write_error(),
+        write_error: store.write_error(),
     };
-    for book in host.book().cities(None) {
-        let policy = &book.pricing.policy;
-        let Some(map) = host.maps().map(&policy.city, policy.clock, now_ms).await else { continue };
-        second.age_ms = second.age_ms.max(Fallback::new(policy, Some(map.head().as_of), now_ms).age_ms);
+    let policies = api.policies().policies(now_ms).await;
+    for city in policies.iter().flat_map(|policies| policies.cities(None)) {
+        let policy = &city.pricing.policy;
+        let Some(map) = api.maps().map(&policy.city, policy.clock, now_ms).await else { continue };
+        line.age_ms = line.age_ms.max(Fallback::new(policy, Some(map.head().as_of), now_ms).age_ms);
         for row in (0..=u8::MAX).take(map.head().products.len()).flat_map(|product| map.rows(product)) {
-            second.cells += 1;
-            second.surging += usize::from(row.multiplier > Multiplier::ONE);
-            second.highest = second.highest.max(row.multiplier);
+            line.cells += 1;
+            line.surging += usize::from(row.multiplier > Multiplier::ONE);
+            line.highest = line.highest.max(row.multiplier);
         }
     }
-    second
+    line
 }
 
 #[cfg(test)]
@@ -109,8 +110,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_is_one_line() {
-        let second = StatusLine {
+    fn the_status_is_one_line_that_ends_with_the_write_error() {
+        let status = StatusLine {
             events_per_s: 672,
             cells: 1043,
             surging: 37,
@@ -118,13 +119,14 @@ mod tests {
             age_ms: Some(5_349),
             late: 2,
             refused: 1,
-            trouble: None,
+            write_error: None,
         };
         let line =
             "events/s    672  cells  1043  surging   37  highest 2.40x  age   5.3 s  late 2  refused 1";
-        assert_eq!(second.to_string(), line);
-        let ill = StatusLine { age_ms: None, trouble: Some("no space left".into()), ..second };
-        let line = ill.to_string();
-        assert!(line.contains("age   none") && line.ends_with("the disk fails: no space left"), "{line}");
+        assert_eq!(status.to_string(), line);
+        let failing = StatusLine { age_ms: None, write_error: Some("no space left".into()), ..status };
+        let line = failing.to_string();
+        assert!(line.contains("age   none"), "{line}");
+        assert!(line.ends_with("INGEST STOPPED: write failed: no space left"), "{line}");
     }
 }

@@ -1,4 +1,4 @@
-//! A file of events, plain or gzip, as lines.
+//! Reads a file of events, plain or gzip, and splits it into lines.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -9,37 +9,37 @@ use std::thread;
 use equilibrium_domain::event::MAX_EVENT_BYTES;
 use flate2::read::MultiGzDecoder;
 
-/// Bytes read at a time.
+/// Size of a block.
 const BLOCK_BYTES: usize = 1 << 20;
 
-/// Blocks read ahead of who uses them.
-const BLOCKS_AHEAD: usize = 4;
+/// Blocks that the reading thread may be ahead.
+const MAX_BLOCKS_AHEAD: usize = 4;
 
-/// The two bytes that every gzip member begins with (RFC 1952).
-const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// The first two bytes of every gzip member (RFC 1952).
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// A file's content, block by block, read and inflated by a thread of its own.
+/// The content of a file in blocks, read and decompressed by a thread of its own.
 #[derive(Debug)]
 pub struct BlockReader {
     received: Receiver<io::Result<Block>>,
-    /// Bytes of the file.
+    /// Size of the file.
     pub file_bytes: u64,
 }
 
-/// A piece of the content.
+/// A block of the content.
 #[derive(Debug)]
 pub struct Block {
     /// The content.
     pub bytes: Vec<u8>,
-    /// How much of the file was read for all content so far.
+    /// Bytes of the file that were read so far.
     pub read_bytes: u64,
 }
 
 impl BlockReader {
-    /// Opens the file; it is gzip if it begins so, whatever its name.
+    /// Opens the file; its first bytes, not its name, decide whether it is gzip.
     ///
     /// # Errors
-    /// What the system says, also of a folder.
+    /// The I/O error, also for a folder.
     pub fn open(path: &Path) -> io::Result<Self> {
         let mut file = File::open(path)?;
         let metadata = file.metadata()?;
@@ -47,15 +47,15 @@ impl BlockReader {
             return Err(io::ErrorKind::IsADirectory.into());
         }
         let mut start = Vec::new();
-        let (sender, received) = sync_channel(BLOCKS_AHEAD);
-        // What cannot be rewound, a pipe, has its first bytes put back before the others.
-        (&mut file).take(GZIP.len() as u64).read_to_end(&mut start)?;
+        let (sender, received) = sync_channel(MAX_BLOCKS_AHEAD);
+        // A pipe cannot be rewound: its first bytes are read from `start` again.
+        (&mut file).take(GZIP_MAGIC.len() as u64).read_to_end(&mut start)?;
         let rewound = file.seek(SeekFrom::Start(0)).is_ok();
-        let gzip = start == GZIP;
+        let gzip = start == GZIP_MAGIC;
         let start = io::Cursor::new(if rewound { Vec::new() } else { start });
         thread::spawn(move || {
             let mut counted =
-                Counted { inner: start.chain(BufReader::with_capacity(BLOCK_BYTES, file)), bytes: 0 };
+                CountingReader { inner: start.chain(BufReader::with_capacity(BLOCK_BYTES, file)), bytes: 0 };
             let send = |block| sender.send(block).is_ok();
             if gzip {
                 let mut content = MultiGzDecoder::new(&mut counted);
@@ -99,12 +99,12 @@ fn send_blocks<R: Read>(
     }
 }
 
-struct Counted<R> {
+struct CountingReader<R> {
     inner: R,
     bytes: u64,
 }
 
-impl<R: Read> Read for Counted<R> {
+impl<R: Read> Read for CountingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         self.bytes += read as u64;
@@ -112,51 +112,51 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-/// Cuts blocks into lines. Of a line too long to be an event no more is kept than shows that it is.
+/// Splits blocks into lines. A line too long to be an event is truncated, but stays too long.
 #[derive(Debug, Default)]
 pub struct LineSplitter {
-    begun: Vec<u8>,
+    partial: Vec<u8>,
 }
 
-/// One more than the longest event and its carriage return.
-const KEPT_BYTES: usize = MAX_EVENT_BYTES + 2;
+/// One byte more than the longest event and its carriage return.
+const MAX_PARTIAL_BYTES: usize = MAX_EVENT_BYTES + 2;
 
 impl LineSplitter {
-    /// Calls `line` with every line that ends in `block`, without its end.
+    /// Calls `line` with every line that ends in `block`, without its line ending.
     pub fn push(&mut self, block: &[u8], mut line: impl FnMut(&[u8])) {
         let mut rest = block;
         while let Some(end) = memchr::memchr(b'\n', rest) {
-            if self.begun.is_empty() {
-                line(without_return(&rest[..end]));
+            if self.partial.is_empty() {
+                line(strip_carriage_return(&rest[..end]));
             } else {
-                self.keep(&rest[..end]);
-                line(without_return(&self.begun));
-                self.begun.clear();
+                self.append(&rest[..end]);
+                line(strip_carriage_return(&self.partial));
+                self.partial.clear();
             }
             rest = &rest[end + 1..];
         }
-        self.keep(rest);
+        self.append(rest);
     }
 
-    /// Calls `line` with what no line end followed.
+    /// Calls `line` with a last line that has no line ending.
     pub fn end(&mut self, mut line: impl FnMut(&[u8])) {
-        if !self.begun.is_empty() {
-            line(without_return(&self.begun));
-            self.begun.clear();
+        if !self.partial.is_empty() {
+            line(strip_carriage_return(&self.partial));
+            self.partial.clear();
         }
     }
 
-    fn keep(&mut self, piece: &[u8]) {
-        let room = KEPT_BYTES - self.begun.len();
-        self.begun.extend_from_slice(&piece[..piece.len().min(room)]);
-        // What is cut off must not leave a carriage return at the end: it would shorten the line.
-        if piece.len() > room {
-            self.begun.fill(b'x');
+    fn append(&mut self, piece: &[u8]) {
+        let capacity = MAX_PARTIAL_BYTES - self.partial.len();
+        self.partial.extend_from_slice(&piece[..piece.len().min(capacity)]);
+        // A truncated line must not end with a carriage return, which would shorten it below the limit.
+        if piece.len() > capacity {
+            self.partial.fill(b'x');
         }
     }
 }
 
-fn without_return(line: &[u8]) -> &[u8] {
+fn strip_carriage_return(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
@@ -164,7 +164,7 @@ fn without_return(line: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
-    fn cut(blocks: &[&[u8]]) -> Vec<Vec<u8>> {
+    fn split(blocks: &[&[u8]]) -> Vec<Vec<u8>> {
         let mut lines = LineSplitter::default();
         let mut seen = Vec::new();
         for block in blocks {
@@ -175,27 +175,27 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_the_same_however_the_blocks_are_cut() {
+    fn block_boundaries_do_not_change_the_lines() {
         let text = b"one\r\ntwo\n\nthree\r\n\r\nfour";
-        let whole = cut(&[text]);
+        let whole = split(&[text]);
         assert_eq!(whole, [&b"one"[..], b"two", b"", b"three", b"", b"four"]);
         for at in 0..=text.len() {
-            assert_eq!(cut(&[&text[..at], &text[at..]]), whole, "cut at {at}");
+            assert_eq!(split(&[&text[..at], &text[at..]]), whole, "split at {at}");
         }
     }
 
     #[test]
-    fn a_line_too_long_stays_too_long_and_costs_no_memory() {
+    fn a_line_too_long_stays_too_long_and_is_truncated() {
         for block in [1000, 4096, 4097, 4098, 100_000] {
             let text = [vec![b'\r'; 200_000], b"\nnext".to_vec()].concat();
-            let lines = cut(&text.chunks(block).collect::<Vec<_>>());
+            let lines = split(&text.chunks(block).collect::<Vec<_>>());
             assert_eq!(lines.len(), 2);
             assert!(lines[0].len() > MAX_EVENT_BYTES);
             assert_eq!(lines[1], b"next");
         }
         let longest = [vec![b'a'; MAX_EVENT_BYTES], b"\r\n".to_vec()].concat();
         for block in [1000, 4096, 4097, 5000] {
-            assert_eq!(cut(&longest.chunks(block).collect::<Vec<_>>()), [vec![b'a'; MAX_EVENT_BYTES]]);
+            assert_eq!(split(&longest.chunks(block).collect::<Vec<_>>()), [vec![b'a'; MAX_EVENT_BYTES]]);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A file of events as a live feed: each line at its moment, its time moved to the feed's own.
+//! A file of events as a live source: timestamps are shifted to start now, and each line is due at its time.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -10,111 +10,116 @@ use equilibrium_domain::wire::json::{Malformed, Scan, Text, Value};
 
 use crate::workload::line_reader::{BlockReader, LineSplitter};
 
-/// A file's lines, given when they are due.
+/// The lines of a file, each returned when it is due.
 ///
-/// The first time that can be read in the file becomes the start, and every other moves by as many
-/// milliseconds, so that events stay as far apart as they were. A line is due at the greatest moved time
-/// of it and of all lines before it: the file's order is the order of arrival, and a line whose time lies
-/// behind comes as late as it did. What has no time to read is due with the line before it, or at the
-/// start, and is passed on byte for byte, as is what would leave the years 0000 to 9999. A line too long to
-/// be an event has none, and is passed on too long, though perhaps not whole.
+/// The first valid time in the file becomes the start, and all times are shifted by the same number of milliseconds,
+/// so the time between events is preserved. A line is due at the greatest shifted time of all lines up to it: the order
+/// of the file is the order of arrival, and a late event stays as late. A line without a valid time, or whose shifted
+/// time is outside the years 0000 to 9999, is passed through byte for byte; without a valid time it is due with the line
+/// before it, or at the start. A line too long to be an event is passed through too, possibly truncated but still too
+/// long.
 ///
-/// Nothing but the digits of `time` changes. Where they were written shorter than milliseconds and `Z`
-/// the line grows, and may grow beyond [`MAX_EVENT_BYTES`].
+/// Only the value of `time` changes. It is written with milliseconds and `Z`, so a line may grow, even beyond
+/// [`MAX_EVENT_BYTES`].
 #[derive(Debug)]
 pub struct RebasedFile {
-    /// `None` where there is no more to read.
+    /// `None` after the end of the file or a read error.
     blocks: Option<BlockReader>,
     lines: LineSplitter,
-    shift: Shift,
-    waiting: Waiting,
+    shift: TimeShift,
+    pending: PendingLines,
 }
 
 impl RebasedFile {
     /// Opens the file, plain or gzip; its first time becomes `start_ms`, milliseconds since the Unix epoch.
     ///
     /// # Errors
-    /// What the system says, also of a folder.
+    /// The I/O error, also for a folder.
     pub fn open(path: &Path, start_ms: i64) -> io::Result<Self> {
         Ok(Self {
             blocks: Some(BlockReader::open(path)?),
             lines: LineSplitter::default(),
-            shift: Shift { start_ms, by_ms: None },
-            waiting: Waiting { bytes: Vec::new(), given: 0, runs: VecDeque::new(), due_ms: start_ms },
+            shift: TimeShift { start_ms, offset_ms: None },
+            pending: PendingLines {
+                bytes: Vec::new(),
+                drained: 0,
+                groups: VecDeque::new(),
+                due_ms: start_ms,
+            },
         })
     }
 
-    /// Appends every line due before `until_ms` to `out`, in the file's order, each ended by `\n`; blank
-    /// lines are left out. How the time is cut into calls changes nothing. Of the file no more than the
-    /// block is read in which the next line lies; where the file is slow this waits for it.
+    /// Appends every line due before `until_ms` to `out`, in the order of the file, each ended by `\n`; blank lines are
+    /// omitted. How the time is divided into calls does not change the output. The file is read up to the block of the
+    /// next line that is not due; this blocks while the file is read.
     ///
     /// # Errors
-    /// What the system says where reading fails midway, once, and no sooner than every whole line before
-    /// the failure was given: by this call or an earlier one. The feed is then finished.
+    /// A read error, once, after every whole line before it was returned by this or an earlier call. The source is
+    /// finished afterwards.
     pub fn advance(&mut self, until_ms: i64, out: &mut Vec<u8>) -> io::Result<()> {
         loop {
-            self.waiting.drain_due(until_ms, out);
-            if !self.waiting.is_empty() || self.blocks.is_none() {
+            self.pending.drain_due(until_ms, out);
+            if !self.pending.is_empty() || self.blocks.is_none() {
                 return Ok(());
             }
-            self.read()?;
+            self.read_block()?;
         }
     }
 
-    /// Whether everything was given.
+    /// Whether every line was returned.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.blocks.is_none() && self.waiting.is_empty()
+        self.blocks.is_none() && self.pending.is_empty()
     }
 
-    /// When the next line is due: [`Self::advance`] gives it for any later moment. Known from the first
-    /// call of that until the feed is finished.
-    #[must_use]
-    pub fn due_ms(&self) -> Option<i64> {
-        self.waiting.runs.front().map(|run| run.due_ms)
+    /// When the next line is due, from the first call of [`Self::advance`] until the source is finished.
+    #[cfg(test)]
+    fn due_ms(&self) -> Option<i64> {
+        self.pending.groups.front().map(|group| group.due_ms)
     }
 
-    /// Reads one block, or the end.
-    fn read(&mut self) -> io::Result<()> {
-        let mut take = |line: &[u8]| {
-            // A longer line may have been cut: what it was is not known.
+    /// Reads one block, or the end of the file.
+    fn read_block(&mut self) -> io::Result<()> {
+        let mut add = |line: &[u8]| {
+            // A line longer than the limit may be truncated, so it is unknown whether it is blank.
             if !event::is_blank(line) || line.len() > MAX_EVENT_BYTES {
-                self.waiting.add(line, self.shift.apply(line));
+                self.pending.add(line, self.shift.apply(line));
             }
         };
         match self.blocks.as_mut().and_then(Iterator::next) {
-            Some(Ok(block)) => self.lines.push(&block.bytes, take),
-            Some(Err(failure)) => {
+            Some(Ok(block)) => self.lines.push(&block.bytes, add),
+            Some(Err(error)) => {
                 self.blocks = None;
-                return Err(failure);
+                return Err(error);
             }
             None => {
                 self.blocks = None;
-                self.lines.end(&mut take);
+                self.lines.end(&mut add);
             }
         }
         Ok(())
     }
 }
 
-/// By how much a file's times move: known with its first.
+/// The shift of a file's times.
 #[derive(Debug)]
-struct Shift {
+struct TimeShift {
     start_ms: i64,
-    by_ms: Option<i64>,
+    /// `None` before the first valid time.
+    offset_ms: Option<i64>,
 }
 
-impl Shift {
-    /// The line's time where it can be read and moved.
+impl TimeShift {
+    /// The line with its shifted time; `None` if it has no valid time.
     fn apply<'a>(&mut self, line: &'a [u8]) -> Option<RebasedLine<'a>> {
-        let (before, ms, after) = split_at_time(line)?;
-        let by_ms = *self.by_ms.get_or_insert(self.start_ms.saturating_sub(ms));
-        let time = Timestamp::from_ms(ms.saturating_add(by_ms))?;
+        let (before, time_ms, after) = split_at_time(line)?;
+        let offset_ms = *self.offset_ms.get_or_insert(self.start_ms.saturating_sub(time_ms));
+        let time = Timestamp::from_ms(time_ms.saturating_add(offset_ms))?;
         Some(RebasedLine { before, time, after })
     }
 }
 
-/// A line with another time.
+/// A line with a new time.
 #[derive(Clone, Copy, Debug)]
 struct RebasedLine<'a> {
     before: &'a [u8],
@@ -122,11 +127,10 @@ struct RebasedLine<'a> {
     after: &'a [u8],
 }
 
-/// What comes before the value of `time`, the value in milliseconds, and what comes after it; as the
-/// event's reader finds it: of the object's own members the last of that name, however its key and value
-/// are escaped (CONTRACT §1).
+/// The bytes before the value of `time`, the value in milliseconds, and the bytes after it. Like the event parser, this
+/// takes the last member of that name in the top-level object, however key and value are escaped (CONTRACT §1).
 fn split_at_time(line: &[u8]) -> Option<(&[u8], i64, &[u8])> {
-    // Such a line is refused whatever it holds, and may have been cut.
+    // The line is refused in any case, and may be truncated.
     if line.len() > MAX_EVENT_BYTES {
         return None;
     }
@@ -156,57 +160,57 @@ fn is_time(key: Text<'_>) -> bool {
     }
 }
 
-/// The lines of a block, the first of them given.
+/// The lines of a block that were not drained yet.
 #[derive(Debug)]
-struct Waiting {
+struct PendingLines {
     bytes: Vec<u8>,
-    /// How many of the bytes were given.
-    given: usize,
-    runs: VecDeque<Run>,
+    /// Number of drained bytes.
+    drained: usize,
+    groups: VecDeque<DueGroup>,
     /// When the last line is due.
     due_ms: i64,
 }
 
 /// Lines that are due together.
 #[derive(Debug)]
-struct Run {
+struct DueGroup {
     due_ms: i64,
-    /// Where the last of them ends.
+    /// The end of the last of them in the bytes.
     end: usize,
 }
 
-impl Waiting {
+impl PendingLines {
     fn is_empty(&self) -> bool {
-        self.runs.is_empty()
+        self.groups.is_empty()
     }
 
-    fn add(&mut self, line: &[u8], moved: Option<RebasedLine<'_>>) {
-        if let Some(RebasedLine { before, time, after }) = moved {
+    fn add(&mut self, line: &[u8], rebased: Option<RebasedLine<'_>>) {
+        if let Some(RebasedLine { before, time, after }) = rebased {
             self.due_ms = self.due_ms.max(time.ms());
             self.bytes.extend_from_slice(before);
-            write!(self.bytes, "\"{time}\"").expect("a vector takes what is written");
+            write!(self.bytes, "\"{time}\"").expect("writing to a `Vec` does not fail");
             self.bytes.extend_from_slice(after);
         } else {
             self.bytes.extend_from_slice(line);
         }
         self.bytes.push(b'\n');
         let (due_ms, end) = (self.due_ms, self.bytes.len());
-        match self.runs.back_mut() {
-            Some(run) if run.due_ms == due_ms => run.end = end,
-            _ => self.runs.push_back(Run { due_ms, end }),
+        match self.groups.back_mut() {
+            Some(group) if group.due_ms == due_ms => group.end = end,
+            _ => self.groups.push_back(DueGroup { due_ms, end }),
         }
     }
 
     fn drain_due(&mut self, until_ms: i64, out: &mut Vec<u8>) {
-        let mut end = self.given;
-        while let Some(run) = self.runs.pop_front_if(|run| run.due_ms < until_ms) {
-            end = run.end;
+        let mut end = self.drained;
+        while let Some(group) = self.groups.pop_front_if(|group| group.due_ms < until_ms) {
+            end = group.end;
         }
-        out.extend_from_slice(&self.bytes[self.given..end]);
-        self.given = end;
-        if self.runs.is_empty() {
+        out.extend_from_slice(&self.bytes[self.drained..end]);
+        self.drained = end;
+        if self.groups.is_empty() {
             self.bytes.clear();
-            self.given = 0;
+            self.drained = 0;
         }
     }
 }

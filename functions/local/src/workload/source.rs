@@ -1,25 +1,64 @@
-//! The sources of events beside the HTTP port.
+//! The sources of events: a simulated city, or a file.
 
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 
-/// Where events come from beside the port.
+use equilibrium_simulator::city::City;
+
+use crate::workload::rebased_file::RebasedFile;
+
+/// The event source of `--feed`, in addition to the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FeedSource {
     /// The simulated city.
     City,
-    /// Nowhere.
+    /// None.
     None,
-    /// A file, its first event now.
+    /// A file, with timestamps shifted to start now.
     File(PathBuf),
 }
 
 impl fmt::Display for FeedSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::City => f.write_str("a simulated city; its stadium empties one minute after the start"),
-            Self::None => f.write_str("nobody but the port"),
-            Self::File(path) => write!(f, "{}, as if it began now", path.display()),
+            Self::City => f.write_str("built-in simulator; a stadium empties one minute after startup"),
+            Self::None => f.write_str("none (POST /v1/events only)"),
+            Self::File(path) => write!(f, "{}, timestamps shifted to start now", path.display()),
+        }
+    }
+}
+
+/// An open source.
+#[derive(Debug)]
+pub enum WorkloadSource {
+    /// The simulated city.
+    City(Box<City>),
+    /// A file.
+    File(Box<RebasedFile>),
+}
+
+impl WorkloadSource {
+    /// Appends the events before `until_ms`, milliseconds since the Unix epoch, to `out`.
+    ///
+    /// # Errors
+    /// The I/O error of the file; the events before it were appended.
+    pub fn advance(&mut self, until_ms: i64, out: &mut Vec<u8>) -> io::Result<()> {
+        match self {
+            Self::City(city) => {
+                city.advance(until_ms, out);
+                Ok(())
+            }
+            Self::File(file) => file.advance(until_ms, out),
+        }
+    }
+
+    /// Whether there are no more events.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        match self {
+            Self::City(_) => false,
+            Self::File(file) => file.is_finished(),
         }
     }
 }

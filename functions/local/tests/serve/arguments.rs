@@ -1,4 +1,4 @@
-//! Arguments that cannot be used: status 2, and the message names what is wrong.
+//! Unusable arguments: status 2 and a message that names the cause.
 
 use std::fs;
 use std::path::Path;
@@ -6,24 +6,25 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::world::{Process, Server, serve};
+use crate::harness::fixture::{Server, serve};
+use crate::harness::process::Process;
 
-/// The database in a folder.
+/// Name of the database file in its folder.
 const DATABASE: &str = "equilibrium.redb";
 
-/// What a process says that cannot use what it was given.
-fn refused(command: &mut Command) -> String {
+/// The output of a process that exits with status 2.
+fn output_of_refused(command: &mut Command) -> String {
     let mut process = Process::start(command);
-    let status = process.ended();
-    let said = process.all_said();
-    assert_eq!(status.code(), Some(2), "{said}");
-    said
+    let status = process.wait();
+    let output = process.output();
+    assert_eq!(status.code(), Some(2), "{output}");
+    output
 }
 
 fn assert_refused(arguments: &[&str], reasons: &[&str]) {
-    let said = refused(&mut serve(arguments));
+    let output = output_of_refused(&mut serve(arguments));
     for reason in reasons {
-        assert!(said.contains(reason), "{reason}: {said}");
+        assert!(output.contains(reason), "{reason}: {output}");
     }
 }
 
@@ -32,7 +33,7 @@ fn text(path: &Path) -> &str {
 }
 
 #[test]
-fn what_is_no_argument_is_named() {
+fn an_invalid_argument_is_named() {
     for (arguments, reason) in [
         (["--lanes", "3"], "power of two"),
         (["--lanes", "0"], "power of two"),
@@ -40,7 +41,7 @@ fn what_is_no_argument_is_named() {
         (["--speed", "0"], "1 to 1000"),
         (["--speed", "1001"], "1 to 1000"),
         (["--speed", "1.5"], "1 to 1000"),
-        (["--seed", "dice"], "--seed"),
+        (["--seed", "random"], "--seed"),
         (["--max-hold-ms", "ever"], "--max-hold-ms"),
         (["--auth", "on"], "--auth on"),
         (["--auth", "maybe"], "--auth"),
@@ -49,21 +50,21 @@ fn what_is_no_argument_is_named() {
         assert_refused(&arguments, &[reason]);
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_equilibrium"));
-    assert!(refused(command.args(["--port", "65536"])).contains("--port"));
+    assert!(output_of_refused(command.args(["--port", "65536"])).contains("--port"));
 }
 
 #[test]
-fn a_port_in_use_is_named_and_its_owner_goes_on() {
+fn a_port_in_use_is_named_and_its_server_keeps_running() {
     let owner = Server::unfed();
     let port = owner.address.port().to_string();
     let mut command = Command::new(env!("CARGO_BIN_EXE_equilibrium"));
-    let said = refused(command.args(["--port", &port, "--feed", "none"]));
-    assert!(said.contains(&format!("port {port}: ")), "{said}");
+    let output = output_of_refused(command.args(["--port", &port, "--feed", "none"]));
+    assert!(output.contains(&format!("port {port}: ")), "{output}");
     owner.assert_serves();
 }
 
 #[test]
-fn a_city_file_that_cannot_be_used_is_named_with_every_fault() {
+fn an_unusable_city_file_is_named_with_all_its_faults() {
     let folder = TempDir::new().unwrap();
     let city = folder.path().join("city.json");
     assert_refused(&["--city", text(&city)], &[text(&city)]);
@@ -79,7 +80,7 @@ fn a_city_file_that_cannot_be_used_is_named_with_every_fault() {
 }
 
 #[test]
-fn a_feed_that_cannot_be_read_is_named() {
+fn an_unreadable_feed_file_is_named() {
     let folder = TempDir::new().unwrap();
     let missing = folder.path().join("missing.ndjson");
     for feed in [&missing, folder.path()] {
@@ -88,7 +89,7 @@ fn a_feed_that_cannot_be_read_is_named() {
 }
 
 #[test]
-fn a_folder_that_is_none_or_cannot_be_made_is_named() {
+fn a_folder_that_cannot_be_created_is_named() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
@@ -98,38 +99,38 @@ fn a_folder_that_is_none_or_cannot_be_made_is_named() {
 }
 
 #[test]
-fn a_folder_in_use_is_refused_and_its_owner_goes_on() {
+fn a_folder_in_use_is_refused_and_its_server_keeps_running() {
     let folder = TempDir::new().unwrap();
-    let owner = Server::keeping(folder.path());
+    let owner = Server::unfed_from(folder.path());
     assert_refused(&["--feed", "none", "--data", text(folder.path())], &[DATABASE, "in use"]);
     owner.fill(1);
     owner.stop("INT");
 }
 
 #[test]
-fn a_folder_of_other_lanes_is_refused_and_kept_as_it_is() {
+fn a_folder_with_another_number_of_lanes_is_refused_and_not_changed() {
     let folder = TempDir::new().unwrap();
-    let owner = Server::keeping(folder.path());
+    let owner = Server::unfed_from(folder.path());
     let map = owner.fill(1);
     owner.stop("INT");
     let arguments = ["--feed", "none", "--lanes", "32", "--data", text(folder.path())];
     assert_refused(&arguments, &[DATABASE, "--lanes 64, not 32"]);
-    assert_eq!(Server::keeping(folder.path()).map()["cells"], map["cells"]);
+    assert_eq!(Server::unfed_from(folder.path()).map()["cells"], map["cells"]);
 }
 
 #[test]
-fn a_database_that_is_none_or_was_cut_off_is_refused_and_left_as_it_is() {
+fn an_invalid_or_truncated_database_is_refused_and_not_changed() {
     let folder = TempDir::new().unwrap();
-    let owner = Server::keeping(folder.path());
+    let owner = Server::unfed_from(folder.path());
     owner.fill(20);
     owner.stop("INT");
     let database = folder.path().join(DATABASE);
     let whole = fs::read(&database).unwrap();
-    for unusable in [&b"no database\n".repeat(1_000), &whole[..whole.len() / 2], &whole[..4_096]] {
+    for unusable in [&b"not a database\n".repeat(1_000), &whole[..whole.len() / 2], &whole[..4_096]] {
         fs::write(&database, unusable).unwrap();
         assert_refused(&["--feed", "none", "--data", text(folder.path())], &[text(&database)]);
         assert_eq!(fs::read(&database).unwrap(), unusable);
     }
     fs::write(&database, whole).unwrap();
-    Server::keeping(folder.path()).fill(20);
+    Server::unfed_from(folder.path()).fill(20);
 }

@@ -1,20 +1,20 @@
-//! Clients that go away, dawdle, or are very many: the others are served all the same.
+//! Clients that disconnect, that are slow or that are many: the others are served.
 
-use std::fs;
 use std::thread;
 
-use crate::client::{get, post};
-use crate::market::{counts, driver, now_ms, place};
-use crate::world::{SETTLED_MS, Server, until};
+use crate::harness::fixture::{SETTLED_MS, Server};
+use crate::harness::http_client::{get, post};
+use crate::harness::market::{counts, driver, now_ms, place};
+use crate::harness::process::until;
 
-/// Connections that a process must hold, and no more are tried.
-const MAX_CONNECTIONS: u64 = 10_000;
+/// Number of idle connections that the server must hold.
+const IDLE_CONNECTIONS: u64 = 10_000;
 
-/// Files that the tests beside need.
+/// File descriptors that other tests need.
 const OTHER_FILES: u64 = 1_000;
 
 #[test]
-fn half_a_request_is_nothing_and_harms_nobody() {
+fn an_incomplete_request_has_no_effect() {
     let server = Server::unfed();
     let events = driver("never", place(100), now_ms() - SETTLED_MS);
     let whole = post(events.as_str()).bytes();
@@ -26,20 +26,23 @@ fn half_a_request_is_nothing_and_harms_nobody() {
         &whole[..head - 2],
         &whole[..head],
         &whole[..whole.len() - 1],
-        // But for the end of the last chunk all has come.
+        // Complete except for the end of the last chunk.
         &chunked[..chunked.len() - 5],
     ];
     for part in parts {
-        let mut gone = server.connect();
-        gone.send(part).unwrap();
-        drop(gone);
-        let mut ended = server.connect();
-        ended.send(part).unwrap();
-        ended.finish();
-        let said = ended.rest();
+        let mut dropped = server.connect();
+        dropped.send(part).unwrap();
+        drop(dropped);
+        let mut half_closed = server.connect();
+        half_closed.send(part).unwrap();
+        half_closed.shutdown_write();
+        let received = half_closed.read_to_close();
         let code = if part.len() < head { "" } else { "incomplete_body" };
-        assert!(said.is_empty() || said.starts_with("HTTP/1.1 400 ") && said.contains(code), "{said}");
-        assert!(part.len() < head || !said.is_empty());
+        assert!(
+            received.is_empty() || received.starts_with("HTTP/1.1 400 ") && received.contains(code),
+            "{received}"
+        );
+        assert!(part.len() < head || !received.is_empty());
     }
     let supply = counts(&server.fill(1), "supply");
     assert_eq!(supply.get(&server.cell(place(0))), Some(&3));
@@ -47,7 +50,7 @@ fn half_a_request_is_nothing_and_harms_nobody() {
 }
 
 #[test]
-fn whoever_never_comes_to_an_end_is_let_go_and_others_do_not_wait() {
+fn a_request_that_never_ends_times_out_and_others_do_not_wait() {
     let server = Server::unfed();
     let mut slow_body = server.connect();
     let mut slow_head = server.connect();
@@ -56,59 +59,60 @@ fn whoever_never_comes_to_an_end_is_let_go_and_others_do_not_wait() {
     slow_head.send(b"GET /v1/cities HTTP/1.1\r\nhost: h\r\nx: ").unwrap();
     let slow_body = thread::spawn(move || slow_body.drip(b" "));
     let slow_head = thread::spawn(move || slow_head.drip(b"x"));
-    until("both to be let go", || {
+    until("both to time out", || {
         server.assert_serves();
         (slow_body.is_finished() && slow_head.is_finished()).then_some(())
     });
-    let said = slow_body.join().unwrap();
-    assert!(said.starts_with("HTTP/1.1 400 ") && said.contains("incomplete_body"), "{said}");
-    let said = slow_head.join().unwrap();
-    assert!(said.is_empty() || said.starts_with("HTTP/1.1 408 "), "{said}");
+    let received = slow_body.join().unwrap();
+    assert!(received.starts_with("HTTP/1.1 400 ") && received.contains("incomplete_body"), "{received}");
+    let received = slow_head.join().unwrap();
+    assert!(received.is_empty() || received.starts_with("HTTP/1.1 408 "), "{received}");
 }
 
 #[test]
-fn bodies_that_do_not_come_keep_no_other_waiting() {
+fn bodies_that_are_never_sent_do_not_delay_other_requests() {
     const SLOW: u64 = 200;
     let server = Server::unfed();
-    let files = || fs::read_dir(format!("/proc/{}/fd", server.process.id())).unwrap().count() as u64;
-    let before = files();
+    let before = server.process.open_files();
     let mut slow: Vec<_> = (0..SLOW).map(|_| server.connect()).collect();
     for one in &mut slow {
         one.send(b"POST /v1/events HTTP/1.1\r\nhost: h\r\ncontent-length: 1048576\r\n").unwrap();
         one.send(b"content-type: application/x-ndjson\r\n\r\n{").unwrap();
     }
-    until("every body to be begun", || (files() >= before + SLOW).then_some(()));
+    until("all bodies to be started", || (server.process.open_files() >= before + SLOW).then_some(()));
     server.fill(1);
-    assert!(files() >= before + SLOW, "others waited until the slow were let go");
+    assert!(
+        server.process.open_files() >= before + SLOW,
+        "other requests waited until the slow ones timed out"
+    );
 }
 
 #[test]
-fn ten_thousand_connections_that_rest_keep_nobody_waiting() {
+fn ten_thousand_idle_connections_do_not_delay_requests() {
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap();
-    let most = MAX_CONNECTIONS.min(files.saturating_sub(OTHER_FILES));
-    assert!(most >= 500, "the system gives {files} files, too few to tell");
+    let idle = IDLE_CONNECTIONS.min(files.saturating_sub(OTHER_FILES));
+    assert!(idle >= 500, "{files} files are too few for this test");
     let server = Server::unfed();
-    let files = || fs::read_dir(format!("/proc/{}/fd", server.process.id())).unwrap().count() as u64;
-    let before = files();
+    let before = server.process.open_files();
 
-    let mut resting: Vec<_> = (0..most).map(|_| server.connect()).collect();
-    for half in resting.iter_mut().step_by(2) {
+    let mut connections: Vec<_> = (0..idle).map(|_| server.connect()).collect();
+    for half in connections.iter_mut().step_by(2) {
         half.send(b"GET /v1/cities HTTP/1.1\r\n").unwrap();
     }
-    until("every connection to be held", || (files() >= before + most).then_some(()));
+    until("all connections to be accepted", || (server.process.open_files() >= before + idle).then_some(()));
     server.assert_serves();
-    for one in resting.iter_mut().skip(1).step_by(100) {
-        assert_eq!(one.ask(&get("/v1/cities")).unwrap().status, 200);
+    for one in connections.iter_mut().skip(1).step_by(100) {
+        assert_eq!(one.request(&get("/v1/cities")).unwrap().status, 200);
     }
-    for half in resting.iter_mut().step_by(100) {
+    for half in connections.iter_mut().step_by(100) {
         half.send(b"host: h\r\n\r\n").unwrap();
-        assert_eq!(half.reply(false).unwrap().status, 200);
+        assert_eq!(half.response(false).unwrap().status, 200);
     }
     let peak = server.process.peak_mb();
-    assert!(peak < 50 + most / 40, "{peak} MB for {most} connections");
+    assert!(peak < 50 + idle / 40, "{peak} MB for {idle} connections");
 
-    drop(resting);
-    until("every connection to be given back", || (files() <= before + 1).then_some(()));
+    drop(connections);
+    until("all connections to be closed", || (server.process.open_files() <= before + 1).then_some(()));
     server.assert_serves();
     server.fill(1);
 }

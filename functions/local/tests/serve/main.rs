@@ -1,17 +1,15 @@
-//! `equilibrium serve` as it is run: a process, its port, its folder, its signals and what it says.
+//! `equilibrium serve` as a process: its port, its folder, its signals and its output.
 #![allow(clippy::unwrap_used)]
 
 mod arguments;
-mod bodies;
-mod client;
+mod banner;
 mod connections;
-mod feeds;
+mod crash_recovery;
+mod file_feed;
 mod full_disk;
-mod kill;
-mod market;
+mod harness;
 mod problems;
+mod request_bodies;
 mod restart;
-mod said;
-mod stop;
-mod welcome;
-mod world;
+mod shutdown;
+mod status_line;

@@ -1,26 +1,26 @@
-//! What is wrong with a request is answered, in words and for programs, and costs nobody else.
+//! A wrong request is answered with problem details (RFC 9457) and does not affect others.
 
-use crate::client::{Ask, get, gzip, post, post_array};
-use crate::market::{driver, now_ms, place};
-use crate::world::Server;
+use crate::harness::fixture::Server;
+use crate::harness::http_client::{Request, get, gzip, post, post_array};
+use crate::harness::market::{driver, now_ms, place};
 
-/// Asks on one connection, so that each answer leaves it usable.
-fn assert_problems(cases: Vec<(Ask, u16, &str)>) {
+/// Sends all requests on one connection, which must stay usable.
+fn assert_problems(cases: Vec<(Request, u16, &str)>) {
     let server = Server::unfed();
     let mut connection = server.connect();
-    for (ask, status, code) in cases {
-        let reply = connection.ask(&ask).unwrap();
-        assert_eq!(reply.problem(), (status, code.to_owned()), "{ask:?}");
+    for (request, status, code) in cases {
+        let response = connection.request(&request).unwrap();
+        assert_eq!(response.problem(), (status, code.to_owned()), "{request:?}");
     }
-    assert_eq!(connection.ask(&get("/v1/cities")).unwrap().status, 200);
+    assert_eq!(connection.request(&get("/v1/cities")).unwrap().status, 200);
 }
 
 #[test]
-fn what_is_not_there_is_404_with_the_reason() {
+fn a_missing_resource_is_404_with_the_reason() {
     assert_problems(vec![
         (get("/nowhere"), 404, "not_found"),
         (get("/v1"), 404, "not_found"),
-        (get("/v1/events/1").by("POST"), 404, "not_found"),
+        (get("/v1/events/1").method("POST"), 404, "not_found"),
         (get("/v1/cities/nyc/surge/8/more"), 404, "not_found"),
         (get("/v1/cities/atlantis"), 404, "unknown_city"),
         (get("/v1/cities/atlantis/surge"), 404, "unknown_city"),
@@ -31,7 +31,7 @@ fn what_is_not_there_is_404_with_the_reason() {
 }
 
 #[test]
-fn a_method_that_a_path_does_not_know_is_405_and_the_known_ones_are_named() {
+fn an_unsupported_method_is_405_and_allow_lists_the_supported_ones() {
     let server = Server::unfed();
     for (method, target, allow) in [
         ("GET", "/v1/events", "POST"),
@@ -42,14 +42,14 @@ fn a_method_that_a_path_does_not_know_is_405_and_the_known_ones_are_named() {
         ("PATCH", "/v1/cities/nyc/surge", "GET, HEAD"),
         ("POST", "/", "GET, HEAD"),
     ] {
-        let reply = server.ask(&get(target).by(method));
-        assert_eq!(reply.problem(), (405, "method_not_allowed".into()), "{method} {target}");
-        assert_eq!(reply.header("allow"), allow, "{method} {target}");
+        let response = server.request(&get(target).method(method));
+        assert_eq!(response.problem(), (405, "method_not_allowed".into()), "{method} {target}");
+        assert_eq!(response.header("allow"), allow, "{method} {target}");
     }
 }
 
 #[test]
-fn a_query_that_cannot_be_read_is_400_and_a_wrong_one_422() {
+fn an_unreadable_query_is_400_and_an_invalid_one_422() {
     assert_problems(vec![
         (get("/v1/price"), 422, "missing_parameter"),
         (get("/v1/price?lat=40.7"), 422, "missing_parameter"),
@@ -71,17 +71,18 @@ fn a_query_that_cannot_be_read_is_400_and_a_wrong_one_422() {
 #[test]
 fn a_body_of_another_type_or_encoding_is_415_and_an_unreadable_one_400() {
     let event = driver("d", place(0), now_ms());
-    let packed = gzip(event.as_bytes());
-    let typed =
-        |content_type| Ask { headers: Vec::new(), ..post(event.clone()) }.with("content-type", content_type);
-    let encoded = |bytes: &[u8]| post(bytes).with("content-encoding", "gzip");
+    let compressed = gzip(event.as_bytes());
+    let typed = |content_type| {
+        Request { headers: Vec::new(), ..post(event.clone()) }.header("content-type", content_type)
+    };
+    let encoded = |bytes: &[u8]| post(bytes).header("content-encoding", "gzip");
     assert_problems(vec![
-        (Ask { headers: Vec::new(), ..post(event.clone()) }, 415, "unsupported_media_type"),
+        (Request { headers: Vec::new(), ..post(event.clone()) }, 415, "unsupported_media_type"),
         (typed("text/plain"), 415, "unsupported_media_type"),
-        (post(event.clone()).with("content-encoding", "br"), 415, "unsupported_encoding"),
-        (post(event.clone()).with("content-encoding", "gzip, gzip"), 415, "unsupported_encoding"),
+        (post(event.clone()).header("content-encoding", "br"), 415, "unsupported_encoding"),
+        (post(event.clone()).header("content-encoding", "gzip, gzip"), 415, "unsupported_encoding"),
         (encoded(event.as_bytes()), 400, "malformed_gzip"),
-        (encoded(&packed[..packed.len() - 1]), 400, "malformed_gzip"),
+        (encoded(&compressed[..compressed.len() - 1]), 400, "malformed_gzip"),
         (post_array("[{}"), 400, "malformed_json"),
         (post_array("{}"), 400, "malformed_json"),
         (post_array("[{},]"), 400, "malformed_json"),
@@ -91,21 +92,21 @@ fn a_body_of_another_type_or_encoding_is_415_and_an_unreadable_one_400() {
 }
 
 #[test]
-fn a_refused_event_is_named_by_index_and_code_and_costs_no_neighbour() {
+fn a_refused_event_is_named_by_index_and_code_and_others_are_accepted() {
     let server = Server::unfed();
     let now_ms = now_ms();
-    let good = |id| driver(id, place(0), now_ms);
+    let valid = |id| driver(id, place(0), now_ms);
     let lines = [
-        good("d0").as_str(),
+        valid("d0").as_str(),
         "\r\n",
         "{\"type\":\"driver_location\"\n",
-        &good("d2").replace("nyc", "atlantis"),
-        &good("d3").replace("\"lat\":40.5", "\"lat\":140.5"),
-        &good("d4").replace("\"id\":\"e\",", ""),
+        &valid("d2").replace("nyc", "atlantis"),
+        &valid("d3").replace("\"lat\":40.5", "\"lat\":140.5"),
+        &valid("d4").replace("\"id\":\"e\",", ""),
         &driver("d5", place(0), now_ms + 90_000),
-        &good("d6").replace('{', "{\"products\":[\"sedan-chair\"],"),
-        &good("d7").replace('{', &format!("{{\"pad\":\"{}\",", "x".repeat(4_096))),
-        &good("d8"),
+        &valid("d6").replace('{', "{\"products\":[\"sedan-chair\"],"),
+        &valid("d7").replace('{', &format!("{{\"pad\":\"{}\",", "x".repeat(4_096))),
+        &valid("d8"),
     ]
     .concat();
     let expected = [
@@ -117,17 +118,17 @@ fn a_refused_event_is_named_by_index_and_code_and_costs_no_neighbour() {
         (6, "unknown_product"),
         (7, "too_large"),
     ];
-    let reply = server.ask(&post(lines));
-    assert_eq!(reply.accepted(), 2);
-    let answer = reply.json();
-    let refused = answer["refused"].as_array().unwrap();
-    assert_eq!(refused.len(), expected.len(), "{answer}");
+    let response = server.request(&post(lines));
+    assert_eq!(response.accepted(), 2);
+    let receipt = response.json();
+    let refused = receipt["refused"].as_array().unwrap();
+    assert_eq!(refused.len(), expected.len(), "{receipt}");
     for (refused, (index, code)) in refused.iter().zip(expected) {
         assert_eq!(
             (refused["index"].as_i64(), refused["code"].as_str()),
             (Some(index), Some(code)),
-            "{answer}"
+            "{receipt}"
         );
-        assert!(refused["message"].as_str().is_some_and(|message| !message.is_empty()), "{answer}");
+        assert!(refused["message"].as_str().is_some_and(|message| !message.is_empty()), "{receipt}");
     }
 }

@@ -1,11 +1,11 @@
-//! The price function over stores in memory: what riders and their apps see.
+//! The price function over stores in memory that a test can slow down or fail.
 
-#![allow(clippy::unwrap_used, reason = "what fails in a test's own helper fails the test")]
+#![allow(clippy::unwrap_used, reason = "a failure in a test's helper fails the test")]
 
 mod cities;
-mod faults;
+mod fixture;
 mod map;
 mod payloads;
 mod price;
-mod world;
-mod wrong;
+mod problems;
+mod refresh;

@@ -1,8 +1,8 @@
-//! A city's map, as JSON and as hexagons.
+//! A city's map, as JSON and as GeoJSON hexagons.
 
 use serde_json::{Value, json};
 
-use crate::world::*;
+use crate::fixture::*;
 
 const MAP: &str = "/v1/cities/nyc/surge";
 const STANDARD: &str = "/v1/cities/nyc/surge?product=standard";
@@ -17,9 +17,9 @@ fn in_the_bronx() -> String {
 
 #[tokio::test]
 async fn a_products_map_lists_its_cells() {
-    let town = Town::priced().await;
-    let response = town.get(STANDARD, TICK + 2_000).await;
-    let mut map = priced(&response);
+    let fixture = Fixture::priced().await;
+    let response = fixture.get(STANDARD, TICK + 2_000).await;
+    let mut map = ok_body(&response);
     map["cells"].as_array_mut().unwrap().sort_by_key(|cell| cell["supply"].as_u64());
     assert_eq!(
         map,
@@ -34,9 +34,9 @@ async fn a_products_map_lists_its_cells() {
 }
 
 #[tokio::test]
-async fn without_a_product_each_cell_names_its_own() {
-    let town = Town::priced().await;
-    let map = priced(&town.get(MAP, TICK).await);
+async fn without_a_product_each_cell_has_its_own() {
+    let fixture = Fixture::priced().await;
+    let map = ok_body(&fixture.get(MAP, TICK).await);
     assert_eq!(map.get("product"), None);
     let cells = map["cells"].as_array().unwrap();
     assert_eq!(cells.len(), 3);
@@ -49,100 +49,101 @@ async fn without_a_product_each_cell_names_its_own() {
 
 #[tokio::test]
 async fn before_the_first_tick_the_map_is_empty() {
-    let town = Town::new();
+    let fixture = Fixture::new();
     assert_eq!(
-        priced(&town.get(MAP, TICK).await),
+        ok_body(&fixture.get(MAP, TICK).await),
         json!({"city": "nyc", "as_of": null, "version": 0, "age_ms": null, "mode": "degraded",
             "completeness": 0.0, "cells": []})
     );
 }
 
 #[tokio::test]
-async fn cells_of_an_outlived_map_have_the_ladders_multiplier() {
-    let town = Town::priced().await;
-    let map = priced(&town.get(STANDARD, TICK + 300_001).await);
+async fn cells_of_a_map_that_is_too_old_have_the_fallback_multiplier() {
+    let fixture = Fixture::priced().await;
+    let map = ok_body(&fixture.get(STANDARD, TICK + 300_001).await);
     assert_eq!((&map["mode"], &map["version"]), (&json!("degraded"), &json!(7)));
     let cells = map["cells"].as_array().unwrap();
     assert_eq!(cells.len(), 2);
     assert!(cells.iter().all(|cell| cell["multiplier"] == 1.2));
 }
 
-async fn tag(town: &Town, url: &str, accept: &str, now: i64) -> String {
-    let response = town.ask("GET", url, &[("accept", accept)], now).await;
+async fn tag(fixture: &Fixture, url: &str, accept: &str, now: i64) -> String {
+    let response = fixture.ask("GET", url, &[("accept", accept)], now).await;
     response.header("etag").unwrap().to_owned()
 }
 
 #[tokio::test]
-async fn a_tag_covers_version_mode_product_and_media_type_but_not_the_age() {
-    let town = Town::priced().await;
-    let first = tag(&town, STANDARD, "*/*", TICK).await;
+async fn an_entity_tag_covers_version_mode_product_and_media_type_but_not_the_age() {
+    let fixture = Fixture::priced().await;
+    let first = tag(&fixture, STANDARD, "*/*", TICK).await;
     assert_eq!(first, r#"W/"7.fresh.standard.json""#);
-    assert_eq!(tag(&town, STANDARD, "*/*", TICK + 30_000).await, first);
-    assert_ne!(tag(&town, STANDARD, "*/*", TICK + 30_001).await, first);
-    assert_ne!(tag(&town, MAP, "*/*", TICK).await, first);
-    assert_ne!(tag(&town, STANDARD, "application/geo+json", TICK).await, first);
-    town.publish(&new_york(8, TICK + 5_000)).await;
-    assert_ne!(tag(&town, STANDARD, "*/*", TICK + 10_000).await, first);
+    assert_eq!(tag(&fixture, STANDARD, "*/*", TICK + 30_000).await, first);
+    assert_ne!(tag(&fixture, STANDARD, "*/*", TICK + 30_001).await, first);
+    assert_ne!(tag(&fixture, MAP, "*/*", TICK).await, first);
+    assert_ne!(tag(&fixture, STANDARD, "application/geo+json", TICK).await, first);
+    fixture.publish(&new_york(8, TICK + 5_000)).await;
+    assert_ne!(tag(&fixture, STANDARD, "*/*", TICK + 10_000).await, first);
 }
 
 #[tokio::test]
-async fn a_tag_of_the_static_table_covers_the_hour() {
-    let town = Town::new();
+async fn in_mode_static_the_entity_tag_covers_the_hour() {
+    let fixture = Fixture::new();
     let auckland = "/v1/cities/auckland/surge";
-    let first = tag(&town, auckland, "*/*", TICK).await;
-    assert_eq!(tag(&town, auckland, "*/*", TICK + 60_000).await, first);
-    assert_ne!(tag(&town, auckland, "*/*", TICK + 3_600_000).await, first);
+    let first = tag(&fixture, auckland, "*/*", TICK).await;
+    assert_eq!(tag(&fixture, auckland, "*/*", TICK + 60_000).await, first);
+    assert_ne!(tag(&fixture, auckland, "*/*", TICK + 3_600_000).await, first);
 }
 
 #[tokio::test]
-async fn who_has_the_map_is_not_sent_it_again() {
-    let town = Town::priced().await;
-    let tag = tag(&town, STANDARD, "*/*", TICK).await;
+async fn a_map_that_the_client_has_is_not_sent_again() {
+    let fixture = Fixture::priced().await;
+    let tag = tag(&fixture, STANDARD, "*/*", TICK).await;
     let strong = tag.trim_start_matches("W/");
     for known in [tag.clone(), strong.to_owned(), format!("\"x\", {tag}"), "*".to_owned()] {
-        let response = town.ask("GET", STANDARD, &[("If-None-Match", &known)], TICK + 1).await;
+        let response = fixture.ask("GET", STANDARD, &[("If-None-Match", &known)], TICK + 1).await;
         assert_eq!((response.status, response.body.len()), (304, 0), "{known}");
         assert_eq!(response.header("etag"), Some(tag.as_str()));
         assert_eq!(response.header("vary"), Some("accept, accept-encoding"));
         assert_eq!(response.header("content-type"), None);
     }
-    let response = town.ask("GET", STANDARD, &[("if-none-match", "\"6.fresh.standard.json\"")], TICK).await;
+    let response =
+        fixture.ask("GET", STANDARD, &[("if-none-match", "\"6.fresh.standard.json\"")], TICK).await;
     assert_eq!(response.status, 200);
-    let response = town.ask("GET", MAP, &[("if-none-match", &tag)], TICK).await;
-    assert_eq!(response.status, 200, "a tag of another product");
+    let response = fixture.ask("GET", MAP, &[("if-none-match", &tag)], TICK).await;
+    assert_eq!(response.status, 200, "the tag is that of another product");
 }
 
 #[tokio::test]
-async fn what_nobody_can_take_is_sent_as_json() {
-    let town = Town::priced().await;
+async fn without_an_acceptable_media_type_the_map_is_sent_as_json() {
+    let fixture = Fixture::priced().await;
     for accept in ["text/html", "", "application/json", "application/geo+json;q=0.1, application/json"] {
-        let response = town.ask("GET", MAP, &[("accept", accept)], TICK).await;
+        let response = fixture.ask("GET", MAP, &[("accept", accept)], TICK).await;
         assert_eq!(response.header("content-type"), Some("application/json"), "{accept}");
     }
 }
 
 #[tokio::test]
 async fn a_long_map_is_compressed() {
-    let town = Town::new();
+    let fixture = Fixture::new();
     let rows: Vec<_> =
         (0..40).map(|step| row(0, cell(40.5 + f64::from(step) / 100.0, -73.9, 8), 1, 1, 120)).collect();
-    town.publish(&Map::new("nyc", 1, TICK, 8, &rows)).await;
-    let plain = town.get(MAP, TICK).await;
-    let gzip = town.ask("GET", MAP, &[("accept-encoding", "br, gzip")], TICK).await;
+    fixture.publish(&Map::new("nyc", 1, TICK, 8, &rows)).await;
+    let plain = fixture.get(MAP, TICK).await;
+    let gzip = fixture.ask("GET", MAP, &[("accept-encoding", "br, gzip")], TICK).await;
     assert_eq!(gzip.header("content-encoding"), Some("gzip"));
     assert!(gzip.body.len() * 2 < plain.body.len());
     assert_eq!(body(&gzip), body(&plain));
     assert_eq!(gzip.header("etag"), plain.header("etag"));
 }
 
-async fn features(town: &Town, city: &str, now: i64) -> Value {
+async fn features(fixture: &Fixture, city: &str, now: i64) -> Value {
     let url = format!("/v1/cities/{city}/surge");
-    let response = town.ask("GET", &url, &[("accept", "application/geo+json")], now).await;
+    let response = fixture.ask("GET", &url, &[("accept", "application/geo+json")], now).await;
     assert_eq!(response.header("content-type"), Some("application/geo+json"));
-    priced(&response)
+    ok_body(&response)
 }
 
-/// A ring of GeoJSON: closed and anticlockwise, on the globe, no edge around it.
+/// Asserts a ring of GeoJSON: closed, anticlockwise, within the ranges, without an edge around the globe.
 fn assert_ring(ring: &Value) {
     let ring: Vec<[f64; 2]> = serde_json::from_value(ring.clone()).unwrap();
     assert!(ring.len() >= 4);
@@ -158,9 +159,9 @@ fn assert_ring(ring: &Value) {
 }
 
 #[tokio::test]
-async fn hexagons_are_polygons_with_what_is_known_of_them() {
-    let town = Town::priced().await;
-    let map = features(&town, "nyc", TICK).await;
+async fn hexagons_are_polygons_with_the_properties_of_their_cell() {
+    let fixture = Fixture::priced().await;
+    let map = features(&fixture, "nyc", TICK).await;
     assert_eq!(
         (&map["type"], &map["version"], &map["mode"]),
         (&json!("FeatureCollection"), &json!(7), &json!("fresh"))
@@ -180,11 +181,11 @@ async fn hexagons_are_polygons_with_what_is_known_of_them() {
 }
 
 #[tokio::test]
-async fn a_hexagon_over_the_antimeridian_is_two_polygons() {
-    let town = Town::new();
+async fn a_hexagon_across_the_antimeridian_is_two_polygons() {
+    let fixture = Fixture::new();
     let over = row(0, cell(-17.5, 179.9999, 5), 1, 0, 150);
-    town.publish(&Map::new("suva", 1, TICK, 5, &[over])).await;
-    let map = features(&town, "suva", TICK).await;
+    fixture.publish(&Map::new("suva", 1, TICK, 5, &[over])).await;
+    let map = features(&fixture, "suva", TICK).await;
     let geometry = &map["features"][0]["geometry"];
     assert_eq!(geometry["type"], "MultiPolygon");
     let polygons = geometry["coordinates"].as_array().unwrap();

@@ -1,13 +1,19 @@
-//! The function as API Gateway calls it, with the samples of `events/http`.
+//! The function as API Gateway invokes it, with the samples of `events/http`.
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use aws_lambda_events::encodings::Body;
+use equilibrium_app::policy::policy_set::PolicySet;
+use equilibrium_app::policy::ports::PolicySource;
+use equilibrium_app::unavailable::Unavailable;
+use equilibrium_http::Request;
+use equilibrium_price::PriceError;
 use serde_json::{Value, json};
 
-use crate::world::*;
+use crate::fixture::*;
 
 fn sample(name: &str) -> Vec<u8> {
     let path =
@@ -15,12 +21,13 @@ fn sample(name: &str) -> Vec<u8> {
     fs::read(path).unwrap()
 }
 
-/// What API Gateway makes of the answer.
+/// Invokes the function with a sample; returns the response and its JSON content.
 async fn call(name: &str) -> (ApiGatewayV2httpResponse, Value) {
-    let town = Town::priced().await;
-    let answer = equilibrium_price::handle_event(&town.maps, &sample(name), &town.book, TICK).await.unwrap();
+    let fixture = Fixture::priced().await;
+    let answer =
+        equilibrium_price::handle_event(&fixture.maps, &sample(name), &fixture.policies, TICK).await.unwrap();
     let mut answer: Value = serde_json::from_slice(&answer).unwrap();
-    // Optional for API Gateway, though not for this type.
+    // API Gateway does not require it, but this type does.
     answer["cookies"] = json!([]);
     let answer: ApiGatewayV2httpResponse = serde_json::from_value(answer).unwrap();
     let content = match &answer.body {
@@ -33,7 +40,7 @@ async fn call(name: &str) -> (ApiGatewayV2httpResponse, Value) {
 }
 
 #[tokio::test]
-async fn each_sample_has_its_answer() {
+async fn each_sample_has_its_response() {
     for (name, status, media_type) in [
         ("get-price", 200, "application/json"),
         ("get-price-outside", 404, "application/problem+json"),
@@ -55,31 +62,67 @@ async fn each_sample_has_its_answer() {
 }
 
 #[tokio::test]
-async fn a_price_goes_out_as_text() {
+async fn a_price_is_sent_as_text() {
     let (answer, price) = call("get-price").await;
     assert!(!answer.is_base64_encoded);
     assert_eq!((&price["city"], &price["multiplier"]), (&"nyc".into(), &1.37.into()));
 }
 
 #[tokio::test]
-async fn a_compressed_map_goes_out_in_base_64() {
-    let town = Town::new();
+async fn a_compressed_map_is_sent_in_base64() {
+    let fixture = Fixture::new();
     let rows: Vec<_> =
         (0..40).map(|step| row(0, cell(40.5 + f64::from(step) / 100.0, -73.9, 8), 1, 1, 120)).collect();
-    town.publish(&Map::new("nyc", 1, TICK, 8, &rows)).await;
-    let answer =
-        equilibrium_price::handle_event(&town.maps, &sample("get-map"), &town.book, TICK).await.unwrap();
+    fixture.publish(&Map::new("nyc", 1, TICK, 8, &rows)).await;
+    let answer = equilibrium_price::handle_event(&fixture.maps, &sample("get-map"), &fixture.policies, TICK)
+        .await
+        .unwrap();
     let answer: Value = serde_json::from_slice(&answer).unwrap();
     assert_eq!(
         (&answer["isBase64Encoded"], &answer["headers"]["content-encoding"]),
         (&true.into(), &"gzip".into())
     );
-    // A gzip member's first three bytes (RFC 1952).
+    // The first three bytes of a gzip member (RFC 1952).
     assert!(answer["body"].as_str().unwrap().starts_with("H4sI"));
 }
 
 #[tokio::test]
-async fn what_is_no_payload_is_an_error() {
-    let town = Town::new();
-    assert!(equilibrium_price::handle_event(&town.maps, b"{}", &town.book, TICK).await.is_err());
+async fn an_invalid_payload_fails_the_invocation() {
+    let fixture = Fixture::new();
+    let failed = equilibrium_price::handle_event(&fixture.maps, b"{}", &fixture.policies, TICK).await;
+    assert!(matches!(failed, Err(PriceError::Payload(_))));
+}
+
+/// A policy store that cannot be read.
+struct NoPolicies;
+
+impl PolicySource for NoPolicies {
+    async fn policies(&self, _: i64) -> Result<Arc<PolicySet>, Unavailable> {
+        Err(Unavailable)
+    }
+}
+
+#[tokio::test]
+async fn without_policies_an_invocation_fails_and_a_request_is_answered_with_503() {
+    let fixture = Fixture::priced().await;
+    let failed =
+        equilibrium_price::handle_event(&fixture.maps, &sample("get-price"), &NoPolicies, TICK).await;
+    assert!(matches!(failed, Err(PriceError::Policies(Unavailable))));
+
+    let request = Request { method: "GET", path: "/v1/cities", query: "", headers: &[], body: b"" };
+    let response = equilibrium_price::respond(&fixture.maps, &request, &NoPolicies, TICK).await;
+    assert_eq!((response.status, response.header("retry-after")), (503, Some("1")));
+    assert_eq!(body(&response)["code"], "unavailable");
+}
+
+#[tokio::test]
+async fn the_handlers_future_is_send() {
+    fn is_send<T: Send>(future: T) -> T {
+        future
+    }
+    let fixture = Fixture::priced().await;
+    let payload = sample("get-price");
+    let handled =
+        is_send(equilibrium_price::handle_event(&fixture.maps, &payload, &fixture.policies, TICK)).await;
+    assert!(handled.is_ok());
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 
+use equilibrium_domain::event_sourced::Entry;
 use equilibrium_domain::id::{CityId, LaneId};
 use thiserror::Error;
 
@@ -37,26 +38,24 @@ pub enum AppendError {
     Unavailable(#[from] Unavailable),
 }
 
-/// Where state survives its function instance: a log per lane and per city, appended to by condition.
+/// Where state survives its function instance: a log per lane and per city, appended to on condition.
 ///
-/// Entries are numbered from 0 and kept at least as long as the stream keeps records, never under a day.
+/// Entries are kept at least as long as the stream keeps records, and never less than a day.
 pub trait CheckpointLog: Send + Sync {
-    /// The newest entry that holds a snapshot, or the very first, and all that follow, in order; none
-    /// where the log is empty.
+    /// The newest entry that holds a snapshot, or the very first, and all that follow, in order; none where the log is
+    /// empty.
     ///
     /// # Errors
     /// [`Unavailable`].
-    fn load(&self, log: &CheckpointKey) -> impl Future<Output = Result<Vec<Vec<u8>>, Unavailable>> + Send;
+    fn load(&self, key: &CheckpointKey) -> impl Future<Output = Result<Vec<Vec<u8>>, Unavailable>> + Send;
 
-    /// Writes entry `number` if no entry of that number exists. `snapshot` tells that it holds one.
+    /// Appends `entry` if the log has no entry of its number.
     ///
     /// # Errors
     /// [`AppendError`].
     fn append(
         &self,
-        log: &CheckpointKey,
-        number: u64,
-        entry: &[u8],
-        snapshot: bool,
+        key: &CheckpointKey,
+        entry: &Entry,
     ) -> impl Future<Output = Result<(), AppendError>> + Send;
 }

@@ -1,5 +1,6 @@
 //! The contract of the counts stream.
 
+use equilibrium_domain::count::city_group::CityGroup;
 use equilibrium_domain::count::tick_counts::MAX_RECORD_BYTES;
 
 use super::partitions::ordered_partitions;
@@ -10,7 +11,7 @@ use crate::count::ports::CountsStream;
 ///
 /// # Panics
 /// If the adapter breaks it.
-pub async fn counts_stream(counts: &impl CountsStream, read: impl AsyncFn(u32) -> Vec<Vec<u8>>) {
-    let put = async |part: u16, record| counts.send(part.into(), record).await;
-    ordered_partitions(put, async |part: u16| read(part.into()).await, MAX_RECORD_BYTES).await;
+pub async fn counts_stream(counts: &impl CountsStream, read: impl AsyncFn(CityGroup) -> Vec<Vec<u8>>) {
+    let put = async |part: u16, record| counts.send(CityGroup(part.into()), record).await;
+    ordered_partitions(put, async |part: u16| read(CityGroup(part.into())).await, MAX_RECORD_BYTES).await;
 }

@@ -3,8 +3,8 @@
 use equilibrium_domain::id::LaneId;
 
 use super::partitions::ordered_partitions;
-use crate::ingest::ingester::MAX_RECORD_BYTES;
 use crate::ingest::ports::EventLog;
+use crate::ingest::record_packer::MAX_RECORD_BYTES;
 
 /// The contract of [`EventLog`], which must have at least [`super::STREAM_PARTS`] lanes. `read` returns all records of
 /// a lane, in order.

@@ -2,7 +2,7 @@
 
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::CityId;
-use equilibrium_domain::surge::map::MapHead;
+use equilibrium_domain::surge::map::{ChunkName, MapHead};
 
 use crate::surge::ports::MapStore;
 
@@ -13,7 +13,7 @@ use crate::surge::ports::MapStore;
 pub async fn map_store(maps: &impl MapStore) {
     let city = CityId::new("contract").expect("well-formed");
     assert_eq!(maps.head(&city).await, Ok(None));
-    assert_eq!(maps.chunk(&city, 1, 1).await, Ok(None));
+    assert_eq!(maps.chunk(&city, ChunkName::new(Cell(1), 1)).await, Ok(None));
 
     let head = |version, chunks| MapHead {
         city: city.clone(),
@@ -25,28 +25,28 @@ pub async fn map_store(maps: &impl MapStore) {
         products: Vec::new(),
         chunks,
     };
-    maps.save_chunk(&city, 1, 3, b"three").await.expect("saved");
-    maps.save_chunk(&city, 2, 3, b"other").await.expect("saved");
-    let third = head(3, vec![(Cell(1), 3), (Cell(2), 3)]);
+    maps.save_chunk(&city, ChunkName::new(Cell(1), 3), b"three").await.expect("saved");
+    maps.save_chunk(&city, ChunkName::new(Cell(2), 3), b"other").await.expect("saved");
+    let third = head(3, vec![ChunkName::new(Cell(1), 3), ChunkName::new(Cell(2), 3)]);
     maps.save_head(&third).await.expect("saved");
     assert_eq!(maps.head(&city).await, Ok(Some(third.clone())));
-    assert_eq!(maps.chunk(&city, 1, 3).await, Ok(Some(b"three".to_vec())));
+    assert_eq!(maps.chunk(&city, ChunkName::new(Cell(1), 3)).await, Ok(Some(b"three".to_vec())));
 
     for version in [2, 3] {
         maps.save_head(&head(version, Vec::new())).await.expect("an older head is not an error");
         assert_eq!(maps.head(&city).await, Ok(Some(third.clone())), "the newer head stays");
     }
 
-    maps.save_chunk(&city, 1, 4, b"four").await.expect("saved");
-    let fourth = head(4, vec![(Cell(1), 4), (Cell(2), 3)]);
+    maps.save_chunk(&city, ChunkName::new(Cell(1), 4), b"four").await.expect("saved");
+    let fourth = head(4, vec![ChunkName::new(Cell(1), 4), ChunkName::new(Cell(2), 3)]);
     maps.save_head(&fourth).await.expect("saved");
     assert_eq!(maps.head(&city).await, Ok(Some(fourth)));
-    assert_eq!(maps.chunk(&city, 1, 4).await, Ok(Some(b"four".to_vec())));
+    assert_eq!(maps.chunk(&city, ChunkName::new(Cell(1), 4)).await, Ok(Some(b"four".to_vec())));
     assert_eq!(
-        maps.chunk(&city, 2, 3).await,
+        maps.chunk(&city, ChunkName::new(Cell(2), 3)).await,
         Ok(Some(b"other".to_vec())),
         "a chunk that the head names stays"
     );
-    let previous = maps.chunk(&city, 1, 3).await;
+    let previous = maps.chunk(&city, ChunkName::new(Cell(1), 3)).await;
     assert_eq!(previous, Ok(Some(b"three".to_vec())), "readers of the previous head still need its chunks");
 }

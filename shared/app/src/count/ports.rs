@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use equilibrium_domain::count::city_group::CityGroup;
 use equilibrium_domain::event::sequence::Sequence;
 
 use crate::unavailable::Unavailable;
@@ -12,7 +13,8 @@ pub trait CountsStream: Send + Sync {
     ///
     /// # Errors
     /// [`Unavailable`]: the record may or may not have been sent.
-    fn send(&self, group: u32, record: Vec<u8>) -> impl Future<Output = Result<(), Unavailable>> + Send;
+    fn send(&self, group: CityGroup, record: Vec<u8>)
+    -> impl Future<Output = Result<(), Unavailable>> + Send;
 }
 
 /// A line of the log that was refused, and why.

@@ -6,10 +6,10 @@ use equilibrium_domain::id::LaneId;
 
 use crate::unavailable::Unavailable;
 
-/// The log of market events, in which each lane keeps its order.
+/// The log of market events, ordered within each lane.
 pub trait EventLog: Send + Sync {
-    /// Puts a record behind all others of `lane`, and keeps it. Within its deadline, which is the
-    /// adapter's own, it may try more than once: the same record may then come twice.
+    /// Appends a record to `lane`, durably. The adapter may retry until its own deadline, so the log may
+    /// contain the record more than once.
     ///
     /// # Errors
     /// [`Unavailable`]: the record may or may not be in the log.

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use equilibrium_domain::event_sourced::Entry;
+
 use super::shared::Shared;
 use crate::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
 use crate::unavailable::Unavailable;
@@ -18,27 +20,21 @@ struct StoredLog {
 }
 
 impl Logs {
-    /// Appends entry `number` if it follows the log's last entry; returns the numbers of the removed entries.
+    /// Appends `entry` if it follows the log's last entry; returns the numbers of the removed entries.
     ///
     /// # Errors
     /// [`AppendError::Conflict`].
-    pub fn append(
-        &mut self,
-        log: &CheckpointKey,
-        number: u64,
-        entry: Vec<u8>,
-        snapshot: bool,
-    ) -> Result<Range<u64>, AppendError> {
-        let log = self.0.entry(log.clone()).or_default();
+    pub fn append(&mut self, key: &CheckpointKey, entry: &Entry) -> Result<Range<u64>, AppendError> {
+        let log = self.0.entry(key.clone()).or_default();
         let first = log.first;
-        if number != first + log.entries.len() as u64 {
+        if entry.number != first + log.entries.len() as u64 {
             return Err(AppendError::Conflict);
         }
-        if snapshot {
-            log.first = number;
+        if entry.has_snapshot {
+            log.first = entry.number;
             log.entries.clear();
         }
-        log.entries.push(entry);
+        log.entries.push(entry.bytes.clone());
         Ok(first..log.first)
     }
 
@@ -82,13 +78,7 @@ impl CheckpointLog for MemoryCheckpoints {
         Ok(self.0.lock().entries(log).to_vec())
     }
 
-    async fn append(
-        &self,
-        log: &CheckpointKey,
-        number: u64,
-        entry: &[u8],
-        snapshot: bool,
-    ) -> Result<(), AppendError> {
-        self.0.lock().append(log, number, entry.to_vec(), snapshot).map(drop)
+    async fn append(&self, log: &CheckpointKey, entry: &Entry) -> Result<(), AppendError> {
+        self.0.lock().append(log, entry).map(drop)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use equilibrium_domain::id::CityId;
-use equilibrium_domain::surge::map::MapHead;
+use equilibrium_domain::surge::map::{ChunkName, MapHead};
 
 use super::shared::Shared;
 use crate::surge::ports::MapStore;
@@ -19,9 +19,6 @@ struct StoredMap {
     previous: Option<MapHead>,
     chunks: BTreeMap<ChunkName, Vec<u8>>,
 }
-
-/// A chunk's parent cell and version.
-pub type ChunkName = (u64, u64);
 
 impl Maps {
     /// Saves a chunk.
@@ -40,9 +37,9 @@ impl Maps {
         let named: BTreeSet<ChunkName> = [&map.head, &map.previous]
             .into_iter()
             .flatten()
-            .flat_map(|head| head.chunks.iter().map(|(parent, version)| (parent.0, *version)))
+            .flat_map(|head| head.chunks.iter().copied())
             .collect();
-        let is_unused = |name: &ChunkName| name.1 <= head.version && !named.contains(name);
+        let is_unused = |name: &ChunkName| name.version <= head.version && !named.contains(name);
         let unused: Vec<ChunkName> = map.chunks.keys().copied().filter(is_unused).collect();
         for name in &unused {
             map.chunks.remove(name);
@@ -75,14 +72,8 @@ impl Maps {
 pub struct MemoryMaps(Shared<Maps>);
 
 impl MapStore for MemoryMaps {
-    async fn save_chunk(
-        &self,
-        city: &CityId,
-        parent: u64,
-        version: u64,
-        chunk: &[u8],
-    ) -> Result<(), Unavailable> {
-        self.0.lock().save_chunk(city, (parent, version), chunk.to_vec());
+    async fn save_chunk(&self, city: &CityId, name: ChunkName, chunk: &[u8]) -> Result<(), Unavailable> {
+        self.0.lock().save_chunk(city, name, chunk.to_vec());
         Ok(())
     }
 
@@ -95,7 +86,7 @@ impl MapStore for MemoryMaps {
         Ok(self.0.lock().head(city).cloned())
     }
 
-    async fn chunk(&self, city: &CityId, parent: u64, version: u64) -> Result<Option<Vec<u8>>, Unavailable> {
-        Ok(self.0.lock().chunk(city, (parent, version)).map(<[u8]>::to_vec))
+    async fn chunk(&self, city: &CityId, name: ChunkName) -> Result<Option<Vec<u8>>, Unavailable> {
+        Ok(self.0.lock().chunk(city, name).map(<[u8]>::to_vec))
     }
 }

@@ -1,7 +1,7 @@
 //! Sinks and a cache that discard everything.
 
 use equilibrium_domain::id::CityId;
-use equilibrium_domain::surge::map::{ClosedTick, MapHead};
+use equilibrium_domain::surge::map::{ChunkName, ClosedTick, MapHead};
 
 use crate::count::ports::{DeadLetter, DeadLetterQueue};
 use crate::surge::ports::{ChangeStream, MapStore, TickLog};
@@ -12,7 +12,7 @@ use crate::unavailable::Unavailable;
 pub struct NoOp;
 
 impl MapStore for NoOp {
-    async fn save_chunk(&self, _: &CityId, _: u64, _: u64, _: &[u8]) -> Result<(), Unavailable> {
+    async fn save_chunk(&self, _: &CityId, _: ChunkName, _: &[u8]) -> Result<(), Unavailable> {
         Ok(())
     }
 
@@ -24,7 +24,7 @@ impl MapStore for NoOp {
         Ok(None)
     }
 
-    async fn chunk(&self, _: &CityId, _: u64, _: u64) -> Result<Option<Vec<u8>>, Unavailable> {
+    async fn chunk(&self, _: &CityId, _: ChunkName) -> Result<Option<Vec<u8>>, Unavailable> {
         Ok(None)
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use equilibrium_domain::id::CityId;
+use equilibrium_domain::policy::Policy;
 
 use super::shared::Shared;
 use crate::policy::ports::{PolicyStore, ReplaceError, StoredPolicy};
@@ -11,6 +12,20 @@ use crate::unavailable::Unavailable;
 /// Policies in memory.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryPolicies(Shared<BTreeMap<CityId, StoredPolicy>>);
+
+impl MemoryPolicies {
+    /// A store with version 1 of each policy.
+    #[must_use]
+    pub fn of(policies: &[Policy]) -> Self {
+        let store = Self::default();
+        let stored = policies.iter().map(|policy| {
+            let (city, document) = (policy.city.clone(), policy.to_json().to_string());
+            (city.clone(), StoredPolicy { city, version: 1, document })
+        });
+        store.0.lock().extend(stored);
+        store
+    }
+}
 
 impl PolicyStore for MemoryPolicies {
     async fn all(&self) -> Result<Vec<StoredPolicy>, Unavailable> {
@@ -23,8 +38,8 @@ impl PolicyStore for MemoryPolicies {
             return Err(ReplaceError::VersionMismatch);
         }
         let version = after.unwrap_or(0) + 1;
-        policies
-            .insert(city.clone(), StoredPolicy { city: city.clone(), version, document: document.into() });
+        let policy = StoredPolicy { city: city.clone(), version, document: document.into() };
+        policies.insert(city.clone(), policy);
         Ok(version)
     }
 }

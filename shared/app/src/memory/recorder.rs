@@ -1,5 +1,6 @@
 //! A sink that records everything that is sent to it.
 
+use equilibrium_domain::count::city_group::CityGroup;
 use equilibrium_domain::id::{CityId, LaneId};
 use equilibrium_domain::surge::map::{ClosedTick, MapHead};
 
@@ -38,8 +39,8 @@ impl EventLog for Recorder<(LaneId, Vec<u8>)> {
     }
 }
 
-impl CountsStream for Recorder<(u32, Vec<u8>)> {
-    async fn send(&self, group: u32, record: Vec<u8>) -> Result<(), Unavailable> {
+impl CountsStream for Recorder<(CityGroup, Vec<u8>)> {
+    async fn send(&self, group: CityGroup, record: Vec<u8>) -> Result<(), Unavailable> {
         self.push((group, record));
         Ok(())
     }

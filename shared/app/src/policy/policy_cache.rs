@@ -1,80 +1,83 @@
-//! The policies in force as a function knows them: read at its start, and again now and then.
+//! A cache of the stored policies, read again when they are older than [`POLICY_TTL_MS`].
 
-use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
 
 use equilibrium_domain::policy::Policy;
+use parking_lot::Mutex;
 
 use crate::policy::policy_set::{PolicySet, ResourceLimits};
-use crate::policy::ports::PolicyStore;
+use crate::policy::ports::{PolicySource, PolicyStore, StoredPolicy};
 use crate::unavailable::Unavailable;
 
-/// A policy that has changed is followed by every function this long after, in milliseconds.
+/// How long cached policies are used before the store is read again, in milliseconds.
 pub const POLICY_TTL_MS: i64 = 15_000;
 
-/// The policies of a store.
+/// The policies of a store, cached for [`POLICY_TTL_MS`].
 #[derive(Debug)]
 pub struct PolicyCache<P> {
     store: P,
-    bounds: ResourceLimits,
-    read: Mutex<Option<Read>>,
+    limits: ResourceLimits,
+    cached: Mutex<Option<CachedPolicies>>,
 }
 
-/// What was read.
+/// The result of one read of the store.
 #[derive(Clone, Debug)]
-struct Read {
-    book: Arc<PolicySet>,
-    /// Cities and versions, by city.
-    versions: Vec<(Box<str>, u64)>,
-    at: i64,
+struct CachedPolicies {
+    policies: Arc<PolicySet>,
+    versions: Versions,
+    read_at_ms: i64,
 }
+
+/// Cities and versions, by city.
+type Versions = Arc<[(Box<str>, u64)]>;
 
 impl<P: PolicyStore> PolicyCache<P> {
-    /// A library that has read nothing yet.
-    pub fn new(store: P, bounds: ResourceLimits) -> Self {
-        Self { store, bounds, read: Mutex::default() }
+    /// A cache that has read nothing yet.
+    pub fn new(store: P, limits: ResourceLimits) -> Self {
+        Self { store, limits, cached: Mutex::default() }
     }
 
-    /// The policies at `now`, in milliseconds since the epoch, as of at most [`POLICY_TTL_MS`] before. Where
-    /// the store fails, those known hold on; a document that is no policy leaves its city undefined, and
-    /// is for whoever saved it to find.
-    ///
-    /// # Errors
-    /// [`Unavailable`] where none were ever read.
-    pub async fn policies(&self, now: i64) -> Result<Arc<PolicySet>, Unavailable> {
-        let known = self.lock().clone();
-        if let Some(known) = &known
-            && (0..POLICY_TTL_MS).contains(&(now - known.at))
-        {
-            return Ok(Arc::clone(&known.book));
+    /// Reads the store. Policies whose versions have not changed are kept as they are.
+    async fn read(&self, cached: Option<&CachedPolicies>) -> Result<(Arc<PolicySet>, Versions), Unavailable> {
+        let stored = self.store.all().await?;
+        let versions = versions(&stored);
+        if let Some(cached) = cached.filter(|cached| cached.versions == versions) {
+            return Ok((Arc::clone(&cached.policies), versions));
         }
-        let read = match (self.store.all().await, known) {
-            (Ok(stored), known) => {
-                let mut versions: Vec<(Box<str>, u64)> =
-                    stored.iter().map(|policy| (policy.city.as_str().into(), policy.version)).collect();
-                versions.sort_unstable();
-                if let Some(known) = known.filter(|known| known.versions == versions) {
-                    Read { at: now, ..known }
-                } else {
-                    let policies = stored.iter().filter_map(|policy| {
-                        Policy::from_json(&serde_json::from_str(&policy.document).ok()?).ok()
-                    });
-                    let book = Arc::new(PolicySet::of(policies.collect(), self.bounds));
-                    Read { book, versions, at: now }
-                }
-            }
-            (Err(_), Some(known)) => Read { at: now, ..known },
+        let policies = stored
+            .iter()
+            .filter_map(|policy| Policy::from_json(&serde_json::from_str(&policy.document).ok()?).ok());
+        Ok((Arc::new(PolicySet::of(policies.collect(), self.limits)), versions))
+    }
+}
+
+impl<P: PolicyStore> PolicySource for PolicyCache<P> {
+    /// The policies as read at most [`POLICY_TTL_MS`] before `now_ms`. If the store is unavailable, the
+    /// policies read last stay in force. A stored document that is not a valid policy leaves its city
+    /// undefined and affects no other city.
+    async fn policies(&self, now_ms: i64) -> Result<Arc<PolicySet>, Unavailable> {
+        let cached = self.cached.lock().clone();
+        if let Some(cached) = &cached
+            && (0..POLICY_TTL_MS).contains(&(now_ms - cached.read_at_ms))
+        {
+            return Ok(Arc::clone(&cached.policies));
+        }
+        let (policies, versions) = match (self.read(cached.as_ref()).await, cached) {
+            (Ok(read), _) => read,
+            (Err(Unavailable), Some(CachedPolicies { policies, versions, .. })) => (policies, versions),
             (Err(unavailable), None) => return Err(unavailable),
         };
-        let book = Arc::clone(&read.book);
-        *self.lock() = Some(read);
-        Ok(book)
+        let read = CachedPolicies { policies: Arc::clone(&policies), versions, read_at_ms: now_ms };
+        *self.cached.lock() = Some(read);
+        Ok(policies)
     }
+}
 
-    /// A panic of another does not spoil it, for nothing is left half done under the lock.
-    fn lock(&self) -> MutexGuard<'_, Option<Read>> {
-        self.read.lock()
-    }
+fn versions(stored: &[StoredPolicy]) -> Versions {
+    let mut versions: Vec<(Box<str>, u64)> =
+        stored.iter().map(|policy| (policy.city.as_str().into(), policy.version)).collect();
+    versions.sort_unstable();
+    versions.into()
 }
 
 #[cfg(test)]
@@ -95,35 +98,35 @@ mod tests {
         store.save(&CityId::new(city).unwrap(), document, after).await.unwrap();
     }
 
-    fn name(book: &PolicySet, city: &str) -> Option<String> {
-        Some(book.city(city)?.pricing.policy.name.clone())
+    fn name(policies: &PolicySet, city: &str) -> Option<String> {
+        Some(policies.city(city)?.pricing.policy.name.clone())
     }
 
     #[tokio::test]
-    async fn a_changed_policy_is_followed_within_its_time() {
+    async fn a_changed_policy_takes_effect_within_the_ttl() {
         let store = MemoryPolicies::default();
         save(&store, "nyc", &document("nyc", "one"), None).await;
-        let library = PolicyCache::new(store.clone(), ResourceLimits::default());
-        let first = library.policies(1_000).await.unwrap();
+        let cache = PolicyCache::new(store.clone(), ResourceLimits::default());
+        let first = cache.policies(1_000).await.unwrap();
         assert_eq!(name(&first, "nyc").as_deref(), Some("one"));
 
         save(&store, "nyc", &document("nyc", "two"), Some(1)).await;
         save(&store, "suva", &document("suva", "new"), None).await;
-        let soon = library.policies(1_000 + POLICY_TTL_MS - 1).await.unwrap();
+        let soon = cache.policies(1_000 + POLICY_TTL_MS - 1).await.unwrap();
         assert!(Arc::ptr_eq(&first, &soon));
-        let later = library.policies(1_000 + POLICY_TTL_MS).await.unwrap();
+        let later = cache.policies(1_000 + POLICY_TTL_MS).await.unwrap();
         assert_eq!(name(&later, "nyc").as_deref(), Some("two"));
         assert_eq!(name(&later, "suva").as_deref(), Some("new"));
-        let same = library.policies(1_000 + 2 * POLICY_TTL_MS).await.unwrap();
-        assert!(Arc::ptr_eq(&later, &same), "what has not changed is not made anew");
+        let same = cache.policies(1_000 + 2 * POLICY_TTL_MS).await.unwrap();
+        assert!(Arc::ptr_eq(&later, &same), "unchanged policies are not rebuilt");
     }
 
     #[tokio::test]
-    async fn a_document_that_is_no_policy_costs_no_other_city() {
+    async fn an_invalid_document_leaves_other_cities_defined() {
         let store = MemoryPolicies::default();
         save(&store, "bad", "{", None).await;
         save(&store, "nyc", &document("nyc", "one"), None).await;
-        let book = PolicyCache::new(store, ResourceLimits::default()).policies(0).await.unwrap();
-        assert_eq!((name(&book, "bad"), name(&book, "nyc").as_deref()), (None, Some("one")));
+        let policies = PolicyCache::new(store, ResourceLimits::default()).policies(0).await.unwrap();
+        assert_eq!((name(&policies, "bad"), name(&policies, "nyc").as_deref()), (None, Some("one")));
     }
 }

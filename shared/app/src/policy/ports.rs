@@ -1,18 +1,37 @@
-//! The store of the cities' policies.
+//! Where policies are stored, and where the use cases get the ones in force.
 
-use std::future::Future;
+use std::future::{self, Future};
+use std::sync::Arc;
 
 use equilibrium_domain::id::CityId;
 use thiserror::Error;
 
+use crate::policy::policy_set::PolicySet;
 use crate::unavailable::Unavailable;
 
-/// A city's policy as it is kept.
+/// The policies in force, as the use cases read them: at each request or batch, so that a changed policy
+/// takes effect without a restart.
+pub trait PolicySource: Send + Sync {
+    /// The policies in force at `now_ms`, in milliseconds since the epoch.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the policies have never been read and cannot be read now.
+    fn policies(&self, now_ms: i64) -> impl Future<Output = Result<Arc<PolicySet>, Unavailable>> + Send;
+}
+
+/// Policies that never change, as in a replay.
+impl PolicySource for Arc<PolicySet> {
+    fn policies(&self, _: i64) -> impl Future<Output = Result<Arc<PolicySet>, Unavailable>> + Send {
+        future::ready(Ok(Arc::clone(self)))
+    }
+}
+
+/// A stored policy of a city.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredPolicy {
     /// The city.
     pub city: CityId,
-    /// 1 for the first document, one more with each that replaced it.
+    /// 1 for the first document; each replacement adds 1.
     pub version: u64,
     /// JSON (CONTRACT §7).
     pub document: String,
@@ -21,15 +40,15 @@ pub struct StoredPolicy {
 /// Why a policy was not saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ReplaceError {
-    /// The one there is not the one to be replaced: read it and decide again.
-    #[error("the policy has been replaced by another")]
+    /// The stored version is not the expected one: read the policy and decide again.
+    #[error("version mismatch: the policy has been replaced")]
     VersionMismatch,
-    /// Nobody can say whether the policy was saved: read it to find out.
+    /// It is unknown whether the policy was saved: read it to find out.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
 
-/// Where the cities' policies are kept.
+/// The store of the cities' policies.
 pub trait PolicyStore: Send + Sync {
     /// The policy of every city that has one, in any order.
     ///
@@ -37,8 +56,8 @@ pub trait PolicyStore: Send + Sync {
     /// [`Unavailable`].
     fn all(&self) -> impl Future<Output = Result<Vec<StoredPolicy>, Unavailable>> + Send;
 
-    /// Saves the city's policy over the one of version `after`, or as its first where that is `None`; gives
-    /// the version it got.
+    /// Saves the city's policy in place of version `after`, or as its first if `after` is `None`, and returns
+    /// the new version.
     ///
     /// # Errors
     /// [`ReplaceError`].

@@ -1,45 +1,51 @@
-//! The cities' maps in memory, as those who answer riders read them (HOUSE, "Why it is fast and cheap").
+//! The cities' maps in memory, kept new by a single-flight refresh per city with stale-while-revalidate and a cache
+//! bypass.
 //!
-//! Nothing runs between requests: a look at the head is a future that whoever needs it drives on, so that
-//! one look serves all who wait, and one that outlasts their patience is finished by those who come next.
+//! A map is served from memory until its next tick usually closes. The first request after that begins a refresh, and
+//! requests that arrive while it is in flight join it (single flight). Each waits up to [`REFRESH_TIMEOUT`], then
+//! is served the map in memory while the refresh continues (stale-while-revalidate, RFC 5861). A refresh reads
+//! the cache; once a map is overdue by a whole tick it also reads the store, for the cache may be stale (cache
+//! bypass).
+//!
+//! Lambda freezes an instance between requests, so no task runs in the background: a refresh is a shared future
+//! that waiting requests poll, and one that timed out is continued by the next request.
 
-use parking_lot::{Mutex, RwLock};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::policy::Clock;
-use equilibrium_domain::surge::map::{MapHead, Row, decode_chunk};
+use equilibrium_domain::surge::map::{ChunkName, MapHead, Row, decode_chunk};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, Shared, join_all, select};
 use hashbrown::HashMap;
+use parking_lot::{Mutex, RwLock};
 
 use crate::price::city_map::{Chunk, CityMap};
 use crate::price::metrics::MapReaderMetrics;
 use crate::surge::ports::MapStore;
 use crate::unavailable::Unavailable;
 
-/// A look at the head begins at most this often, in milliseconds (HOUSE).
+/// The least time between the beginnings of two refreshes of a city, in milliseconds.
 pub const REFRESH_INTERVAL_MS: i64 = 20;
 
-/// How long a request waits for a look: a tenth of what a person notices.
+/// How long a request waits for a refresh: a tenth of what a person notices.
 pub const REFRESH_TIMEOUT: Duration = Duration::from_millis(20);
 
-/// How long the cache may take before the store is asked: half of a request's patience.
+/// How long a refresh waits for the cache before it reads the store: half of [`REFRESH_TIMEOUT`].
 pub const CACHE_READ_TIMEOUT: Duration = Duration::from_millis(10);
 
-/// A look that takes longer is given up, in milliseconds: its connection is likely dead.
+/// A refresh that takes longer is abandoned, in milliseconds: its connection is likely dead.
 pub const REFRESH_ABANDONED_MS: i64 = 1_000;
 
-/// How time is waited for.
+/// Waits for time to pass.
 pub trait Timer: Send + Sync {
     /// Ends after `time`.
     fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send;
 }
 
-/// The maps of all cities, each at its newest version that this instance has seen.
+/// The maps of all cities, each at the newest version that this instance has read.
 #[derive(Debug)]
 pub struct MapReader<M, K, T> {
     sources: Arc<Sources<M, K, T>>,
@@ -51,25 +57,28 @@ struct Sources<M, K, T> {
     store: M,
     cache: K,
     timer: T,
-    tally: Mutex<MapReaderMetrics>,
+    metrics: Mutex<MapReaderMetrics>,
 }
 
-/// One city, as this instance knows it.
+/// A city's map and its refresh.
 #[derive(Debug, Default)]
 struct CityEntry {
     map: Option<Arc<CityMap>>,
+    /// The refresh in flight.
     refresh: Option<Refresh>,
+    /// When the last refresh began.
     refreshed_at_ms: Option<i64>,
-    /// When a cache that had nothing new was last doubted.
+    /// When a refresh last bypassed the cache.
     cache_bypassed_at_ms: Option<i64>,
 }
 
-type Found = Option<Arc<CityMap>>;
+/// A map newer than the one in memory.
+type NewerMap = Option<Arc<CityMap>>;
 
 #[derive(Clone, Debug)]
 struct Refresh {
     began_at_ms: i64,
-    found: Shared<BoxFuture<'static, Found>>,
+    result: Shared<BoxFuture<'static, NewerMap>>,
 }
 
 impl<M, K, T> MapReader<M, K, T>
@@ -78,137 +87,140 @@ where
     K: MapStore + 'static,
     T: Timer + 'static,
 {
-    /// A reader that has seen nothing yet.
+    /// A reader without any map yet.
     pub fn new(store: M, cache: K, timer: T) -> Self {
-        let sources = Sources { store, cache, timer, tally: Mutex::default() };
+        let sources = Sources { store, cache, timer, metrics: Mutex::default() };
         Self { sources: Arc::new(sources), cities: RwLock::default() }
     }
 
-    /// The city's map at `now`, in milliseconds since the epoch: from memory until its next tick is due,
-    /// and the newest that can be had within [`PATIENCE`] from then on. `None` before the first.
-    pub async fn map(&self, city: &CityId, clock: Clock, now: i64) -> Option<Arc<CityMap>> {
-        let watch = self.entry(city);
-        let look = {
-            let mut watch = watch.lock();
-            match self.refresh_if_due(&mut watch, city, clock, now) {
-                Some(look) => look,
-                None => return watch.map.clone(),
+    /// The city's map at `now_ms`, in milliseconds since the epoch: the one in memory until its next tick is due,
+    /// from then on the newest that a refresh finds within [`REFRESH_TIMEOUT`]. `None` before the city's first map.
+    pub async fn map(&self, city: &CityId, clock: Clock, now_ms: i64) -> Option<Arc<CityMap>> {
+        let entry = self.entry(city);
+        let refresh = {
+            let mut entry = entry.lock();
+            match self.refresh_if_due(&mut entry, city, clock, now_ms) {
+                Some(refresh) => refresh,
+                None => return entry.map.clone(),
             }
         };
-        let found = self.wait_for(&look, now).await;
-        let mut watch = watch.lock();
-        if let Some(found) = found {
-            watch.settle(&look, found);
+        let result = self.wait_for(&refresh, now_ms).await;
+        let mut entry = entry.lock();
+        if let Some(newer) = result {
+            entry.complete(&refresh, newer);
         }
-        watch.map.clone()
+        entry.map.clone()
     }
 
-    /// What looking came to since the last call.
+    /// The metrics since the last call.
     pub fn take_metrics(&self) -> MapReaderMetrics {
-        std::mem::take(&mut *self.sources.tally.lock())
+        std::mem::take(&mut *self.sources.metrics.lock())
     }
 
     fn entry(&self, city: &CityId) -> Arc<Mutex<CityEntry>> {
-        if let Some(watch) = self.cities.read().get(city) {
-            return Arc::clone(watch);
+        if let Some(entry) = self.cities.read().get(city) {
+            return Arc::clone(entry);
         }
-        let mut watches = self.cities.write();
-        Arc::clone(watches.entry(city.clone()).or_default())
+        let mut entries = self.cities.write();
+        Arc::clone(entries.entry(city.clone()).or_default())
     }
 
-    /// The look to wait for, if there is one: what has begun, or a new one where it is due.
+    /// The refresh to wait for, if any: the one in flight, or a new one if it is due.
     fn refresh_if_due(
         &self,
-        watch: &mut CityEntry,
+        entry: &mut CityEntry,
         city: &CityId,
         clock: Clock,
-        now: i64,
+        now_ms: i64,
     ) -> Option<Refresh> {
-        watch.refresh.take_if(|look| !(0..=REFRESH_ABANDONED_MS).contains(&(now - look.began_at_ms)));
-        if watch.refresh.is_some() {
-            return watch.refresh.clone();
+        entry.refresh.take_if(|refresh| {
+            let age_ms = now_ms - refresh.began_at_ms;
+            !(0..=REFRESH_ABANDONED_MS).contains(&age_ms)
+        });
+        if entry.refresh.is_some() {
+            return entry.refresh.clone();
         }
-        let next_tick = |map: &Arc<CityMap>| map.head.as_of + clock.tick_ms + clock.lateness_ms;
-        let due = watch.map.as_ref().map(next_tick);
-        let rests = is_within(watch.refreshed_at_ms, REFRESH_INTERVAL_MS, now);
-        if rests || due.is_some_and(|due| now < due) {
+        let next_tick_ms = |map: &Arc<CityMap>| map.head.as_of + clock.tick_ms + clock.lateness_ms;
+        let due_ms = entry.map.as_ref().map(next_tick_ms);
+        let is_recent = is_within(entry.refreshed_at_ms, REFRESH_INTERVAL_MS, now_ms);
+        if is_recent || due_ms.is_some_and(|due_ms| now_ms < due_ms) {
             return None;
         }
-        // Nothing new for a whole tick more: the copy, rather than the market, may stand still.
-        let overdue = due.is_some_and(|due| now >= due + clock.tick_ms);
-        let doubts = overdue && !is_within(watch.cache_bypassed_at_ms, clock.tick_ms, now);
-        if doubts {
-            watch.cache_bypassed_at_ms = Some(now);
+        // Overdue by a whole tick: the cache may have stopped, rather than the city. Bypassed once a tick.
+        let is_overdue = due_ms.is_some_and(|due_ms| now_ms >= due_ms + clock.tick_ms);
+        let bypass_cache = is_overdue && !is_within(entry.cache_bypassed_at_ms, clock.tick_ms, now_ms);
+        if bypass_cache {
+            entry.cache_bypassed_at_ms = Some(now_ms);
         }
-        watch.refreshed_at_ms = Some(now);
-        self.sources.count(|tally| tally.refreshes += 1);
-        let found = refresh(Arc::clone(&self.sources), city.clone(), watch.map.clone(), doubts);
-        watch.refresh = Some(Refresh { began_at_ms: now, found: found.boxed().shared() });
-        watch.refresh.clone()
+        entry.refreshed_at_ms = Some(now_ms);
+        self.sources.count(|metrics| metrics.refreshes += 1);
+        let result = refresh(Arc::clone(&self.sources), city.clone(), entry.map.clone(), bypass_cache);
+        entry.refresh = Some(Refresh { began_at_ms: now_ms, result: result.boxed().shared() });
+        entry.refresh.clone()
     }
 
-    /// What the look finds; `None` where that takes longer than a request waits.
-    async fn wait_for(&self, look: &Refresh, now: i64) -> Option<Found> {
-        let waited = Duration::from_millis((now - look.began_at_ms).unsigned_abs());
-        let found = match REFRESH_TIMEOUT.saturating_sub(waited) {
-            Duration::ZERO => look.found.clone().now_or_never(),
-            patience => with_timeout(&self.sources.timer, patience, look.found.clone()).await,
+    /// The refresh's result; `None` if it is not there within [`REFRESH_TIMEOUT`] of its beginning.
+    async fn wait_for(&self, refresh: &Refresh, now_ms: i64) -> Option<NewerMap> {
+        let elapsed = Duration::from_millis((now_ms - refresh.began_at_ms).unsigned_abs());
+        let result = match REFRESH_TIMEOUT.saturating_sub(elapsed) {
+            Duration::ZERO => refresh.result.clone().now_or_never(),
+            remaining => with_timeout(&self.sources.timer, remaining, refresh.result.clone()).await,
         };
-        if found.is_none() {
-            self.sources.count(|tally| tally.refresh_timeouts += 1);
+        if result.is_none() {
+            self.sources.count(|metrics| metrics.refresh_timeouts += 1);
         }
-        found
+        result
     }
 }
 
 impl CityEntry {
-    /// Takes what a look found; one that another has settled or given up brings a map all the same.
-    fn settle(&mut self, look: &Refresh, found: Found) {
-        self.refresh.take_if(|current| current.found.ptr_eq(&look.found));
-        if let Some(found) = found
-            && self.map.as_ref().is_none_or(|map| map.head.version < found.head.version)
+    /// Takes a refresh's result, also that of a refresh that was abandoned or completed by another request.
+    fn complete(&mut self, refresh: &Refresh, newer: NewerMap) {
+        self.refresh.take_if(|current| current.result.ptr_eq(&refresh.result));
+        if let Some(newer) = newer
+            && self.map.as_ref().is_none_or(|map| map.head.version < newer.head.version)
         {
-            self.map = Some(found);
+            self.map = Some(newer);
         }
     }
 }
 
-/// Looks for a map newer than `known`: the head in the cache, then in the store, then its chunks.
+/// Reads a map newer than `known`, if there is one: its head from the cache, else or to bypass the cache from the
+/// store, then its chunks.
 async fn refresh<M: MapStore, K: MapStore, T: Timer>(
     sources: Arc<Sources<M, K, T>>,
     city: CityId,
     known: Option<Arc<CityMap>>,
-    doubts: bool,
-) -> Found {
+    bypass_cache: bool,
+) -> NewerMap {
     let version = known.as_ref().map(|map| map.head.version);
-    let is_new = |head: &MapHead| version.is_none_or(|version| head.version > version);
+    let is_newer = |head: &MapHead| version.is_none_or(|version| head.version > version);
     let cached = sources.cached(sources.cache.head(&city)).await;
-    let answers = cached.is_ok();
+    let cache_answers = cached.is_ok();
     let mut head = cached.ok().flatten();
-    if head.is_none() || doubts && !head.as_ref().is_some_and(is_new) {
+    if head.is_none() || bypass_cache && !head.as_ref().is_some_and(is_newer) {
         let stored = sources.stored(sources.store.head(&city)).await.ok().flatten();
         head =
             stored.filter(|stored| head.as_ref().is_none_or(|head| stored.version > head.version)).or(head);
     }
-    let head = head.filter(is_new)?;
-    let chunks = head.chunks.iter().map(|(parent, version)| {
-        let kept = known.as_ref().and_then(|known| known.chunk(*parent, *version)).cloned();
-        sources.chunk(&head, *parent, *version, kept, answers)
+    let head = head.filter(is_newer)?;
+    let chunks = head.chunks.iter().map(|name| {
+        let kept = known.as_ref().and_then(|known| known.chunk(*name)).cloned();
+        sources.chunk(&head, *name, kept, cache_answers)
     });
     let chunks: Option<Vec<Chunk>> = join_all(chunks).await.into_iter().collect();
     let mut chunks = chunks?;
-    chunks.sort_unstable_by_key(|chunk| chunk.parent);
+    chunks.sort_unstable_by_key(|chunk| chunk.name);
     Some(Arc::new(CityMap { head, chunks }))
 }
 
 impl<M: MapStore, K: MapStore, T: Timer> Sources<M, K, T> {
-    /// A chunk that the head names: kept from the map before, or from the cache if it answers, or from the
-    /// store.
+    /// A chunk that the head names: `kept` from the map in memory, else from the cache if it answers, else from
+    /// the store.
     async fn chunk(
         &self,
         head: &MapHead,
-        parent: Cell,
-        version: u64,
+        name: ChunkName,
         kept: Option<Chunk>,
         cache_answers: bool,
     ) -> Option<Chunk> {
@@ -216,21 +228,21 @@ impl<M: MapStore, K: MapStore, T: Timer> Sources<M, K, T> {
             return kept;
         }
         if cache_answers {
-            let copy = self.cached(self.cache.chunk(&head.city, parent.0, version)).await;
-            if let Some(rows) = copy.ok().flatten().and_then(|bytes| self.read(head, &bytes)) {
-                return Some(Chunk { parent, version, rows });
+            let cached = self.cached(self.cache.chunk(&head.city, name)).await;
+            if let Some(rows) = cached.ok().flatten().and_then(|bytes| self.decode(head, &bytes)) {
+                return Some(Chunk { name, rows });
             }
         }
-        let truth = self.stored(self.store.chunk(&head.city, parent.0, version)).await;
-        let rows = self.read(head, &truth.ok().flatten()?)?;
-        Some(Chunk { parent, version, rows })
+        let stored = self.stored(self.store.chunk(&head.city, name)).await;
+        let rows = self.decode(head, &stored.ok().flatten()?)?;
+        Some(Chunk { name, rows })
     }
 
-    fn read(&self, head: &MapHead, bytes: &[u8]) -> Option<Arc<[Row]>> {
+    fn decode(&self, head: &MapHead, bytes: &[u8]) -> Option<Arc<[Row]>> {
         let rows = decode_chunk(bytes).ok();
         let rows = rows.filter(|rows| rows.iter().all(|row| usize::from(row.product) < head.products.len()));
         let Some(mut rows) = rows else {
-            self.count(|tally| tally.corrupt += 1);
+            self.count(|metrics| metrics.corrupt += 1);
             return None;
         };
         rows.sort_unstable_by_key(|row| (row.product, row.cell));
@@ -239,21 +251,21 @@ impl<M: MapStore, K: MapStore, T: Timer> Sources<M, K, T> {
 
     async fn cached<R>(&self, read: impl Future<Output = Result<R, Unavailable>>) -> Result<R, Unavailable> {
         let read = with_timeout(&self.timer, CACHE_READ_TIMEOUT, read).await.unwrap_or(Err(Unavailable));
-        read.inspect_err(|Unavailable| self.count(|tally| tally.cache_faults += 1))
+        read.inspect_err(|Unavailable| self.count(|metrics| metrics.cache_faults += 1))
     }
 
     async fn stored<R>(&self, read: impl Future<Output = Result<R, Unavailable>>) -> Result<R, Unavailable> {
-        read.await.inspect_err(|Unavailable| self.count(|tally| tally.store_faults += 1))
+        read.await.inspect_err(|Unavailable| self.count(|metrics| metrics.store_faults += 1))
     }
 }
 
 impl<M, K, T> Sources<M, K, T> {
-    fn count(&self, what: impl FnOnce(&mut MapReaderMetrics)) {
-        what(&mut self.tally.lock());
+    fn count(&self, add: impl FnOnce(&mut MapReaderMetrics)) {
+        add(&mut self.metrics.lock());
     }
 }
 
-/// What the future gives, if it does within `time`.
+/// The future's output, if it completes within `time`.
 async fn with_timeout<F: Future>(timer: &impl Timer, time: Duration, future: F) -> Option<F::Output> {
     match select(pin!(future), pin!(timer.sleep(time))).await {
         Either::Left((output, _)) => Some(output),
@@ -261,7 +273,8 @@ async fn with_timeout<F: Future>(timer: &impl Timer, time: Duration, future: F) 
     }
 }
 
-/// Whether `now` is within `span_ms` of a moment; of one still to come it is not, for a clock was set back.
-fn is_within(since: Option<i64>, span_ms: i64, now: i64) -> bool {
-    since.is_some_and(|since| (0..span_ms).contains(&(now - since)))
+/// Whether `now_ms` is less than `span_ms` after `since_ms`. A moment in the future does not count: the clock was set
+/// back.
+fn is_within(since_ms: Option<i64>, span_ms: i64, now_ms: i64) -> bool {
+    since_ms.is_some_and(|since_ms| (0..span_ms).contains(&(now_ms - since_ms)))
 }

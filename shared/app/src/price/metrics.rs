@@ -1,22 +1,22 @@
-//! The metrics of reading maps.
+//! The metrics of the map reader.
 
 use crate::telemetry::emf::{Measurements, ToMeasurements};
 use crate::telemetry::metrics::{
     CACHE_READS_FAILED, CHUNKS_CORRUPTED, MAP_REFRESH_TIMEOUTS, MAP_REFRESHES, STORE_READS_FAILED,
 };
 
-/// What looking came to, for metrics.
+/// The metrics of a [`MapReader`](super::map_reader::MapReader).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MapReaderMetrics {
-    /// Looks begun.
+    /// Refreshes begun.
     pub refreshes: u64,
-    /// Requests that were answered before their look was done.
+    /// Requests that were answered before the refresh they waited for was complete.
     pub refresh_timeouts: u64,
     /// Reads of the cache that failed or took too long.
     pub cache_faults: u64,
     /// Reads of the store that failed.
     pub store_faults: u64,
-    /// Chunks that nobody can read.
+    /// Chunks that could not be decoded.
     pub corrupt: u64,
 }
 

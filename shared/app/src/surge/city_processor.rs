@@ -1,29 +1,30 @@
-//! Prices the cities: the walk of a batch from the counts to the maps (HOUSE, "surge").
+//! Pricing: a batch of the counts stream becomes, city by city, checkpoint entries, surge maps and changes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use equilibrium_domain::count::tick_counts::{self, CityCountsRef};
+use equilibrium_domain::event::record_batch::{RecordBatch, RecordRef};
+use equilibrium_domain::event::sequence::SequenceRef;
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
-use equilibrium_domain::surge::city_pricing::{CityPricing, Output};
+use equilibrium_domain::surge::city_pricing::{CityIdentity, CityPricing, Output, PricingConfig};
 use equilibrium_domain::surge::map::{ClosedTick, MapHead, TickChanges};
 use futures_util::future::join_all;
 
-use crate::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
-use crate::checkpoint::state_cache::{BatchOutcome, CachedState, StateCache};
+use crate::checkpoint::ports::{CheckpointKey, CheckpointLog};
+use crate::checkpoint::process::{BatchOutcome, Checkpoints, LogBatch, ProcessFailure};
 use crate::policy::policy_set::PolicySet;
+use crate::policy::ports::PolicySource;
 use crate::surge::metrics::SurgeMetrics;
 use crate::surge::ports::{ChangeStream, MapStore, TickLog};
 use crate::unavailable::Unavailable;
-use equilibrium_domain::event::record_batch::{RecordBatch, RecordRef};
 
-/// Where a pricer keeps and sends what it makes.
-#[derive(Clone, Debug)]
-pub struct SurgeSinks<C, M, K, H, T> {
-    /// The cities' checkpoint logs.
-    pub checkpoints: C,
-    /// The maps' truth.
+/// The sinks of pricing.
+#[derive(Debug)]
+pub struct SurgeSinks<M, K, H, T> {
+    /// The maps.
     pub maps: M,
-    /// Their copy, near the readers.
+    /// The cache of the maps.
     pub cache: K,
     /// Changed multipliers.
     pub changes: H,
@@ -31,19 +32,19 @@ pub struct SurgeSinks<C, M, K, H, T> {
     pub ticks: T,
 }
 
-/// Prices the cities whose counts it is handed.
+/// Prices the cities whose counts an instance is handed.
 #[derive(Debug)]
 pub struct CityProcessor<C, M, K, H, T> {
     lanes: LaneCount,
-    outlets: SurgeSinks<C, M, K, H, T>,
-    states: StateCache<CityId, CityPricing>,
+    checkpoints: Checkpoints<C, CityPricing>,
+    sinks: SurgeSinks<M, K, H, T>,
 }
 
-/// One city's part of a record.
+/// One city's counts in a record.
 struct CityRecord<'a> {
     record: RecordRef<'a>,
     lane: LaneId,
-    section: CityCountsRef<'a>,
+    counts: CityCountsRef<'a>,
 }
 
 impl<C, M, K, H, T> CityProcessor<C, M, K, H, T>
@@ -54,163 +55,144 @@ where
     H: ChangeStream,
     T: TickLog,
 {
-    /// A pricer that remembers nothing yet.
-    pub fn new(lanes: LaneCount, outlets: SurgeSinks<C, M, K, H, T>) -> Self {
-        Self { lanes, outlets, states: StateCache::default() }
+    /// A processor without a city in memory.
+    pub fn new(lanes: LaneCount, log: C, sinks: SurgeSinks<M, K, H, T>) -> Self {
+        Self { lanes, checkpoints: Checkpoints::new(log), sinks }
     }
 
-    /// Where closed ticks go.
+    /// The log of closed ticks.
     pub fn ticks(&self) -> &T {
-        &self.outlets.ticks
+        &self.sinks.ticks
     }
 
-    /// Takes in a batch of one shard. Cities fail alone: what others were priced at is kept.
-    pub async fn price(
+    /// Processes a batch of one shard at `now_ms`, in milliseconds since the epoch. Cities fail alone: what other
+    /// cities were priced at stays.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where there are no policies to price by.
+    pub async fn process(
         &self,
         batch: &RecordBatch<'_>,
-        book: &PolicySet,
-        now: i64,
-    ) -> BatchOutcome<SurgeMetrics> {
-        let mut tally = SurgeMetrics::default();
-        let mut cities: BTreeMap<CityId, Vec<CityRecord<'_>>> = BTreeMap::new();
-        for record in batch.iter() {
-            let Ok(counts) = tick_counts::open(record.data, self.lanes) else {
-                tally.malformed += 1;
-                continue;
-            };
-            for section in counts.cities {
-                let part = CityRecord { record, lane: counts.lane, section };
-                cities.entry(part.section.city.clone()).or_default().push(part);
+        policies: &impl PolicySource,
+        now_ms: i64,
+    ) -> Result<BatchOutcome<SurgeMetrics>, Unavailable> {
+        let policies = policies.policies(now_ms).await?;
+        let mut metrics = SurgeMetrics::default();
+        let cities = self.by_city(batch, &mut metrics);
+        let processed = cities.into_iter().map(|(city, records)| {
+            let policies = &policies;
+            async move {
+                let first = records[0].record.sequence.to_owned();
+                (first, self.process_city(city, &records, policies, now_ms).await)
             }
-        }
-        let runs = cities.into_iter().map(|(city, parts)| async move {
-            let run = self.run_city(&city, &parts, book, now).await;
-            (parts[0].record.sequence, run)
         });
         let mut failed = Vec::new();
-        for (first, (run, outcome)) in join_all(runs).await {
-            tally.add(run);
-            if outcome.is_err() {
-                failed.push(first.to_owned());
-            }
+        for (first, (city, failure)) in join_all(processed).await {
+            metrics.add(city);
+            failed.extend(failure.map(|_| first));
         }
-        BatchOutcome { failed, metrics: tally }
+        Ok(BatchOutcome { failed, metrics })
     }
 
-    async fn run_city(
+    fn by_city<'a>(
         &self,
-        city: &CityId,
-        parts: &[CityRecord<'_>],
-        book: &PolicySet,
-        now: i64,
-    ) -> (SurgeMetrics, Result<(), Unavailable>) {
-        let mut append_conflicts = 0;
-        loop {
-            let mut tally = SurgeMetrics { append_conflicts: append_conflicts, ..SurgeMetrics::default() };
-            let Some(book) = book.city(city.as_str()) else {
-                tally.unknown_city = parts.len() as u64;
-                return (tally, Ok(()));
+        batch: &'a RecordBatch<'_>,
+        metrics: &mut SurgeMetrics,
+    ) -> BTreeMap<CityId, Vec<CityRecord<'a>>> {
+        let mut cities: BTreeMap<CityId, Vec<CityRecord<'_>>> = BTreeMap::new();
+        for record in batch.iter() {
+            let Ok(opened) = tick_counts::open(record.data, self.lanes) else {
+                metrics.malformed += 1;
+                continue;
             };
-            let mut held = match self.hold(city, &book, now, &mut tally).await {
-                Ok(held) => held,
-                Err(unavailable) => return (tally, Err(unavailable)),
-            };
-            if held.has_pending_output
-                && let Err(unavailable) = self.deliver(&mut held, &mut tally).await
-            {
-                return (tally, Err(unavailable));
+            for counts in opened.cities {
+                let city = counts.city.clone();
+                cities.entry(city).or_default().push(CityRecord { record, lane: opened.lane, counts });
             }
-            if held.is_snapshot_due(now) {
-                held.state.request_snapshot();
-            }
-            let market = &mut held.state;
-            let new = parts.iter().filter(|part| !market.already_processed(part.record.sequence));
-            let new: Vec<&CityRecord<'_>> = new.collect();
-            tally.skipped = (parts.len() - new.len()) as u64;
-            let Some(last) = new.last() else {
-                self.states.put_back(city.clone(), held);
-                return (tally, Ok(()));
-            };
-            let snapshot = market.begin_batch();
-            market.apply_config(&book.pricing);
-            for part in &new {
-                if market.absorb(part.lane, &part.section, part.record.arrival_ms).is_err() {
-                    tally.malformed += 1;
-                }
-            }
-            let entry = market.seal_entry(snapshot.as_deref(), last.record.sequence);
-            let number = market.next_entry() - 1;
-            let name = CheckpointKey::City(city.clone());
-            match self.outlets.checkpoints.append(&name, number, &entry, snapshot.is_some()).await {
-                Ok(()) => {}
-                // What is in memory is not what is stored: it is dropped, and loaded anew.
-                Err(AppendError::Conflict) => {
-                    append_conflicts += 1;
-                    continue;
-                }
-                Err(AppendError::Unavailable(unavailable)) => return (tally, Err(unavailable)),
-            }
-            held.entry_appended(now, snapshot.is_some());
-            if let Err(unavailable) = self.deliver(&mut held, &mut tally).await {
-                return (tally, Err(unavailable));
-            }
-            self.states.put_back(city.clone(), held);
-            return (tally, Ok(()));
         }
+        cities
     }
 
-    /// The market from memory, or from its log; of that nobody knows whether all it owes was delivered.
-    async fn hold(
+    async fn process_city(
         &self,
-        city: &CityId,
-        book: &crate::policy::policy_set::CityConfig,
-        now: i64,
-        tally: &mut SurgeMetrics,
-    ) -> Result<CachedState<CityPricing>, Unavailable> {
-        if let Some(held) = self.states.take(city, now) {
-            return Ok(held);
-        }
-        let entries = self.outlets.checkpoints.load(&CheckpointKey::City(city.clone())).await?;
-        match CityPricing::load(city, self.lanes, entries.iter().map(Vec::as_slice)) {
-            Ok(Some(market)) => Ok(CachedState::loaded(market, now)),
-            Ok(None) => {
-                let market = CityPricing::new(city.clone(), self.lanes, book.pricing.clone());
-                Ok(CachedState::loaded(market, now))
-            }
-            Err(corrupt) => {
-                tally.corrupt.push((city.clone(), corrupt));
-                Err(Unavailable)
+        city: CityId,
+        records: &[CityRecord<'_>],
+        policies: &PolicySet,
+        now_ms: i64,
+    ) -> (SurgeMetrics, Option<ProcessFailure>) {
+        let Some(config) = policies.city(city.as_str()) else {
+            let unknown_city = records.len() as u64;
+            return (SurgeMetrics { unknown_city, ..SurgeMetrics::default() }, None);
+        };
+        let key = CheckpointKey::City(city.clone());
+        let identity = CityIdentity { city, lanes: self.lanes };
+        let batch = CityBatch { sinks: &self.sinks, identity, records, config: &config.pricing };
+        let processed = self.checkpoints.process(&key, &batch, now_ms).await;
+        let mut metrics = processed.outcome;
+        metrics.skipped += processed.skipped;
+        metrics.append_conflicts += processed.append_conflicts;
+        metrics.corrupt.extend(processed.corrupt.map(|corrupt| (batch.identity.city, corrupt)));
+        (metrics, processed.failure)
+    }
+}
+
+/// The counts of one city.
+struct CityBatch<'a, M, K, H, T> {
+    sinks: &'a SurgeSinks<M, K, H, T>,
+    identity: CityIdentity,
+    records: &'a [CityRecord<'a>],
+    config: &'a Arc<PricingConfig>,
+}
+
+impl<'r, M: MapStore, K: MapStore, H: ChangeStream, T: TickLog> LogBatch for CityBatch<'r, M, K, H, T> {
+    type State = CityPricing;
+    type Record = CityRecord<'r>;
+    type Outcome = SurgeMetrics;
+
+    fn identity(&self) -> &CityIdentity {
+        &self.identity
+    }
+
+    fn initial_state(&self) -> CityPricing {
+        CityPricing::new(self.identity.clone(), Arc::clone(self.config))
+    }
+
+    fn records(&self) -> &[CityRecord<'r>] {
+        self.records
+    }
+
+    fn sequence<'a>(&self, record: &'a CityRecord<'r>) -> SequenceRef<'a> {
+        record.record.sequence
+    }
+
+    fn absorb(&self, city: &mut CityPricing, records: &[&CityRecord<'r>], metrics: &mut SurgeMetrics) {
+        city.apply_config(self.config);
+        for CityRecord { record, lane, counts } in records {
+            if city.absorb(*lane, counts, record.arrival_ms).is_err() {
+                metrics.malformed += 1;
             }
         }
     }
 
-    /// Saves and sends what the newest entry owes: the truth before its copy, the head behind its
-    /// chunks. A copy that fails is counted; readers take from the truth what it lacks.
-    async fn deliver(
-        &self,
-        held: &mut CachedState<CityPricing>,
-        tally: &mut SurgeMetrics,
-    ) -> Result<(), Unavailable> {
-        if let Some(output) = held.state.take_output() {
-            save(&self.outlets.maps, &output).await?;
-            if save(&self.outlets.cache, &output).await.is_err() {
-                tally.cache_write_failures += 1;
-            }
-            self.outlets.ticks.record(&output.map, &output.ticks).await?;
-            for tick in output.ticks.iter().filter(|tick| !tick.changes.is_empty()) {
-                self.outlets.changes.send(&output.map.city, changes(&output.map, tick)).await?;
-            }
-            tally.count(&output);
+    /// Saves the map before its copy, chunks before the head that names them, and sends the changes last. A copy that
+    /// fails is counted; readers take from the store what the cache lacks.
+    async fn deliver(&self, output: Output, metrics: &mut SurgeMetrics) -> Result<(), Unavailable> {
+        save(&self.sinks.maps, &output).await?;
+        if save(&self.sinks.cache, &output).await.is_err() {
+            metrics.cache_write_failures += 1;
         }
-        held.has_pending_output = false;
+        self.sinks.ticks.record(&output.map, &output.ticks).await?;
+        for tick in output.ticks.iter().filter(|tick| !tick.changes.is_empty()) {
+            self.sinks.changes.send(&output.map.city, changes(&output.map, tick)).await?;
+        }
+        metrics.count(&output);
         Ok(())
     }
 }
 
 async fn save(maps: &impl MapStore, output: &Output) -> Result<(), Unavailable> {
     let city = &output.map.city;
-    let chunks = output.chunks.iter();
-    let saves = chunks.map(|(parent, version, chunk)| maps.save_chunk(city, *parent, *version, chunk));
+    let saves = output.chunks.iter().map(|(name, chunk)| maps.save_chunk(city, *name, chunk));
     join_all(saves).await.into_iter().collect::<Result<(), _>>()?;
     maps.save_head(&output.map).await
 }

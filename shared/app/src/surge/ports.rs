@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use equilibrium_domain::id::CityId;
-use equilibrium_domain::surge::map::{ClosedTick, MapHead};
+use equilibrium_domain::surge::map::{ChunkName, ClosedTick, MapHead};
 
 use crate::unavailable::Unavailable;
 
@@ -16,8 +16,7 @@ pub trait MapStore: Send + Sync {
     fn save_chunk(
         &self,
         city: &CityId,
-        parent: u64,
-        version: u64,
+        name: ChunkName,
         chunk: &[u8],
     ) -> impl Future<Output = Result<(), Unavailable>> + Send;
 
@@ -40,8 +39,7 @@ pub trait MapStore: Send + Sync {
     fn chunk(
         &self,
         city: &CityId,
-        parent: u64,
-        version: u64,
+        name: ChunkName,
     ) -> impl Future<Output = Result<Option<Vec<u8>>, Unavailable>> + Send;
 }
 

@@ -1,6 +1,6 @@
-//! The connection to a cache: made when it is needed, kept, and made anew when it is lost.
+//! The connection to a cache: opened by the first call, kept, and reopened when it is lost.
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,24 +16,24 @@ use tokio::time::{Instant, timeout};
 
 use crate::cache::layout::ScriptCall;
 
-/// Connecting is given up after this: names, TCP, TLS and the password take a few milliseconds within one
-/// region, and a function short of CPU ten times as long.
+/// Limit of connecting. DNS, TCP, TLS and authentication take a few milliseconds within one region, and ten
+/// times as long in a function that is short of CPU.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// After connecting failed it is not tried again for this long: a TLS handshake costs milliseconds of CPU,
-/// which those who ask while the cache is down should not pay each.
+/// Calls do not connect again for this long after connecting has failed: a TLS handshake costs milliseconds of
+/// CPU, which not every call should pay while the cache is down.
 pub const RECONNECT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// A call that meets a connection closed while it lay idle is put once more, over a new one.
+/// Attempts at a call: if the connection was closed while it was idle, the call is sent again over a new one.
 const MAX_ATTEMPTS: usize = 2;
 
-/// Where a connection leads.
+/// The server or cluster to connect to.
 #[derive(Clone)]
-#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
+#[expect(clippy::large_enum_variant, reason = "a process has only one")]
 pub enum Route {
-    /// To one server.
+    /// A single server.
     Single(Client),
-    /// To a cluster's.
+    /// A cluster.
     Cluster(ClusterClient),
 }
 
@@ -53,7 +53,7 @@ impl Connection {
     }
 }
 
-/// What is asked.
+/// A request to the cache.
 #[derive(Clone, Debug)]
 enum RedisCall {
     Command(Cmd),
@@ -61,7 +61,7 @@ enum RedisCall {
 }
 
 impl RedisCall {
-    async fn put(&self, connection: &mut Connection) -> RedisResult<Value> {
+    async fn send(&self, connection: &mut Connection) -> RedisResult<Value> {
         match self {
             Self::Command(cmd) => connection.send(cmd).await,
             Self::Script(call) => match connection.send(&call.by_hash).await {
@@ -74,23 +74,23 @@ impl RedisCall {
     }
 }
 
-/// A connection, or one in the making.
+/// A connection that is open or being opened.
 #[derive(Clone)]
 struct ConnectionAttempt {
     number: u64,
-    /// When it failed, where there is none.
+    /// The connection, or the time at which connecting failed.
     ready: Shared<BoxFuture<'static, Result<Connection, Instant>>>,
 }
 
 #[derive(Default)]
 struct State {
-    line: Option<ConnectionAttempt>,
-    /// Lines there have been.
-    lines: u64,
-    failed: Option<Instant>,
+    attempt: Option<ConnectionAttempt>,
+    /// Number of attempts so far.
+    attempts: u64,
+    failed_at: Option<Instant>,
 }
 
-/// The way to a cache.
+/// A connection to a cache that reconnects by itself.
 pub struct RedisConnection {
     route: Route,
     deadline: Duration,
@@ -98,53 +98,53 @@ pub struct RedisConnection {
 }
 
 impl RedisConnection {
-    /// A way that nobody has gone yet.
+    /// A connection that the first call opens.
     pub fn new(route: Route, deadline: Duration) -> Self {
         Self { route, deadline, state: Mutex::default() }
     }
 
     /// The reply to a command, within the deadline.
-    pub async fn ask(self: &Arc<Self>, cmd: Cmd) -> Result<Value, Unavailable> {
-        self.wait_for(RedisCall::Command(cmd)).await
+    pub async fn send(self: &Arc<Self>, cmd: Cmd) -> Result<Value, Unavailable> {
+        self.call(RedisCall::Command(cmd)).await
     }
 
     /// The reply to a script, within the deadline.
-    pub async fn run(self: &Arc<Self>, call: ScriptCall) -> Result<Value, Unavailable> {
-        self.wait_for(RedisCall::Script(call)).await
+    pub async fn run_script(self: &Arc<Self>, call: ScriptCall) -> Result<Value, Unavailable> {
+        self.call(RedisCall::Script(call)).await
     }
 
-    /// The question goes its way even if nobody waits for the reply any more: one that stays out tells
-    /// that the line is dead.
-    async fn wait_for(self: &Arc<Self>, question: RedisCall) -> Result<Value, Unavailable> {
-        let link = Arc::clone(self);
-        let asked = tokio::spawn(async move { link.put(&question).await });
-        match timeout(self.deadline, asked).await {
+    /// The call is a task of its own, so that it continues if its caller stops waiting: a missing reply shows
+    /// that the connection is dead.
+    async fn call(self: &Arc<Self>, call: RedisCall) -> Result<Value, Unavailable> {
+        let connection = Arc::clone(self);
+        let task = tokio::spawn(async move { connection.attempt_call(&call).await });
+        match timeout(self.deadline, task).await {
             Ok(Ok(reply)) => reply,
             Ok(Err(_)) | Err(_) => Err(Unavailable),
         }
     }
 
-    async fn put(&self, question: &RedisCall) -> Result<Value, Unavailable> {
+    async fn attempt_call(&self, call: &RedisCall) -> Result<Value, Unavailable> {
         for _ in 0..MAX_ATTEMPTS {
-            let line = self.line().ok_or(Unavailable)?;
-            let mut connection = match line.ready.await {
+            let attempt = self.connect_if_needed().ok_or(Unavailable)?;
+            let mut connection = match attempt.ready.await {
                 Ok(connection) => connection,
-                Err(failed) => {
-                    self.hang_up(line.number, Some(failed));
+                Err(failed_at) => {
+                    self.disconnect(attempt.number, Some(failed_at));
                     continue;
                 }
             };
-            match timeout(self.deadline, question.put(&mut connection)).await {
+            match timeout(self.deadline, call.send(&mut connection)).await {
                 Ok(Ok(reply)) => return Ok(reply),
-                Ok(Err(error)) if !is_lost(&error) => return Err(Unavailable),
+                Ok(Err(error)) if !is_connection_lost(&error) => return Err(Unavailable),
                 Ok(Err(error)) => {
-                    self.hang_up(line.number, None);
+                    self.disconnect(attempt.number, None);
                     if !error.is_connection_dropped() {
                         return Err(Unavailable);
                     }
                 }
                 Err(_) => {
-                    self.hang_up(line.number, None);
+                    self.disconnect(attempt.number, None);
                     return Err(Unavailable);
                 }
             }
@@ -152,64 +152,59 @@ impl RedisConnection {
         Err(Unavailable)
     }
 
-    /// The line there is, or a new one; `None` where making one has just failed.
-    fn line(&self) -> Option<ConnectionAttempt> {
-        let mut state = self.state();
-        if state.line.is_some() {
-            return state.line.clone();
+    /// The current connection, or a new one; `None` if connecting has failed within [`RECONNECT_BACKOFF`].
+    fn connect_if_needed(&self) -> Option<ConnectionAttempt> {
+        let mut state = self.state.lock();
+        if state.attempt.is_some() {
+            return state.attempt.clone();
         }
-        if state.failed.is_some_and(|failed| failed.elapsed() < RECONNECT_BACKOFF) {
+        if state.failed_at.is_some_and(|failed_at| failed_at.elapsed() < RECONNECT_BACKOFF) {
             return None;
         }
-        state.lines += 1;
-        // A task of its own: whoever asked first may not wait until it is made.
+        state.attempts += 1;
+        // A task of its own, because the first caller may stop waiting before the connection is open.
         let connecting = tokio::spawn(connect(self.route.clone()));
         let ready = async move {
             match connecting.await {
                 Ok(Ok(connection)) => Ok(connection),
-                Ok(Err(failed)) => Err(failed),
+                Ok(Err(failed_at)) => Err(failed_at),
                 // The runtime has ended, or the client panicked.
                 Err(_) => Err(Instant::now()),
             }
         };
-        state.line = Some(ConnectionAttempt { number: state.lines, ready: ready.boxed().shared() });
-        state.line.clone()
+        state.attempt = Some(ConnectionAttempt { number: state.attempts, ready: ready.boxed().shared() });
+        state.attempt.clone()
     }
 
-    /// Lets a line go, unless another has taken its place.
-    fn hang_up(&self, number: u64, failed: Option<Instant>) {
-        let mut state = self.state();
-        if state.line.take_if(|line| line.number == number).is_some() {
-            state.failed = failed;
+    /// Drops the connection of this attempt, unless a newer one has replaced it.
+    fn disconnect(&self, number: u64, failed_at: Option<Instant>) {
+        let mut state = self.state.lock();
+        if state.attempt.take_if(|attempt| attempt.number == number).is_some() {
+            state.failed_at = failed_at;
         }
-    }
-
-    /// A panic of another does not spoil it, for nothing is left half done under the lock.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
     }
 }
 
 async fn connect(route: Route) -> Result<Connection, Instant> {
-    let made = timeout(CONNECT_TIMEOUT, async {
+    let opened = timeout(CONNECT_TIMEOUT, async {
         match route {
             Route::Single(client) => {
-                // Each call has a deadline of its own.
+                // Each call has its own deadline.
                 let config = AsyncConnectionConfig::new().set_response_timeout(None);
                 client.get_multiplexed_async_connection_with_config(&config).await.map(Connection::Single)
             }
             Route::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
         }
     });
-    match made.await {
+    match opened.await {
         Ok(Ok(connection)) => Ok(connection),
         Ok(Err(_)) | Err(_) => Err(Instant::now()),
     }
 }
 
-/// Whether the line is of no more use: it is broken, nobody understands what comes over it, or it leads to
-/// a server that has become a replica, so that the endpoint's name has come to stand for another.
-fn is_lost(error: &RedisError) -> bool {
+/// Whether the connection must be reopened: it is broken, its replies cannot be parsed, or its server has become
+/// a replica and the endpoint's name now resolves to the new primary.
+fn is_connection_lost(error: &RedisError) -> bool {
     match error.kind() {
         ErrorKind::Server(kind) => matches!(kind, ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown),
         ErrorKind::Extension | ErrorKind::UnexpectedReturnType => false,
@@ -223,6 +218,9 @@ impl fmt::Debug for RedisConnection {
             Route::Single(_) => "single",
             Route::Cluster(_) => "cluster",
         };
-        f.debug_struct("Link").field("route", &kind).field("deadline", &self.deadline).finish_non_exhaustive()
+        f.debug_struct("RedisConnection")
+            .field("route", &kind)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
     }
 }

@@ -1,46 +1,44 @@
-//! How maps lie in the cache: keys, values, and how long each is kept.
+//! The layout of maps in the cache: keys, values, and their lifetimes.
 //!
 //! | key | value |
 //! |---|---|
-//! | `equilibrium:{nyc}:head` | the head's version, 8 bytes, the most significant first; then [`MapHead::encode`] |
-//! | `equilibrium:{nyc}:chunk:882a1072b5fffff:417` | the chunk of this parent and version, as it was saved |
+//! | `equilibrium:{nyc}:head` | the head's version, 8 bytes, big-endian; then [`MapHead::encode`] |
+//! | `equilibrium:{nyc}:chunk:882a1072b5fffff:417` | the chunk of this parent and version |
 //!
-//! The city in braces is what a cluster hashes: all keys of a city lie in one slot, so that one script may
-//! touch them together.
+//! The city in braces is the hash tag: all keys of a city are in one slot of a cluster, so that one script can
+//! access them together.
 
 use std::fmt::Write;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::CityId;
-use equilibrium_domain::surge::map::MapHead;
+use equilibrium_domain::surge::map::{ChunkName, MapHead};
 use redis::{Cmd, Script};
 
-/// How long a head is kept: long enough that readers of a city that stands still ask the store rarely, and
-/// [`CHUNK_KEPT`] − [`REFRESH_EVERY`] − this is ten minutes, in which who read a head reads its chunks.
-pub const HEAD_KEPT: Duration = Duration::from_mins(30);
+/// Lifetime of a head. Readers of a city without new ticks rarely read the store, and [`CHUNK_TTL`] −
+/// [`TTL_REFRESH_INTERVAL`] − this leaves ten minutes to read the chunks of a head after the head.
+pub const HEAD_TTL: Duration = Duration::from_mins(30);
 
-/// How long a chunk is kept from when it was saved or refreshed: a chunk that does not change is named by
-/// head after head and must outlive each of them.
-pub const CHUNK_KEPT: Duration = Duration::from_hours(1);
+/// Lifetime of a chunk since it was saved or refreshed. Successive heads name a chunk that does not change, and
+/// it must outlive each of them.
+pub const CHUNK_TTL: Duration = Duration::from_hours(1);
 
-/// How often an instance renews the time of all chunks that its heads name. Every head would do, too, but
-/// a large city has hundreds of chunks and a head every five seconds.
-pub const REFRESH_EVERY: Duration = Duration::from_mins(20);
+/// Interval at which an instance refreshes the lifetime of all chunks that its heads name. Refreshing them with
+/// every head would be too much: a large city has hundreds of chunks and a head every five seconds.
+pub const TTL_REFRESH_INTERVAL: Duration = Duration::from_mins(20);
 
-/// How long a chunk is kept once another stands in its place: a reader of the head before needs it for as
-/// long as its look takes, at most a second. An hour of replaced chunks, a new one each tick, would be
-/// 720 times the map.
-pub const REPLACED_KEPT: Duration = Duration::from_mins(1);
+/// Lifetime of a chunk once another has replaced it: a reader of the previous head needs it until its refresh
+/// ends, at most a second. Keeping an hour of chunks that are replaced every tick would take 720 times the map.
+pub const REPLACED_CHUNK_TTL: Duration = Duration::from_mins(1);
 
-/// Bytes of the version in front of a head.
+/// Bytes of the version before a head.
 const VERSION_BYTES: usize = 8;
 
-/// Writes a head over a lower version, or over what is no head; tells whether it did.
+/// Writes a head over a lower version or a malformed value; returns 1 if it did, else 0.
 ///
-/// Of the chunks' keys behind the head's own the first `ARGV[3]` are replaced by this head, which no later
-/// one undoes: versions of a parent only rise. The others are refreshed.
+/// After the head's key, the first `ARGV[3]` keys are chunks that this head replaces. No later head names them
+/// again, because versions of a parent only increase. The other keys are chunks to refresh.
 const SAVE_HEAD: &str = r"local replaced = tonumber(ARGV[3])
 for at = 2, replaced + 1 do redis.call('PEXPIRE', KEYS[at], ARGV[4]) end
 local stored = redis.call('GETRANGE', KEYS[1], 0, 7)
@@ -61,25 +59,25 @@ return 1";
 
 static SAVE_HEAD_HASH: LazyLock<Script> = LazyLock::new(|| Script::new(SAVE_HEAD));
 
-/// What writing a head does to chunks.
+/// Changes of chunk lifetimes with the write of a head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeadWrite {
-    /// Chunks that the head before named and this one does not.
-    pub replaced: Vec<(Cell, u64)>,
-    /// Chunks whose time begins anew.
-    pub refreshed: Vec<(Cell, u64)>,
+    /// Chunks that the previous head names and this one does not.
+    pub replaced: Vec<ChunkName>,
+    /// Chunks whose lifetime starts again.
+    pub refreshed: Vec<ChunkName>,
 }
 
-/// A script's call: by its hash, and in full for a server that does not know it.
+/// Call of a script: by its hash, and in full for a server that does not have it.
 #[derive(Clone, Debug)]
 pub struct ScriptCall {
     /// `EVALSHA`.
     pub by_hash: Cmd,
-    /// `EVAL`, which makes it known.
+    /// `EVAL`, which also caches the script.
     pub in_full: Cmd,
 }
 
-/// The server is to answer.
+/// Checks that the server responds.
 pub fn ping() -> Cmd {
     redis::cmd("PING")
 }
@@ -92,16 +90,16 @@ pub fn head(city: &CityId) -> Cmd {
 }
 
 /// Reads a chunk.
-pub fn chunk(city: &CityId, parent: u64, version: u64) -> Cmd {
+pub fn chunk(city: &CityId, name: ChunkName) -> Cmd {
     let mut get = redis::cmd("GET");
-    get.arg(chunk_key(city, parent, version));
+    get.arg(chunk_key(city, name));
     get
 }
 
-/// Saves a chunk. One of this name is the same, so that there is nothing to compare.
-pub fn save_chunk(city: &CityId, parent: u64, version: u64, chunk: &[u8]) -> Cmd {
+/// Saves a chunk. A chunk with this key has the same content, so the write is unconditional.
+pub fn save_chunk(city: &CityId, name: ChunkName, chunk: &[u8]) -> Cmd {
     let mut set = redis::cmd("SET");
-    set.arg(chunk_key(city, parent, version)).arg(chunk).arg("PX").arg(ms(CHUNK_KEPT));
+    set.arg(chunk_key(city, name)).arg(chunk).arg("PX").arg(ms(CHUNK_TTL));
     set
 }
 
@@ -111,18 +109,18 @@ pub fn save_head(head: &MapHead, write: &HeadWrite) -> ScriptCall {
         let mut cmd = redis::cmd(name);
         cmd.arg(script).arg(1 + write.replaced.len() + write.refreshed.len());
         cmd.arg(head_key(&head.city));
-        for (parent, version) in write.replaced.iter().chain(&write.refreshed) {
-            cmd.arg(chunk_key(&head.city, parent.0, *version));
+        for name in write.replaced.iter().chain(&write.refreshed) {
+            cmd.arg(chunk_key(&head.city, *name));
         }
-        cmd.arg(head_value(head)).arg(ms(HEAD_KEPT)).arg(write.replaced.len());
-        cmd.arg(ms(REPLACED_KEPT)).arg(ms(CHUNK_KEPT));
+        cmd.arg(head_value(head)).arg(ms(HEAD_TTL)).arg(write.replaced.len());
+        cmd.arg(ms(REPLACED_CHUNK_TTL)).arg(ms(CHUNK_TTL));
         cmd
     };
     ScriptCall { by_hash: call("EVALSHA", SAVE_HEAD_HASH.get_hash()), in_full: call("EVAL", SAVE_HEAD) }
 }
 
-/// Reads the value of a city's head; `None` where it is none.
-pub fn read_head(city: &CityId, value: &[u8]) -> Option<MapHead> {
+/// Parses the value of a city's head; `None` if it is malformed or of another city.
+pub fn parse_head(city: &CityId, value: &[u8]) -> Option<MapHead> {
     let (version, encoded) = value.split_first_chunk::<VERSION_BYTES>()?;
     let head = MapHead::decode(encoded).ok()?;
     (head.city == *city && head.version == u64::from_be_bytes(*version)).then_some(head)
@@ -138,9 +136,9 @@ fn head_key(city: &CityId) -> String {
     format!("equilibrium:{{{city}}}:head")
 }
 
-fn chunk_key(city: &CityId, parent: u64, version: u64) -> String {
+fn chunk_key(city: &CityId, name: ChunkName) -> String {
     let mut key = format!("equilibrium:{{{city}}}:chunk:");
-    write!(key, "{parent:x}:{version}").expect("a string takes all");
+    write!(key, "{:x}:{}", name.parent.0, name.version).expect("writing to a string cannot fail");
     key
 }
 

@@ -1,4 +1,4 @@
-//! How a cache is reached.
+//! The settings of a connection to a cache.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,31 +11,31 @@ use thiserror::Error;
 
 use crate::cache::connection::{CONNECT_TIMEOUT, Route};
 
-/// How a cluster's client asks again: twice, for a slot moves once and a node fails over once.
+/// Retries of a cluster's client: one for a slot that has moved, one for a node that has failed over.
 const CLUSTER_RETRIES: u32 = 2;
 
-/// The longest pause before a cluster's client asks again, in milliseconds: half of what a reader waits.
-const CLUSTER_PAUSE_MS: u64 = 5;
+/// Longest pause before a retry of a cluster's client, in milliseconds: half of a reader's timeout.
+const MAX_CLUSTER_RETRY_WAIT_MS: u64 = 5;
 
-/// How a cache is reached.
+/// Settings of a connection to a cache.
 #[derive(Clone)]
 pub struct CacheSettings {
-    /// URLs, all alike but for the host: `rediss://host:port` with TLS, `redis://host:port` without. Of a
-    /// cluster its configuration endpoint, or some of its nodes; otherwise one, the primary.
+    /// URLs that differ only in the host: `rediss://host:port` with TLS, `redis://host:port` without. For a
+    /// cluster its configuration endpoint or some of its nodes; otherwise only the primary.
     pub endpoints: Vec<String>,
-    /// Whether the keys are spread over shards.
+    /// Whether the keys are distributed over shards.
     pub layout: Layout,
-    /// Who asks, if the cache wants to know; it stands in for what the URLs name.
+    /// Credentials, if the cache requires them. They replace those of the URLs.
     pub credentials: Option<Credentials>,
-    /// Whom to trust, as certificates in PEM; the system's where there are none.
+    /// Trusted root certificates in PEM; by default those of the system.
     pub roots: Option<Vec<u8>>,
-    /// A call ends within this.
+    /// Limit of a call.
     pub deadline: Duration,
 }
 
 impl fmt::Debug for CacheSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A URL may hold a password in front of its host.
+        // A URL may contain a password before its host.
         let host = |url: &String| url.rsplit('@').next().unwrap_or_default().to_owned();
         f.debug_struct("CacheSettings")
             .field("endpoints", &self.endpoints.iter().map(host).collect::<Vec<_>>())
@@ -46,20 +46,20 @@ impl fmt::Debug for CacheSettings {
     }
 }
 
-/// Whether the cache's keys are spread over shards ("cluster mode" of `ElastiCache`).
+/// Whether the cache's keys are distributed over shards ("cluster mode" of `ElastiCache`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Layout {
-    /// One primary holds all keys.
+    /// One primary has all keys.
     #[default]
     Single,
-    /// A cluster's shards hold the keys by slot.
+    /// The shards of a cluster have the keys, by slot.
     Cluster,
 }
 
 /// A user of the cache.
 #[derive(Clone)]
 pub struct Credentials {
-    /// The user's name; the default user where there is none.
+    /// The user's name; `None` for the default user.
     pub user: Option<String>,
     /// The user's password.
     pub password: String,
@@ -71,30 +71,32 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// The settings name no cache that could be reached.
+/// The settings are invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum UnusableSettings {
-    /// There is no endpoint, or more than one of a cache that is no cluster.
-    #[error("the cache has {found} endpoints; one is needed, of a cluster one or more")]
+    /// There is no endpoint, or more than one without a cluster.
+    #[error("the cache has {found} endpoints; exactly one is required, or at least one of a cluster")]
     Endpoints {
-        /// How many there are.
+        /// Number of endpoints.
         found: usize,
     },
-    /// An endpoint is no URL of a cache, or unlike the first in more than its host. It is not repeated here,
-    /// for it may hold a password.
-    #[error("endpoint {index} of the cache is no redis:// or rediss:// URL, or unlike the first")]
+    /// An endpoint is not a URL of a cache, or differs from the first in more than its host. The error omits the
+    /// URL, which may contain a password.
+    #[error(
+        "endpoint {index} of the cache is not a redis:// or rediss:// URL, or differs from the first in more than its host"
+    )]
     Endpoint {
         /// Counted from 0.
         index: usize,
     },
-    /// The roots are no certificates in PEM.
-    #[error("the roots to trust are no certificates in PEM")]
+    /// The roots are not certificates in PEM.
+    #[error("the trusted roots are not certificates in PEM")]
     Roots,
 }
 
 impl CacheSettings {
-    /// The route that these settings name.
-    pub(crate) fn client(&self) -> Result<Route, UnusableSettings> {
+    /// The server or cluster of these settings.
+    pub(crate) fn route(&self) -> Result<Route, UnusableSettings> {
         let found = self.endpoints.len();
         if found == 0 || found > 1 && self.layout == Layout::Single {
             return Err(UnusableSettings::Endpoints { found });
@@ -102,15 +104,15 @@ impl CacheSettings {
         let mut endpoints: Vec<ConnectionInfo> = Vec::with_capacity(found);
         for (index, url) in self.endpoints.iter().enumerate() {
             let endpoint = self.endpoint(url).ok_or(UnusableSettings::Endpoint { index })?;
-            if endpoints.first().is_some_and(|first| !is_like(first, &endpoint)) {
+            if endpoints.first().is_some_and(|first| !differ_only_in_host(first, &endpoint)) {
                 return Err(UnusableSettings::Endpoint { index });
             }
             endpoints.push(endpoint);
         }
-        if self.roots.as_deref().is_some_and(|pem| !holds_certificates(pem)) {
+        if self.roots.as_deref().is_some_and(|pem| !has_only_certificates(pem)) {
             return Err(UnusableSettings::Roots);
         }
-        // Whichever comes first installs it; the SDK's is the same.
+        // Fails if the SDK has installed its provider, which is the same.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         match self.layout {
             Layout::Single => self.single(endpoints),
@@ -130,7 +132,7 @@ impl CacheSettings {
                 redis = redis.set_username(user);
             }
         }
-        // A call is a few packets each way: waiting for more to send would cost it 40 ms.
+        // A call is a few packets each way, and Nagle's algorithm would delay it by 40 ms.
         let tcp = TcpSettings::default().set_nodelay(true);
         Some(info.set_redis_settings(redis).set_tcp_settings(tcp))
     }
@@ -157,7 +159,7 @@ impl CacheSettings {
         let mut builder = redis::cluster::ClusterClientBuilder::new(endpoints)
             .retries(CLUSTER_RETRIES)
             .min_retry_wait(1)
-            .max_retry_wait(CLUSTER_PAUSE_MS)
+            .max_retry_wait(MAX_CLUSTER_RETRY_WAIT_MS)
             .connection_timeout(CONNECT_TIMEOUT)
             .response_timeout(self.deadline)
             .tcp_settings(tcp);
@@ -168,15 +170,15 @@ impl CacheSettings {
     }
 }
 
-/// Whether there is a certificate in `pem`, and nothing broken: the client takes a text without any, and
-/// then trusts the system's.
-fn holds_certificates(pem: &[u8]) -> bool {
+/// Whether `pem` contains only valid certificates and at least one. The client would accept a text without any
+/// and trust the system's roots.
+fn has_only_certificates(pem: &[u8]) -> bool {
     let mut certificates = CertificateDer::pem_slice_iter(pem).peekable();
     certificates.peek().is_some() && certificates.all(|certificate| certificate.is_ok())
 }
 
-/// Whether the two are reached alike: with TLS or without, and as the same user.
-fn is_like(one: &ConnectionInfo, other: &ConnectionInfo) -> bool {
+/// Whether both use TLS or neither, with the same user and database.
+fn differ_only_in_host(one: &ConnectionInfo, other: &ConnectionInfo) -> bool {
     let user = |info: &ConnectionInfo| {
         let redis = info.redis_settings();
         (redis.username().map(str::to_owned), redis.password().map(str::to_owned), redis.db())

@@ -1,5 +1,5 @@
-//! Checkpoint logs: one item an entry, written by condition; an entry beyond one item lies in parts that
-//! become visible with it (HOUSE, "The checkpoint").
+//! Checkpoint logs: one item per entry, written conditionally. An entry that is larger than an item is stored
+//! in parts, which become visible with it (ARCHITECTURE.md, "The checkpoint log").
 
 use std::collections::HashMap;
 
@@ -8,16 +8,18 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
 use equilibrium_app::unavailable::Unavailable;
+use equilibrium_domain::event_sourced::Entry;
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::time::timeout_at;
 use tracing::{Instrument, Span, error_span};
 
 use super::item::{
-    EXPIRES, Item, WRITER, Writers, bytes, now_s, number, read_number, read_text, take_bytes, text,
+    EXPIRES, Item, WRITER, WriterTokens, bytes, now_s, number, read_number, read_text, take_bytes, text,
 };
+use super::table::Table;
 use super::{Connection, Tables};
-use crate::retry::{unavailable, with_deadline};
+use crate::retry::{log_unavailable, with_deadline};
 
 const LOG: &str = "log";
 const N: &str = "n";
@@ -28,45 +30,44 @@ const SNAPSHOT: &str = "snapshot";
 const HOUR_S: u64 = 3600;
 const DAY_S: u64 = 24 * HOUR_S;
 
-/// An entry is kept this long: a day longer than the longest time for which a stream of this system keeps
-/// records, 7 days, so that no record comes again of which no entry knows.
-const ENTRY_S: u64 = 8 * DAY_S;
+/// Lifetime of an entry, in seconds: one day longer than the longest retention of this system's streams,
+/// 7 days, so that no record is delivered after its entry has expired.
+const ENTRY_TTL_S: u64 = 8 * DAY_S;
 
-/// A snapshot is kept a day longer, for what follows it means nothing without it. They are written within
-/// two hours of each other: memory writes a snapshot every half minute and is trusted for an hour, and
-/// [`Checkpoints::load`] gives entries older than [`RENEWED_S`] a new life before anything follows them.
-const SNAPSHOT_S: u64 = 9 * DAY_S;
+/// Lifetime of an entry with a snapshot, one day longer: the entries after it are useless without it. They are
+/// written within two hours of it, because a snapshot is due every half minute, an instance trusts its state
+/// for an hour, and [`Checkpoints::load`] renews entries older than [`RENEW_AFTER_S`] before any is appended.
+const SNAPSHOT_TTL_S: u64 = 9 * DAY_S;
 
-/// Parts are kept longer than the entry that names them, whose expiry is all that is looked at.
-const PART_S: u64 = HOUR_S;
+/// Parts expire this much later than the entry that names them: only the entry's expiry is checked.
+const PART_EXTRA_TTL_S: u64 = HOUR_S;
 
-/// Entries that lived this long live anew once they are loaded.
-const RENEWED_S: u64 = HOUR_S;
+/// Loading renews the lifetime of entries that are older than this.
+const RENEW_AFTER_S: u64 = HOUR_S;
 
-/// Most bytes of an entry in one item, of which DynamoDB takes 409 600 with names and keys ("Quotas in
-/// Amazon DynamoDB"): a log's name and a writer's token need 200.
-const ITEM_BYTES: usize = 400_000;
+/// Bytes of an entry in one item. DynamoDB's limit of 409 600 includes names and keys ("Quotas in Amazon
+/// DynamoDB"); the log's key and the writer's token need 200.
+const MAX_ITEM_BYTES: usize = 400_000;
 
-/// Requests for parts of one entry under way at once: as many as a function's bandwidth can feed.
-const AT_ONCE: usize = 8;
+/// Concurrent requests for parts of one entry: as many as the bandwidth of a function serves.
+const MAX_CONCURRENT_REQUESTS: usize = 8;
 
-/// Items asked for at once: a snapshot is due every half minute and a batch comes about every second, so
-/// that the newest snapshot is as a rule among them.
-const PAGE: i32 = 40;
+/// Items per page of a query. A snapshot is due every half minute and a batch arrives about every second, so
+/// the first page usually contains the newest snapshot.
+const PAGE_ITEMS: i32 = 40;
 
 /// Checkpoint logs in a table.
 ///
-/// Whoever appends must have loaded or written the entry before: that there is one is not looked for.
+/// A caller of `append` must have loaded or written the entry before: its existence is not checked.
 #[derive(Debug)]
 pub struct Checkpoints {
-    connection: Connection,
-    table: String,
-    writers: Writers,
+    table: Table,
+    writers: WriterTokens,
 }
 
-/// An entry's item.
+/// The item of an entry.
 #[derive(Debug)]
-struct Stored {
+struct StoredEntry {
     number: u64,
     snapshot: bool,
     expires: u64,
@@ -79,22 +80,21 @@ enum Content {
     Parts { prefix: String, count: u64 },
 }
 
-/// What came of the request to write an entry.
-enum Written {
+/// Outcome of the request to write an entry.
+enum WriteOutcome {
     Ours,
-    Anothers,
+    Conflict,
     Unknown,
 }
 
 impl Checkpoints {
-    /// The checkpoints of these tables.
+    /// The checkpoint logs in these tables.
     #[must_use]
     pub fn new(connection: &Connection, tables: &Tables) -> Self {
-        let (connection, table) = (connection.clone(), tables.checkpoints.clone());
-        Self { connection, table, writers: Writers::default() }
+        Self { table: Table::new(connection, &tables.checkpoints), writers: WriterTokens::default() }
     }
 
-    /// Writes an entry in as many parts, which nobody sees before an entry names them.
+    /// Writes an entry in parts, which no reader sees before an entry names them.
     async fn write_parts(
         &self,
         prefix: &str,
@@ -102,96 +102,87 @@ impl Checkpoints {
         count: usize,
         expires: u64,
     ) -> Result<(), Unavailable> {
-        let writes = (0..count).map(async |at| {
-            let part = &entry[at * ITEM_BYTES..entry.len().min((at + 1) * ITEM_BYTES)];
-            let request = self
-                .connection
-                .client
-                .put_item()
-                .table_name(&self.table)
-                .item(LOG, text(prefix))
-                .item(N, number(at as u64))
-                .item(ENTRY, bytes(part))
-                .item(EXPIRES, number(expires + PART_S));
-            request.send().await.map_err(|error| unavailable("PutItem", &error))
+        let writes = (0..count).map(async |index| {
+            let part = &entry[index * MAX_ITEM_BYTES..entry.len().min((index + 1) * MAX_ITEM_BYTES)];
+            let mut item = key(prefix, index as u64);
+            item.insert(ENTRY.into(), bytes(part));
+            item.insert(EXPIRES.into(), number(expires + PART_EXTRA_TTL_S));
+            let put = self.table.put_item(item).send().await;
+            put.map_err(|error| log_unavailable("PutItem", &error))
         });
-        stream::iter(writes).buffer_unordered(AT_ONCE).try_for_each(async |_| Ok(())).await
+        let writes = stream::iter(writes).buffer_unordered(MAX_CONCURRENT_REQUESTS);
+        writes.try_for_each(async |_| Ok(())).await
     }
 
-    /// Writes the item that makes an entry visible, unless one stands there that has not expired.
-    async fn write_entry(&self, item: Item, writer: &str) -> Written {
+    /// Writes the item that makes an entry visible, unless there is one that has not expired.
+    async fn write_entry(&self, item: Item, writer: &str) -> WriteOutcome {
         let request = self
-            .connection
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item))
+            .table
+            .put_item(item)
             .condition_expression("attribute_not_exists(#log) OR #expires <= :now")
             .expression_attribute_names("#log", LOG)
             .expression_attribute_names("#expires", EXPIRES)
             .expression_attribute_values(":now", number(now_s()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match request.send().await {
-            Ok(_) => Written::Ours,
+            Ok(_) => WriteOutcome::Ours,
             Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => {
                 match error.err() {
                     PutItemError::ConditionalCheckFailedException(failed) => {
-                        failed.item().map_or(Written::Unknown, |item| whose(item, writer))
+                        failed.item().map_or(WriteOutcome::Unknown, |item| outcome_for(writer, item))
                     }
-                    _ => Written::Unknown,
+                    _ => WriteOutcome::Unknown,
                 }
             }
             Err(error) => {
-                unavailable("PutItem", &error);
-                Written::Unknown
+                log_unavailable("PutItem", &error);
+                WriteOutcome::Unknown
             }
         }
     }
 
-    /// Looks what stands in an entry's place after its writer was left without an answer.
-    async fn read_page(&self, log: &CheckpointKey, n: u64, writer: &str) -> Result<Written, Unavailable> {
+    /// Reads which writer's entry is stored, after a write without an answer.
+    async fn read_outcome(
+        &self,
+        log: &CheckpointKey,
+        n: u64,
+        writer: &str,
+    ) -> Result<WriteOutcome, Unavailable> {
         let request = self
-            .connection
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .key(LOG, text(log.to_string()))
-            .key(N, number(n))
-            .consistent_read(true)
+            .table
+            .get_item(key(log.to_string(), n))
             .projection_expression("#writer, #expires")
             .expression_attribute_names("#writer", WRITER)
             .expression_attribute_names("#expires", EXPIRES);
-        let read = request.send().await.map_err(|error| unavailable("GetItem", &error))?;
-        let standing = read.item.filter(|item| read_number(item, EXPIRES).is_some_and(|at| at > now_s()));
-        Ok(standing.map_or(Written::Unknown, |item| whose(&item, writer)))
+        let read = request.send().await.map_err(|error| log_unavailable("GetItem", &error))?;
+        let stored = read.item.filter(|item| read_number(item, EXPIRES).is_some_and(|at| at > now_s()));
+        Ok(stored.map_or(WriteOutcome::Unknown, |item| outcome_for(writer, &item)))
     }
 
-    /// The items of the newest snapshot, or the first entry, and all that follow, in order.
-    async fn items(&self, log: &CheckpointKey) -> Result<Vec<Stored>, Unavailable> {
-        let mut newest_first: Vec<Stored> = Vec::new();
+    /// The items of the newest snapshot, or the first entry, and of all entries that follow, in order.
+    async fn items(&self, log: &CheckpointKey) -> Result<Vec<StoredEntry>, Unavailable> {
+        let mut newest_first: Vec<StoredEntry> = Vec::new();
         let mut from: Option<HashMap<String, AttributeValue>> = None;
         loop {
             let request = self
-                .connection
-                .client
+                .table
                 .query()
-                .table_name(&self.table)
                 .key_condition_expression("#log = :log")
                 .expression_attribute_names("#log", LOG)
                 .expression_attribute_values(":log", text(log.to_string()))
                 .scan_index_forward(false)
-                .consistent_read(true)
-                .limit(PAGE)
+                .limit(PAGE_ITEMS)
                 .set_exclusive_start_key(from);
-            let page = request.send().await.map_err(|error| unavailable("Query", &error))?;
-            let now = now_s();
+            let page = request.send().await.map_err(|error| log_unavailable("Query", &error))?;
+            let now_s = now_s();
             for item in page.items.unwrap_or_default() {
-                let stored = Stored::read(item, log).ok_or_else(|| broken(log, "an item is no entry"))?;
-                if stored.expires <= now {
+                let stored =
+                    StoredEntry::read(item, log).ok_or_else(|| unreadable(log, "an item is malformed"))?;
+                if stored.expires <= now_s {
                     continue;
                 }
                 if newest_first.last().is_some_and(|newer| newer.number != stored.number + 1) {
-                    return Err(broken(log, "an entry is missing"));
+                    return Err(unreadable(log, "an entry is missing"));
                 }
                 let is_base = stored.snapshot || stored.number == 0;
                 newest_first.push(stored);
@@ -208,46 +199,31 @@ impl Checkpoints {
         if newest_first.is_empty() {
             Ok(newest_first)
         } else {
-            Err(broken(log, "what the entries follow is gone"))
+            Err(unreadable(log, "the snapshot before the entries is missing"))
         }
     }
 
-    /// Gives entries and their parts a new life, if one of them has lived a while of its own.
-    async fn renew(&self, log: &CheckpointKey, entries: &[Stored]) -> Result<(), Unavailable> {
-        let now = now_s();
-        if entries.iter().all(|entry| entry.expires + RENEWED_S >= now + lifetime(entry.snapshot)) {
+    /// Renews the lifetime of the entries and their parts, if one of them is older than [`RENEW_AFTER_S`].
+    async fn renew(&self, log: &CheckpointKey, entries: &[StoredEntry]) -> Result<(), Unavailable> {
+        let now_s = now_s();
+        if entries.iter().all(|entry| entry.expires + RENEW_AFTER_S >= now_s + ttl_s(entry.snapshot)) {
             return Ok(());
         }
         let mut parts = Vec::new();
         let mut items = Vec::new();
         for entry in entries {
-            let expires = now + lifetime(entry.snapshot);
-            items.push((log.to_string(), entry.number, expires));
+            let expires = now_s + ttl_s(entry.snapshot);
+            items.push((key(log.to_string(), entry.number), expires));
             if let Content::Parts { prefix, count } = &entry.content {
-                parts.extend((0..*count).map(|at| (prefix.clone(), at, expires + PART_S)));
+                let part = |index| (key(prefix.as_str(), index), expires + PART_EXTRA_TTL_S);
+                parts.extend((0..*count).map(part));
             }
         }
         for items in [parts, items] {
-            let updates = items.into_iter().map(|(log, n, expires)| self.set_expiry(log, n, expires));
-            stream::iter(updates).buffer_unordered(AT_ONCE).try_for_each(async |()| Ok(())).await?;
+            let updates = items.into_iter().map(|(key, expires)| self.table.set_expiry(LOG, key, expires));
+            let updates = stream::iter(updates).buffer_unordered(MAX_CONCURRENT_REQUESTS);
+            updates.try_for_each(async |()| Ok(())).await?;
         }
-        Ok(())
-    }
-
-    async fn set_expiry(&self, log: String, n: u64, expires: u64) -> Result<(), Unavailable> {
-        let request = self
-            .connection
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .key(LOG, text(log))
-            .key(N, number(n))
-            .update_expression("SET #expires = :expires")
-            .condition_expression("attribute_exists(#log)")
-            .expression_attribute_names("#log", LOG)
-            .expression_attribute_names("#expires", EXPIRES)
-            .expression_attribute_values(":expires", number(expires));
-        request.send().await.map_err(|error| unavailable("UpdateItem", &error))?;
         Ok(())
     }
 
@@ -256,26 +232,19 @@ impl Checkpoints {
             Content::Whole(bytes) => return Ok(bytes),
             Content::Parts { prefix, count } => (prefix, count),
         };
-        let reads = (0..count).map(async |at| {
-            let request = self
-                .connection
-                .client
-                .get_item()
-                .table_name(&self.table)
-                .key(LOG, text(prefix.as_str()))
-                .key(N, number(at))
-                .consistent_read(true);
-            let read = request.send().await.map_err(|error| unavailable("GetItem", &error))?;
+        let reads = (0..count).map(async |index| {
+            let read = self.table.get_item(key(prefix.as_str(), index)).send().await;
+            let read = read.map_err(|error| log_unavailable("GetItem", &error))?;
             let part = read.item.and_then(|mut item| take_bytes(&mut item, ENTRY));
-            part.ok_or_else(|| broken(log, "a part is missing"))
+            part.ok_or_else(|| unreadable(log, "a part is missing"))
         });
-        let parts: Vec<_> = stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
+        let parts: Vec<_> = stream::iter(reads).buffered(MAX_CONCURRENT_REQUESTS).try_collect().await?;
         Ok(parts.concat())
     }
 }
 
-/// What the log of the function names beside what befalls a checkpoint log.
-fn of(log: &CheckpointKey) -> Span {
+/// The span that names the log in log lines.
+fn log_span(log: &CheckpointKey) -> Span {
     match log {
         CheckpointKey::Lane(lane) => error_span!("checkpoints", %lane),
         CheckpointKey::City(city) => error_span!("checkpoints", %city),
@@ -290,51 +259,47 @@ impl CheckpointLog for Checkpoints {
             let contents = entries.into_iter().map(|entry| self.content(log, entry.content));
             join_all(contents).await.into_iter().collect()
         };
-        with_deadline(self.connection.patience.deadline(), of(log), load).await
+        with_deadline(self.table.retry_policy().deadline(), log_span(log), load).await
     }
 
-    async fn append(
-        &self,
-        log: &CheckpointKey,
-        n: u64,
-        entry: &[u8],
-        snapshot: bool,
-    ) -> Result<(), AppendError> {
-        let patience = self.connection.patience;
-        let (deadline, write_deadline) = (patience.deadline(), patience.write_deadline());
-        let writer = self.writers.token();
-        let expires = now_s() + lifetime(snapshot);
-        let mut item = Item::from([
-            (LOG.into(), text(log.to_string())),
-            (N.into(), number(n)),
-            (SNAPSHOT.into(), AttributeValue::Bool(snapshot)),
-            (WRITER.into(), text(writer.as_str())),
-            (EXPIRES.into(), number(expires)),
-        ]);
-        if entry.len() <= ITEM_BYTES {
+    async fn append(&self, log: &CheckpointKey, entry: &Entry) -> Result<(), AppendError> {
+        let Entry { number: n, bytes: ref entry, has_snapshot: snapshot } = *entry;
+        let policy = self.table.retry_policy();
+        let (deadline, write_deadline) = (policy.deadline(), policy.write_deadline());
+        let writer = self.writers.next_token();
+        let expires = now_s() + ttl_s(snapshot);
+        let mut item = key(log.to_string(), n);
+        item.insert(SNAPSHOT.into(), AttributeValue::Bool(snapshot));
+        item.insert(WRITER.into(), text(writer.as_str()));
+        item.insert(EXPIRES.into(), number(expires));
+        if entry.len() <= MAX_ITEM_BYTES {
             item.insert(ENTRY.into(), bytes(entry));
         } else {
-            let parts = entry.len().div_ceil(ITEM_BYTES);
+            let parts = entry.len().div_ceil(MAX_ITEM_BYTES);
             item.insert(PARTS.into(), number(parts as u64));
-            // Until the entry names them they are nothing: it was certainly not written.
+            // A failure here leaves no entry: parts are invisible until an entry names them.
             let prefix = prefix(log, n, &writer);
-            with_deadline(write_deadline, of(log), self.write_parts(&prefix, entry, parts, expires)).await?;
+            let write = self.write_parts(&prefix, entry, parts, expires);
+            with_deadline(write_deadline, log_span(log), write).await?;
         }
-        let written = timeout_at(write_deadline, self.write_entry(item, &writer).instrument(of(log))).await;
-        let written = match written.unwrap_or(Written::Unknown) {
-            Written::Unknown => with_deadline(deadline, of(log), self.read_page(log, n, &writer)).await?,
+        let write = self.write_entry(item, &writer).instrument(log_span(log));
+        let outcome = timeout_at(write_deadline, write).await.unwrap_or(WriteOutcome::Unknown);
+        let outcome = match outcome {
+            WriteOutcome::Unknown => {
+                with_deadline(deadline, log_span(log), self.read_outcome(log, n, &writer)).await?
+            }
             known => known,
         };
-        match written {
-            Written::Ours => Ok(()),
-            Written::Anothers => Err(AppendError::Conflict),
-            // An attempt may be under way still.
-            Written::Unknown => Err(Unavailable.into()),
+        match outcome {
+            WriteOutcome::Ours => Ok(()),
+            WriteOutcome::Conflict => Err(AppendError::Conflict),
+            // An attempt may still be in flight.
+            WriteOutcome::Unknown => Err(Unavailable.into()),
         }
     }
 }
 
-impl Stored {
+impl StoredEntry {
     fn read(mut item: Item, log: &CheckpointKey) -> Option<Self> {
         let number = read_number(&item, N)?;
         let snapshot = *item.get(SNAPSHOT)?.as_bool().ok()?;
@@ -347,21 +312,26 @@ impl Stored {
     }
 }
 
-/// The log under which a writer keeps the parts of one entry.
+/// The key of an entry, or of a part.
+fn key(log: impl Into<String>, n: u64) -> Item {
+    Item::from([(LOG.into(), text(log)), (N.into(), number(n))])
+}
+
+/// The log in which a writer stores the parts of one entry.
 fn prefix(log: &CheckpointKey, number: u64, writer: &str) -> String {
     format!("{log}#{number}#{writer}")
 }
 
-fn lifetime(snapshot: bool) -> u64 {
-    if snapshot { SNAPSHOT_S } else { ENTRY_S }
+fn ttl_s(snapshot: bool) -> u64 {
+    if snapshot { SNAPSHOT_TTL_S } else { ENTRY_TTL_S }
 }
 
-fn whose(item: &Item, writer: &str) -> Written {
-    if read_text(item, WRITER) == Some(writer) { Written::Ours } else { Written::Anothers }
+fn outcome_for(writer: &str, stored: &Item) -> WriteOutcome {
+    if read_text(stored, WRITER) == Some(writer) { WriteOutcome::Ours } else { WriteOutcome::Conflict }
 }
 
-/// A log that cannot be read as it stands. Where entries are about to expire, this passes.
-fn broken(log: &CheckpointKey, reason: &'static str) -> Unavailable {
-    tracing::error!(%log, reason, "a checkpoint log was unreadable");
+/// Logs that a log is unreadable. If its entries are about to expire, the error disappears with them.
+fn unreadable(log: &CheckpointKey, reason: &'static str) -> Unavailable {
+    tracing::error!(%log, reason, "checkpoint log unreadable");
     Unavailable
 }

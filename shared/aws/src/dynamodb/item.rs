@@ -1,4 +1,4 @@
-//! Attributes of items, and the tokens by which a writer knows its own.
+//! Attributes of items, and the tokens that identify the call that wrote an item.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -6,15 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
-
 use equilibrium_app::clock::system_now_ms;
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-/// Seconds since the epoch at which the table lets an item go; until it does (within days), an item
-/// whose time has come counts as absent.
+/// The table's time-to-live attribute, in seconds since the epoch. DynamoDB deletes an expired item within
+/// days; until then it counts as absent.
 pub(super) const EXPIRES: &str = "expires";
-/// The token of the call that wrote the item.
+/// Token of the call that wrote the item.
 pub(super) const WRITER: &str = "writer";
 
 pub(super) fn text(value: impl Into<String>) -> AttributeValue {
@@ -49,22 +48,22 @@ pub(super) fn now_s() -> u64 {
     u64::try_from(system_now_ms() / 1000).unwrap_or(0)
 }
 
-/// Gives every call a token that no other call has, in this process or any other.
+/// Source of tokens, one per call, unique among all processes.
 #[derive(Debug)]
-pub(super) struct Writers {
+pub(super) struct WriterTokens {
     instance: u64,
     calls: AtomicU64,
 }
 
-impl Default for Writers {
+impl Default for WriterTokens {
     fn default() -> Self {
-        // The keys of the standard library's hasher are the operating system's randomness.
+        // The standard library's hasher takes its keys from the operating system's random numbers.
         Self { instance: RandomState::new().hash_one(now_s()), calls: AtomicU64::default() }
     }
 }
 
-impl Writers {
-    pub(super) fn token(&self) -> String {
+impl WriterTokens {
+    pub(super) fn next_token(&self) -> String {
         format!("{:016x}-{}", self.instance, self.calls.fetch_add(1, Ordering::Relaxed))
     }
 }
@@ -74,9 +73,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_calls_have_one_token() {
-        let (one, other) = (Writers::default(), Writers::default());
-        let tokens = [one.token(), one.token(), other.token(), other.token()];
+    fn no_two_calls_share_a_token() {
+        let (one, other) = (WriterTokens::default(), WriterTokens::default());
+        let tokens = [one.next_token(), one.next_token(), other.next_token(), other.next_token()];
         assert!((1..4).all(|at| !tokens[..at].contains(&tokens[at])), "{tokens:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! A city's map: immutable chunks, and a head that names them, written over a lower version only.
+//! A city's map: immutable chunks, and a head that names them and only replaces a lower version.
 
 use std::collections::HashSet;
 
@@ -6,14 +6,16 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::ReturnValue;
 use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::unavailable::Unavailable;
+use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::CityId;
-use equilibrium_domain::surge::map::MapHead;
+use equilibrium_domain::surge::map::{ChunkName, MapHead};
 use futures_util::future::join_all;
 use tracing::{Span, error_span};
 
-use super::item::{EXPIRES, Item, bytes, now_s, number, take_bytes, text};
+use super::item::{Item, bytes, now_s, number, take_bytes, text};
+use super::table::Table;
 use super::{Connection, Tables};
-use crate::retry::{unavailable, with_deadline};
+use crate::retry::{log_unavailable, with_deadline};
 
 const CITY: &str = "city";
 const PART: &str = "part";
@@ -21,51 +23,40 @@ const VERSION: &str = "version";
 const BYTES: &str = "bytes";
 const HEAD: &str = "head";
 
-/// A chunk that no head names any more is kept this long, in seconds: whoever read the last head asks for
-/// its chunks within a second, and an hour outlives every instance that was frozen in between.
-const OUTLIVED_S: u64 = 3600;
+/// Lifetime of a chunk that the newest head does not name, in seconds. A reader of the previous head reads its
+/// chunks within a second; an hour also covers instances that were frozen in between.
+const UNREFERENCED_CHUNK_TTL_S: u64 = 3600;
 
 /// Maps in a table.
 #[derive(Debug)]
 pub struct Maps {
-    connection: Connection,
-    table: String,
+    table: Table,
 }
 
 impl Maps {
-    /// The maps of these tables.
+    /// The maps in these tables.
     #[must_use]
     pub fn new(connection: &Connection, tables: &Tables) -> Self {
-        Self { connection: connection.clone(), table: tables.maps.clone() }
+        Self { table: Table::new(connection, &tables.maps) }
     }
 
+    /// Reads a head or a chunk. The read is consistent: a chunk is written before the head that names it, so
+    /// an eventually consistent read could miss it.
     async fn read(&self, city: &CityId, part: String) -> Result<Option<Vec<u8>>, Unavailable> {
         let request = self
-            .connection
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .key(CITY, text(city.as_str()))
-            .key(PART, text(part))
-            // What a head names was written before the head: a copy that lags behind may not have it.
-            .consistent_read(true)
+            .table
+            .get_item(key(city, part))
             .projection_expression("#bytes")
             .expression_attribute_names("#bytes", BYTES);
-        let read = request.send().await.map_err(|error| unavailable("GetItem", &error))?;
+        let read = request.send().await.map_err(|error| log_unavailable("GetItem", &error))?;
         Ok(read.item.and_then(|mut item| take_bytes(&mut item, BYTES)))
     }
 
-    /// Writes the head over a lower version; gives the one that it replaced.
+    /// Writes the head over a lower version and returns the item that it replaced.
     async fn replace_head(&self, head: &MapHead) -> Result<Option<Item>, Unavailable> {
         let request = self
-            .connection
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .item(CITY, text(head.city.as_str()))
-            .item(PART, text(HEAD))
-            .item(VERSION, number(head.version))
-            .item(BYTES, bytes(&head.encode()))
+            .table
+            .put_item(item(&head.city, HEAD, head.version, &head.encode()))
             .condition_expression("attribute_not_exists(#version) OR #version < :version")
             .expression_attribute_names("#version", VERSION)
             .expression_attribute_values(":version", number(head.version))
@@ -75,93 +66,80 @@ impl Maps {
             Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => {
                 Ok(None)
             }
-            Err(error) => Err(unavailable("PutItem", &error)),
+            Err(error) => Err(log_unavailable("PutItem", &error)),
         }
     }
 
-    /// Lets go of the chunks that `old` names and `new` does not. One that cannot be is kept for ever,
-    /// which costs its few kilobytes and nothing else.
-    async fn outlive(&self, old: &MapHead, new: &MapHead) {
-        let named: HashSet<_> = new.chunks.iter().copied().collect();
-        let outlived = old.chunks.iter().filter(|chunk| !named.contains(*chunk));
-        let updates = outlived.map(async |(parent, version)| {
-            let request = self
-                .connection
-                .client
-                .update_item()
-                .table_name(&self.table)
-                .key(CITY, text(new.city.as_str()))
-                .key(PART, text(chunk_name(parent.0, *version)))
-                .update_expression("SET #expires = :expires")
-                .condition_expression("attribute_exists(#city)")
-                .expression_attribute_names("#expires", EXPIRES)
-                .expression_attribute_names("#city", CITY)
-                .expression_attribute_values(":expires", number(now_s() + OUTLIVED_S));
-            if let Err(error) = request.send().await {
-                unavailable("UpdateItem", &error);
-            }
+    /// Sets the expiry of the chunks that `old` names and `new` does not. A chunk for which this fails is kept
+    /// for ever; it costs a few kilobytes.
+    async fn expire_unreferenced(&self, old: &MapHead, new: &MapHead) {
+        let referenced: HashSet<_> = new.chunks.iter().copied().collect();
+        let unreferenced = old.chunks.iter().filter(|chunk| !referenced.contains(*chunk));
+        let updates = unreferenced.map(|name| {
+            let key = key(&new.city, chunk_key(*name));
+            self.table.set_expiry(CITY, key, now_s() + UNREFERENCED_CHUNK_TTL_S)
         });
         join_all(updates).await;
     }
 }
 
-/// What the log names beside what befalls a city's map.
-fn of(city: &CityId) -> Span {
+/// The span that names the city in log lines.
+fn log_span(city: &CityId) -> Span {
     error_span!("map", %city)
 }
 
-fn chunk_name(parent: u64, version: u64) -> String {
+fn chunk_key(name: ChunkName) -> String {
+    let ChunkName { parent: Cell(parent), version } = name;
     format!("chunk#{parent:x}#{version}")
 }
 
+fn key(city: &CityId, part: impl Into<String>) -> Item {
+    Item::from([(CITY.into(), text(city.as_str())), (PART.into(), text(part))])
+}
+
+fn item(city: &CityId, part: impl Into<String>, version: u64, content: &[u8]) -> Item {
+    let mut item = key(city, part);
+    item.insert(VERSION.into(), number(version));
+    item.insert(BYTES.into(), bytes(content));
+    item
+}
+
 impl MapStore for Maps {
-    async fn save_chunk(
-        &self,
-        city: &CityId,
-        parent: u64,
-        version: u64,
-        chunk: &[u8],
-    ) -> Result<(), Unavailable> {
-        let request = self
-            .connection
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .item(CITY, text(city.as_str()))
-            .item(PART, text(chunk_name(parent, version)))
-            .item(VERSION, number(version))
-            .item(BYTES, bytes(chunk));
-        let put = async { request.send().await.map_err(|error| unavailable("PutItem", &error)) };
-        with_deadline(self.connection.patience.deadline(), of(city), put).await.map(drop)
+    async fn save_chunk(&self, city: &CityId, name: ChunkName, chunk: &[u8]) -> Result<(), Unavailable> {
+        let request = self.table.put_item(item(city, chunk_key(name), name.version, chunk));
+        let put = async { request.send().await.map_err(|error| log_unavailable("PutItem", &error)) };
+        with_deadline(self.table.retry_policy().deadline(), log_span(city), put).await.map(drop)
     }
 
     async fn save_head(&self, head: &MapHead) -> Result<(), Unavailable> {
-        let deadline = self.connection.patience.deadline();
-        let Some(mut old) = with_deadline(deadline, of(&head.city), self.replace_head(head)).await? else {
+        let deadline = self.table.retry_policy().deadline();
+        let replace = self.replace_head(head);
+        let Some(mut old) = with_deadline(deadline, log_span(&head.city), replace).await? else {
             return Ok(());
         };
-        // The head is saved whatever becomes of these. One that cannot be read names nothing.
+        // The head is saved, whatever the outcome of the rest. A corrupt old head names no chunks.
         if let Some(Ok(old)) = take_bytes(&mut old, BYTES).map(|bytes| MapHead::decode(&bytes)) {
-            let outlive = async {
-                self.outlive(&old, head).await;
+            let expire = async {
+                self.expire_unreferenced(&old, head).await;
                 Ok(())
             };
-            with_deadline(deadline, of(&head.city), outlive).await.ok();
+            with_deadline(deadline, log_span(&head.city), expire).await.ok();
         }
         Ok(())
     }
 
     async fn head(&self, city: &CityId) -> Result<Option<MapHead>, Unavailable> {
         let read = self.read(city, HEAD.into());
-        let Some(bytes) = with_deadline(self.connection.patience.deadline(), of(city), read).await? else {
+        let deadline = self.table.retry_policy().deadline();
+        let Some(bytes) = with_deadline(deadline, log_span(city), read).await? else {
             return Ok(None);
         };
-        // The next tick writes it anew.
-        MapHead::decode(&bytes).map(Some).map_err(|corrupt| unavailable("GetItem", &corrupt))
+        // The next tick replaces a corrupt head.
+        MapHead::decode(&bytes).map(Some).map_err(|corrupt| log_unavailable("GetItem", &corrupt))
     }
 
-    async fn chunk(&self, city: &CityId, parent: u64, version: u64) -> Result<Option<Vec<u8>>, Unavailable> {
-        let read = self.read(city, chunk_name(parent, version));
-        with_deadline(self.connection.patience.deadline(), of(city), read).await
+    async fn chunk(&self, city: &CityId, name: ChunkName) -> Result<Option<Vec<u8>>, Unavailable> {
+        let read = self.read(city, chunk_key(name));
+        with_deadline(self.table.retry_policy().deadline(), log_span(city), read).await
     }
 }

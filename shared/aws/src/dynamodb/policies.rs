@@ -1,4 +1,4 @@
-//! Policies: one item a city, each replaced by condition.
+//! Policies: one item per city, replaced conditionally.
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
@@ -9,9 +9,10 @@ use equilibrium_domain::id::CityId;
 use tokio::time::timeout_at;
 use tracing::{Span, error_span};
 
-use super::item::{Item, WRITER, Writers, number, read_number, read_text, text};
+use super::item::{Item, WRITER, WriterTokens, number, read_number, read_text, text};
+use super::table::Table;
 use super::{Connection, Tables};
-use crate::retry::{unavailable, with_deadline};
+use crate::retry::{log_unavailable, with_deadline};
 
 const CITY: &str = "city";
 const VERSION: &str = "version";
@@ -20,27 +21,22 @@ const DOCUMENT: &str = "document";
 /// Policies in a table.
 #[derive(Debug)]
 pub struct Policies {
-    connection: Connection,
-    table: String,
-    writers: Writers,
+    table: Table,
+    writers: WriterTokens,
 }
 
 impl Policies {
-    /// The policies of these tables.
+    /// The policies in these tables.
     #[must_use]
     pub fn new(connection: &Connection, tables: &Tables) -> Self {
-        let (connection, table) = (connection.clone(), tables.policies.clone());
-        Self { connection, table, writers: Writers::default() }
+        Self { table: Table::new(connection, &tables.policies), writers: WriterTokens::default() }
     }
 
-    /// Writes `item` over version `after`; gives what stands there afterwards where that is known.
+    /// Writes `item` over version `after`. Returns the item that is stored afterwards, if that is known.
     async fn replace(&self, item: Item, after: Option<u64>) -> Option<Item> {
         let request = self
-            .connection
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item.clone()))
+            .table
+            .put_item(item.clone())
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let request = match after {
             None => request
@@ -55,7 +51,7 @@ impl Policies {
             Ok(_) => Some(item),
             Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => {
                 match error.into_err() {
-                    // Without an item there was none to be replaced.
+                    // Without an item, there was none to replace.
                     PutItemError::ConditionalCheckFailedException(failed) => {
                         Some(failed.item.unwrap_or_default())
                     }
@@ -63,16 +59,15 @@ impl Policies {
                 }
             }
             Err(error) => {
-                unavailable("PutItem", &error);
+                log_unavailable("PutItem", &error);
                 None
             }
         }
     }
 
     async fn read(&self, city: &CityId) -> Result<Option<Item>, Unavailable> {
-        let request = self.connection.client.get_item().table_name(&self.table);
-        let request = request.key(CITY, text(city.as_str())).consistent_read(true);
-        let read = request.send().await.map_err(|error| unavailable("GetItem", &error))?;
+        let request = self.table.get_item(Item::from([(CITY.into(), text(city.as_str()))]));
+        let read = request.send().await.map_err(|error| log_unavailable("GetItem", &error))?;
         Ok(read.item)
     }
 }
@@ -83,12 +78,11 @@ impl PolicyStore for Policies {
             let mut policies = Vec::new();
             let mut from = None;
             loop {
-                let request = self.connection.client.scan().table_name(&self.table).consistent_read(true);
-                let page = request.set_exclusive_start_key(from).send().await;
-                let page = page.map_err(|error| unavailable("Scan", &error))?;
+                let page = self.table.scan().set_exclusive_start_key(from).send().await;
+                let page = page.map_err(|error| log_unavailable("Scan", &error))?;
                 for item in page.items() {
-                    policies.push(stored(item).ok_or_else(|| {
-                        tracing::error!(?item, "a policy was unreadable");
+                    policies.push(read_policy(item).ok_or_else(|| {
+                        tracing::error!(?item, "policy unreadable");
                         Unavailable
                     })?);
                 }
@@ -98,14 +92,14 @@ impl PolicyStore for Policies {
                 }
             }
         };
-        with_deadline(self.connection.patience.deadline(), Span::none(), scan).await
+        with_deadline(self.table.retry_policy().deadline(), Span::none(), scan).await
     }
 
     async fn save(&self, city: &CityId, document: &str, after: Option<u64>) -> Result<u64, ReplaceError> {
-        let patience = self.connection.patience;
-        let (deadline, write_deadline) = (patience.deadline(), patience.write_deadline());
+        let policy = self.table.retry_policy();
+        let (deadline, write_deadline) = (policy.deadline(), policy.write_deadline());
         let version = after.unwrap_or(0) + 1;
-        let writer = self.writers.token();
+        let writer = self.writers.next_token();
         let item = Item::from([
             (CITY.into(), text(city.as_str())),
             (VERSION.into(), number(version)),
@@ -114,23 +108,24 @@ impl PolicyStore for Policies {
         ]);
         let is_ours = |item: &Item| read_text(item, WRITER) == Some(&writer);
         match timeout_at(write_deadline, self.replace(item, after)).await {
-            // What stands there may be from an attempt of this call whose answer was lost.
-            Ok(Some(standing)) if is_ours(&standing) => Ok(version),
+            // An earlier attempt of this call, whose answer was lost, may have written the stored item.
+            Ok(Some(stored)) if is_ours(&stored) => Ok(version),
             Ok(Some(_)) => Err(ReplaceError::VersionMismatch),
             Ok(None) | Err(_) => {
-                let standing = with_deadline(deadline, error_span!("policy", %city), self.read(city)).await?;
-                if standing.as_ref().is_some_and(is_ours) {
+                let span = error_span!("policy", %city);
+                let stored = with_deadline(deadline, span, self.read(city)).await?;
+                if stored.as_ref().is_some_and(is_ours) {
                     return Ok(version);
                 }
-                let standing = standing.and_then(|item| read_number(&item, VERSION));
-                // Where the one to be replaced still stands, an attempt may be under way.
-                Err(if standing == after { Unavailable.into() } else { ReplaceError::VersionMismatch })
+                let stored = stored.and_then(|item| read_number(&item, VERSION));
+                // If the version to replace is still stored, an attempt may still be in flight.
+                Err(if stored == after { Unavailable.into() } else { ReplaceError::VersionMismatch })
             }
         }
     }
 }
 
-fn stored(item: &Item) -> Option<StoredPolicy> {
+fn read_policy(item: &Item) -> Option<StoredPolicy> {
     Some(StoredPolicy {
         city: CityId::new(read_text(item, CITY)?)?,
         version: read_number(item, VERSION)?,

@@ -1,4 +1,4 @@
-//! The tables: their names and keys. In production the infrastructure creates them to this shape.
+//! The tables: their names and schemas. In production the infrastructure creates them.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::DisplayErrorContext;
@@ -20,28 +20,28 @@ use crate::provision::{ProvisionError, wait_until};
 /// | maps | `city` S, `part` S | `version` N, `bytes` B, `expires` N |
 /// | policies | `city` S | `version` N, `document` S, `writer` S |
 ///
-/// `expires` is the attribute of the table's time to live.
+/// `expires` is the table's time-to-live attribute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tables {
-    /// Of the lanes' and the cities' checkpoint logs.
+    /// Checkpoint logs of lanes and cities.
     pub checkpoints: String,
-    /// Of the cities' maps.
+    /// Maps of cities.
     pub maps: String,
-    /// Of the cities' policies.
+    /// Policies of cities.
     pub policies: String,
 }
 
-/// What a table is keyed and let go by.
-struct Shape {
+/// Key and expiry of a table.
+struct Schema {
     keys: &'static [(&'static str, ScalarAttributeType)],
     expiring: bool,
 }
 
-const CHECKPOINTS: Shape =
-    Shape { keys: &[("log", ScalarAttributeType::S), ("n", ScalarAttributeType::N)], expiring: true };
-const MAPS: Shape =
-    Shape { keys: &[("city", ScalarAttributeType::S), ("part", ScalarAttributeType::S)], expiring: true };
-const POLICIES: Shape = Shape { keys: &[("city", ScalarAttributeType::S)], expiring: false };
+const CHECKPOINTS: Schema =
+    Schema { keys: &[("log", ScalarAttributeType::S), ("n", ScalarAttributeType::N)], expiring: true };
+const MAPS: Schema =
+    Schema { keys: &[("city", ScalarAttributeType::S), ("part", ScalarAttributeType::S)], expiring: true };
+const POLICIES: Schema = Schema { keys: &[("city", ScalarAttributeType::S)], expiring: false };
 
 impl Tables {
     /// The tables of the deployment called `prefix`: `{prefix}-checkpoints` and so on.
@@ -51,29 +51,29 @@ impl Tables {
         Self { checkpoints: name("checkpoints"), maps: name("maps"), policies: name("policies") }
     }
 
-    /// Creates those that do not exist, with expiry, billed on demand; done when all can be used.
+    /// Creates the tables that do not exist, with expiry and on-demand billing, and waits until all are active.
     ///
     /// # Errors
-    /// [`ProvisionError`] for the first that is not there within a minute.
+    /// [`ProvisionError`] for the first table that is not active within a minute.
     pub async fn create(&self, connection: &Connection) -> Result<(), ProvisionError> {
-        for (table, shape) in
+        for (table, schema) in
             [(&self.checkpoints, CHECKPOINTS), (&self.maps, MAPS), (&self.policies, POLICIES)]
         {
-            create(&connection.client, table, &shape).await?;
+            create(&connection.client, table, &schema).await?;
         }
         Ok(())
     }
 }
 
-async fn create(client: &Client, table: &str, shape: &Shape) -> Result<(), ProvisionError> {
+async fn create(client: &Client, table: &str, schema: &Schema) -> Result<(), ProvisionError> {
     let mut request = client.create_table().table_name(table).billing_mode(BillingMode::PayPerRequest);
-    for ((name, kind), role) in shape.keys.iter().zip([KeyType::Hash, KeyType::Range]) {
+    for ((name, kind), role) in schema.keys.iter().zip([KeyType::Hash, KeyType::Range]) {
         let defined = AttributeDefinition::builder().attribute_name(*name).attribute_type(kind.clone());
         let key = KeySchemaElement::builder().attribute_name(*name).key_type(role);
-        let broken = |error| ProvisionError::new(table, error);
+        let invalid = |error| ProvisionError::new(table, error);
         request = request
-            .attribute_definitions(defined.build().map_err(broken)?)
-            .key_schema(key.build().map_err(broken)?);
+            .attribute_definitions(defined.build().map_err(invalid)?)
+            .key_schema(key.build().map_err(invalid)?);
     }
     if let Err(error) = request.send().await
         && !error.as_service_error().is_some_and(CreateTableError::is_resource_in_use_exception)
@@ -86,11 +86,11 @@ async fn create(client: &Client, table: &str, shape: &Shape) -> Result<(), Provi
         Ok(described.table().and_then(|table| table.table_status()) == Some(&TableStatus::Active))
     })
     .await?;
-    if shape.expiring { expire(client, table).await } else { Ok(()) }
+    if schema.expiring { enable_expiry(client, table).await } else { Ok(()) }
 }
 
-/// Has the table let items go at the time that [`EXPIRES`] names.
-async fn expire(client: &Client, table: &str) -> Result<(), ProvisionError> {
+/// Makes [`EXPIRES`] the table's time-to-live attribute.
+async fn enable_expiry(client: &Client, table: &str) -> Result<(), ProvisionError> {
     let described = client.describe_time_to_live().table_name(table).send().await;
     let described = described.map_err(|error| ProvisionError::new(table, DisplayErrorContext(&error)))?;
     let expiry =

@@ -1,4 +1,4 @@
-//! Gathers puts that are made at once into few requests, one record of a key at a time.
+//! A producer that batches concurrent puts into few requests, with one record per key in flight at a time.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::{HashSet, VecDeque};
@@ -15,28 +15,28 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::error_span;
 
 use super::Connection;
-use crate::retry::{pause, unavailable, with_deadline};
+use crate::retry::{jittered_backoff, log_unavailable, with_deadline};
 
-/// Most records of one request (Kinesis API, `PutRecords`).
+/// Records of one request (Kinesis API, `PutRecords`).
 const MAX_CALL_RECORDS: usize = 500;
-/// Most bytes of one request, with partition keys (Kinesis API, `PutRecords`).
+/// Bytes of one request, including partition keys (Kinesis API, `PutRecords`).
 const MAX_CALL_BYTES: usize = 5 * 1024 * 1024;
-/// Most bytes of one record, with its partition key, that every stream takes (Kinesis API, `PutRecords`).
+/// Bytes of one record, including its partition key, that every stream accepts (Kinesis API, `PutRecords`).
 const MAX_RECORD_BYTES: usize = 1024 * 1024;
 
-/// What a record is put under.
+/// The key of a record.
 #[derive(Debug)]
 pub(super) struct Key {
-    /// Records of one are put one after the other, in the order of the calls.
+    /// Records of one partition key are put one after the other, in the order of the calls.
     pub partition: String,
-    /// Where it lies in the stream's hash-key space, if that is not left to the partition key.
+    /// The explicit hash key, if the partition key does not determine it.
     pub hash: Option<u128>,
 }
 
 /// Puts records into one stream.
 ///
-/// Who puts first waits until all that can run has run, and by then others have joined: a request that
-/// touches every lane costs one round trip.
+/// The first put yields once to the other tasks before it sends a request, so that their puts join it: an HTTP
+/// request with events of every lane costs one round trip.
 #[derive(Debug)]
 pub(super) struct BatchingProducer(Arc<Shared>);
 
@@ -50,10 +50,10 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Queue {
     waiting: VecDeque<Put>,
-    /// Partition keys of the records under way.
+    /// Partition keys of the records in flight.
     busy: HashSet<String>,
-    /// Whether somebody is about to send what waits.
-    gathering: bool,
+    /// Whether a task is about to send the waiting puts.
+    flush_pending: bool,
 }
 
 #[derive(Debug)]
@@ -69,13 +69,13 @@ impl Put {
         self.key.partition.len() + self.record.len()
     }
 
-    /// Whether anybody still waits for it.
-    fn is_wanted(&self) -> bool {
+    /// Whether its caller still waits.
+    fn is_awaited(&self) -> bool {
         !self.done.is_closed() && Instant::now() < self.deadline
     }
 }
 
-/// A record under way; its key is free again when this goes.
+/// A record in flight. Its key is free again when this value is dropped.
 struct InFlight {
     put: Option<Put>,
     shared: Arc<Shared>,
@@ -83,13 +83,13 @@ struct InFlight {
 
 impl InFlight {
     fn put(&self) -> &Put {
-        self.put.as_ref().expect("it is taken only when this ends")
+        self.put.as_ref().expect("only `end` takes it")
     }
 
     fn end(mut self, outcome: Result<(), Unavailable>) {
-        let put = self.put.take().expect("it is taken only when this ends");
+        let put = self.put.take().expect("only `end` takes it");
         self.shared.lock().busy.remove(&put.key.partition);
-        // Who no longer waits need not be told.
+        // The send fails if the caller no longer waits.
         put.done.send(outcome).ok();
     }
 }
@@ -102,13 +102,13 @@ impl Drop for InFlight {
     }
 }
 
-/// Sends what waits when it goes: also where the put that was to do it is given up.
+/// Sends the waiting puts on drop, so that they are sent even if the future of the first put is dropped.
 struct Flush<'a>(&'a Arc<Shared>);
 
 impl Drop for Flush<'_> {
     fn drop(&mut self) {
         let calls = self.0.take_calls();
-        // Without a runtime everything has ended; the puts are told so by being dropped.
+        // Without a runtime nothing is sent; dropping the calls fails their puts.
         if let Ok(runtime) = Handle::try_current() {
             for call in calls {
                 runtime.spawn(Shared::send(Arc::clone(self.0), call));
@@ -123,15 +123,15 @@ impl BatchingProducer {
         Self(Arc::new(Shared { connection, stream, queue: Mutex::default() }))
     }
 
-    /// Puts a record behind all others of its key.
+    /// Puts a record after all others of its key.
     pub(super) async fn put(&self, key: Key, record: Vec<u8>) -> Result<(), Unavailable> {
-        let deadline = self.0.connection.patience.deadline();
+        let deadline = self.0.connection.retry_policy.deadline();
         let (done, outcome) = oneshot::channel();
-        // The key is the number of a lane, or a city.
+        // The partition key is a lane, a city group or a city.
         let span = error_span!("put", stream = self.0.stream, partition_key = &*key.partition);
         let put = Put { key, record, deadline, done };
         if put.bytes() > MAX_RECORD_BYTES {
-            tracing::error!(stream = self.0.stream, bytes = put.bytes(), "a record was too large to put");
+            tracing::error!(stream = self.0.stream, bytes = put.bytes(), "record too large");
             return Err(Unavailable);
         }
         if self.0.enqueue(put) {
@@ -143,26 +143,25 @@ impl BatchingProducer {
 }
 
 impl Shared {
-    /// No panic leaves the queue half changed.
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock()
     }
 
-    /// Lets a put wait; tells whether the caller is to send.
+    /// Adds a put to the queue; `true` if the caller must send the waiting puts.
     fn enqueue(&self, put: Put) -> bool {
         let mut queue = self.lock();
         queue.waiting.push_back(put);
-        !mem::replace(&mut queue.gathering, true)
+        !mem::replace(&mut queue.flush_pending, true)
     }
 
-    /// Takes what can be sent: of each key the first, unless one of it is under way.
+    /// Takes the puts that can be sent: the first of each key that has none in flight.
     fn take_calls(self: &Arc<Self>) -> Vec<Vec<InFlight>> {
         let mut queue = self.lock();
-        queue.gathering = false;
+        queue.flush_pending = false;
         let mut calls: Vec<Vec<InFlight>> = Vec::new();
         let mut bytes = 0;
         for put in mem::take(&mut queue.waiting) {
-            if !put.is_wanted() {
+            if !put.is_awaited() {
                 continue;
             }
             if queue.busy.contains(&put.key.partition) {
@@ -172,21 +171,21 @@ impl Shared {
             queue.busy.insert(put.key.partition.clone());
             bytes += put.bytes();
             let fits = |call: &&mut Vec<InFlight>| call.len() < MAX_CALL_RECORDS && bytes <= MAX_CALL_BYTES;
-            let under_way = InFlight { put: Some(put), shared: Arc::clone(self) };
+            let in_flight = InFlight { put: Some(put), shared: Arc::clone(self) };
             if let Some(call) = calls.last_mut().filter(fits) {
-                call.push(under_way);
+                call.push(in_flight);
             } else {
-                bytes = under_way.put().bytes();
-                calls.push(vec![under_way]);
+                bytes = in_flight.put().bytes();
+                calls.push(vec![in_flight]);
             }
         }
         calls
     }
 
-    /// Sends records until each is in the stream or nobody waits for it any more.
+    /// Sends records until each is in the stream or its caller no longer waits.
     async fn send(self: Arc<Self>, mut call: Vec<InFlight>) {
         for retry in 0.. {
-            call.retain(|record| record.put().is_wanted());
+            call.retain(|record| record.put().is_awaited());
             let Some(deadline) = call.iter().map(|record| record.put().deadline).max() else {
                 return self.send_waiting().await;
             };
@@ -201,7 +200,7 @@ impl Shared {
                 match outcomes.next() {
                     Some(None) => record.end(Ok(())),
                     code => {
-                        tracing::warn!(stream = self.stream, code = code.flatten(), "a record was refused");
+                        tracing::warn!(stream = self.stream, code = code.flatten(), "record refused");
                         refused.push(record);
                     }
                 }
@@ -211,18 +210,18 @@ impl Shared {
             if call.is_empty() {
                 return;
             }
-            let again = Instant::now() + pause(retry, self.connection.patience.attempt_timeout);
-            sleep_until(again.min(deadline)).await;
+            let backoff = jittered_backoff(retry, self.connection.retry_policy.attempt_timeout);
+            sleep_until((Instant::now() + backoff).min(deadline)).await;
         }
     }
 
-    /// Sends what waited for keys that have become free.
+    /// Sends puts that waited for keys which are free now.
     async fn send_waiting(self: &Arc<Self>) {
-        let leads = {
+        let must_flush = {
             let mut queue = self.lock();
-            !queue.waiting.is_empty() && !mem::replace(&mut queue.gathering, true)
+            !queue.waiting.is_empty() && !mem::replace(&mut queue.flush_pending, true)
         };
-        if leads {
+        if must_flush {
             let _flush = Flush(self);
             yield_now().await;
         }
@@ -235,9 +234,9 @@ impl Shared {
                 .partition_key(&put.key.partition)
                 .set_explicit_hash_key(put.key.hash.map(|hash| hash.to_string()))
                 .data(Blob::new(put.record.as_slice()));
-            request = request.records(entry.build().map_err(|error| unavailable("PutRecords", &error))?);
+            request = request.records(entry.build().map_err(|error| log_unavailable("PutRecords", &error))?);
         }
-        let answer = request.send().await.map_err(|error| unavailable("PutRecords", &error))?;
+        let answer = request.send().await.map_err(|error| log_unavailable("PutRecords", &error))?;
         Ok(answer.records)
     }
 }

@@ -1,4 +1,4 @@
-//! A stream read shard by shard, from where each was left.
+//! A consumer that reads a stream shard by shard, and a cursor for each shard.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
@@ -17,19 +17,19 @@ use equilibrium_lambda::kinesis::record::{Record, ShardId};
 use tokio::time::timeout_at;
 
 use super::Connection;
-use crate::retry::unavailable;
+use crate::retry::log_unavailable;
 
-/// Most records of one read (Kinesis API, `GetRecords`).
+/// Records of one read (Kinesis API, `GetRecords`).
 const MAX_READ_RECORDS: usize = 10_000;
 
-/// Kinesis's own sequence numbers are longer (56 digits). `ministack` pads its shorter ones to this many
-/// with zeros, which are no part of a [`Sequence`], and finds its place by comparing texts.
-const MAX_SEQUENCE_DIGITS: usize = 30;
+/// Sequence numbers are padded with zeros to at least this length. Those of Kinesis are longer (56 digits).
+/// `ministack` pads its own to this length and compares them as texts; a [`Sequence`] has no leading zeros.
+const MIN_SEQUENCE_DIGITS: usize = 30;
 
-/// A stream, and where its readers stand.
+/// A stream, and the cursor of each of its shards.
 ///
-/// A read goes on with the iterator that the last one of that shard left, if it asks for what follows:
-/// one request a page.
+/// A read that continues where the previous read of the shard ended uses the iterator which that read
+/// returned: one request per page.
 #[derive(Debug)]
 pub struct KinesisConsumer {
     connection: Connection,
@@ -37,7 +37,7 @@ pub struct KinesisConsumer {
     shards: Mutex<HashMap<ShardId, ShardCursor>>,
 }
 
-/// Where the last read of a shard ended.
+/// The end of the last read of a shard.
 #[derive(Debug)]
 struct ShardCursor {
     after: Option<Sequence>,
@@ -45,18 +45,18 @@ struct ShardCursor {
     iterator_age_ms: i64,
 }
 
-/// The oldest record that a shard keeps.
+/// The oldest record that a shard retains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Oldest {
-    /// Its place.
+    /// Its sequence number.
     pub sequence: Sequence,
-    /// When the stream took it, in milliseconds since the Unix epoch.
+    /// Its approximate arrival, in milliseconds since the Unix epoch.
     pub arrival_ms: i64,
 }
 
-/// Why there is no page.
+/// Why a page could not be read.
 enum ReadError {
-    /// The iterator has outlived its five minutes.
+    /// The iterator is older than five minutes.
     Expired,
     Source(SourceError),
 }
@@ -77,9 +77,9 @@ impl KinesisConsumer {
     /// The stream's ARN (`DescribeStreamSummary`).
     ///
     /// # Errors
-    /// [`SourceError`]: there is no such stream, or nobody says so.
+    /// [`SourceError::Unavailable`]: the stream does not exist, or Kinesis did not answer.
     pub async fn arn(&self) -> Result<String, SourceError> {
-        self.within(async {
+        self.within_deadline(async {
             let described = self.connection.client.describe_stream_summary().stream_name(&self.name).send();
             let described =
                 described.await.map_err(|error| source_unavailable("DescribeStreamSummary", &error))?;
@@ -89,20 +89,20 @@ impl KinesisConsumer {
         .await
     }
 
-    /// The oldest record that `shard` keeps, if it keeps any.
+    /// The oldest record that `shard` retains, if any. Built ahead: recovery will be its first caller.
     ///
     /// # Errors
     /// [`SourceError`].
     pub async fn oldest_retained(&self, shard: &ShardId) -> Result<Option<Oldest>, SourceError> {
-        self.within(async {
+        self.within_deadline(async {
             let mut iterator = Some(self.iterator(shard, None).await?);
             while let Some(from) = iterator {
-                let page = self.page(&from, 1).await.map_err(ReadError::now)?;
+                let page = self.get_records(&from, 1).await.map_err(ReadError::into_source_error)?;
                 if let Some(record) = page.records.first() {
-                    let Record { sequence, arrival_ms, .. } = read(record)?;
+                    let Record { sequence, arrival_ms, .. } = read_record(record)?;
                     return Ok(Some(Oldest { sequence, arrival_ms }));
                 }
-                // An empty page does not mean an empty shard, as long as there is something ahead.
+                // A page can be empty although records follow.
                 iterator = page.next_shard_iterator.filter(|_| page.millis_behind_latest.unwrap_or(0) > 0);
             }
             Ok(None)
@@ -114,11 +114,16 @@ impl KinesisConsumer {
         self.shards.lock()
     }
 
-    async fn within<T>(&self, call: impl Future<Output = Result<T, SourceError>>) -> Result<T, SourceError> {
-        timeout_at(self.connection.patience.deadline(), call).await.unwrap_or(Err(SourceError::Unavailable))
+    async fn within_deadline<T>(
+        &self,
+        call: impl Future<Output = Result<T, SourceError>>,
+    ) -> Result<T, SourceError> {
+        timeout_at(self.connection.retry_policy.deadline(), call)
+            .await
+            .unwrap_or(Err(SourceError::Unavailable))
     }
 
-    /// An iterator that stands behind `after`.
+    /// An iterator that starts after `after`, or at the oldest record.
     async fn iterator(&self, shard: &ShardId, after: Option<&Sequence>) -> Result<String, SourceError> {
         let request = self.connection.client.get_shard_iterator();
         let request = request.stream_name(&self.name).shard_id(shard.as_str());
@@ -127,9 +132,9 @@ impl KinesisConsumer {
             None => oldest.send().await,
             Some(after) => {
                 let request = request.shard_iterator_type(ShardIteratorType::AfterSequenceNumber);
-                let after = format!("{:0>MAX_SEQUENCE_DIGITS$}", after.as_str());
+                let after = format!("{:0>MIN_SEQUENCE_DIGITS$}", after.as_str());
                 match request.starting_sequence_number(after).send().await {
-                    // The shard never held it, or does not any more.
+                    // The shard does not contain this record, or no longer.
                     Err(SdkError::ServiceError(error)) if error.err().is_invalid_argument_exception() => {
                         oldest.send().await
                     }
@@ -148,7 +153,7 @@ impl KinesisConsumer {
         }
     }
 
-    async fn page(&self, iterator: &str, limit: usize) -> Result<GetRecordsOutput, ReadError> {
+    async fn get_records(&self, iterator: &str, limit: usize) -> Result<GetRecordsOutput, ReadError> {
         let limit = i32::try_from(limit.clamp(1, MAX_READ_RECORDS)).expect("at most 10 000");
         let request = self.connection.client.get_records().shard_iterator(iterator).limit(limit);
         match request.send().await {
@@ -165,17 +170,17 @@ impl KinesisConsumer {
         }
     }
 
-    /// The iterator that the last read left, if it ended at `after`.
-    fn kept(&self, shard: &ShardId, after: Option<&Sequence>) -> Option<String> {
+    /// The iterator that the last read returned, if that read ended at `after`.
+    fn kept_iterator(&self, shard: &ShardId, after: Option<&Sequence>) -> Option<String> {
         let shards = self.lock();
-        let standing = shards.get(shard).filter(|standing| standing.after.as_ref() == after)?;
-        standing.iterator.clone()
+        let cursor = shards.get(shard).filter(|cursor| cursor.after.as_ref() == after)?;
+        cursor.iterator.clone()
     }
 }
 
 impl ReadError {
-    /// Where a new iterator would be no younger.
-    fn now(self) -> SourceError {
+    /// For an iterator that was requested just now: another one would not be newer.
+    fn into_source_error(self) -> SourceError {
         match self {
             Self::Expired => SourceError::Unavailable,
             Self::Source(error) => error,
@@ -191,22 +196,22 @@ impl IteratorAge for KinesisConsumer {
 
 impl Source for KinesisConsumer {
     async fn shards(&self) -> Result<Vec<Listed>, SourceError> {
-        self.within(async {
+        self.within_deadline(async {
             let mut listed = Vec::new();
-            let mut more: Option<String> = None;
+            let mut next_token: Option<String> = None;
             loop {
                 let request = self.connection.client.list_shards();
-                // A token stands for the stream's name, too.
-                let request = match more {
+                // A request with a token must not name the stream.
+                let request = match next_token {
                     Some(token) => request.next_token(token),
                     None => request.stream_name(&self.name),
                 };
                 let page = request.send().await.map_err(|error| source_unavailable("ListShards", &error))?;
                 for shard in page.shards() {
-                    listed.push(list(shard).ok_or(SourceError::Unavailable)?);
+                    listed.push(read_shard(shard).ok_or(SourceError::Unavailable)?);
                 }
-                more = page.next_token;
-                if more.is_none() {
+                next_token = page.next_token;
+                if next_token.is_none() {
                     return Ok(listed);
                 }
             }
@@ -220,43 +225,43 @@ impl Source for KinesisConsumer {
         after: Option<&Sequence>,
         limit: usize,
     ) -> Result<Page, SourceError> {
-        let page = self.within(async {
-            if let Some(kept) = self.kept(shard, after) {
-                match self.page(&kept, limit).await {
+        let page = self.within_deadline(async {
+            if let Some(kept) = self.kept_iterator(shard, after) {
+                match self.get_records(&kept, limit).await {
                     Err(ReadError::Expired) => {}
-                    page => return page.map_err(ReadError::now),
+                    page => return page.map_err(ReadError::into_source_error),
                 }
             }
             let iterator = self.iterator(shard, after).await?;
-            self.page(&iterator, limit).await.map_err(ReadError::now)
+            self.get_records(&iterator, limit).await.map_err(ReadError::into_source_error)
         });
         let page = page.await?;
         let mut records = Vec::with_capacity(page.records.len());
         for record in &page.records {
-            let record = read(record)?;
-            // An iterator may have had to begin at the oldest record.
+            let record = read_record(record)?;
+            // An iterator that falls back to the oldest record returns earlier records too.
             if after.is_none_or(|after| record.sequence > *after) {
                 records.push(record);
             }
         }
         let ended = page.next_shard_iterator.is_none();
-        let standing = ShardCursor {
+        let cursor = ShardCursor {
             after: records.last().map(|record| record.sequence.clone()).or_else(|| after.cloned()),
             iterator: page.next_shard_iterator,
             iterator_age_ms: page.millis_behind_latest.unwrap_or(0),
         };
-        self.lock().insert(shard.clone(), standing);
+        self.lock().insert(shard.clone(), cursor);
         Ok(Page { records, ended })
     }
 }
 
-fn list(shard: &types::Shard) -> Option<Listed> {
+fn read_shard(shard: &types::Shard) -> Option<Listed> {
     let parents = [shard.parent_shard_id(), shard.adjacent_parent_shard_id()];
     let parents = parents.into_iter().flatten().map(ShardId::new).collect::<Option<_>>()?;
     Some(Listed { id: ShardId::new(shard.shard_id())?, parents })
 }
 
-fn read(record: &types::Record) -> Result<Record, SourceError> {
+fn read_record(record: &types::Record) -> Result<Record, SourceError> {
     let digits = record.sequence_number.trim_start_matches('0');
     Ok(Record {
         sequence: Sequence::new(digits).ok_or(SourceError::Unavailable)?,
@@ -266,13 +271,13 @@ fn read(record: &types::Record) -> Result<Record, SourceError> {
     })
 }
 
-/// Milliseconds since the epoch. They travel as seconds with decimals, which no binary fraction meets.
+/// Milliseconds since the epoch. The wire form is seconds with decimals, which binary fractions only approximate.
 fn nearest_ms(at: DateTime) -> i64 {
     at.secs() * 1000 + i64::from((at.subsec_nanos() + 500_000) / 1_000_000)
 }
 
 fn source_unavailable(request: &'static str, error: &dyn std::error::Error) -> SourceError {
-    unavailable(request, error);
+    log_unavailable(request, error);
     SourceError::Unavailable
 }
 
@@ -281,7 +286,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_arrival_is_the_nearest_millisecond() {
+    fn an_arrival_time_is_rounded_to_the_nearest_millisecond() {
         for ms in [1_545_084_650_987, 1_763_942_400_001, 1_763_942_400_999, 0] {
             #[expect(clippy::cast_precision_loss)]
             let seconds = ms as f64 / 1000.0;
@@ -290,11 +295,12 @@ mod tests {
     }
 
     #[test]
-    fn a_padded_sequence_number_is_the_number() {
+    fn leading_zeros_of_a_sequence_number_are_removed() {
         let record = |digits: &str| {
             let record = types::Record::builder().sequence_number(digits).partition_key("1");
             let record = record.data(Vec::new().into());
-            read(&record.approximate_arrival_timestamp(DateTime::from_secs(1)).build().unwrap()).unwrap()
+            read_record(&record.approximate_arrival_timestamp(DateTime::from_secs(1)).build().unwrap())
+                .unwrap()
         };
         assert_eq!(record("000000017639424000010000000007").sequence.as_str(), "17639424000010000000007");
         let long = "49590338271490256608559692538361571095921575989136588898";

@@ -1,21 +1,19 @@
-//! Where events, counts and changes go in: what a record of each is keyed by.
-
-use std::num::NonZeroU32;
+//! The producers of events, counts and changes, and the keys of their records.
 
 use equilibrium_app::count::ports::CountsStream;
 use equilibrium_app::ingest::ports::EventLog;
 use equilibrium_app::surge::ports::ChangeStream;
 use equilibrium_app::unavailable::Unavailable;
+use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 
 use super::batching_producer::{BatchingProducer, Key};
 use super::{Connection, Streams};
 
-/// The log of market events: a lane's records lie in the shard that holds its hash key, and carry its
-/// number for partition key.
+/// The log of market events. The lane's hash key selects the shard; the partition key is the lane's number.
 #[derive(Debug)]
 pub struct Events {
-    puts: BatchingProducer,
+    producer: BatchingProducer,
     lanes: LaneCount,
 }
 
@@ -23,79 +21,55 @@ impl Events {
     /// The event log of these streams.
     #[must_use]
     pub fn new(connection: &Connection, streams: &Streams, lanes: LaneCount) -> Self {
-        Self { puts: BatchingProducer::new(connection, &streams.events), lanes }
+        Self { producer: BatchingProducer::new(connection, &streams.events), lanes }
     }
 }
 
 impl EventLog for Events {
     async fn put(&self, lane: LaneId, record: Vec<u8>) -> Result<(), Unavailable> {
         let key = Key { partition: lane.to_string(), hash: Some(lane.hash_key(self.lanes)) };
-        self.puts.put(key, record).await
+        self.producer.put(key, record).await
     }
 }
 
-/// What lanes counted: groups are spread evenly over the hash keys, whatever the number of shards.
+/// Tick counts of lanes. Groups are spread evenly over the hash keys, whatever the number of shards.
 #[derive(Debug)]
 pub struct Counts {
-    puts: BatchingProducer,
-    groups: NonZeroU32,
+    producer: BatchingProducer,
+    groups: GroupCount,
 }
 
 impl Counts {
-    /// The counts of these streams, in so many groups of cities.
+    /// The counts of these streams, in this many city groups.
     #[must_use]
-    pub fn new(connection: &Connection, streams: &Streams, groups: NonZeroU32) -> Self {
-        Self { puts: BatchingProducer::new(connection, &streams.counts), groups }
+    pub fn new(connection: &Connection, streams: &Streams, groups: GroupCount) -> Self {
+        Self { producer: BatchingProducer::new(connection, &streams.counts), groups }
     }
 }
 
 impl CountsStream for Counts {
-    async fn send(&self, group: u32, record: Vec<u8>) -> Result<(), Unavailable> {
-        let hash = hash_key(group, self.groups);
-        self.puts.put(Key { partition: group.to_string(), hash: Some(hash) }, record).await
+    async fn send(&self, group: CityGroup, record: Vec<u8>) -> Result<(), Unavailable> {
+        let hash = group.hash_key(self.groups);
+        self.producer.put(Key { partition: group.to_string(), hash: Some(hash) }, record).await
     }
 }
 
-/// Where a group begins in the stream's hash-key space: `group·2¹²⁸/groups`, or a few keys behind, never
-/// before: a shard that begins there is the group's.
-fn hash_key(group: u32, groups: NonZeroU32) -> u128 {
-    // Of one group the width does not fit, and its place is 0.
-    let width = (u128::MAX / u128::from(groups.get())).wrapping_add(1);
-    width * u128::from(group % groups)
-}
-
-/// Changed multipliers: a city's lie in one shard, in order.
+/// Changed multipliers. Those of a city are in one shard, in order.
 #[derive(Debug)]
 pub struct Changes {
-    puts: BatchingProducer,
+    producer: BatchingProducer,
 }
 
 impl Changes {
     /// The changes of these streams.
     #[must_use]
     pub fn new(connection: &Connection, streams: &Streams) -> Self {
-        Self { puts: BatchingProducer::new(connection, &streams.changes) }
+        Self { producer: BatchingProducer::new(connection, &streams.changes) }
     }
 }
 
 impl ChangeStream for Changes {
     async fn send(&self, city: &CityId, record: Vec<u8>) -> Result<(), Unavailable> {
-        self.puts.put(Key { partition: city.to_string(), hash: None }, record).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn groups_cut_the_hash_key_space_evenly() {
-        let groups = |groups| NonZeroU32::new(groups).unwrap();
-        assert_eq!([0, 1, 2, 3].map(|group| hash_key(group, groups(4))), [0, 1 << 126, 2 << 126, 3 << 126]);
-        assert_eq!(hash_key(0, groups(1)), 0);
-        for count in [3, 7, 1000, u32::MAX] {
-            let last = hash_key(count - 1, groups(count));
-            assert!(u128::MAX - last < u128::MAX / u128::from(count) + 1, "of {count}");
-        }
+        self.producer.put(Key { partition: city.to_string(), hash: None }, record).await
     }
 }

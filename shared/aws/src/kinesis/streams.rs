@@ -1,4 +1,4 @@
-//! The names of the streams, and their creation where no infrastructure does it.
+//! The names of the streams, and their creation for tests and emulators.
 
 use aws_sdk_kinesis::error::DisplayErrorContext;
 use aws_sdk_kinesis::operation::create_stream::CreateStreamError;
@@ -14,7 +14,7 @@ use crate::provision::{ProvisionError, wait_until};
 pub struct Streams {
     /// Market events, by lane.
     pub events: String,
-    /// What lanes counted, by group of cities.
+    /// Tick counts of lanes, by city group.
     pub counts: String,
     /// Changed multipliers, by city.
     pub changes: String,
@@ -28,23 +28,23 @@ impl Streams {
         Self { events: name("events"), counts: name("counts"), changes: name("changes") }
     }
 
-    /// Creates those that do not exist, with so many shards each; done when all can be used.
+    /// Creates the streams that do not exist, with this many shards each, and waits until all are active.
     ///
     /// # Errors
-    /// [`ProvisionError`] for the first that is not there within a minute.
+    /// [`ProvisionError`] for the first stream that is not active within a minute.
     pub async fn create(&self, connection: &Connection, shards: i32) -> Result<(), ProvisionError> {
         for stream in self.names() {
-            wait_until(stream, async || begin(connection, stream, shards).await).await?;
+            wait_until(stream, async || create(connection, stream, shards).await).await?;
             let active = async || Ok(status(connection, stream).await? == Some(StreamStatus::Active));
             wait_until(stream, active).await?;
         }
         Ok(())
     }
 
-    /// Deletes those that exist, with all they hold; done when they are gone.
+    /// Deletes the streams that exist, with their records, and waits until they are deleted.
     ///
     /// # Errors
-    /// [`ProvisionError`] for the first that is not gone within a minute.
+    /// [`ProvisionError`] for the first stream that is not deleted within a minute.
     pub async fn delete(&self, connection: &Connection) -> Result<(), ProvisionError> {
         for stream in self.names() {
             let request =
@@ -66,8 +66,8 @@ impl Streams {
     }
 }
 
-/// Has a stream created; false where too many are being created already.
-async fn begin(connection: &Connection, stream: &str, shards: i32) -> Result<bool, ProvisionError> {
+/// Requests a stream; `false` if too many are being created.
+async fn create(connection: &Connection, stream: &str, shards: i32) -> Result<bool, ProvisionError> {
     let request = connection.client.create_stream().stream_name(stream).shard_count(shards);
     let Err(error) = request.send().await else { return Ok(true) };
     match error.as_service_error() {
@@ -77,7 +77,7 @@ async fn begin(connection: &Connection, stream: &str, shards: i32) -> Result<boo
     }
 }
 
-/// How a stream is, if there is one.
+/// The status of a stream; `None` if it does not exist.
 async fn status(connection: &Connection, stream: &str) -> Result<Option<StreamStatus>, ProvisionError> {
     match connection.client.describe_stream_summary().stream_name(stream).send().await {
         Ok(described) => Ok(described.stream_description_summary.map(|summary| summary.stream_status)),

@@ -2,14 +2,11 @@
 
 use h3o::Resolution;
 
-use crate::count::tick_counts::{read_products, write_products};
 use crate::event::{Refusal, What};
 use crate::id::ProductId;
 use crate::policy::{Clock, Policy};
+use crate::wire::products::{read_products, write_products};
 use crate::wire::{Corrupt, Reader, put_varint_u64};
-
-/// Most products a city has, or has had while a driver seen then is remembered: a place holds a bit each.
-pub const MAX_PRODUCTS: usize = 64;
 
 /// The part of a policy that counting follows (CONTRACT §3).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 //! A report is absolute: it says what the lane counts at a tick, whatever it said before, so that one
 //! sent twice changes nothing.
 
-use crate::count::config::MAX_PRODUCTS;
 use crate::count::sightings::{Count, Place};
-use crate::id::{CityId, LaneCount, LaneId, ProductId};
+use crate::id::{CityId, LaneCount, LaneId};
+use crate::wire::products::{MAX_PRODUCTS, ProductTable};
 use crate::wire::{self, Corrupt, Kind, Reader, put_bytes, put_varint_i64, put_varint_u64};
 
 /// Largest record sent, in bytes: Kinesis takes 1 MiB unless told otherwise, partition key included.
@@ -163,7 +163,7 @@ pub struct CityCounts {
     /// The city.
     pub city: CityId,
     /// What the bits of `products` stand for.
-    pub dictionary: Vec<ProductId>,
+    pub products: ProductTable,
     /// The reports.
     pub ticks: TickCountsWriter,
 }
@@ -172,7 +172,7 @@ impl CityCounts {
     fn head(&self) -> Vec<u8> {
         let mut head = Vec::new();
         put_bytes(&mut head, self.city.as_str().as_bytes());
-        write_products(&mut head, &self.dictionary);
+        self.products.write(&mut head);
         head
     }
 }
@@ -236,9 +236,9 @@ pub struct CityCountsRef<'a> {
     /// The city.
     pub city: CityId,
     /// What the bits of `products` stand for.
-    pub dictionary: Vec<ProductId>,
+    pub products: ProductTable,
     /// Reports as written; [`read_tick_counts`] reads them.
-    pub reports: &'a [u8],
+    pub ticks: &'a [u8],
 }
 
 /// Opens a record of counts of a stream of `lanes`.
@@ -255,30 +255,10 @@ pub fn open(record: &[u8], lanes: LaneCount) -> Result<CountsRecord<'_>, Corrupt
     let mut cities = Vec::new();
     while !input.is_done() {
         let city = CityId::new(input.text("a city")?).ok_or(input.invalid("a city"))?;
-        let dictionary = read_products(&mut input)?;
-        cities.push(CityCountsRef { city, dictionary, reports: input.bytes("reports")? });
+        let products = ProductTable::read(&mut input)?;
+        cities.push(CityCountsRef { city, products, ticks: input.bytes("reports")? });
     }
     Ok(CountsRecord { lane, cities })
-}
-
-/// Reads a list of products that [`write_products`] or a section's head wrote.
-///
-/// # Errors
-/// [`Corrupt`] where it is none.
-pub fn read_products(input: &mut Reader<'_>) -> Result<Vec<ProductId>, Corrupt> {
-    let mut dictionary = Vec::new();
-    for _ in 0..input.varint_up_to(MAX_PRODUCTS as u64, "products")? {
-        dictionary.push(ProductId::new(input.text("a product")?).ok_or(input.invalid("a product"))?);
-    }
-    Ok(dictionary)
-}
-
-/// Writes a list of products.
-pub fn write_products(out: &mut Vec<u8>, dictionary: &[ProductId]) {
-    put_varint_u64(out, dictionary.len() as u64);
-    for product in dictionary {
-        put_bytes(out, product.as_str().as_bytes());
-    }
 }
 
 /// Reads a section's reports.

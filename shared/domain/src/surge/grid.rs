@@ -11,7 +11,7 @@ use crate::geo::locate::Cell;
 use crate::id::ProductId;
 use crate::policy::{Limits, Policy};
 use crate::surge::curve;
-use crate::surge::map::{Change, Row};
+use crate::surge::map::{Change, ChunkName, Row};
 use crate::wire::hash::IntHasher;
 use crate::wire::{Corrupt, Reader, put_u64_le, put_varint_u64};
 
@@ -45,7 +45,7 @@ pub struct Grid {
     woken: Vec<Vec<u32>>,
     /// For each row of the last tick its chunk.
     row_chunks: Vec<u32>,
-    chunks: Vec<Chunk>,
+    chunks: Vec<ChunkName>,
     chunk_index: HashMap<u64, u32, IntHasher>,
 }
 
@@ -105,15 +105,6 @@ struct LastPublished {
     multiplier: u16,
 }
 
-/// A chunk of the map.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Chunk {
-    /// The parent of its cells.
-    pub parent: Cell,
-    /// The map's version when one of its rows last changed.
-    pub version: u64,
-}
-
 /// Whom a count counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -169,8 +160,8 @@ impl Grid {
     /// The rows of the last tick priced, chunk by chunk: the chunks that have any, by parent, each with
     /// its rows in their order.
     #[must_use]
-    pub fn chunked(&self, rows: &[Row]) -> Vec<(Chunk, Vec<Row>)> {
-        let mut chunks: Vec<(Chunk, Vec<Row>)> =
+    pub fn chunked(&self, rows: &[Row]) -> Vec<(ChunkName, Vec<Row>)> {
+        let mut chunks: Vec<(ChunkName, Vec<Row>)> =
             self.chunks.iter().map(|chunk| (*chunk, Vec::new())).collect();
         for (row, chunk) in rows.iter().zip(&self.row_chunks) {
             chunks[*chunk as usize].1.push(*row);
@@ -253,7 +244,7 @@ impl Grid {
         let parent = u64::from(parent);
         let chunks = &mut self.chunks;
         let chunk = *self.chunk_index.entry(parent).or_insert_with(|| {
-            chunks.push(Chunk { parent: Cell(parent), version: 0 });
+            chunks.push(ChunkName { parent: Cell(parent), version: 0 });
             u32::try_from(chunks.len() - 1).expect("fewer chunks than cells")
         });
         let spot = u32::try_from(self.spots.len()).expect("fewer cells than 2³²");
@@ -426,7 +417,7 @@ impl Grid {
             } else {
                 let chunk = u32::try_from(self.chunks.len()).map_err(|_| input.invalid("a chunk"))?;
                 self.chunk_index.insert(parent.0, chunk);
-                self.chunks.push(Chunk { parent, version });
+                self.chunks.push(ChunkName { parent, version });
             }
         }
         Ok(())

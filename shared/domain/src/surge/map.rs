@@ -3,10 +3,10 @@
 //! Chunks never change: a chunk is named by the version at which one of its rows last changed, and the
 //! head names the chunks of its version. Whoever reads a head can read what it names.
 
-use crate::count::tick_counts::{read_products, write_products};
 use crate::geo::locate::Cell;
 use crate::id::{CityId, ProductId};
 use crate::policy::Multiplier;
+use crate::wire::products::{read_products, write_products};
 use crate::wire::{self, Corrupt, Kind, put_bytes, put_u64_le, put_varint_i64, put_varint_u64};
 
 /// A reported cell and product (CONTRACT §3).
@@ -22,6 +22,23 @@ pub struct Row {
     pub supply: u32,
     /// The multiplier, limits applied.
     pub multiplier: Multiplier,
+}
+
+/// The name of a chunk, which never changes: another version is another chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChunkName {
+    /// The cell whose children the chunk holds.
+    pub parent: Cell,
+    /// The version at which one of its rows last changed.
+    pub version: u64,
+}
+
+impl ChunkName {
+    /// The chunk of `parent` at `version`.
+    #[must_use]
+    pub fn new(parent: Cell, version: u64) -> Self {
+        Self { parent, version }
+    }
 }
 
 /// A multiplier that became another.
@@ -65,8 +82,8 @@ pub struct MapHead {
     pub resolution: u8,
     /// What a row's `product` stands for.
     pub products: Vec<ProductId>,
-    /// Each chunk's parent cell and version.
-    pub chunks: Vec<(Cell, u64)>,
+    /// The chunks of this version.
+    pub chunks: Vec<ChunkName>,
 }
 
 impl MapHead {
@@ -82,7 +99,7 @@ impl MapHead {
         put_varint_u64(&mut out, u64::from(self.lanes));
         put_varint_u64(&mut out, u64::from(self.resolution));
         write_products(&mut out, &self.products);
-        for (parent, version) in &self.chunks {
+        for ChunkName { parent, version } in &self.chunks {
             put_u64_le(&mut out, parent.0);
             put_varint_u64(&mut out, *version);
         }
@@ -105,7 +122,8 @@ impl MapHead {
         let products = read_products(&mut input)?;
         let mut chunks = Vec::new();
         while !input.is_done() {
-            chunks.push((Cell(input.u64_le("a chunk's parent")?), input.varint_u64("a chunk's version")?));
+            let parent = Cell(input.u64_le("a chunk's parent")?);
+            chunks.push(ChunkName { parent, version: input.varint_u64("a chunk's version")? });
         }
         Ok(Self { city, version, as_of, heard, lanes, resolution, products, chunks })
     }

@@ -1,4 +1,4 @@
-//! What was kept is found again, as it was at one moment, and nothing else is.
+//! A store continues from its database, which holds the state of one moment or is refused.
 
 use std::fs;
 use std::num::NonZeroU32;
@@ -12,7 +12,8 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::database::{FILE, OpenError};
+use crate::database::FILE_NAME;
+use crate::open_error::OpenError;
 
 fn lanes() -> LaneCount {
     LaneCount::new(contract::STREAM_PARTS.into()).unwrap()
@@ -22,20 +23,20 @@ fn clock() -> Clock {
     Clock::live(NonZeroU32::MIN, 0)
 }
 
-fn opened(folder: &Path) -> Store {
-    let (disk, contents) = Disk::open(folder, lanes()).unwrap();
-    Store::on_disk(lanes(), clock(), disk, contents)
+fn open(folder: &Path) -> Store {
+    let (database, contents) = Database::open(folder, lanes()).unwrap();
+    Store::on_disk(lanes(), clock(), database, contents)
 }
 
-fn refused(folder: &Path) -> OpenError {
-    Disk::open(folder, lanes()).map(drop).unwrap_err()
+fn open_error(folder: &Path) -> OpenError {
+    Database::open(folder, lanes()).map(drop).unwrap_err()
 }
 
-/// Closes the store and opens what it left.
-fn again(store: Store, folder: &Path) -> Store {
+/// Closes the store and opens its database again.
+fn reopen(store: Store, folder: &Path) -> Store {
     store.close();
     drop(store);
-    opened(folder)
+    open(folder)
 }
 
 async fn read(log: &Arc<StreamLog>) -> Vec<(u64, Vec<u8>)> {
@@ -57,7 +58,11 @@ fn after(number: u64) -> Position {
     Position::After(number.into())
 }
 
-fn head(version: u64, chunks: Vec<(Cell, u64)>) -> MapHead {
+fn entry(number: u64, bytes: &[u8], has_snapshot: bool) -> Entry {
+    Entry { number, bytes: bytes.to_vec(), has_snapshot }
+}
+
+fn head(version: u64, chunks: Vec<ChunkName>) -> MapHead {
     MapHead {
         city: CityId::new("nyc").unwrap(),
         version,
@@ -71,9 +76,9 @@ fn head(version: u64, chunks: Vec<(Cell, u64)>) -> MapHead {
 }
 
 #[tokio::test]
-async fn every_port_keeps_its_contract_in_memory_and_on_disk() {
+async fn every_port_passes_its_contract_suite_in_memory_and_on_disk() {
     let folder = TempDir::new().unwrap();
-    for store in [Store::in_memory(lanes(), clock()), opened(folder.path())] {
+    for store in [Store::in_memory(lanes(), clock()), open(folder.path())] {
         contract::checkpoint_log(&store).await;
         contract::map_store(&store).await;
         contract::event_log(&store, async |lane| records(store.events(), &lane.to_string()).await).await;
@@ -84,90 +89,100 @@ async fn every_port_keeps_its_contract_in_memory_and_on_disk() {
 }
 
 #[tokio::test]
-async fn what_was_kept_is_found_again() {
+async fn a_reopened_store_holds_everything_that_was_saved() {
     let folder = TempDir::new().unwrap();
-    let store = opened(folder.path());
+    let store = open(folder.path());
     let (lane, city) = (CheckpointKey::Lane(LaneId(3)), CheckpointKey::City(CityId::new("nyc").unwrap()));
     for (number, snapshot) in [(0, false), (1, false), (2, true), (3, false)] {
-        store.append(&lane, number, &[b'a'; 3][..usize::try_from(number).unwrap()], snapshot).await.unwrap();
+        store
+            .append(&lane, &entry(number, &[b'a'; 3][..usize::try_from(number).unwrap()], snapshot))
+            .await
+            .unwrap();
     }
-    store.append(&city, 0, b"zero", false).await.unwrap();
+    store.append(&city, &entry(0, b"zero", false)).await.unwrap();
     let nyc = CityId::new("nyc").unwrap();
-    store.save_chunk(&nyc, 7, 1, b"chunk").await.unwrap();
-    store.save_head(&head(1, vec![(Cell(7), 1)])).await.unwrap();
+    store.save_chunk(&nyc, ChunkName::new(Cell(7), 1), b"chunk").await.unwrap();
+    store.save_head(&head(1, vec![ChunkName::new(Cell(7), 1)])).await.unwrap();
     EventLog::put(&store, LaneId(0), b"one".to_vec()).await.unwrap();
     EventLog::put(&store, LaneId(3), b"two".to_vec()).await.unwrap();
-    store.send(5, b"counts".to_vec()).await.unwrap();
+    store.send(CityGroup(5), b"counts".to_vec()).await.unwrap();
 
-    let store = again(store, folder.path());
-    assert_eq!(store.load(&lane).await.unwrap(), [b"aa".to_vec(), b"aaa".to_vec()], "from the snapshot on");
+    let store = reopen(store, folder.path());
+    assert_eq!(
+        store.load(&lane).await.unwrap(),
+        [b"aa".to_vec(), b"aaa".to_vec()],
+        "from the snapshot onwards"
+    );
     assert_eq!(store.load(&city).await.unwrap(), [b"zero".to_vec()]);
-    assert_eq!(store.append(&lane, 3, b"", false).await, Err(AppendError::Conflict));
-    store.append(&lane, 4, b"", false).await.unwrap();
+    assert_eq!(store.append(&lane, &entry(3, b"", false)).await, Err(AppendError::Conflict));
+    store.append(&lane, &entry(4, b"", false)).await.unwrap();
     assert_eq!(store.head(&nyc).await.unwrap().unwrap().version, 1);
-    assert_eq!(store.chunk(&nyc, 7, 1).await.unwrap(), Some(b"chunk".to_vec()));
+    assert_eq!(store.chunk(&nyc, ChunkName::new(Cell(7), 1)).await.unwrap(), Some(b"chunk".to_vec()));
     assert_eq!(read(store.events()).await, [(1, b"one".to_vec()), (2, b"two".to_vec())]);
     assert_eq!(read(store.counts()).await, [(1, b"counts".to_vec())]);
     store.close();
 }
 
 #[tokio::test]
-async fn what_was_let_go_stays_so_and_its_number_is_not_given_again() {
+async fn a_removed_record_stays_removed_and_its_number_is_not_reused() {
     let folder = TempDir::new().unwrap();
-    let store = opened(folder.path());
+    let store = open(folder.path());
     for data in [b"one", b"two"] {
         EventLog::put(&store, LaneId(0), data.to_vec()).await.unwrap();
-        store.send(0, data.to_vec()).await.unwrap();
+        store.send(CityGroup(0), data.to_vec()).await.unwrap();
     }
     let shard = ShardId::numbered(0);
     store.trim_events([(&shard, &after(2))].into_iter());
     store.trim_counts([(&shard, &after(1))].into_iter());
 
-    let store = again(store, folder.path());
+    let store = reopen(store, folder.path());
     assert!(store.events().is_empty());
     assert_eq!(read(store.counts()).await, [(2, b"two".to_vec())]);
     store.trim_counts([(&shard, &after(2))].into_iter());
     EventLog::put(&store, LaneId(0), b"three".to_vec()).await.unwrap();
 
-    let store = again(store, folder.path());
+    let store = reopen(store, folder.path());
     assert_eq!(read(store.events()).await, [(3, b"three".to_vec())]);
     assert!(store.counts().is_empty());
-    store.send(0, b"three".to_vec()).await.unwrap();
+    store.send(CityGroup(0), b"three".to_vec()).await.unwrap();
     assert_eq!(read(store.counts()).await, [(3, b"three".to_vec())]);
     store.close();
 }
 
 #[tokio::test]
-async fn a_chunk_that_no_head_names_is_let_go_on_disk_too() {
+async fn a_chunk_that_no_head_names_is_removed_on_disk_too() {
     let folder = TempDir::new().unwrap();
-    let store = opened(folder.path());
+    let store = open(folder.path());
     let nyc = CityId::new("nyc").unwrap();
     for version in 1..=3 {
-        store.save_chunk(&nyc, 7, version, b"chunk").await.unwrap();
-        store.save_head(&head(version, vec![(Cell(7), version)])).await.unwrap();
+        store.save_chunk(&nyc, ChunkName::new(Cell(7), version), b"chunk").await.unwrap();
+        store.save_head(&head(version, vec![ChunkName::new(Cell(7), version)])).await.unwrap();
     }
-    let store = again(store, folder.path());
-    assert_eq!(store.chunk(&nyc, 7, 1).await.unwrap(), None);
-    assert!(store.chunk(&nyc, 7, 2).await.unwrap().is_some(), "for who still reads the last head");
-    assert!(store.chunk(&nyc, 7, 3).await.unwrap().is_some());
-    store.save_head(&head(4, vec![(Cell(7), 3)])).await.unwrap();
-    let store = again(store, folder.path());
-    assert_eq!(store.chunk(&nyc, 7, 2).await.unwrap(), None, "and not for ever");
+    let store = reopen(store, folder.path());
+    assert_eq!(store.chunk(&nyc, ChunkName::new(Cell(7), 1)).await.unwrap(), None);
+    assert!(
+        store.chunk(&nyc, ChunkName::new(Cell(7), 2)).await.unwrap().is_some(),
+        "for readers of the previous head"
+    );
+    assert!(store.chunk(&nyc, ChunkName::new(Cell(7), 3)).await.unwrap().is_some());
+    store.save_head(&head(4, vec![ChunkName::new(Cell(7), 3)])).await.unwrap();
+    let store = reopen(store, folder.path());
+    assert_eq!(store.chunk(&nyc, ChunkName::new(Cell(7), 2)).await.unwrap(), None, "and not kept longer");
     store.close();
 }
 
 #[tokio::test]
-async fn a_closed_store_takes_no_event() {
+async fn a_closed_store_refuses_events() {
     let folder = TempDir::new().unwrap();
-    let store = opened(folder.path());
+    let store = open(folder.path());
     store.close();
     assert_eq!(EventLog::put(&store, LaneId(0), b"late".to_vec()).await, Err(Unavailable));
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_wait_for_room_until_others_are_counted_and_not_for_ever() {
+async fn a_put_waits_for_capacity_and_times_out() {
     let store = Store::in_memory(lanes(), clock());
-    let full = vec![0; BACKLOG_BYTES];
+    let full = vec![0; MAX_BACKLOG_BYTES];
     EventLog::put(&store, LaneId(0), full).await.unwrap();
     assert_eq!(EventLog::put(&store, LaneId(0), b"later".to_vec()).await, Err(Unavailable));
     let counting = async {
@@ -180,35 +195,35 @@ async fn events_wait_for_room_until_others_are_counted_and_not_for_ever() {
 }
 
 #[test]
-fn a_folder_has_one_owner() {
+fn a_folder_is_opened_by_one_process_at_a_time() {
     let folder = TempDir::new().unwrap();
-    let store = opened(folder.path());
-    let error = refused(folder.path());
+    let store = open(folder.path());
+    let error = open_error(folder.path());
     assert!(matches!(error, OpenError::InUse { .. }), "{error}");
     store.close();
     drop(store);
-    opened(folder.path()).close();
+    open(folder.path()).close();
 }
 
 #[test]
-fn another_number_of_lanes_is_refused_and_both_are_named() {
+fn another_number_of_lanes_is_refused_and_the_error_names_both() {
     let folder = TempDir::new().unwrap();
-    opened(folder.path()).close();
-    let error = Disk::open(folder.path(), LaneCount::new(8).unwrap()).map(drop).unwrap_err();
+    open(folder.path()).close();
+    let error = Database::open(folder.path(), LaneCount::new(8).unwrap()).map(drop).unwrap_err();
     assert!(error.to_string().ends_with("written with --lanes 16, not 8"), "{error}");
 }
 
 #[test]
-fn another_version_is_refused() {
+fn another_format_version_is_refused() {
     const ABOUT: redb::TableDefinition<'_, &str, i64> = redb::TableDefinition::new("about");
     let folder = TempDir::new().unwrap();
-    opened(folder.path()).close();
-    let database = redb::Database::open(folder.path().join(FILE)).unwrap();
+    open(folder.path()).close();
+    let database = redb::Database::open(folder.path().join(FILE_NAME)).unwrap();
     let transaction = database.begin_write().unwrap();
     transaction.open_table(ABOUT).unwrap().insert("format", 2).unwrap();
     transaction.commit().unwrap();
     drop(database);
-    let error = refused(folder.path());
+    let error = open_error(folder.path());
     assert!(matches!(&error, OpenError::OtherVersion { found, .. } if found == "2"), "{error}");
 }
 
@@ -216,71 +231,71 @@ fn another_version_is_refused() {
 fn another_programs_database_is_refused() {
     const OTHER: redb::TableDefinition<'_, &str, &str> = redb::TableDefinition::new("other");
     let folder = TempDir::new().unwrap();
-    let database = redb::Database::create(folder.path().join(FILE)).unwrap();
+    let database = redb::Database::create(folder.path().join(FILE_NAME)).unwrap();
     let transaction = database.begin_write().unwrap();
     transaction.open_table(OTHER).unwrap();
     transaction.commit().unwrap();
     drop(database);
-    let error = refused(folder.path());
+    let error = open_error(folder.path());
     assert!(matches!(&error, OpenError::OtherVersion { found, .. } if found == "unknown"), "{error}");
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_refused() {
+fn an_unwritable_folder_is_refused() {
     let file = tempfile::NamedTempFile::new().unwrap();
     for folder in [file.path().to_owned(), file.path().join("below"), "/proc/equilibrium".into()] {
-        let error = refused(&folder);
+        let error = open_error(&folder);
         assert!(matches!(error, OpenError::Inaccessible { .. }), "{error}");
         assert!(error.to_string().contains(folder.to_str().unwrap()), "{error}");
     }
 }
 
 #[test]
-fn a_database_that_was_never_begun_is_begun() {
+fn an_empty_file_becomes_a_new_database() {
     let folder = TempDir::new().unwrap();
-    fs::write(folder.path().join(FILE), b"").unwrap();
-    opened(folder.path()).close();
+    fs::write(folder.path().join(FILE_NAME), b"").unwrap();
+    open(folder.path()).close();
 }
 
-/// A database with a row of each kind, as bytes.
-fn database() -> Vec<u8> {
+/// The bytes of a database with a row of each kind.
+fn database_bytes() -> Vec<u8> {
     let folder = TempDir::new().unwrap();
-    let store = opened(folder.path());
+    let store = open(folder.path());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let nyc = CityId::new("nyc").unwrap();
         for number in 0..40 {
-            store.append(&CheckpointKey::Lane(LaneId(1)), number, &[7; 900], false).await.unwrap();
+            store.append(&CheckpointKey::Lane(LaneId(1)), &entry(number, &[7; 900], false)).await.unwrap();
             EventLog::put(&store, LaneId(2), vec![8; 900]).await.unwrap();
         }
-        store.save_chunk(&nyc, 7, 1, b"chunk").await.unwrap();
-        store.save_head(&head(1, vec![(Cell(7), 1)])).await.unwrap();
-        store.send(5, b"counts".to_vec()).await.unwrap();
+        store.save_chunk(&nyc, ChunkName::new(Cell(7), 1), b"chunk").await.unwrap();
+        store.save_head(&head(1, vec![ChunkName::new(Cell(7), 1)])).await.unwrap();
+        store.send(CityGroup(5), b"counts".to_vec()).await.unwrap();
     });
     store.close();
     drop(store);
-    fs::read(folder.path().join(FILE)).unwrap()
+    fs::read(folder.path().join(FILE_NAME)).unwrap()
 }
 
 #[test]
-fn a_file_that_was_cut_off_is_refused_with_the_reason() {
-    let whole = database();
+fn a_truncated_file_is_refused() {
+    let whole = database_bytes();
     let folder = TempDir::new().unwrap();
-    for part in [1, 64, 300, 4096, whole.len() / 4, whole.len() / 2] {
-        fs::write(folder.path().join(FILE), &whole[..part]).unwrap();
-        let error = refused(folder.path());
+    for length in [1, 64, 300, 4096, whole.len() / 4, whole.len() / 2] {
+        fs::write(folder.path().join(FILE_NAME), &whole[..length]).unwrap();
+        let error = open_error(folder.path());
         assert!(
             matches!(error, OpenError::Damaged { .. } | OpenError::OtherVersion { .. }),
-            "{part}: {error}"
+            "{length}: {error}"
         );
     }
 }
 
 #[test]
-fn a_file_of_anything_else_is_refused() {
+fn a_file_that_is_not_a_database_is_refused() {
     let folder = TempDir::new().unwrap();
-    fs::write(folder.path().join(FILE), "no database\n".repeat(1000)).unwrap();
-    let error = refused(folder.path());
+    fs::write(folder.path().join(FILE_NAME), "not a database\n".repeat(1000)).unwrap();
+    let error = open_error(folder.path());
     assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
 }
 
@@ -288,16 +303,16 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn a_file_with_a_wrong_byte_is_read_as_it_was_or_refused(at in any::<prop::sample::Index>(), flip in 1..=255_u8) {
-        let mut bytes = database();
+    fn a_file_with_a_flipped_byte_is_read_correctly_or_refused(at in any::<prop::sample::Index>(), flip in 1..=255_u8) {
+        let mut bytes = database_bytes();
         let at = at.index(bytes.len());
         bytes[at] ^= flip;
         let folder = TempDir::new().unwrap();
-        fs::write(folder.path().join(FILE), bytes).unwrap();
-        if let Ok((_, contents)) = Disk::open(folder.path(), lanes()) {
+        fs::write(folder.path().join(FILE_NAME), bytes).unwrap();
+        if let Ok((_, contents)) = Database::open(folder.path(), lanes()) {
             let entries = contents.logs.entries(&CheckpointKey::Lane(LaneId(1)));
             prop_assert!(entries.iter().all(|entry| *entry == vec![7; 900]));
-            let records = contents.events.iter().flat_map(|(_, group)| group);
+            let records = contents.events.iter().flat_map(|(_, row)| row);
             prop_assert!(records.into_iter().all(|record| record.data == vec![8; 900]));
         }
     }

@@ -9,7 +9,7 @@ fn payload(rest: &str) -> String {
 }
 
 #[test]
-fn a_payload_is_read_whether_its_body_is_text_or_base_64() {
+fn a_body_is_read_from_text_and_from_base64() {
     for (rest, body) in [
         (r#","body":"a\n\"b\"","isBase64Encoded":false"#, "a\n\"b\""),
         (r#","body":"YQpi","isBase64Encoded":true"#, "a\nb"),
@@ -30,7 +30,7 @@ fn a_payload_is_read_whether_its_body_is_text_or_base_64() {
 }
 
 #[test]
-fn what_stands_in_for_api_gateway_may_have_no_stage_and_no_query() {
+fn a_payload_of_cargo_lambda_watch_has_neither_stage_nor_query() {
     let payload = r#"{"version":"2.0","rawPath":"/v1/cities","rawQueryString":null,"body":null,
         "requestContext":{"stage":null,"http":{"method":"GET"}}}"#;
     let payload = ApiGatewayRequest::read(payload.as_bytes()).unwrap();
@@ -39,7 +39,7 @@ fn what_stands_in_for_api_gateway_may_have_no_stage_and_no_query() {
 }
 
 #[test]
-fn a_stage_is_no_part_of_the_path() {
+fn a_stage_is_not_part_of_the_path() {
     for (stage, path, expected) in [
         ("$default", "/v1/price", "/v1/price"),
         ("prod", "/prod/v1/price", "/v1/price"),
@@ -55,7 +55,7 @@ fn a_stage_is_no_part_of_the_path() {
 }
 
 #[test]
-fn a_payload_of_another_shape_or_version_is_refused() {
+fn a_payload_of_another_shape_or_version_is_an_error() {
     let unencoded = payload(r#","body":"*","isBase64Encoded":true"#);
     assert!(matches!(ApiGatewayRequest::read(unencoded.as_bytes()), Err(ApiGatewayError::Body)));
     let first = payload("").replace("2.0", "1.0");

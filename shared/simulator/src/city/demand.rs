@@ -1,4 +1,4 @@
-//! Where people want to leave from, and when: districts by the hour, and a stadium that empties.
+//! Demand by place and time: districts by hour of day, and a stadium that empties.
 
 use super::geography::Point;
 use crate::rng::SplitMix64;
@@ -7,37 +7,37 @@ use crate::rounding::real;
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
-/// Requests a second at noon for each driver of the fleet: about six drivers in ten are busy then.
+/// Requests a second at noon for each driver of the fleet: about six of ten drivers are busy then.
 const NOON_PER_S: f64 = 2.2 / 3000.0;
 
-/// People go where they will want to leave from this much later: to work in the morning, home at night.
+/// Riders go to places that have demand this much later: to work in the morning, home at night.
 const STAY_MS: i64 = 9 * HOUR_MS;
 
-/// Places a rider might go to; nearer ones than this are walked to.
+/// Candidate destinations of a rider, and the distance below which riders walk.
 const DESTINATIONS: usize = 4;
 const WALK_M: f64 = 800.0;
 
-/// How long the stadium takes to empty, and when most people leave.
+/// How long the stadium takes to empty, and when its demand peaks.
 pub(super) const EMPTYING_MS: i64 = 240_000;
 const RUSH_MS: i64 = 60_000;
 
-/// The stadium: Yankee Stadium's crowd looks for a car within this many metres.
+/// Yankee Stadium (latitude, longitude), and the radius within which its crowd requests rides.
 pub(super) const STADIUM: (f64, f64) = (40.8296, -73.9262);
-pub(super) const STADIUM_REACH_M: f64 = 900.0;
+pub(super) const STADIUM_RADIUS_M: f64 = 900.0;
 
 /// A part of the city.
 struct District {
     lat: f64,
     lng: f64,
-    /// Its people are within so many metres, most of them much nearer.
-    reach_m: f64,
-    /// Its share of the city's requests, were every hour like noon.
+    /// Requests come from within this distance, most of them from much nearer.
+    radius_m: f64,
+    /// Its share of the city's requests at noon.
     share: f64,
     hours: &'static [f64; 24],
 }
 
-const fn district(lat: f64, lng: f64, reach_m: f64, share: f64, hours: &'static [f64; 24]) -> District {
-    District { lat, lng, reach_m, share, hours }
+const fn district(lat: f64, lng: f64, radius_m: f64, share: f64, hours: &'static [f64; 24]) -> District {
+    District { lat, lng, radius_m, share, hours }
 }
 
 /// Requests by hour of the local day, as a multiple of noon's.
@@ -83,70 +83,70 @@ const DISTRICTS: [District; 18] = [
     district(40.6925, -74.1787, 700.0, 0.015, &FLIGHTS),  // Newark
 ];
 
-/// Who wants to leave from where, at any time.
+/// The rate of ride requests by place and time.
 #[derive(Debug)]
 pub(super) struct Demand {
     noon_per_s: f64,
-    /// The local time of day at the start.
+    /// Local time of day at the start.
     day_ms: i64,
     stadium_ms: i64,
-    /// Requests a second when most people leave the stadium.
+    /// Requests a second from the stadium at its peak.
     rush_per_s: f64,
-    most_per_s: f64,
+    max_per_s: f64,
 }
 
 impl Demand {
     pub(super) fn new(drivers: u32, day_ms: i64, crowd: u32, stadium_ms: i64) -> Self {
         let noon_per_s = NOON_PER_S * f64::from(drivers);
-        // The rate rises and falls in straight lines: a triangle as large as the crowd.
+        // The rate rises and falls linearly: a triangle whose area is the crowd.
         let rush_per_s = 2.0 * f64::from(crowd) / (real(EMPTYING_MS) / 1000.0);
         let peaks = DISTRICTS.iter().map(|d| d.share * d.hours.iter().fold(0.0, |a: f64, b| a.max(*b)));
-        let most_per_s = noon_per_s * peaks.sum::<f64>() + rush_per_s;
-        Self { noon_per_s, day_ms, stadium_ms, rush_per_s, most_per_s }
+        let max_per_s = noon_per_s * peaks.sum::<f64>() + rush_per_s;
+        Self { noon_per_s, day_ms, stadium_ms, rush_per_s, max_per_s }
     }
 
-    /// No more requests a second than this, ever.
-    pub(super) fn most_per_s(&self) -> f64 {
-        self.most_per_s
+    /// An upper bound of the requests a second, at all times.
+    pub(super) fn max_per_s(&self) -> f64 {
+        self.max_per_s
     }
 
-    /// Where from one of [`Self::most_per_s`] chances a second, each at an even `level` below it, becomes
-    /// a request; `None` where it does not.
+    /// The pickup of one of [`Self::max_per_s`] candidates a second, whose `level` is uniform below that rate;
+    /// `None` if the candidate does not become a request.
     pub(super) fn request(&self, now_ms: i64, level: f64, rng: &mut SplitMix64) -> Option<Point> {
-        let stadium = self.stadium_per_s(now_ms);
-        if level < stadium {
-            return Some(scatter(Point::at(STADIUM.0, STADIUM.1), STADIUM_REACH_M, rng));
+        let stadium_per_s = self.stadium_per_s(now_ms);
+        if level < stadium_per_s {
+            return Some(scatter(Point::at(STADIUM.0, STADIUM.1), STADIUM_RADIUS_M, rng));
         }
-        let district = self.district_at(now_ms, level - stadium)?;
-        Some(scatter(Point::at(district.lat, district.lng), district.reach_m, rng))
+        let district = self.district_at(now_ms, level - stadium_per_s)?;
+        Some(scatter(Point::at(district.lat, district.lng), district.radius_m, rng))
     }
 
-    /// Where somebody who leaves a place now is going: of a few places they might go to the nearest that
-    /// is too far to walk, for most rides are short.
+    /// A destination for a ride that starts at `from` now: of a few candidates the nearest that is too far to
+    /// walk, because most rides are short.
     pub(super) fn destination(&self, from: Point, now_ms: i64, rng: &mut SplitMix64) -> Point {
-        let places: [Point; DESTINATIONS] = std::array::from_fn(|_| self.later_spot(now_ms, rng));
-        let far = places.iter().filter(|place| place.distance_m(from) >= WALK_M);
+        let candidates: [Point; DESTINATIONS] = std::array::from_fn(|_| self.later_pickup(now_ms, rng));
+        let far = candidates.iter().filter(|to| to.distance_m(from) >= WALK_M);
         let nearest = far.min_by(|a, b| a.distance_m(from).total_cmp(&b.distance_m(from)));
-        *nearest.unwrap_or(&places[0])
+        *nearest.unwrap_or(&candidates[0])
     }
 
-    /// Where a driver may hope for riders now.
+    /// A place at which a driver can expect riders now.
     pub(super) fn hot_spot(&self, now_ms: i64, rng: &mut SplitMix64) -> Point {
         let level = rng.fraction() * (self.stadium_per_s(now_ms) + self.districts_per_s(now_ms));
-        let spot = self.request(now_ms, level, rng);
-        spot.unwrap_or_else(|| Point::at(DISTRICTS[0].lat, DISTRICTS[0].lng))
+        let pickup = self.request(now_ms, level, rng);
+        pickup.unwrap_or_else(|| Point::at(DISTRICTS[0].lat, DISTRICTS[0].lng))
     }
 
-    /// How busy the districts are, as a multiple of a whole day's noon.
-    pub(super) fn bustle(&self, now_ms: i64) -> f64 {
+    /// The districts' demand as a multiple of noon's.
+    pub(super) fn activity(&self, now_ms: i64) -> f64 {
         self.districts_per_s(now_ms) / self.noon_per_s
     }
 
-    fn later_spot(&self, now_ms: i64, rng: &mut SplitMix64) -> Point {
+    fn later_pickup(&self, now_ms: i64, rng: &mut SplitMix64) -> Point {
         let later_ms = now_ms + STAY_MS;
         let level = rng.fraction() * self.districts_per_s(later_ms);
         let district = self.district_at(later_ms, level).unwrap_or(&DISTRICTS[0]);
-        scatter(Point::at(district.lat, district.lng), district.reach_m, rng)
+        scatter(Point::at(district.lat, district.lng), district.radius_m, rng)
     }
 
     fn district_at(&self, now_ms: i64, level: f64) -> Option<&'static District> {
@@ -161,12 +161,12 @@ impl Demand {
         DISTRICTS.iter().map(|district| self.share(district, now_ms)).sum::<f64>() * self.noon_per_s
     }
 
-    /// A district's share now, between the two hours' numbers.
+    /// A district's share now, interpolated between two hours.
     fn share(&self, district: &District, now_ms: i64) -> f64 {
         let day_ms = (self.day_ms + now_ms).rem_euclid(DAY_MS);
         let hour = usize::try_from(day_ms / HOUR_MS).expect("an hour of a day");
-        let (here, next) = (district.hours[hour], district.hours[(hour + 1) % 24]);
-        district.share * (here + (next - here) * real(day_ms % HOUR_MS) / real(HOUR_MS))
+        let (this, next) = (district.hours[hour], district.hours[(hour + 1) % 24]);
+        district.share * (this + (next - this) * real(day_ms % HOUR_MS) / real(HOUR_MS))
     }
 
     fn stadium_per_s(&self, now_ms: i64) -> f64 {
@@ -183,8 +183,8 @@ impl Demand {
     }
 }
 
-fn scatter(centre: Point, reach_m: f64, rng: &mut SplitMix64) -> Point {
-    Point { x: centre.x + reach_m * rng.bell(), y: centre.y + reach_m * rng.bell() }
+fn scatter(centre: Point, radius_m: f64, rng: &mut SplitMix64) -> Point {
+    Point { x: centre.x + radius_m * rng.bell(), y: centre.y + radius_m * rng.bell() }
 }
 
 #[cfg(test)]
@@ -192,28 +192,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn at_noon_the_districts_share_what_there_is() {
+    fn the_districts_shares_at_noon_add_up_to_one() {
         let shares: f64 = DISTRICTS.iter().map(|district| district.share).sum();
         let demand = Demand::new(3000, 12 * HOUR_MS, 0, 0);
-        assert!((demand.bustle(0) - shares).abs() < 1e-9);
+        assert!((demand.activity(0) - shares).abs() < 1e-9);
         assert!((0.95..1.05).contains(&shares), "{shares}");
     }
 
     #[test]
-    fn the_night_is_quiet_and_the_evening_busy() {
+    fn demand_is_low_at_night_and_high_in_the_evening() {
         let demand = Demand::new(3000, 0, 0, 0);
-        assert!(demand.bustle(4 * HOUR_MS) < 0.4);
-        assert!(demand.bustle(18 * HOUR_MS) > 1.2);
+        assert!(demand.activity(4 * HOUR_MS) < 0.4);
+        assert!(demand.activity(18 * HOUR_MS) > 1.2);
         let day = (0..24 * 60).map(|minute| demand.districts_per_s(minute * 60_000));
-        assert!(day.fold(0.0, f64::max) <= demand.most_per_s());
+        assert!(day.fold(0.0, f64::max) <= demand.max_per_s());
     }
 
     #[test]
-    fn people_go_home_in_the_evening() {
+    fn destinations_are_homes_in_the_evening() {
         let home = |day_ms| {
             let demand = Demand::new(3000, day_ms, 0, 0);
             let homes = DISTRICTS.iter().filter(|district| district.hours[7] > 1.5);
-            homes.map(|district| demand.share(district, STAY_MS)).sum::<f64>() / demand.bustle(STAY_MS)
+            homes.map(|district| demand.share(district, STAY_MS)).sum::<f64>() / demand.activity(STAY_MS)
         };
         assert!(home(22 * HOUR_MS) > home(8 * HOUR_MS) + 0.1);
     }

@@ -1,8 +1,8 @@
-//! Places in the city: metres on a flat map, microdegrees in events.
+//! Points in the city: metres on a flat map, microdegrees in events.
 
 use crate::rounding::whole;
 
-/// The flat map's origin, the boundary's south-western corner, in degrees.
+/// Origin of the flat map, the boundary's south-western corner, in degrees.
 const WEST: f64 = -74.3;
 const SOUTH: f64 = 40.45;
 
@@ -10,7 +10,7 @@ const SOUTH: f64 = 40.45;
 const M_PER_DEGREE_EAST: f64 = 84_500.0;
 const M_PER_DEGREE_NORTH: f64 = 111_045.0;
 
-/// How far the flat map reaches, in metres.
+/// Size of the flat map, in metres.
 pub(super) const WIDTH_M: f64 = 0.65 * M_PER_DEGREE_EAST;
 pub(super) const HEIGHT_M: f64 = 0.55 * M_PER_DEGREE_NORTH;
 
@@ -22,7 +22,7 @@ pub(super) struct Point {
 }
 
 impl Point {
-    /// The point at these degrees.
+    /// The point at a latitude and longitude, in degrees.
     pub(super) fn at(lat: f64, lng: f64) -> Self {
         Self { x: (lng - WEST) * M_PER_DEGREE_EAST, y: (lat - SOUTH) * M_PER_DEGREE_NORTH }
     }
@@ -34,7 +34,7 @@ impl Point {
         (whole(lat * 1e6), whole(lng * 1e6))
     }
 
-    /// As the crow flies, in metres.
+    /// Straight-line distance, in metres.
     pub(super) fn distance_m(self, other: Self) -> f64 {
         let (x, y) = (self.x - other.x, self.y - other.y);
         (x * x + y * y).sqrt()
@@ -45,12 +45,12 @@ impl Point {
         Self { x: self.x + direction.x * m, y: self.y + direction.y * m }
     }
 
-    /// How far `to` is from here along a direction of length 1, in metres; negative behind.
+    /// Distance to `to` along a direction of length 1, in metres; negative against the direction.
     pub(super) fn ahead_m(self, to: Self, direction: Self) -> f64 {
         (to.x - self.x) * direction.x + (to.y - self.y) * direction.y
     }
 
-    /// The point `part` of the way to `to`.
+    /// The point at the fraction `part` of the way to `to`.
     pub(super) fn towards(self, to: Self, part: f64) -> Self {
         Self { x: self.x + (to.x - self.x) * part, y: self.y + (to.y - self.y) * part }
     }

@@ -2,17 +2,17 @@
 
 use equilibrium_domain::policy::Policy;
 
-/// The policy as a city file holds it.
+/// The policy as a city file.
 pub const JSON: &str = include_str!("nyc.json");
 
 /// The policy of the simulated city.
 ///
 /// # Panics
-/// Never: what it reads is part of the program, and a test has read it.
+/// Never: the file is part of the program, and a test reads it.
 #[must_use]
 pub fn policy() -> Policy {
-    let document = serde_json::from_str(JSON).expect("the file next to this one is JSON");
-    Policy::from_json(&document).expect("the file next to this one is a policy")
+    let document = serde_json::from_str(JSON).expect("nyc.json is JSON");
+    Policy::from_json(&document).expect("nyc.json is a policy")
 }
 
 #[cfg(test)]

@@ -1,17 +1,17 @@
-//! The riders that want something now: each asks, waits, rides or gives up, and is forgotten.
+//! The riders with an open request or ride; a rider is removed after the drop-off or the last cancellation.
 
 use super::geography::Point;
 
-/// What a rider does.
+/// The state of a rider.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Stage {
-    /// Waits for a driver until they have had enough.
+    /// Waits for a match and cancels after `until_ms`.
     Waiting { until_ms: i64 },
     /// Waits for this driver, who is on the way.
     Matched { driver: u32 },
     /// Rides with this driver.
     Riding { driver: u32 },
-    /// Gave up, and will ask again.
+    /// Cancelled, and will request again.
     Pausing,
 }
 
@@ -25,48 +25,48 @@ pub(super) struct Rider {
     pub(super) pickup: Point,
     pub(super) dropoff: Point,
     pub(super) stage: Stage,
-    /// How often they have asked.
-    pub(super) asked: u32,
+    /// Requests made so far.
+    pub(super) requests: u32,
 }
 
-/// The riders of the moment; the seat of one who is gone is given to another.
+/// The current riders, by slot; the slot of a removed rider is reused.
 #[derive(Debug, Default)]
 pub(super) struct Riders {
-    seats: Vec<Rider>,
-    empty: Vec<u32>,
+    slots: Vec<Rider>,
+    unused: Vec<u32>,
 }
 
 impl Riders {
-    /// Takes a rider in: their seat.
-    pub(super) fn enter(&mut self, rider: Rider) -> u32 {
-        if let Some(seat) = self.empty.pop() {
-            self.seats[seat as usize] = rider;
-            return seat;
+    /// Adds a rider and returns its slot.
+    pub(super) fn insert(&mut self, rider: Rider) -> u32 {
+        if let Some(slot) = self.unused.pop() {
+            self.slots[slot as usize] = rider;
+            return slot;
         }
-        self.seats.push(rider);
-        u32::try_from(self.seats.len() - 1).expect("no city has four billion riders at once")
+        self.slots.push(rider);
+        u32::try_from(self.slots.len() - 1).expect("a city has fewer than four billion riders at once")
     }
 
-    pub(super) fn get(&mut self, seat: u32) -> &mut Rider {
-        &mut self.seats[seat as usize]
+    pub(super) fn get(&mut self, slot: u32) -> &mut Rider {
+        &mut self.slots[slot as usize]
     }
 
-    /// Forgets the rider in a seat.
-    pub(super) fn leave(&mut self, seat: u32) {
-        self.empty.push(seat);
+    /// Removes the rider in `slot`.
+    pub(super) fn remove(&mut self, slot: u32) {
+        self.unused.push(slot);
     }
 
-    /// Seats ever needed at once.
+    /// The greatest number of slots in use at once so far.
     #[cfg(test)]
-    pub(super) fn seats(&self) -> usize {
-        self.seats.len()
+    pub(super) fn slots(&self) -> usize {
+        self.slots.len()
     }
 
-    /// Each rider who has a driver, with the driver.
+    /// Each rider that has a driver, with the driver.
     #[cfg(test)]
-    pub(super) fn served(&self) -> impl Iterator<Item = (&Rider, u32)> {
-        let seats = self.seats.iter().zip(0..).filter(|(_, seat)| !self.empty.contains(seat));
-        seats.filter_map(|(rider, _)| match rider.stage {
+    pub(super) fn with_driver(&self) -> impl Iterator<Item = (&Rider, u32)> {
+        let slots = self.slots.iter().zip(0..).filter(|(_, slot)| !self.unused.contains(slot));
+        slots.filter_map(|(rider, _)| match rider.stage {
             Stage::Matched { driver } | Stage::Riding { driver } => Some((rider, driver)),
             Stage::Waiting { .. } | Stage::Pausing => None,
         })

@@ -1,7 +1,7 @@
-//! The city as its events tell it: nothing here looks behind the lines but at how much is remembered.
+//! The city through its events; only the memory tests look inside.
 
-mod people;
-mod reading;
+mod behaviour;
+mod parsing;
 
 use std::collections::HashSet;
 use std::num::NonZeroU32;
@@ -11,8 +11,8 @@ use equilibrium_domain::id::ProductId;
 use equilibrium_domain::policy::Policy;
 use equilibrium_domain::time::Timestamp;
 
-use self::reading::{Line, lines};
-use super::demand::{EMPTYING_MS, STADIUM, STADIUM_REACH_M};
+use self::parsing::{Line, lines};
+use super::demand::{EMPTYING_MS, STADIUM, STADIUM_RADIUS_M};
 use super::export::START_MS;
 use super::fleet::Status;
 use super::geography::Point;
@@ -25,7 +25,7 @@ fn small(seed: u64) -> Settings {
     Settings { drivers: NonZeroU32::new(200).unwrap(), crowd: 60, ..Settings::new(seed, START_MS) }
 }
 
-/// What a city delivers in its first minutes, second by second.
+/// The lines that a city delivers in its first minutes, advanced second by second.
 fn text(settings: &Settings, policy: &Policy, minutes: i64) -> Vec<u8> {
     let mut city = City::new(settings, policy);
     let mut out = Vec::new();
@@ -36,7 +36,7 @@ fn text(settings: &Settings, policy: &Policy, minutes: i64) -> Vec<u8> {
 }
 
 #[test]
-fn one_seed_is_one_city_and_another_seed_another() {
+fn one_seed_gives_one_file_and_another_seed_another() {
     let file = |seed| {
         let mut out = Vec::new();
         write_city(seed, 1, &mut out).unwrap();
@@ -47,13 +47,13 @@ fn one_seed_is_one_city_and_another_seed_another() {
 }
 
 #[test]
-fn a_seed_means_the_same_bytes_for_ever() {
+fn the_bytes_of_a_seed_are_pinned() {
     let text = text(&small(7), &policy(), 20);
-    assert_eq!(xxhash_rust::xxh3::xxh3_64(&text), PINNED, "{} bytes", text.len());
+    assert_eq!(xxhash_rust::xxh3::xxh3_64(&text), DIGEST, "{} bytes", text.len());
 }
 
 #[test]
-fn how_the_time_is_cut_changes_nothing() {
+fn the_division_of_time_into_calls_does_not_change_the_output() {
     for delay_ms in [0, 3_000] {
         let settings = Settings { delay_ms, ..small(3) };
         let mut at_once = Vec::new();
@@ -75,7 +75,7 @@ fn a_later_start_shifts_every_event_and_changes_nothing_else() {
 }
 
 #[test]
-fn every_event_is_valid_has_its_own_id_and_comes_in_order() {
+fn every_event_is_valid_has_a_unique_id_and_is_in_order() {
     let policy = policy();
     let text = text(&small(1), &policy, 30);
     let mut last_ms = START_MS;
@@ -97,22 +97,22 @@ fn every_event_is_valid_has_its_own_id_and_comes_in_order() {
 }
 
 #[test]
-fn a_file_begins_at_noon_in_new_york() {
+fn a_file_starts_at_noon_in_new_york() {
     let start = Timestamp::from_ms(START_MS).unwrap().to_string();
     assert_eq!(start, "2026-03-06T17:00:00.000Z");
 }
 
 #[test]
-fn a_file_holds_as_many_events_as_it_says() {
+fn write_city_returns_the_number_of_events() {
     let mut out = Vec::new();
     let events = write_city(1, 1, &mut out).unwrap();
     assert_eq!(events, lines(&out).len() as u64);
-    // 2 600 drivers on the road, every four seconds.
+    // 2 600 drivers on the road, each with a ping every four seconds.
     assert!((36_000..45_000).contains(&events), "{events}");
 }
 
 #[test]
-fn a_delayed_city_is_the_same_a_little_out_of_order() {
+fn delay_changes_the_order_of_events_and_nothing_else() {
     let delay_ms = 3_000;
     let delayed = text(&Settings { delay_ms, ..small(2) }, &policy(), 5);
     let delayed = lines(&delayed);
@@ -123,9 +123,9 @@ fn a_delayed_city_is_the_same_a_little_out_of_order() {
         *newest = line.ms.max(*newest);
         Some(*newest - line.ms)
     });
-    let behind: Vec<i64> = newest.collect();
-    assert!(behind.iter().filter(|ms| **ms > 0).count() > delayed.len() / 2);
-    assert!(behind.iter().all(|ms| *ms <= delay_ms));
+    let lags_ms: Vec<i64> = newest.collect();
+    assert!(lags_ms.iter().filter(|ms| **ms > 0).count() > delayed.len() / 2);
+    assert!(lags_ms.iter().all(|ms| *ms <= delay_ms));
 
     let arrived: HashSet<&str> = delayed.iter().map(|line| line.id.as_str()).collect();
     let settled = in_order.iter().filter(|line| line.ms < START_MS + 5 * MINUTE_MS - delay_ms);
@@ -133,14 +133,14 @@ fn a_delayed_city_is_the_same_a_little_out_of_order() {
 }
 
 #[test]
-fn the_stadium_empties_when_and_where_it_should() {
+fn the_stadium_empties_at_its_time_and_place() {
     let policy = policy();
     let settings = Settings { stadium_ms: 90_000, ..Settings::new(4, START_MS) };
     let text = text(&settings, &policy, 8);
     let stadium = Point::at(STADIUM.0, STADIUM.1);
     let near = |line: &&Line| {
         let from = Point::at(line.at.0, line.at.1);
-        line.kind == "ride_requested" && from.distance_m(stadium) < STADIUM_REACH_M * 1.5
+        line.kind == "ride_requested" && from.distance_m(stadium) < STADIUM_RADIUS_M * 1.5
     };
     let mut riders = HashSet::new();
     let (mut firsts, mut all) = (Vec::new(), Vec::new());
@@ -157,14 +157,14 @@ fn the_stadium_empties_when_and_where_it_should() {
     assert!(count(&all, 0, begins) <= 10, "{all:?}");
     assert!(count(&all, begins, begins + 10_000) >= 3, "{all:?}");
     assert!((900..1_100).contains(&count(&firsts, begins, ends)), "{}", firsts.len());
-    // A rush after the first minute, few at the end, and then only those who ask again.
+    // A peak after the first minute, few at the end, and then only repeated requests.
     assert!(count(&firsts, begins + 30_000, begins + 90_000) > 3 * count(&firsts, ends - 60_000, ends));
     assert!(count(&firsts, ends, ends + 60_000) <= 5, "{firsts:?}");
     assert!(count(&all, ends + 120_000, ends + 150_000) < 20, "{all:?}");
 }
 
 #[test]
-fn an_output_that_refuses_bytes_is_an_error() {
+fn a_write_error_of_the_output_is_returned() {
     let mut small = vec![0; 100_000];
     assert!(write_city(1, 1, &mut small.as_mut_slice()).is_err());
 }
@@ -178,11 +178,12 @@ fn policy_with_xl() -> Policy {
 }
 
 #[test]
-fn a_second_product_is_asked_for_and_offered_where_the_policy_has_one() {
+fn a_second_product_of_the_policy_is_requested_and_offered() {
     let text = text(&small(6), &policy_with_xl(), 10);
     let lines = lines(&text);
-    let asked = |product: &str| lines.iter().filter(|line| line.product.as_deref() == Some(product)).count();
-    assert!(asked("xl") > 10 && asked("xl") * 3 < asked("standard"), "{}", asked("xl"));
+    let requests =
+        |product: &str| lines.iter().filter(|line| line.product.as_deref() == Some(product)).count();
+    assert!(requests("xl") > 10 && requests("xl") * 3 < requests("standard"), "{}", requests("xl"));
     let pings = lines.iter().filter(|line| line.kind == "driver_location");
     let (all, first): (Vec<&Line>, Vec<&Line>) = pings.partition(|line| line.products.is_none());
     assert!(first.iter().all(|line| line.products.as_deref() == Some(&["standard".to_owned()])));
@@ -190,14 +191,14 @@ fn a_second_product_is_asked_for_and_offered_where_the_policy_has_one() {
 }
 
 #[test]
-fn a_driver_serves_one_rider_at_a_time_and_only_what_they_offer() {
+fn a_driver_serves_one_rider_at_a_time_and_only_its_own_products() {
     let mut city = City::new(&small(10), &policy_with_xl());
     let (mut out, mut served_xl) = (Vec::new(), 0);
     for second in 1..=30 * 60 {
         city.advance(START_MS + second * 1000, &mut out);
         out.clear();
         let mut busy = HashSet::new();
-        for (rider, driver) in city.riders.served() {
+        for (rider, driver) in city.riders.with_driver() {
             assert!(busy.insert(driver), "second {second}: {driver} serves two");
             let (status, serves_all) = city.fleet.driver(driver);
             assert!(matches!(status, Status::EnRoute | Status::OnTrip), "second {second}: {status:?}");
@@ -209,24 +210,24 @@ fn a_driver_serves_one_rider_at_a_time_and_only_what_they_offer() {
 }
 
 #[test]
-fn a_city_remembers_no_more_after_four_hours_than_after_one() {
+fn memory_after_four_hours_is_that_after_one() {
     let settings = Settings { delay_ms: 1_000, ..small(9) };
     let mut city = City::new(&settings, &policy());
     let mut out = Vec::new();
-    let mut most = [0; 2];
+    let mut max_entries = [0; 2];
     for minute in 1..=4 * 60 {
         city.advance(START_MS + minute * MINUTE_MS, &mut out);
         out.clear();
         let late = usize::from(minute > 60);
-        let delayed = city.delay.as_ref().map_or(0, super::delay::Delay::len);
-        let remembered = city.riders.seats() + city.due.len() + delayed;
-        most[late] = most[late].max(remembered);
-        // A driver and a rider have one entry each.
-        assert!(city.due.len() <= 200 + 1 + city.riders.seats());
+        let delayed = city.delay.as_ref().map_or(0, super::delivery_delay::DeliveryDelay::len);
+        let entries = city.riders.slots() + city.due.len() + delayed;
+        max_entries[late] = max_entries[late].max(entries);
+        // One entry for each driver and rider, and one for the next new rider.
+        assert!(city.due.len() <= 200 + 1 + city.riders.slots());
     }
-    assert!(most[1] < most[0] + 200, "{most:?}");
+    assert!(max_entries[1] < max_entries[0] + 200, "{max_entries:?}");
 }
 
-/// The hash of the first 20 minutes of a small city. Another number here is another city for everyone who
-/// has kept a seed: say so in `CHANGELOG.md`.
-const PINNED: u64 = 1_158_842_957_829_406_674;
+/// XXH3 of the first 20 minutes of a small city. A new digest means that recorded seeds give other events, which
+/// belongs in `CHANGELOG.md`.
+const DIGEST: u64 = 1_158_842_957_829_406_674;

@@ -1,4 +1,4 @@
-//! Writes a closed tick's rows as the lines of CONTRACT §4.
+//! Writes the rows of closed ticks as lines of NDJSON (CONTRACT §4).
 
 use parking_lot::Mutex;
 use std::io::{self, Write};
@@ -8,50 +8,50 @@ use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::surge::map::{ClosedTick, MapHead};
 use equilibrium_domain::time::Timestamp;
 
-/// Writes rows; of a failure it keeps the first, and writes no more.
+/// Writes ticks. After the first write error, which [`TickWriter::end`] returns, nothing more is written.
 #[derive(Debug)]
-pub struct TickWriter<W>(Mutex<Writing<W>>);
+pub struct TickWriter<W>(Mutex<Buffered<W>>);
 
 #[derive(Debug)]
-struct Writing<W> {
+struct Buffered<W> {
     out: W,
     lines: Vec<u8>,
     ticks: u64,
-    failure: Option<io::Error>,
+    write_error: Option<io::Error>,
 }
 
-/// Bytes gathered before they are written.
-const GATHERED_BYTES: usize = 1 << 20;
+/// Size of the buffer at which it is written.
+const BUFFER_BYTES: usize = 1 << 20;
 
 impl<W: Write> TickWriter<W> {
     /// A writer to `out`.
     pub fn new(out: W) -> Self {
-        Self(Mutex::new(Writing { out, lines: Vec::new(), ticks: 0, failure: None }))
+        Self(Mutex::new(Buffered { out, lines: Vec::new(), ticks: 0, write_error: None }))
     }
 
-    /// Ends the file: the number of pairs of city and tick with at least one row.
+    /// Writes the rest and flushes; returns the number of pairs of city and tick with at least one row.
     ///
     /// # Errors
-    /// The first failure to write.
+    /// The first write error.
     pub fn end(&self) -> io::Result<u64> {
-        let mut writing = self.0.lock();
-        writing.write();
-        match writing.failure.take() {
-            Some(failure) => Err(failure),
-            None => writing.out.flush().map(|()| writing.ticks),
+        let mut buffered = self.0.lock();
+        buffered.write();
+        match buffered.write_error.take() {
+            Some(error) => Err(error),
+            None => buffered.out.flush().map(|()| buffered.ticks),
         }
     }
 
-    /// Whether writing has failed.
+    /// Whether a write has failed.
     pub fn has_failed(&self) -> bool {
-        self.0.lock().failure.is_some()
+        self.0.lock().write_error.is_some()
     }
 }
 
-impl<W: Write> Writing<W> {
+impl<W: Write> Buffered<W> {
     fn write(&mut self) {
-        if self.failure.is_none() {
-            self.failure = self.out.write_all(&self.lines).err();
+        if self.write_error.is_none() {
+            self.write_error = self.out.write_all(&self.lines).err();
         }
         self.lines.clear();
     }
@@ -59,28 +59,28 @@ impl<W: Write> Writing<W> {
 
 impl<W: Write + Send> TickLog for TickWriter<W> {
     async fn record(&self, map: &MapHead, ticks: &[ClosedTick]) -> Result<(), Unavailable> {
-        let mut writing = self.0.lock();
+        let mut buffered = self.0.lock();
         for tick in ticks {
-            writing.ticks += u64::from(!tick.rows.is_empty());
-            append(&mut writing.lines, map, tick);
-            if writing.lines.len() >= GATHERED_BYTES {
-                writing.write();
+            buffered.ticks += u64::from(!tick.rows.is_empty());
+            append(&mut buffered.lines, map, tick);
+            if buffered.lines.len() >= BUFFER_BYTES {
+                buffered.write();
             }
         }
         Ok(())
     }
 }
 
-/// Appends a tick's lines.
+/// Appends the lines of a tick.
 pub fn append(lines: &mut Vec<u8>, map: &MapHead, tick: &ClosedTick) {
     let at = Timestamp::from_ms(tick.at).map(|at| at.to_string()).unwrap_or_default();
-    let heads: Vec<String> = map
+    let prefixes: Vec<String> = map
         .products
         .iter()
         .map(|product| format!(r#"{{"city":"{}","at":"{at}","product":"{product}","cell":""#, map.city))
         .collect();
     for row in &tick.rows {
-        lines.extend_from_slice(heads[usize::from(row.product)].as_bytes());
+        lines.extend_from_slice(prefixes[usize::from(row.product)].as_bytes());
         hex(lines, row.cell.0);
         lines.extend_from_slice(b"\",\"demand\":");
         decimal(lines, row.demand);
@@ -101,8 +101,8 @@ pub fn append(lines: &mut Vec<u8>, map: &MapHead, tick: &ClosedTick) {
 fn hex(out: &mut Vec<u8>, number: u64) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let first = (number | 1).ilog2() / 4;
-    for place in (0..=first).rev() {
-        out.push(DIGITS[(number >> (4 * place) & 15) as usize]);
+    for digit in (0..=first).rev() {
+        out.push(DIGITS[(number >> (4 * digit) & 15) as usize]);
     }
 }
 
@@ -114,11 +114,47 @@ fn decimal(out: &mut Vec<u8>, number: u32) {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
+    use equilibrium_app::contract::{self, RecordedRow};
+    use equilibrium_domain::geo::locate::Cell;
+    use equilibrium_domain::id::{CityId, ProductId};
+    use equilibrium_domain::policy::Multiplier;
+    use serde_json::Value;
+
     use super::*;
 
+    /// The row of a line, if it is one of this city.
+    fn parse(line: &str, city: &str) -> Option<RecordedRow> {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let text = |field: &str| line[field].as_str().unwrap();
+        let count = |field: &str| u32::try_from(line[field].as_u64().unwrap()).unwrap();
+        let row = || RecordedRow {
+            at_ms: Timestamp::parse(text("at").as_bytes()).unwrap().ms(),
+            product: ProductId::new(text("product")).unwrap(),
+            cell: Cell(u64::from_str_radix(text("cell"), 16).unwrap()),
+            demand: count("demand"),
+            supply: count("supply"),
+            multiplier: Multiplier::new((line["multiplier"].as_f64().unwrap() * 100.0).round() as u16)
+                .unwrap(),
+        };
+        (text("city") == city).then(row)
+    }
+
+    #[tokio::test]
+    async fn the_writer_meets_the_contract_of_the_tick_log() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let writer = TickWriter::new(file.reopen().unwrap());
+        let read = async |city: &CityId| {
+            writer.end().unwrap();
+            let lines = std::fs::read_to_string(file.path()).unwrap();
+            lines.lines().filter_map(|line| parse(line, city.as_str())).collect()
+        };
+        contract::tick_log(&writer, read).await;
+    }
+
     #[test]
-    fn numbers_are_written_as_the_library_does() {
+    fn numbers_are_written_as_the_standard_library_writes_them() {
         for number in [0, 9, 10, 99, 100, 4_294_967_295] {
             let mut out = Vec::new();
             decimal(&mut out, number);

@@ -1,3 +1,5 @@
+//! The rebased file against the rule of its documentation, and against the event parser.
+
 use std::fs;
 use std::io::Read;
 
@@ -17,10 +19,10 @@ const SAMPLE: &[u8] = include_bytes!("../../../../../events/replay-sample.ndjson
 /// 2027-01-15T08:00:00Z.
 const START_MS: i64 = 1_800_000_000_000;
 
-fn feed(content: &[u8], start_ms: i64) -> RebasedFile {
-    let file = NamedTempFile::new().unwrap();
-    fs::write(file.path(), content).unwrap();
-    RebasedFile::open(file.path(), start_ms).unwrap()
+fn open(content: &[u8], start_ms: i64) -> RebasedFile {
+    let temporary = NamedTempFile::new().unwrap();
+    fs::write(temporary.path(), content).unwrap();
+    RebasedFile::open(temporary.path(), start_ms).unwrap()
 }
 
 fn gzip(content: &[u8]) -> Vec<u8> {
@@ -29,13 +31,13 @@ fn gzip(content: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Everything that `content` comes to where its first time becomes [`START_MS`].
-fn shifted(content: impl AsRef<[u8]>) -> String {
-    let mut feed = feed(content.as_ref(), START_MS);
+/// All lines of `content` with its first time shifted to [`START_MS`].
+fn rebased(content: impl AsRef<[u8]>) -> String {
+    let mut file = open(content.as_ref(), START_MS);
     let mut out = Vec::new();
-    feed.advance(i64::MAX, &mut out).unwrap();
-    assert!(feed.is_finished());
-    assert_eq!(feed.due_ms(), None);
+    file.advance(i64::MAX, &mut out).unwrap();
+    assert!(file.is_finished());
+    assert_eq!(file.due_ms(), None);
     String::from_utf8(out).unwrap()
 }
 
@@ -43,7 +45,7 @@ fn time(ms: i64) -> String {
     Timestamp::from_ms(ms).unwrap().to_string()
 }
 
-/// The time of every line, as the event's reader sees it.
+/// The time of every line according to the event parser.
 fn times(content: &[u8]) -> Vec<i64> {
     let read = |line| match event::read(line).unwrap() {
         Event::Market(event) => event.time.ms(),
@@ -53,17 +55,17 @@ fn times(content: &[u8]) -> Vec<i64> {
 }
 
 #[test]
-fn the_first_event_is_at_the_start_and_the_others_as_far_from_it_as_they_were() {
+fn the_first_event_is_at_the_start_and_the_time_between_events_is_preserved() {
     let before = times(SAMPLE);
-    let after = times(shifted(SAMPLE).as_bytes());
+    let after = times(rebased(SAMPLE).as_bytes());
     assert!(before.len() > 10);
     assert_eq!(after[0], START_MS);
-    let far = |times: &[i64]| times.iter().map(|ms| ms - times[0]).collect::<Vec<_>>();
-    assert_eq!(far(&after), far(&before));
+    let offsets = |times: &[i64]| times.iter().map(|ms| ms - times[0]).collect::<Vec<_>>();
+    assert_eq!(offsets(&after), offsets(&before));
 }
 
 #[test]
-fn nothing_but_the_time_changes() {
+fn only_the_time_changes() {
     let first = r#"{"time":"2026-03-06T17:00:00Z"}"#;
     let pairs = [
         (r#" { "time" : "2026-03-06T18:00:01.2345+01:00" , "a":1} "#, r#" { "time" : "@" , "a":1} "#),
@@ -88,68 +90,68 @@ fn nothing_but_the_time_changes() {
     ];
     for (line, expected) in pairs {
         let expected = expected.replace('@', &time(START_MS + 1_234));
-        assert_eq!(shifted(format!("{first}\n{line}\n")).lines().nth(1), Some(&*expected), "{line}");
+        assert_eq!(rebased(format!("{first}\n{line}\n")).lines().nth(1), Some(&*expected), "{line}");
     }
 }
 
 #[test]
-fn a_line_too_long_for_an_event_passes_and_one_that_grows_too_long_does_too() {
+fn lines_too_long_for_an_event_are_passed_through_also_if_rebasing_made_them_so() {
     let line = |bytes: usize| {
         let text = r#"{"time":"2026-03-06T17:00:00Z"}"#;
         format!("{text}{}", " ".repeat(bytes - text.len()))
     };
     let (longer, longest) = (line(MAX_EVENT_BYTES + 1), line(MAX_EVENT_BYTES));
     let blank = " ".repeat(MAX_EVENT_BYTES + 1);
-    let out = shifted(format!("{longer}\n{blank}\n{longest}\n"));
+    let out = rebased(format!("{longer}\n{blank}\n{longest}\n"));
     let grown = longest.replace("2026-03-06T17:00:00Z", &time(START_MS));
     assert_eq!(grown.len(), MAX_EVENT_BYTES + 4);
     assert_eq!(out, format!("{longer}\n{blank}\n{grown}\n"));
 }
 
 #[test]
-fn a_time_that_would_leave_the_years_stays() {
+fn a_time_that_would_be_outside_the_valid_years_is_not_changed() {
     let [early, first, last] = ["16:59:59.999Z", "17:00:00.000Z", "17:00:00.001Z"]
         .map(|clock| format!("{{\"time\":\"2026-03-06T{clock}\"}}\n"));
     for (start_ms, kept) in [
         (Timestamp::END_OF_TIME.ms(), &last),
         (Timestamp::parse(b"0000-01-01T00:00:00Z").unwrap().ms(), &early),
     ] {
-        let mut feed = feed(format!("{first}{kept}").as_bytes(), start_ms);
+        let mut file = open(format!("{first}{kept}").as_bytes(), start_ms);
         let mut out = Vec::new();
-        feed.advance(start_ms, &mut out).unwrap();
-        assert_eq!((out.len(), feed.due_ms()), (0, Some(start_ms)));
-        feed.advance(start_ms + 1, &mut out).unwrap();
-        assert!(feed.is_finished());
+        file.advance(start_ms, &mut out).unwrap();
+        assert_eq!((out.len(), file.due_ms()), (0, Some(start_ms)));
+        file.advance(start_ms + 1, &mut out).unwrap();
+        assert!(file.is_finished());
         let out = String::from_utf8(out).unwrap();
         assert_eq!(out, format!("{{\"time\":\"{}\"}}\n{kept}", time(start_ms)));
     }
     for start_ms in [i64::MIN, i64::MAX - 1] {
         let mut out = Vec::new();
-        feed(SAMPLE, start_ms).advance(i64::MAX, &mut out).unwrap();
+        open(SAMPLE, start_ms).advance(i64::MAX, &mut out).unwrap();
         assert_eq!(out, SAMPLE);
     }
 }
 
 #[test]
-fn an_empty_file_is_finished_when_it_was_looked_into() {
+fn an_empty_file_is_finished_after_the_first_call() {
     for content in ["", "\n", " \r\n\n\t"] {
-        let mut feed = feed(content.as_bytes(), START_MS);
-        assert_eq!((feed.is_finished(), feed.due_ms()), (false, None));
-        feed.advance(i64::MIN, &mut Vec::new()).unwrap();
-        assert!(feed.is_finished());
-        assert_eq!(shifted(content), "");
+        let mut file = open(content.as_bytes(), START_MS);
+        assert_eq!((file.is_finished(), file.due_ms()), (false, None));
+        file.advance(i64::MIN, &mut Vec::new()).unwrap();
+        assert!(file.is_finished());
+        assert_eq!(rebased(content), "");
     }
 }
 
 #[test]
-fn what_cannot_be_opened_says_so() {
+fn a_file_that_cannot_be_opened_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    let failure = |path: &Path| RebasedFile::open(path, START_MS).unwrap_err().kind();
-    assert_eq!(failure(folder.path()), io::ErrorKind::IsADirectory);
-    assert_eq!(failure(&folder.path().join("none")), io::ErrorKind::NotFound);
+    let error = |path: &Path| RebasedFile::open(path, START_MS).unwrap_err().kind();
+    assert_eq!(error(folder.path()), io::ErrorKind::IsADirectory);
+    assert_eq!(error(&folder.path().join("none")), io::ErrorKind::NotFound);
 }
 
-/// `lines` events, one every 10 ms, each of 200 bytes, and among them some too long to be any.
+/// `lines` events of 200 bytes, one every 10 ms, and between them some lines too long to be events.
 fn many(lines: i64) -> Vec<u8> {
     let mut content = Vec::new();
     for n in 0..lines {
@@ -163,17 +165,17 @@ fn many(lines: i64) -> Vec<u8> {
 }
 
 #[test]
-fn a_long_file_is_read_as_it_comes_due_and_each_line_is_given_once() {
+fn a_long_file_is_read_as_it_becomes_due_and_each_line_is_returned_once() {
     let lines = 25_000;
     let content = many(lines);
     assert!(content.len() > 4 << 20);
     for content in [gzip(&content), content] {
-        let mut feed = feed(&content, START_MS);
+        let mut file = open(&content, START_MS);
         let (mut out, mut next) = (Vec::new(), 0);
         let mut until_ms = START_MS;
-        while !feed.is_finished() {
+        while !file.is_finished() {
             out.clear();
-            feed.advance(until_ms, &mut out).unwrap();
+            file.advance(until_ms, &mut out).unwrap();
             for line in out.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"{")) {
                 let expected = format!(r#"{{"n":"{next:08}","time":"{}","#, time(START_MS + 10 * next));
                 assert!(line.starts_with(expected.as_bytes()), "{}", String::from_utf8_lossy(line));
@@ -181,9 +183,9 @@ fn a_long_file_is_read_as_it_comes_due_and_each_line_is_given_once() {
                 next += 1;
             }
             assert_eq!(next, ((until_ms - START_MS + 9) / 10).min(lines));
-            // A block, and a line that began in the one before.
-            assert!(feed.waiting.bytes.len() <= (1 << 20) + MAX_EVENT_BYTES + 3);
-            assert!(feed.waiting.runs.len() <= (1 << 20) / 200 + 2);
+            // One block, and a line that started in the block before.
+            assert!(file.pending.bytes.len() <= (1 << 20) + MAX_EVENT_BYTES + 3);
+            assert!(file.pending.groups.len() <= (1 << 20) / 200 + 2);
             until_ms += 777;
         }
         assert_eq!(next, lines);
@@ -191,55 +193,55 @@ fn a_long_file_is_read_as_it_comes_due_and_each_line_is_given_once() {
 }
 
 #[test]
-fn lines_due_together_wait_as_one() {
-    let mut feed = feed("{}\n".repeat(10_000).as_bytes(), START_MS);
+fn lines_due_at_one_time_form_one_group() {
+    let mut file = open("{}\n".repeat(10_000).as_bytes(), START_MS);
     let mut out = Vec::new();
-    feed.advance(START_MS, &mut out).unwrap();
-    assert_eq!((out.len(), feed.waiting.runs.len()), (0, 1));
-    feed.advance(START_MS + 1, &mut out).unwrap();
+    file.advance(START_MS, &mut out).unwrap();
+    assert_eq!((out.len(), file.pending.groups.len()), (0, 1));
+    file.advance(START_MS + 1, &mut out).unwrap();
     assert_eq!(out.len(), 30_000);
 }
 
 #[test]
-fn a_gzip_cut_off_fails_behind_its_last_whole_line_and_only_once() {
+fn a_truncated_gzip_fails_once_after_its_last_whole_line() {
     let whole = many(20_000);
-    let cut = gzip(&whole);
-    let cut = &cut[..cut.len() * 2 / 3];
+    let compressed = gzip(&whole);
+    let truncated = &compressed[..compressed.len() * 2 / 3];
     let mut readable = Vec::new();
-    MultiGzDecoder::new(cut).read_to_end(&mut readable).unwrap_err();
+    MultiGzDecoder::new(truncated).read_to_end(&mut readable).unwrap_err();
     readable.truncate(readable.iter().rposition(|byte| *byte == b'\n').unwrap() + 1);
     assert!(readable.len() > 1 << 20);
-    // All of them are as long as they were.
-    let expected = shifted(&whole).into_bytes()[..readable.len()].to_vec();
+    // Rebasing does not change the length of these lines.
+    let expected = rebased(&whole).into_bytes()[..readable.len()].to_vec();
 
-    let mut feed = feed(cut, START_MS);
+    let mut file = open(truncated, START_MS);
     let mut out = Vec::new();
     let mut until_ms = START_MS;
     let failure = loop {
-        if let Err(failure) = feed.advance(until_ms, &mut out) {
+        if let Err(failure) = file.advance(until_ms, &mut out) {
             break failure;
         }
-        assert!(!feed.is_finished());
+        assert!(!file.is_finished());
         until_ms += 1_000;
     };
     assert_eq!(failure.kind(), io::ErrorKind::UnexpectedEof);
     assert!(out == expected, "{} bytes, not {}", out.len(), expected.len());
-    assert!(feed.is_finished());
-    assert_eq!(feed.due_ms(), None);
-    feed.advance(i64::MAX, &mut out).unwrap();
+    assert!(file.is_finished());
+    assert_eq!(file.due_ms(), None);
+    file.advance(i64::MAX, &mut out).unwrap();
     assert_eq!(out.len(), expected.len());
 }
 
-/// A line of a file: what stands around its time, and how that is written.
+/// A generated line, with a time in one of several spellings.
 #[derive(Clone, Debug)]
-struct Written {
+struct GeneratedLine {
     line: &'static str,
     time_ms: i64,
     spelling: usize,
     end: &'static str,
 }
 
-/// `@` stands for the time.
+/// Lines with a valid time; `@` is replaced by the time.
 const READABLE: &[&str] = &[
     r#"{"time":@}"#,
     r#"	{"type" : "driver_location", "time" :	@ , "lat":4.5e1}"#,
@@ -247,6 +249,7 @@ const READABLE: &[&str] = &[
     r#"{"time":null,"t\u0069me":@,"b":{"time":5}}"#,
 ];
 
+/// Lines without a valid time.
 const UNREADABLE: &[&str] = &[
     "nonsense",
     "\u{feff}{}",
@@ -263,10 +266,10 @@ const UNREADABLE: &[&str] = &[
     r#"{"time":@"#,
 ];
 
-fn written() -> impl Strategy<Value = Written> {
+fn generated_line() -> impl Strategy<Value = GeneratedLine> {
     let line = prop_oneof![2 => select(READABLE), 1 => select(UNREADABLE)];
     let end = select(&["\n", "\r\n", "\n\n", "\n \r\n"][..]);
-    (line, 0..20_000_i64, 0..5_usize, end).prop_map(|(line, time_ms, spelling, end)| Written {
+    (line, 0..20_000_i64, 0..5_usize, end).prop_map(|(line, time_ms, spelling, end)| GeneratedLine {
         line,
         time_ms: 1_772_816_400_000 + time_ms,
         spelling,
@@ -274,12 +277,12 @@ fn written() -> impl Strategy<Value = Written> {
     })
 }
 
-impl Written {
+impl GeneratedLine {
     fn line(&self) -> String {
-        self.line.replace('@', &self.spelled())
+        self.line.replace('@', &self.time())
     }
 
-    fn spelled(&self) -> String {
+    fn time(&self) -> String {
         let utc = time(self.time_ms);
         let spelled = match self.spelling {
             0 => utc,
@@ -295,61 +298,61 @@ impl Written {
         READABLE.contains(&self.line)
     }
 
-    /// The line with the last of its times, which is its own, moved to `time_ms`.
-    fn moved(&self, time_ms: i64) -> String {
+    /// The line with the last of its times, which is the event's, changed to `time_ms`.
+    fn with_time(&self, time_ms: i64) -> String {
         let (before, after) = self.line.rsplit_once('@').unwrap();
-        format!("{}\"{}\"{after}", before.replace('@', &self.spelled()), time(time_ms))
+        format!("{}\"{}\"{after}", before.replace('@', &self.time()), time(time_ms))
     }
 }
 
 proptest! {
-    /// The whole of what a file comes to, against the rule in its shortest form.
+    /// All output for a file, against the rule in its shortest form.
     #[test]
-    fn each_line_is_given_in_its_turn_when_it_and_all_before_it_are_due(
-        lines in vec(written(), 0..20),
-        ended in any::<bool>(),
+    fn each_line_is_returned_in_order_when_it_and_all_lines_before_it_are_due(
+        lines in vec(generated_line(), 0..20),
+        has_final_newline in any::<bool>(),
         compressed in any::<bool>(),
         untils in vec(-2_000..42_000_i64, 0..30),
     ) {
         let mut content: String = lines.iter().map(|line| line.line() + line.end).collect();
-        if !ended {
+        if !has_final_newline {
             content.truncate(content.trim_end().len());
         }
         let first = lines.iter().find(|line| line.is_readable());
-        let by_ms = START_MS - first.map_or(0, |first| first.time_ms);
+        let offset_ms = START_MS - first.map_or(0, |first| first.time_ms);
         let mut due_ms = START_MS;
         let expected: Vec<(i64, String)> = lines.iter().map(|line| {
             if !line.is_readable() {
                 return (due_ms, line.line() + "\n");
             }
-            let time_ms = line.time_ms + by_ms;
+            let time_ms = line.time_ms + offset_ms;
             due_ms = due_ms.max(time_ms);
-            (due_ms, line.moved(time_ms) + "\n")
+            (due_ms, line.with_time(time_ms) + "\n")
         }).collect();
 
         let content = if compressed { gzip(content.as_bytes()) } else { content.into_bytes() };
-        let mut feed = feed(&content, START_MS);
+        let mut file = open(&content, START_MS);
         let mut out = Vec::new();
         let mut latest_ms = i64::MIN;
         let untils = untils.iter().map(|until| START_MS + until);
         for until_ms in untils.chain([START_MS + 100_000]) {
-            feed.advance(until_ms, &mut out).unwrap();
+            file.advance(until_ms, &mut out).unwrap();
             latest_ms = latest_ms.max(until_ms);
             let due = expected.partition_point(|(due_ms, _)| *due_ms < latest_ms);
-            let given: String = expected[..due].iter().map(|(_, line)| &**line).collect();
-            prop_assert_eq!(std::str::from_utf8(&out).unwrap(), given);
-            prop_assert_eq!(feed.due_ms(), expected.get(due).map(|(due_ms, _)| *due_ms));
-            prop_assert_eq!(feed.is_finished(), due == expected.len());
+            let returned: String = expected[..due].iter().map(|(_, line)| &**line).collect();
+            prop_assert_eq!(std::str::from_utf8(&out).unwrap(), returned);
+            prop_assert_eq!(file.due_ms(), expected.get(due).map(|(due_ms, _)| *due_ms));
+            prop_assert_eq!(file.is_finished(), due == expected.len());
         }
     }
 
-    /// Which `time` counts is the event reader's to say: it must see the moved one, and all else as before.
+    /// The event parser decides which `time` counts: it must read the shifted one, and everything else as before.
     #[test]
-    fn the_event_reader_sees_the_moved_time_and_nothing_else_new(members in vec(select(MEMBERS), 0..8)) {
+    fn the_event_parser_reads_the_shifted_time_and_no_other_change(members in vec(select(MEMBERS), 0..8)) {
         let members = [&members[..], REST].concat().join(",");
         let first = r#"{"time":"2026-03-06T17:00:00Z"}"#;
         let before = format!("{{{members}}}");
-        let out = shifted(format!("{first}\n{before}"));
+        let out = rebased(format!("{first}\n{before}"));
         let after = out.lines().nth(1).unwrap();
         let first_ms = Timestamp::parse(b"2026-03-06T17:00:00Z").unwrap().ms();
         match (event::read(before.as_bytes()), event::read(after.as_bytes())) {
@@ -357,9 +360,9 @@ proptest! {
                 before.time = Timestamp::from_ms(before.time.ms() - first_ms + START_MS).unwrap();
                 prop_assert_eq!(before, after);
             }
-            (refused, again) => {
-                prop_assert!(refused.is_err());
-                prop_assert_eq!(refused, again);
+            (before_refused, after_refused) => {
+                prop_assert!(before_refused.is_err());
+                prop_assert_eq!(before_refused, after_refused);
                 prop_assert_eq!(before, after);
             }
         }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::count::config::{CountingConfig, MAX_PRODUCTS};
+use crate::count::config::CountingConfig;
 use crate::count::sightings::{Lifetime, Place, Sightings};
-use crate::count::tick_counts::{TickCountsWriter, read_products, write_products};
+use crate::count::tick_counts::{CityCounts, TickCountsWriter};
 use crate::event::{MarketEvent, Refusal, What};
 use crate::geo::locate::Locators;
-use crate::id::{CityId, EntityKey, ProductId};
+use crate::id::{CityId, EntityKey};
 use crate::time::{tick_at_or_after, tick_at_or_before};
+use crate::wire::products::{MAX_PRODUCTS, ProductTable};
 use crate::wire::{Corrupt, Reader, put_bytes, put_varint_i64, put_varint_u64};
 
 /// What a lane knows of one city.
@@ -17,7 +18,7 @@ pub(super) struct LaneCity {
     pub(super) name: CityId,
     config: Arc<CountingConfig>,
     /// Products ever met, a bit each in this order; a policy may drop one and take it up again.
-    pub(super) products: Vec<ProductId>,
+    pub(super) products: ProductTable,
     /// For each product of the rules, its bit.
     bits: Vec<u8>,
     /// The city's first tick; unknown until a clock record names it, and until then none closes.
@@ -31,7 +32,7 @@ pub(super) struct LaneCity {
     pub(super) riders: Sightings,
     log: Vec<u8>,
     logged_watermark: (i64, Option<i64>),
-    pub(super) logged_late: u64,
+    logged_late: u64,
     pub(super) tick_counts: TickCountsWriter,
 }
 
@@ -51,7 +52,7 @@ impl LaneCity {
         let mut city = Self {
             name,
             config: Arc::clone(&rules),
-            products: Vec::new(),
+            products: ProductTable::default(),
             bits: Vec::new(),
             first_tick: None,
             closed: None,
@@ -103,11 +104,11 @@ impl LaneCity {
             rules.products.iter().filter(|product| !self.products.contains(product)).cloned().collect();
         if self.products.len() + new.len() > MAX_PRODUCTS {
             // More products over time than a place has bits for: begin anew with those of today.
-            self.products.clone_from(&rules.products);
+            self.products = rules.products.clone().into();
             self.drivers = Sightings::default();
             self.riders = Sightings::default();
         } else {
-            self.products.extend(new);
+            new.into_iter().for_each(|product| self.products.push(product));
         }
         let other_ticks = self.config.tick_ms != rules.tick_ms;
         self.config = rules;
@@ -127,7 +128,7 @@ impl LaneCity {
             .products
             .iter()
             .filter_map(bit)
-            .map(|bit| u8::try_from(bit).expect("a dictionary holds at most 64 products"))
+            .map(|bit| u8::try_from(bit).expect("a table holds at most 64 products"))
             .collect();
     }
 
@@ -274,8 +275,8 @@ impl LaneCity {
         self.logged_late = self.late;
     }
 
-    /// Does the steps of a log again.
-    pub(super) fn replay(&mut self, log: &mut Reader<'_>) -> Result<(), Corrupt> {
+    /// Replays the steps of a log in which `late` events were late.
+    pub(super) fn replay(&mut self, log: &mut Reader<'_>, late: u64) -> Result<(), Corrupt> {
         while !log.is_done() {
             match log.byte("a step")? {
                 op::CONFIG => {
@@ -302,13 +303,29 @@ impl LaneCity {
                 _ => return Err(log.invalid("a step")),
             }
         }
+        self.late += late;
+        self.logged_late += late;
         Ok(())
+    }
+
+    /// Late events that no entry holds yet.
+    pub(super) fn late_since_last_entry(&self) -> u64 {
+        self.late - self.logged_late
+    }
+
+    /// Takes the pending counts.
+    pub(super) fn take_counts(&mut self) -> CityCounts {
+        CityCounts {
+            city: self.name.clone(),
+            products: self.products.clone(),
+            ticks: std::mem::take(&mut self.tick_counts),
+        }
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         put_bytes(out, self.name.as_str().as_bytes());
         self.config.write(out);
-        write_products(out, &self.products);
+        self.products.write(out);
         for instant in [self.first_tick, self.closed] {
             put_varint_u64(out, u64::from(instant.is_some()));
             put_varint_i64(out, instant.unwrap_or(0));
@@ -322,10 +339,10 @@ impl LaneCity {
     pub(super) fn read(input: &mut Reader<'_>) -> Result<Self, Corrupt> {
         let name = CityId::new(input.text("a city")?).ok_or(input.invalid("a city"))?;
         let mut city = Self::new(name, Arc::new(CountingConfig::read(input)?));
-        city.products = read_products(input)?;
+        city.products = ProductTable::read(input)?;
         city.number_products();
         if city.bits.len() != city.config.products.len() {
-            return Err(input.invalid("a dictionary without one of the products"));
+            return Err(input.invalid("a product table without one of the products"));
         }
         for instant in [&mut city.first_tick, &mut city.closed] {
             let known = input.varint_up_to(1, "a tick's mark")? == 1;

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::id::ProductId;
 
 fn lanes() -> LaneCount {
     LaneCount::new(4).unwrap()
@@ -13,7 +14,11 @@ fn names(products: &[&str]) -> Vec<ProductId> {
 }
 
 fn section(city: &str, reports: TickCountsWriter) -> CityCounts {
-    CityCounts { city: CityId::new(city).unwrap(), dictionary: names(&["standard", "xl"]), ticks: reports }
+    CityCounts {
+        city: CityId::new(city).unwrap(),
+        products: names(&["standard", "xl"]).into(),
+        ticks: reports,
+    }
 }
 
 fn count(cell: u64, products: u64, entities: u32) -> Count {
@@ -30,7 +35,7 @@ fn read(reports: TickCountsWriter) -> Vec<TickCounts> {
     let mut read = Vec::new();
     for record in &records {
         for section in open(record, lanes()).unwrap().cities {
-            read.extend(read_tick_counts(section.reports, section.dictionary.len()).unwrap());
+            read.extend(read_tick_counts(section.ticks, section.products.len()).unwrap());
         }
     }
     read
@@ -128,8 +133,8 @@ fn records_are_as_few_as_hold_the_sections_and_never_too_large() {
         let record = open(record, lanes()).unwrap();
         assert_eq!(record.lane, LaneId(1));
         for section in record.cities {
-            assert_eq!(section.dictionary, names(&["standard", "xl"]));
-            let reports = read_tick_counts(section.reports, 2).unwrap();
+            assert_eq!(section.products[..], names(&["standard", "xl"]));
+            let reports = read_tick_counts(section.ticks, 2).unwrap();
             ticks.extend(reports.iter().map(|report| match report {
                 TickCounts::Tick { at, .. } => (section.city.to_string(), *at),
                 TickCounts::Empty { .. } => panic!("a tick"),
@@ -152,7 +157,11 @@ fn the_longest_names_leave_room_for_fewer_reports() {
         }
         let longest = reports.ends.windows(2).map(|ends| ends[1] - ends[0]).max().unwrap();
         let city = CityId::new(&"c".repeat(32)).unwrap();
-        let many = records(LaneId(1), lanes(), vec![CityCounts { city, dictionary, ticks: reports }]);
+        let many = records(
+            LaneId(1),
+            lanes(),
+            vec![CityCounts { city, products: dictionary.into(), ticks: reports }],
+        );
         let (_, full) = many.split_last().unwrap();
         assert!(!full.is_empty());
         for record in full {

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use crate::count::sightings::{Count, Place};
 use crate::count::tick_counts::TickCounts;
-use crate::id::ProductId;
 use crate::surge::grid::{Grid, Side};
+use crate::wire::products::ProductMapping;
 use crate::wire::{Corrupt, Reader, put_varint_i64, put_varint_u64};
 
 /// What one lane has said so far.
@@ -39,38 +39,6 @@ impl PendingTick {
     }
 }
 
-/// From one list of products to another: what each bit becomes.
-pub(super) struct ProductMapping(Option<Vec<u64>>);
-
-impl ProductMapping {
-    pub(super) fn new(from: &[ProductId], to: &[ProductId]) -> Self {
-        if from == to {
-            return Self(None);
-        }
-        let bit = |id| to.iter().position(|known| known == id).map_or(0, |at| 1 << at);
-        Self(Some(from.iter().map(bit).collect()))
-    }
-
-    /// The counts by the other list; who serves none of its products counts nowhere.
-    pub(super) fn apply(&self, counts: &mut Vec<Count>) {
-        let Some(bits) = &self.0 else { return };
-        for Count { place, .. } in &mut *counts {
-            let before = place.products;
-            let set = bits.iter().enumerate().filter(|(at, _)| before >> at & 1 == 1);
-            place.products = set.fold(0, |all, (_, bit)| all | bit);
-        }
-        counts.retain(|count| count.place.products != 0);
-        counts.sort_unstable_by_key(|count| count.place);
-        counts.dedup_by(|next, kept| {
-            let same = next.place == kept.place;
-            if same {
-                kept.entities += next.entities;
-            }
-            same
-        });
-    }
-}
-
 impl LaneProgress {
     pub(super) fn is_empty(&self) -> bool {
         self.supply.is_empty() && self.demand.is_empty()
@@ -100,8 +68,8 @@ impl LaneProgress {
                 if self.has_reported(at) {
                     return;
                 }
-                mapping.apply(&mut supply);
-                mapping.apply(&mut demand);
+                remap(&mut supply, mapping);
+                remap(&mut demand, mapping);
                 if first {
                     self.partial = Some(PendingTick { from: at, to: at, arrival, supply, demand });
                 } else if let Some(partial) = self.partial.as_mut().filter(|partial| partial.to == at) {
@@ -199,11 +167,11 @@ impl LaneProgress {
     }
 
     pub(super) fn remap(&mut self, mapping: &ProductMapping) {
-        mapping.apply(&mut self.supply);
-        mapping.apply(&mut self.demand);
+        remap(&mut self.supply, mapping);
+        remap(&mut self.demand, mapping);
         for report in self.queue.iter_mut().chain(&mut self.partial) {
-            mapping.apply(&mut report.supply);
-            mapping.apply(&mut report.demand);
+            remap(&mut report.supply, mapping);
+            remap(&mut report.demand, mapping);
         }
     }
 }
@@ -218,6 +186,25 @@ impl PendingTick {
             demand: read_counts(input)?,
         })
     }
+}
+
+/// The counts by another product table. An entity that serves none of its products is left out.
+fn remap(counts: &mut Vec<Count>, mapping: &ProductMapping) {
+    if mapping.is_identity() {
+        return;
+    }
+    for Count { place, .. } in &mut *counts {
+        place.products = mapping.map(place.products);
+    }
+    counts.retain(|count| count.place.products != 0);
+    counts.sort_unstable_by_key(|count| count.place);
+    counts.dedup_by(|next, kept| {
+        let same = next.place == kept.place;
+        if same {
+            kept.entities += next.entities;
+        }
+        same
+    });
 }
 
 /// Calls `change` for every place at which `next` counts others than `now`; both are ascending.

@@ -12,6 +12,7 @@ use super::*;
 use crate::count::sightings::Place;
 use crate::count::tick_counts::{CityCounts, TickCountsWriter, open, records};
 use crate::event::Position;
+use crate::event::sequence::Sequence;
 use crate::geo::locate::{Cell, cell_at};
 use crate::surge::map::{Row, decode_chunk};
 
@@ -21,6 +22,16 @@ const THERE: u64 = 0x0882_a100_d6bf_ffff;
 
 fn nyc() -> CityId {
     CityId::new("nyc").unwrap()
+}
+
+fn identity(lanes: u32) -> CityIdentity {
+    CityIdentity { city: nyc(), lanes: LaneCount::new(lanes).unwrap() }
+}
+
+/// Begins a batch, and gives its snapshot.
+fn begin(city: &mut CityPricing) -> Option<Vec<u8>> {
+    city.begin_batch();
+    city.log.snapshot()
 }
 
 fn lanes(count: u32) -> LaneCount {
@@ -54,7 +65,7 @@ fn count(cell: u64, products: u64, entities: u32) -> Count {
 /// A market, and every chunk of its map that was ever put out.
 struct Town {
     market: CityPricing,
-    chunks: HashMap<(u64, u64), Vec<u8>>,
+    chunks: HashMap<ChunkName, Vec<u8>>,
     sequence: u64,
     /// What is reported of each product and cell.
     shown: HashMap<(ProductId, u64), u16>,
@@ -62,13 +73,13 @@ struct Town {
 
 impl Town {
     fn new(count: u32, terms: Arc<PricingConfig>) -> Self {
-        let market = CityPricing::new(nyc(), lanes(count), terms);
+        let market = CityPricing::new(identity(count), terms);
         Self { market, chunks: HashMap::new(), sequence: 0, shown: HashMap::new() }
     }
 
     /// What `lane` reports of `products` arrives.
     fn tell_of(&mut self, products: &[&str], lane: u16, arrival: i64, reports: TickCountsWriter) {
-        let section = CityCounts { city: nyc(), dictionary: names(products), ticks: reports };
+        let section = CityCounts { city: nyc(), products: names(products).into(), ticks: reports };
         for record in records(LaneId(lane), self.lane_count(), vec![section]) {
             let record = open(&record, self.lane_count()).unwrap();
             self.market.absorb(record.lane, &record.cities[0], arrival).unwrap();
@@ -98,13 +109,13 @@ impl Town {
     /// Ends the batch: its entry, and what it owes, which is held against all that was put out before.
     fn end(&mut self) -> (Vec<u8>, Vec<ClosedTick>) {
         self.sequence += 1;
-        let entry = self.market.seal_entry(None, Sequence::from(self.sequence).borrowed());
+        let entry = self.market.seal_entry(Sequence::from(self.sequence).borrowed()).bytes;
         (entry, self.put_out())
     }
 
     fn put_out(&mut self) -> Vec<ClosedTick> {
         let output = self.market.take_output();
-        let _ = self.market.begin_batch();
+        self.market.begin_batch();
         let Some(output) = output else { return Vec::new() };
         self.check(&output);
         output.ticks
@@ -113,12 +124,12 @@ impl Town {
     /// A reader finds every chunk that the head names, and in them the last tick's rows; the changes are
     /// the differences between the multipliers reported.
     fn check(&mut self, output: &Output) {
-        for (parent, version, bytes) in &output.chunks {
-            assert!(self.chunks.insert((*parent, *version), bytes.clone()).is_none(), "chunks never change");
+        for (name, bytes) in &output.chunks {
+            assert!(self.chunks.insert(*name, bytes.clone()).is_none(), "chunks never change");
         }
         let mut rows = Vec::new();
-        for (parent, version) in &output.map.chunks {
-            let bytes = self.chunks.get(&(parent.0, *version)).expect("a chunk that was put out");
+        for name in &output.map.chunks {
+            let bytes = self.chunks.get(name).expect("a chunk that was put out");
             rows.extend(decode_chunk(bytes).unwrap());
         }
         let last = output.ticks.last().unwrap();
@@ -234,10 +245,10 @@ fn a_report_in_parts_counts_when_its_last_part_is_there() {
     let mut reports = TickCountsWriter::default();
     let supply = cells.iter().map(|cell| count(*cell, 1, 1));
     reports.add_tick(5_000, 5_000, supply, cells[..3].iter().map(|cell| count(*cell, 1, 2)));
-    let section = CityCounts { city: nyc(), dictionary: names(&["standard"]), ticks: reports };
+    let section = CityCounts { city: nyc(), products: names(&["standard"]).into(), ticks: reports };
     let record = records(LaneId(0), lanes(1), vec![section]).pop().unwrap();
     let city = open(&record, lanes(1)).unwrap().cities.pop().unwrap();
-    let whole = crate::count::tick_counts::read_tick_counts(city.reports, 1).unwrap();
+    let whole = crate::count::tick_counts::read_tick_counts(city.ticks, 1).unwrap();
     assert_eq!(whole.len(), 2);
     town.market.absorb(LaneId(0), &city, 0).unwrap();
     let (_, ticks) = town.end();
@@ -299,14 +310,17 @@ fn quiet_ticks_end_before_the_first_that_is_not() {
 #[test]
 fn what_a_record_reports_of_no_lane_or_wrongly_changes_nothing() {
     let mut town = Town::new(2, terms(json!({})));
-    let nonsense = CityCountsRef { city: nyc(), dictionary: names(&["standard"]), reports: &[9, 9, 9] };
+    let nonsense = CityCountsRef { city: nyc(), products: names(&["standard"]).into(), ticks: &[9, 9, 9] };
     assert!(town.market.absorb(LaneId(0), &nonsense, 0).is_err());
     let empty = Town::new(2, terms(json!({}))).end().0;
     assert_eq!(town.end().0, empty);
     let mut reports = TickCountsWriter::default();
     reports.add_empty(5_000, 5_000, 5_000);
-    let mut record =
-        records(LaneId(1), lanes(2), vec![CityCounts { city: nyc(), dictionary: vec![], ticks: reports }]);
+    let mut record = records(
+        LaneId(1),
+        lanes(2),
+        vec![CityCounts { city: nyc(), products: ProductTable::default(), ticks: reports }],
+    );
     let record = record.pop().unwrap();
     let section = open(&record, lanes(2)).unwrap().cities.pop().unwrap();
     town.market.absorb(LaneId(2), &section, 0).unwrap();

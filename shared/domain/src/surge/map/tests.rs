@@ -17,7 +17,10 @@ fn head() -> MapHead {
         lanes: 64,
         resolution: 8,
         products: names(&["standard", "xl"]),
-        chunks: vec![(Cell(0x0852_a100_ffff_ffff), 7), (Cell(0x0852_a103_ffff_ffff), 1 << 40)],
+        chunks: vec![
+            ChunkName { parent: Cell(0x0852_a100_ffff_ffff), version: 7 },
+            ChunkName { parent: Cell(0x0852_a103_ffff_ffff), version: 1 << 40 },
+        ],
     }
 }
 

@@ -121,7 +121,7 @@ fn a_tick_that_shorter_ticks_put_behind_the_watermark_closes_at_once() {
     let second = fed.entry();
     let reports = fed.reports();
     assert_eq!(reports, [TickCounts::Empty { from: 8_000, to: 8_000 }]);
-    let mut again = LaneState::load(LaneId(2), lanes(), [&first[..], &second]).unwrap();
+    let mut again = LaneState::load(&identity(), [&first[..], &second]).unwrap().unwrap();
     assert_eq!(told(&mut again), [(city("nyc"), names(&["standard"]), reports)]);
 }
 

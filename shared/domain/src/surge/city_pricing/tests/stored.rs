@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn load(entries: &[Vec<u8>]) -> CityPricing {
-    CityPricing::load(&nyc(), lanes(4), entries.iter().map(Vec::as_slice)).unwrap().unwrap()
+    CityPricing::load(&identity(4), entries.iter().map(Vec::as_slice)).unwrap().unwrap()
 }
 
 /// What a lane may report, and when.
@@ -81,7 +81,7 @@ proptest! {
                 if *ask == 0 && number > 1 {
                     town.market.request_snapshot();
                 }
-                let snapshot = town.market.begin_batch();
+                let snapshot = begin(&mut town.market);
                 if let Some(change) = change {
                     town.market.apply_config(&other_terms(*change));
                     adopted = true;
@@ -90,7 +90,7 @@ proptest! {
                     say(town, &mut clock, word);
                 }
                 let sequence = Sequence::from(number);
-                written.push((town.market.seal_entry(snapshot.as_deref(), sequence.borrowed()), snapshot.is_some()));
+                written.push((town.market.seal_entry(sequence.borrowed()).bytes, snapshot.is_some()));
             }
             let (entry, is_snapshot) = written.pop().unwrap();
             prop_assert_eq!(&written[0].0, &entry);
@@ -99,7 +99,7 @@ proptest! {
             }
             entries.push(entry);
             twin.market = load(&entries);
-            prop_assert_eq!(twin.market.next_entry(), number);
+            prop_assert_eq!(twin.market.log.next_entry(), number);
             prop_assert!(twin.market.already_processed(Sequence::from(number).borrowed()));
             prop_assert!(!twin.market.already_processed(Sequence::from(number + 1).borrowed()));
             let (output, again) = (town.market.take_output(), twin.market.take_output());
@@ -124,15 +124,15 @@ fn log() -> [Vec<u8>; 3] {
     (0..4).for_each(|lane| town.tell(lane, 7, 5_000, &[(HERE, 3)], &[(THERE, 1)]));
     let first = town.end().0;
     town.market.request_snapshot();
-    let snapshot = town.market.begin_batch();
+    town.market.begin_batch();
     town.tell(0, 8, 10_000, &[(HERE, 3)], &[]);
-    let second = town.market.seal_entry(snapshot.as_deref(), Sequence::from(2).borrowed());
+    let second = town.market.seal_entry(Sequence::from(2).borrowed()).bytes;
     (1..4).for_each(|lane| town.tell_empty(lane, 9, 10_000, 15_000));
-    [first, second, town.market.seal_entry(None, Sequence::from(3).borrowed())]
+    [first, second, town.market.seal_entry(Sequence::from(3).borrowed()).bytes]
 }
 
 fn complaint(entries: &[&[u8]]) -> &'static str {
-    match CityPricing::load(&nyc(), lanes(4), entries.iter().copied()).unwrap_err() {
+    match CityPricing::load(&identity(4), entries.iter().copied()).unwrap_err() {
         Corrupt::Invalid { what, .. } => what,
         other => panic!("{other:?}"),
     }
@@ -141,19 +141,21 @@ fn complaint(entries: &[&[u8]]) -> &'static str {
 #[test]
 fn entries_are_this_citys_in_order_from_a_beginning() {
     let [first, second, third] = log();
-    assert!(CityPricing::load(&nyc(), lanes(4), []).unwrap().is_none());
+    assert!(CityPricing::load(&identity(4), []).unwrap().is_none());
     let mut whole = load(&[first.clone(), second.clone(), third.clone()]);
     assert_eq!(whole.take_output().unwrap().map.version, 2);
     assert_eq!(load(&[second.clone(), third.clone()]).take_output().unwrap().map.version, 2);
     assert_eq!(complaint(&[&third]), "a beginning without a snapshot");
     assert_eq!(complaint(&[&first, &third]), "an entry out of order");
     assert_eq!(complaint(&[&second, &first]), "an entry out of order");
-    let other = CityPricing::load(&CityId::new("suva").unwrap(), lanes(4), [&first[..]]).unwrap_err();
+    let other =
+        CityPricing::load(&CityIdentity { city: CityId::new("suva").unwrap(), ..identity(4) }, [&first[..]])
+            .unwrap_err();
     assert!(matches!(other, Corrupt::Invalid { what: "another city's entry", .. }), "{other:?}");
-    let other = CityPricing::load(&nyc(), lanes(8), [&first[..]]).unwrap_err();
+    let other = CityPricing::load(&identity(8), [&first[..]]).unwrap_err();
     assert!(matches!(other, Corrupt::Invalid { what: "another stream's entry", .. }), "{other:?}");
     for cut in 0..second.len() {
-        assert!(CityPricing::load(&nyc(), lanes(4), [&second[..cut]]).is_err(), "{cut}");
+        assert!(CityPricing::load(&identity(4), [&second[..cut]]).is_err(), "{cut}");
     }
 }
 
@@ -184,14 +186,14 @@ fn what_is_sealed_but_means_nothing_is_refused() {
     let mut begin = vec![0, op::CONFIG];
     write_config(&mut begin, &terms(json!({})));
     let with = |rest: &[u8]| [&begin[..], rest].concat();
-    assert_eq!(load(&[entry(0, "7", &begin)]).next_entry(), 1);
+    assert_eq!(load(&[entry(0, "7", &begin)]).log.next_entry(), 1);
     assert_eq!(complaint(&[&entry(0, "x", &begin)]), "a sequence number");
     assert_eq!(complaint(&[&entry(0, "7", &[2])]), "a snapshot's mark");
     assert_eq!(complaint(&[&entry(0, "7", &[0, op::COUNTS])]), "a beginning without a snapshot");
     assert_eq!(complaint(&[&entry(1, "7", &begin)]), "a beginning without a snapshot");
     assert_eq!(complaint(&[&entry(0, "7", &with(&[9]))]), "a step");
     let section = |lane| [op::COUNTS, lane, 0, 0, 0];
-    assert_eq!(load(&[entry(0, "7", &with(&section(3)))]).next_entry(), 1);
+    assert_eq!(load(&[entry(0, "7", &with(&section(3)))]).log.next_entry(), 1);
     assert_eq!(complaint(&[&entry(0, "7", &with(&section(4)))]), "a lane");
     let mut terms = vec![0, op::CONFIG, 0];
     put_bytes(&mut terms, b"{}");
@@ -202,24 +204,25 @@ fn what_is_sealed_but_means_nothing_is_refused() {
 
     let mut market = load(&[entry(0, "7", &begin)]);
     market.request_snapshot();
-    let snapshot = market.begin_batch().unwrap();
+    let snapshot = super::begin(&mut market).unwrap();
     let of = |snapshot: &[u8]| {
         let mut rest = vec![1];
         put_bytes(&mut rest, snapshot);
         entry(5, "7", &rest)
     };
-    assert_eq!(load(&[of(&snapshot)]).next_entry(), 6);
+    assert_eq!(load(&[of(&snapshot)]).log.next_entry(), 6);
     assert_eq!(complaint(&[&of(&[&snapshot[..], &[0]].concat())]), "what follows the map");
 }
 
 #[test]
-fn an_asked_for_snapshot_comes_with_the_next_entry_but_never_with_the_first() {
-    let mut market = CityPricing::new(nyc(), lanes(4), terms(json!({})));
+fn a_requested_snapshot_is_in_the_next_entry_but_never_in_the_first() {
+    let mut market = CityPricing::new(identity(4), terms(json!({})));
     market.request_snapshot();
-    assert!(market.begin_batch().is_none());
-    let _ = market.seal_entry(None, Sequence::from(1).borrowed());
-    assert!(market.begin_batch().is_some());
-    assert!(market.begin_batch().is_none());
+    assert_eq!(begin(&mut market), None);
+    let _ = market.seal_entry(Sequence::from(1).borrowed());
+    assert!(begin(&mut market).is_some());
+    let _ = market.seal_entry(Sequence::from(2).borrowed());
+    assert_eq!(begin(&mut market), None);
 }
 
 #[test]
@@ -227,7 +230,7 @@ fn a_snapshot_knows_which_tick_closed_last_or_that_none_has() {
     let mut town = Town::new(2, terms(json!({})));
     town.end();
     town.market.request_snapshot();
-    assert!(town.market.begin_batch().is_some());
+    assert!(begin(&mut town.market).is_some());
     town.tell_empty(0, 0, 50_000, 50_000);
     town.tell_empty(1, 0, 50_000, 50_000);
     assert_eq!(town.closed(), [(50_000, 1, 2)]);
@@ -235,7 +238,7 @@ fn a_snapshot_knows_which_tick_closed_last_or_that_none_has() {
     town.tell_empty(0, 10_000, 60_000, 60_000);
     assert_eq!(town.closed(), [(55_000, 2, 1)]);
     town.market.request_snapshot();
-    assert!(town.market.begin_batch().is_some());
+    assert!(begin(&mut town.market).is_some());
     town.tell_empty(1, 10_000, 55_000, 60_000);
     assert_eq!(town.closed(), [(60_000, 3, 2)]);
 }
@@ -247,7 +250,7 @@ fn a_snapshot_knows_what_each_lane_counts_and_has_reported() {
     town.tell_empty(1, 0, 5_000, 5_000);
     town.end();
     town.market.request_snapshot();
-    assert!(town.market.begin_batch().is_some());
+    assert!(begin(&mut town.market).is_some());
     town.tell(0, 0, 5_000, &[(HERE, 9)], &[]);
     town.tell_empty(1, 0, 10_000, 10_000);
     town.tell_empty(1, 10_000, 15_000, 15_000);
@@ -267,10 +270,10 @@ fn a_snapshot_is_due_when_the_entries_outweigh_the_last_one_and_a_mebibyte() {
     let mut snapshots = 0;
     for tick in 1.. {
         if bytes > floor {
-            let due = load_two(&entries).begin_batch().is_some();
-            assert!(due && load_two(&entries[..entries.len() - 1]).begin_batch().is_none());
+            let due = begin(&mut load_two(&entries)).is_some();
+            assert!(due && begin(&mut load_two(&entries[..entries.len() - 1])).is_none());
         }
-        let snapshot = town.market.begin_batch();
+        let snapshot = begin(&mut town.market);
         assert_eq!(snapshot.is_some(), bytes > floor, "{bytes} of {floor}");
         if let Some(snapshot) = &snapshot {
             (snapshots, bytes, floor) = (snapshots + 1, 0, snapshot.len().max(1 << 20));
@@ -282,8 +285,7 @@ fn a_snapshot_is_due_when_the_entries_outweigh_the_last_one_and_a_mebibyte() {
         let many: Vec<(u64, u32)> =
             cells.iter().skip(usize::from(tick % 2 == 0)).map(|cell| (*cell, 1_000)).collect();
         town.tell(0, 0, tick * 5_000, &many, &[]);
-        let entry =
-            town.market.seal_entry(snapshot.as_deref(), Sequence::from(tick.unsigned_abs()).borrowed());
+        let entry = town.market.seal_entry(Sequence::from(tick.unsigned_abs()).borrowed()).bytes;
         bytes += if snapshot.is_some() { 0 } else { entry.len() };
         entries.push(entry);
     }
@@ -291,7 +293,7 @@ fn a_snapshot_is_due_when_the_entries_outweigh_the_last_one_and_a_mebibyte() {
 }
 
 fn load_two(entries: &[Vec<u8>]) -> CityPricing {
-    CityPricing::load(&nyc(), lanes(2), entries.iter().map(Vec::as_slice)).unwrap().unwrap()
+    CityPricing::load(&identity(2), entries.iter().map(Vec::as_slice)).unwrap().unwrap()
 }
 
 proptest! {
@@ -306,7 +308,7 @@ proptest! {
             entry.truncate(at);
         }
         wire::seal(entry);
-        if let Ok(Some(mut market)) = CityPricing::load(&nyc(), lanes(4), log.iter().map(Vec::as_slice)) {
+        if let Ok(Some(mut market)) = CityPricing::load(&identity(4), log.iter().map(Vec::as_slice)) {
             market.take_output();
         }
     }
@@ -320,10 +322,10 @@ fn a_snapshot_makes_no_chunk_new() {
         town.end();
     }
     town.market.request_snapshot();
-    let snapshot = town.market.begin_batch();
+    let snapshot = begin(&mut town.market);
     assert!(snapshot.is_some());
     town.tell(0, 1, 15_000, &[], &[(HERE, 1)]);
-    let _ = town.market.seal_entry(snapshot.as_deref(), Sequence::from(3).borrowed());
+    let _ = town.market.seal_entry(Sequence::from(3).borrowed()).bytes;
     let output = town.market.take_output().unwrap();
     assert_eq!(output.ticks[0].rows.len(), 19);
     assert!(output.chunks.is_empty(), "nothing has changed since the last tick");

@@ -1,0 +1,44 @@
+//! What a command prints, and its exit status (CONTRACT §4).
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::{ExitCode, Termination};
+
+/// Prints `text` to stdout at once. A closed stdout is ignored.
+pub fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+}
+
+/// The end of a command: its exit status and its last line on stderr.
+#[derive(Debug)]
+pub struct Exit {
+    status: u8,
+    last_line: String,
+}
+
+impl Exit {
+    /// The exit of a command that succeeded.
+    #[must_use]
+    pub fn success() -> Self {
+        Self { status: 0, last_line: String::new() }
+    }
+
+    /// The exit of a command that succeeded and ends with a summary.
+    pub fn summary(summary: impl Display) -> Self {
+        Self { status: 0, last_line: format!("{summary}\n") }
+    }
+
+    /// The exit of a command that failed.
+    pub fn failure(status: u8, error: impl Display) -> Self {
+        Self { status, last_line: format!("equilibrium: {error}\n") }
+    }
+}
+
+impl Termination for Exit {
+    fn report(self) -> ExitCode {
+        // A closed stderr does not change the status.
+        drop(io::stderr().write_all(self.last_line.as_bytes()));
+        ExitCode::from(self.status)
+    }
+}

@@ -1,0 +1,93 @@
+//! One request's events: packed into records by lane, then committed to the event log with the watermarks that they
+//! made due.
+
+use std::sync::Arc;
+
+use equilibrium_domain::event::Refusal;
+use equilibrium_domain::event::watermark::Watermarks;
+use equilibrium_domain::id::{CityId, LaneCount, LaneId};
+use futures_util::future::join_all;
+use parking_lot::Mutex;
+
+use crate::ingest::ports::EventLog;
+use crate::ingest::record_packer::{RecordPacker, RecordSink};
+use crate::ingest::time_rule::TimeRule;
+use crate::policy::policy_set::PolicySet;
+use crate::unavailable::Unavailable;
+
+/// One request's events, checked and packed, not yet in the log.
+///
+/// If the batch is dropped before [`Self::commit`] has succeeded, as when the log fails or the client disconnects,
+/// the watermarks in it may be missing in some lanes. They are then broadcast again after the next event of
+/// their city.
+#[derive(Debug)]
+pub struct IngestBatch {
+    packer: RecordPacker<LaneRecords>,
+    watermarks: Arc<Mutex<Watermarks>>,
+    /// Cities whose watermark is in this batch and possibly not in every lane of the log.
+    uncommitted: Vec<CityId>,
+}
+
+impl IngestBatch {
+    /// An empty batch that arrives at `now_ms`, in milliseconds since the epoch.
+    pub(super) fn new(
+        lanes: LaneCount,
+        policies: Arc<PolicySet>,
+        watermarks: Arc<Mutex<Watermarks>>,
+        now_ms: i64,
+    ) -> Self {
+        let records = LaneRecords(lanes.iter().map(|_| Vec::new()).collect());
+        let rule = TimeRule::Live { now_ms };
+        let packer = RecordPacker::new(records, lanes, policies, Arc::clone(&watermarks), rule);
+        Self { packer, watermarks, uncommitted: Vec::new() }
+    }
+
+    /// Checks and packs one line, which is not blank and has no line feed.
+    ///
+    /// # Errors
+    /// The line's [`Refusal`]: nothing was packed.
+    pub fn line(&mut self, line: &[u8]) -> Result<(), Refusal> {
+        self.uncommitted.extend(self.packer.pack_line(line)?);
+        Ok(())
+    }
+
+    /// Puts the records into the log: the lanes concurrently, the records of a lane one after the other.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if a lane failed. Of that lane, no record after the failed one was put; the other lanes are
+    /// complete unless they failed too.
+    pub(super) async fn commit(mut self, log: &impl EventLog) -> Result<(), Unavailable> {
+        let LaneRecords(lanes) = std::mem::take(self.packer.flush());
+        let lanes = (0..=u16::MAX).map(LaneId).zip(lanes).filter(|(_, records)| !records.is_empty());
+        for put in join_all(lanes.map(|(lane, records)| put_lane(log, lane, records))).await {
+            put?;
+        }
+        self.uncommitted.clear();
+        Ok(())
+    }
+}
+
+impl Drop for IngestBatch {
+    fn drop(&mut self) {
+        for city in &self.uncommitted {
+            self.watermarks.lock().rebroadcast(city);
+        }
+    }
+}
+
+async fn put_lane(log: &impl EventLog, lane: LaneId, records: Vec<Vec<u8>>) -> Result<(), Unavailable> {
+    for record in records {
+        log.put(lane, record).await?;
+    }
+    Ok(())
+}
+
+/// The records of each lane, in order.
+#[derive(Debug, Default)]
+struct LaneRecords(Vec<Vec<Vec<u8>>>);
+
+impl RecordSink for LaneRecords {
+    fn put(&mut self, lane: LaneId, record: Vec<u8>) {
+        self.0[usize::from(lane.0)].push(record);
+    }
+}

@@ -1,0 +1,151 @@
+//! Packs checked events into one record per lane, and puts a watermark record into every lane after each event by
+//! which a city's watermark reaches a tick (ARCHITECTURE, "Watermark records").
+
+use std::sync::Arc;
+
+use equilibrium_domain::count::config::CountingConfig;
+use equilibrium_domain::event::watermark::{self, CityWatermark, Watermarks};
+use equilibrium_domain::event::{self, Event, Refusal};
+use equilibrium_domain::id::{CityId, LaneCount, LaneId};
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+
+use crate::ingest::time_rule::TimeRule;
+use crate::policy::policy_set::PolicySet;
+
+/// The largest record of packed events, in bytes. Kinesis bills a put by payload units of 25 KB, so a record of this
+/// size wastes nothing, and a lane's events of one request are rarely more.
+pub const MAX_RECORD_BYTES: usize = 25 * 1024;
+
+/// Where a packer's records go; the sink keeps the order of the calls within a lane.
+pub trait RecordSink {
+    /// Appends a record to `lane`.
+    fn put(&mut self, lane: LaneId, record: Vec<u8>);
+}
+
+/// Packs events by lane into the records of `sink`.
+#[derive(Debug)]
+pub struct RecordPacker<S> {
+    sink: S,
+    lanes: LaneCount,
+    policies: Arc<PolicySet>,
+    watermarks: Arc<Mutex<Watermarks>>,
+    rule: TimeRule,
+    /// Each lane's record that is not full yet.
+    open_records: Vec<Vec<u8>>,
+    cities: Vec<KnownCity>,
+    by_name: HashMap<CityId, usize>,
+    /// The index of the last event's city: the next event is most likely of the same.
+    last: usize,
+}
+
+#[derive(Debug)]
+struct KnownCity {
+    id: CityId,
+    config: Arc<CountingConfig>,
+}
+
+impl<S: RecordSink> RecordPacker<S> {
+    /// A packer without events. Packers of one log share `watermarks`, so that only one of them broadcasts
+    /// that a tick was reached.
+    #[must_use]
+    pub fn new(
+        sink: S,
+        lanes: LaneCount,
+        policies: Arc<PolicySet>,
+        watermarks: Arc<Mutex<Watermarks>>,
+        rule: TimeRule,
+    ) -> Self {
+        let open_records = lanes.iter().map(|_| Vec::new()).collect();
+        let (cities, by_name) = (Vec::new(), HashMap::new());
+        Self { sink, lanes, policies, watermarks, rule, open_records, cities, by_name, last: 0 }
+    }
+
+    /// A packer of replayed events, which count at their own time.
+    #[must_use]
+    pub fn replay(sink: S, lanes: LaneCount, policies: Arc<PolicySet>) -> Self {
+        Self::new(sink, lanes, policies, Arc::default(), TimeRule::Replay)
+    }
+
+    /// Checks and packs one line, which is not blank and has no line feed.
+    ///
+    /// # Errors
+    /// The line's [`Refusal`]: nothing was packed.
+    pub fn line(&mut self, line: &[u8]) -> Result<(), Refusal> {
+        self.pack_line(line).map(drop)
+    }
+
+    /// Like [`Self::line`]; returns the city if its watermark was broadcast after the line. The lane of an event
+    /// of an unknown type is that of its line's hash.
+    pub(super) fn pack_line(&mut self, line: &[u8]) -> Result<Option<CityId>, Refusal> {
+        let Event::Market(event) = event::read(line)? else {
+            self.pack(self.lanes.lane_of(line), line);
+            return Ok(None);
+        };
+        let index = self.city_index(&event.city)?;
+        let KnownCity { id, config } = &self.cities[index];
+        config.check(&event.what)?;
+        let counted_ms = self.rule.counted_ms(event.time)?;
+        let due = self.watermarks.lock().observe(id, counted_ms, config.tick_ms, config.lateness_ms);
+        self.pack(self.lanes.lane_of(event.what.entity()), line);
+        let Some(due) = due else { return Ok(None) };
+        let city = self.cities[index].id.clone();
+        self.broadcast(&[(&city, due)]);
+        Ok(Some(city))
+    }
+
+    /// Ends a replay: broadcasts watermarks by which every tick up to each city's greatest time closes.
+    pub fn end(&mut self) {
+        let watermarks = Arc::clone(&self.watermarks);
+        self.broadcast(&watermarks.lock().at_end().collect::<Vec<_>>());
+    }
+
+    /// Puts the open records into the sink, and returns it.
+    pub(super) fn flush(&mut self) -> &mut S {
+        for lane in self.lanes.iter() {
+            let open = &mut self.open_records[usize::from(lane.0)];
+            if !open.is_empty() {
+                self.sink.put(lane, std::mem::take(open));
+            }
+        }
+        &mut self.sink
+    }
+
+    /// The index of the city called `name`.
+    fn city_index(&mut self, name: &[u8]) -> Result<usize, Refusal> {
+        if self.cities.get(self.last).is_some_and(|city| city.id.as_str().as_bytes() == name) {
+            return Ok(self.last);
+        }
+        let text = String::from_utf8_lossy(name);
+        if let Some(index) = self.by_name.get(&*text) {
+            self.last = *index;
+            return Ok(*index);
+        }
+        let known = CityId::new(&text).zip(self.policies.city(&text));
+        let (id, config) = known.ok_or_else(|| Refusal::UnknownCity { city: text.into() })?;
+        self.last = self.cities.len();
+        self.by_name.insert(id.clone(), self.last);
+        self.cities.push(KnownCity { id, config: config.counting });
+        Ok(self.last)
+    }
+
+    fn pack(&mut self, lane: LaneId, event: &[u8]) {
+        let open = &mut self.open_records[usize::from(lane.0)];
+        if !open.is_empty() && open.len() + event.len() >= MAX_RECORD_BYTES {
+            self.sink.put(lane, std::mem::take(open));
+        }
+        // The exact size at once: most records of a request hold a single event.
+        open.reserve(event.len() + 1);
+        open.extend_from_slice(event);
+        open.push(b'\n');
+    }
+
+    /// Puts the open records and after them a watermark record into every lane.
+    fn broadcast(&mut self, cities: &[(&CityId, CityWatermark)]) {
+        let lanes = self.lanes;
+        let sink = self.flush();
+        for lane in lanes.iter() {
+            sink.put(lane, watermark::write(lane, lanes, cities.iter().copied()));
+        }
+    }
+}

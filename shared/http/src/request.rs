@@ -1,0 +1,215 @@
+//! A request, and how a function reads it: headers, path segments, query parameters, method.
+
+use std::borrow::Cow;
+
+use crate::problem::Problem;
+use crate::response::Response;
+
+/// A header's name and value; the values of a repeated header are joined by commas.
+pub type Header<'a> = (Cow<'a, str>, Cow<'a, str>);
+
+/// A path's decoded segments, and how many of the array are used.
+pub type Segments<'a, const N: usize> = ([Cow<'a, str>; N], usize);
+
+/// A request.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The method, case-sensitive: `GET`.
+    pub method: &'a str,
+    /// The path with its leading slash, percent-encoded.
+    pub path: &'a str,
+    /// The query without its question mark, percent-encoded.
+    pub query: &'a str,
+    /// The headers, with names in any case.
+    pub headers: &'a [Header<'a>],
+    /// The content as sent.
+    pub body: &'a [u8],
+}
+
+impl<'a> Request<'a> {
+    /// The value of a header.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        let header = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+        Some(&header.1)
+    }
+
+    /// The path's decoded segments; `None` if there are more than `N`.
+    ///
+    /// # Errors
+    /// 400 `malformed_path` if one of the first `N` cannot be decoded.
+    pub fn segments<const N: usize>(&self) -> Result<Option<Segments<'a, N>>, Problem> {
+        let mut segments = [const { Cow::Borrowed("") }; N];
+        let mut count = 0;
+        for segment in self.path.strip_prefix('/').unwrap_or(self.path).split('/') {
+            if count == N {
+                return Ok(None);
+            }
+            let malformed = || Problem::new(400, "malformed_path", "the path is not percent-encoded UTF-8");
+            segments[count] = decode(segment, false).ok_or_else(malformed)?;
+            count += 1;
+        }
+        Ok(Some((segments, count)))
+    }
+
+    /// The values of the query parameters called `names`; other parameters are ignored.
+    ///
+    /// # Errors
+    /// 400 `malformed_query` if one cannot be decoded, 400 `repeated_parameter` if one is given twice.
+    pub fn parameters<const N: usize>(
+        &self,
+        names: [&'static str; N],
+    ) -> Result<[Option<Cow<'a, str>>; N], Problem> {
+        let mut values = [const { None }; N];
+        let malformed = || Problem::new(400, "malformed_query", "the query is not percent-encoded UTF-8");
+        for pair in self.query.split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let name = decode(name, true).ok_or_else(malformed)?;
+            let Some(at) = names.iter().position(|known| *known == name) else { continue };
+            let value = decode(value, true).ok_or_else(malformed)?;
+            if values[at].replace(value).is_some() {
+                let problem = Problem::new(400, "repeated_parameter", "parameter given more than once");
+                return Err(problem.for_parameter(names[at]));
+            }
+        }
+        Ok(values)
+    }
+
+    /// Checks that the method is `method`, or `HEAD` if that is `GET`.
+    ///
+    /// # Errors
+    /// 405 `method_not_allowed`.
+    pub fn require_method(&self, method: &'static str) -> Result<(), Problem> {
+        match (method, self.method) {
+            ("GET", "HEAD") => Ok(()),
+            (required, given) if required == given => Ok(()),
+            ("GET", _) => Err(Problem::method_not_allowed("GET, HEAD")),
+            (required, _) => Err(Problem::method_not_allowed(required)),
+        }
+    }
+
+    /// The response to this request, from what its handler returned. A response to `HEAD` has no content
+    /// (RFC 9110 §9.3.2).
+    #[must_use]
+    pub fn respond(&self, result: Result<Response, Problem>) -> Response {
+        let mut response = result.unwrap_or_else(Response::from);
+        if self.method == "HEAD" {
+            response.body.clear();
+        }
+        response
+    }
+}
+
+/// Percent-decodes `text`, in a query a plus to a space; `None` if it is not percent-encoded UTF-8.
+fn decode(text: &str, in_query: bool) -> Option<Cow<'_, str>> {
+    let is_special = |byte: u8| byte == b'%' || in_query && byte == b'+';
+    if !text.bytes().any(is_special) {
+        return Some(text.into());
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => hex(rest.next()?)? << 4 | hex(rest.next()?)?,
+            b'+' if in_query => b' ',
+            byte => byte,
+        });
+    }
+    String::from_utf8(bytes).ok().map(Cow::Owned)
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    let digit = char::from(digit).to_digit(16)?;
+    u8::try_from(digit).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get<'a>(path: &'a str, query: &'a str) -> Request<'a> {
+        Request { method: "GET", path, query, headers: &[], body: b"" }
+    }
+
+    #[test]
+    fn a_path_is_decoded_segment_by_segment() {
+        for (path, expected) in [
+            ("/v1/price", vec!["v1", "price"]),
+            ("/v1/%6Eyc", vec!["v1", "nyc"]),
+            ("/v1/a%2Fb", vec!["v1", "a/b"]),
+            ("/v1/a+b", vec!["v1", "a+b"]),
+            ("/v1/%C3%A9", vec!["v1", "é"]),
+            ("/v1/", vec!["v1", ""]),
+            ("//v1", vec!["", "v1"]),
+            ("/", vec![""]),
+        ] {
+            let (segments, count) = get(path, "").segments::<3>().unwrap().unwrap();
+            assert_eq!(segments[..count], expected, "{path}");
+        }
+        assert_eq!(get("/a/b/c/d", "").segments::<3>().unwrap(), None);
+        for malformed in ["/v1/%", "/v1/%4", "/v1/%G0", "/v1/%4G", "/v1/%FF", "/v1/%+1", "/%/b/c/d"] {
+            let problem = get(malformed, "").segments::<3>().unwrap_err();
+            assert_eq!((problem.status, problem.code), (400, "malformed_path"), "{malformed}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_is_found_among_others_and_decoded() {
+        for (query, lat, lng) in [
+            ("lat=1&lng=2", Some("1"), Some("2")),
+            ("x=1&lng=%322&&y", None, Some("22")),
+            ("l%61t=1+2%2B3", Some("1 2+3"), None),
+            ("lat", Some(""), None),
+            ("lat=a=b", Some("a=b"), None),
+            ("x=%GG&x=1", None, None),
+            ("", None, None),
+        ] {
+            let [found_lat, found_lng] = get("/", query).parameters(["lat", "lng"]).unwrap();
+            assert_eq!((found_lat.as_deref(), found_lng.as_deref()), (lat, lng), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_repeated_or_malformed_parameter_is_refused() {
+        for (query, code, parameter) in [
+            ("lat=1&lat=1", "repeated_parameter", Some("lat")),
+            ("lat&l%61t=2", "repeated_parameter", Some("lat")),
+            ("lat=%", "malformed_query", None),
+            ("lat=%FF", "malformed_query", None),
+            ("%FF=1", "malformed_query", None),
+        ] {
+            let problem = get("/", query).parameters(["lat"]).unwrap_err();
+            assert_eq!((problem.status, problem.code, problem.parameter), (400, code, parameter), "{query}");
+        }
+    }
+
+    #[test]
+    fn another_method_is_answered_with_the_allowed_ones() {
+        for (required, method, allow) in [
+            ("GET", "GET", None),
+            ("GET", "HEAD", None),
+            ("GET", "get", Some("GET, HEAD")),
+            ("GET", "", Some("GET, HEAD")),
+            ("POST", "POST", None),
+            ("POST", "GET", Some("POST")),
+            ("POST", "HEAD", Some("POST")),
+        ] {
+            let request = Request { method, ..get("/", "") };
+            let problem = request.require_method(required).err().map(Response::from);
+            let found = problem.as_ref().and_then(|response| response.header("allow"));
+            assert_eq!(found, allow, "{method} where {required} is required");
+        }
+    }
+
+    #[test]
+    fn a_response_to_head_has_the_headers_of_get_and_no_content() {
+        let results = || [Ok(Response::of(200, "application/json", &"x")), Err(Problem::not_found())];
+        for (head, get) in results().into_iter().zip(results()) {
+            let request = self::get("/", "");
+            let get = request.respond(get);
+            let head = Request { method: "HEAD", ..request }.respond(head);
+            assert_eq!((head.status, &head.headers, head.body.len()), (get.status, &get.headers, 0));
+            assert!(!get.body.is_empty());
+        }
+    }
+}

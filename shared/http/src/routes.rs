@@ -1,0 +1,99 @@
+//! The route table: which function answers a path. It equals `routes` and `defaultFunction` of
+//! `infra/deployment.json`, from which the stack takes it.
+
+/// A function that answers HTTP requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Function {
+    /// Takes market events.
+    Ingest,
+    /// Answers cities, prices and maps.
+    Price,
+}
+
+impl Function {
+    /// Its name in `infra/deployment.json`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Price => "price",
+        }
+    }
+}
+
+/// An operation of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The method; `GET` includes `HEAD`.
+    pub method: &'static str,
+    /// The path, with parameters in braces: `/v1/cities/{city}`.
+    pub path: &'static str,
+    /// The function that answers every method of the path: refusals of other methods are its own.
+    pub function: Function,
+}
+
+/// Every operation of the API.
+pub const ROUTES: [Route; 5] = [
+    Route { method: "POST", path: "/v1/events", function: Function::Ingest },
+    Route { method: "GET", path: "/v1/cities", function: Function::Price },
+    Route { method: "GET", path: "/v1/cities/{city}", function: Function::Price },
+    Route { method: "GET", path: "/v1/cities/{city}/surge", function: Function::Price },
+    Route { method: "GET", path: "/v1/price", function: Function::Price },
+];
+
+/// The function that answers every other path, with 404.
+pub const DEFAULT_FUNCTION: Function = Function::Price;
+
+/// The route of `path`, whose segments are compared as sent; `None` for every other path.
+#[must_use]
+pub fn find(path: &str) -> Option<&'static Route> {
+    ROUTES.iter().find(|route| matches(route.path, path))
+}
+
+/// The function that answers `path`.
+#[must_use]
+pub fn function_at(path: &str) -> Function {
+    find(path).map_or(DEFAULT_FUNCTION, |route| route.function)
+}
+
+fn matches(template: &str, path: &str) -> bool {
+    let mut segments = path.split('/');
+    let is_match = |expected: &str| {
+        segments.next().is_some_and(|segment| expected.starts_with('{') || expected == segment)
+    };
+    template.split('/').all(is_match) && segments.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_has_the_route_whose_template_it_matches() {
+        for (path, template) in [
+            ("/v1/events", Some("/v1/events")),
+            ("/v1/cities", Some("/v1/cities")),
+            ("/v1/cities/nyc", Some("/v1/cities/{city}")),
+            ("/v1/cities/", Some("/v1/cities/{city}")),
+            ("/v1/cities/%6eyc/surge", Some("/v1/cities/{city}/surge")),
+            ("/v1/cities/nyc/surge/", None),
+            ("/v1/cities/nyc/price", None),
+            ("/v1/event", None),
+            ("/v1/events/", None),
+            ("v1/events", None),
+            ("//v1/events", None),
+            ("/V1/events", None),
+            ("/", None),
+            ("", None),
+        ] {
+            assert_eq!(find(path).map(|route| route.path), template, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_without_a_route_has_the_default_function() {
+        assert_eq!(function_at("/v1/events"), Function::Ingest);
+        assert_eq!(function_at("/v1/price"), Function::Price);
+        assert_eq!(function_at("/v1/nothing"), DEFAULT_FUNCTION);
+    }
+}

@@ -1,0 +1,4 @@
+//! Servers that tests and benchmarks start: Redis and emulators of AWS.
+
+pub mod emulator;
+pub mod redis;
