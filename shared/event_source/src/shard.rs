@@ -45,7 +45,7 @@ pub struct Shard {
 struct Gathered {
     record: Record,
     bytes: usize,
-    gathered_ms: i64,
+    at_ms: i64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -146,7 +146,7 @@ impl Shard {
                 continue;
             }
             let bytes = self.envelope.record_bytes(&record);
-            self.gathered.push_back(Gathered { record, bytes, gathered_ms: now_ms });
+            self.gathered.push_back(Gathered { record, bytes, at_ms: now_ms });
         }
         self.ended |= page.ended;
         self.fill_next_batch(settings);
@@ -241,7 +241,7 @@ impl Shard {
         if self.next_batch.full || self.ended {
             return Some(i64::MIN);
         }
-        Some(first.gathered_ms + settings.batching_window_ms)
+        Some(first.at_ms + settings.batching_window_ms)
     }
 
     fn begin_batch(&mut self) -> Piece {
