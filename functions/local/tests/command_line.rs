@@ -161,6 +161,7 @@ fn unusable_arguments_are_status_2_with_the_cause() {
         (&["replay", "events", "--out", "ticks", "--city", "empty"], "empty: "),
         (&["replay", "events", "--out", "ticks", "--city", "wrong"], "/0/clock/tick_ms"),
         (&["replay", "events", "--out", "ticks", "--wind", "3"], "--wind"),
+        (&["city", "--seed", "1", "--minutes", "1", "--out", "no/such/folder"], "no/such/folder: "),
         (&["forecast"], "forecast"),
     ] {
         let output = shell.run(arguments);

@@ -37,16 +37,3 @@ impl CityCommand {
         write_city(self.seed, self.minutes, &mut file).map_err(output_file::write_error(&self.out))
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_that_cannot_be_created_is_named_in_the_error() {
-        let command = CityCommand { seed: 1, minutes: 1, out: "/nowhere/at/all.ndjson".into() };
-        let error = command.run().unwrap_err();
-        assert_eq!(error.status(), 2);
-        assert!(error.to_string().starts_with("/nowhere/at/all.ndjson: "), "{error}");
-    }
-}

@@ -69,7 +69,11 @@ impl PoliciesCommand {
     }
 }
 
-async fn save(
+/// Saves each policy as the next version of the stored one; returns the new versions.
+///
+/// # Errors
+/// [`PoliciesError`]; the policies before the one that failed are saved.
+pub async fn save(
     store: &impl PolicyStore,
     policies: &[Policy],
     deployment: &str,
@@ -86,25 +90,4 @@ async fn save(
         }
     }
     Ok(saved)
-}
-
-#[cfg(test)]
-mod tests {
-    use equilibrium_app::memory::MemoryPolicies;
-    use equilibrium_simulator::city::policy::policy;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_saved_policy_replaces_the_stored_one_as_its_next_version() {
-        let store = MemoryPolicies::default();
-        for version in 1..=3 {
-            let saved = save(&store, &[policy()], "test").await.unwrap();
-            assert_eq!(saved, [(policy().city, version)]);
-        }
-        let stored = store.all().await.unwrap();
-        assert_eq!(stored.len(), 1);
-        let document = serde_json::from_str(&stored[0].document).unwrap();
-        assert_eq!(Policy::from_json(&document).unwrap(), policy());
-    }
 }

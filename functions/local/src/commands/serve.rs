@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use equilibrium_app::clock::Clock;
 use equilibrium_app::memory::MemoryPolicies;
 use equilibrium_app::policy::policy_cache::PolicyCache;
-use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
+use equilibrium_app::policy::policy_set::ResourceLimits;
 use equilibrium_app::surge::ports::MapStore;
 use equilibrium_domain::id::LaneCount;
 use equilibrium_domain::policy::Policy;
@@ -162,14 +162,13 @@ impl Serve {
         let policies = self.policies()?;
         let policy = policies[0].clone();
         let limits = ResourceLimits { max_hold_ms: self.max_hold_ms, ..ResourceLimits::default() };
-        let policies_in_force = Arc::new(PolicyCache::new(MemoryPolicies::of(&policies), limits));
-        let policies = Arc::new(PolicySet::of(policies, limits));
+        let policies = Arc::new(PolicyCache::new(MemoryPolicies::of(&policies), limits));
         // A port in use is reported before any work. Connections are accepted once the first price is there.
         let socket = self.bind()?;
         let address = socket.local_addr()?;
         let store = self.open_store()?;
         let banner = self.banner(address, &policy);
-        let api = Arc::new(LocalApi::new(&store, policies_in_force, banner.clone()));
+        let api = Arc::new(LocalApi::new(&store, Arc::clone(&policies), banner.clone()));
         let (stop_sender, stop) = watch::channel(false);
         let (progress_sender, progress) = watch::channel(Progress::default());
         let pipeline = pipeline_thread::start(store.clone(), policies, progress_sender, stop.clone())?;

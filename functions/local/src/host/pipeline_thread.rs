@@ -6,12 +6,13 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use equilibrium_app::memory::NoOp;
-use equilibrium_app::policy::policy_set::PolicySet;
+
 use equilibrium_embedded::store::Store;
 use tokio::runtime;
 use tokio::sync::watch;
 
 use crate::host::pipeline::{Pipeline, PipelineState};
+use crate::host::router::Policies;
 
 /// Pause after a poll in which batches failed.
 const RETRY_BACKOFF: Duration = Duration::from_millis(100);
@@ -33,7 +34,7 @@ pub struct Progress {
 /// The I/O error if the thread cannot be started.
 pub fn start(
     store: Store,
-    policies: Arc<PolicySet>,
+    policies: Arc<Policies>,
     progress: watch::Sender<Progress>,
     stop: watch::Receiver<bool>,
 ) -> io::Result<JoinHandle<()>> {
@@ -44,7 +45,7 @@ pub fn start(
 
 async fn run(
     store: Store,
-    policies: Arc<PolicySet>,
+    policies: Arc<Policies>,
     progress: watch::Sender<Progress>,
     mut stop: watch::Receiver<bool>,
 ) {

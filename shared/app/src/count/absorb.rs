@@ -7,7 +7,7 @@ use equilibrium_domain::event::{self, Event, MarketEvent, Refusal};
 use equilibrium_domain::geo::locate::Locators;
 use equilibrium_domain::id::{CityId, LaneCount};
 
-use super::lane_processor::BatchResult;
+use super::batch_result::BatchResult;
 use super::routing::{Content, LaneRecord, Line};
 use crate::policy::policy_set::PolicySet;
 
@@ -44,7 +44,7 @@ impl<'a> Absorber<'a> {
                     match event::read(bytes) {
                         Ok(Event::Market(event)) => self.count(&event, record, line, result),
                         Ok(Event::Unknown) => result.metrics.unknown += 1,
-                        Err(refusal) => result.refuse(record, line, &refusal),
+                        Err(refusal) => result.refuse(record, line.index, line.bytes, &refusal),
                     }
                 }
             }
@@ -74,7 +74,7 @@ impl<'a> Absorber<'a> {
         }
         match self.absorb_event(event, record.arrival_ms) {
             Ok(()) => result.metrics.absorbed += 1,
-            Err(refusal) => result.refuse(record, line, &refusal),
+            Err(refusal) => result.refuse(record, line.index, line.bytes, &refusal),
         }
     }
 

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use crate::checkpoint::ports::{CheckpointKey, CheckpointLog};
 use crate::checkpoint::process::{BatchOutcome, Checkpoints, LogBatch, ProcessFailure};
 use crate::count::absorb::Absorber;
+use crate::count::batch_result::BatchResult;
 use crate::count::dead_letters::DeadLetterBuffer;
 use crate::count::metrics::CountMetrics;
 use crate::count::ports::{CountsStream, DeadLetterQueue};
@@ -40,13 +41,6 @@ pub struct LaneProcessor<C, S, D> {
     counts: S,
     dead_letters: D,
     locators: Mutex<Locators>,
-}
-
-/// What a batch, or a lane's part of it, came to.
-#[derive(Default)]
-pub(super) struct BatchResult {
-    pub(super) metrics: CountMetrics,
-    pub(super) dead_letters: DeadLetterBuffer,
 }
 
 impl<C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LaneProcessor<C, S, D> {
@@ -123,13 +117,6 @@ impl<C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LaneProcessor<C, S, 
             metrics.dead_letters_dropped += count;
         }
         metrics
-    }
-}
-
-impl BatchResult {
-    fn add(&mut self, other: Self) {
-        self.metrics.add(other.metrics);
-        self.metrics.dead_letters_dropped += self.dead_letters.append(other.dead_letters) as u64;
     }
 }
 

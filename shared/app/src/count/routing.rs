@@ -8,7 +8,7 @@ use equilibrium_domain::event::{self, Event, Lines, MarketEvent, Refusal};
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_domain::wire;
 
-use super::lane_processor::BatchResult;
+use super::batch_result::BatchResult;
 
 /// The records of a batch by lane, each in the order of the log.
 #[derive(Default)]
@@ -71,8 +71,7 @@ fn lane_of<'a>(
 ) -> Option<(LaneId, Content<'a>)> {
     if wire::is_frame(record.data) {
         let Ok((lane, watermarks)) = watermark::read(record.data, lanes) else {
-            let whole = Line { index: 0, bytes: record.data };
-            result.refuse(record, whole, &Refusal::MalformedJson { at: 0 });
+            result.refuse(record, 0, record.data, &Refusal::MalformedJson { at: 0 });
             return None;
         };
         return Some((lane, Content::Watermarks(watermarks)));
@@ -98,20 +97,12 @@ fn lane_of<'a>(
 }
 
 impl BatchResult {
-    /// Counts a refused line and buffers it as a dead letter.
-    pub(super) fn refuse(&mut self, record: &RecordRef<'_>, line: Line<'_>, refusal: &Refusal) {
-        self.metrics.refused[refusal.index()] += 1;
-        if !self.dead_letters.push(record, line.index, line.bytes, refusal) {
-            self.metrics.dead_letters_dropped += 1;
-        }
-    }
-
     /// Counts the lines of a record that have no lane.
     pub(super) fn take_lead(&mut self, record: &RecordRef<'_>, lead: &[LeadLine<'_>]) {
         for line in lead {
             match line {
                 LeadLine::Unknown => self.metrics.unknown += 1,
-                LeadLine::Refused(line, refusal) => self.refuse(record, *line, refusal),
+                LeadLine::Refused(line, refusal) => self.refuse(record, line.index, line.bytes, refusal),
             }
         }
     }

@@ -73,6 +73,12 @@ impl<P: PolicyStore> PolicySource for PolicyCache<P> {
     }
 }
 
+impl<P: PolicyStore> PolicySource for Arc<PolicyCache<P>> {
+    async fn policies(&self, now_ms: i64) -> Result<Arc<PolicySet>, Unavailable> {
+        PolicyCache::policies(self, now_ms).await
+    }
+}
+
 fn versions(stored: &[StoredPolicy]) -> Versions {
     let mut versions: Vec<(Box<str>, u64)> =
         stored.iter().map(|policy| (policy.city.as_str().into(), policy.version)).collect();
