@@ -92,6 +92,7 @@ impl RedisServer {
     }
 
     /// Sends a command over a connection of its own and returns the reply in wire form.
+    #[must_use]
     pub fn command(&self, words: &[&str]) -> String {
         let mut text = format!("*{}\r\n", words.len());
         for word in words {
