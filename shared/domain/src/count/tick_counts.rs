@@ -39,10 +39,13 @@ pub enum TickCounts {
 }
 
 mod tag {
+    /// A run of empty ticks.
     pub const EMPTY: u8 = 0;
     /// A part of a tick's counts; combined with the next two.
     pub const PART: u8 = 1;
+    /// The first part of a tick.
     pub const FIRST: u8 = 2;
+    /// The last part of a tick.
     pub const LAST: u8 = 4;
 }
 

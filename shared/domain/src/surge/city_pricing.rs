@@ -77,7 +77,9 @@ pub struct Output {
 const SNAPSHOT_FLOOR: usize = 1 << 20;
 
 mod op {
+    /// The config that applies from here on.
     pub const CONFIG: u8 = 1;
+    /// The counts of a lane.
     pub const COUNTS: u8 = 2;
 }
 

@@ -41,9 +41,13 @@ const NO_WATERMARK: i64 = -(1 << 60);
 
 /// The steps of a city's log.
 pub(super) mod op {
+    /// The config that applies from here on.
     pub const CONFIG: u8 = 1;
+    /// Sightings of drivers.
     pub const DRIVERS: u8 = 2;
+    /// Sightings of riders.
     pub const RIDERS: u8 = 3;
+    /// The watermark, and the first tick.
     pub const WATERMARK: u8 = 4;
 }
 
