@@ -47,7 +47,7 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 /// How long a shutdown waits for requests in progress.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
-/// Serves until `stop` is true, then waits up to [`SHUTDOWN_GRACE`] for requests in progress.
+/// Serves until `stop` is true, then waits up to `SHUTDOWN_GRACE` for requests in progress.
 pub async fn serve(listener: TcpListener, api: Arc<LocalApi>, mut stop: watch::Receiver<bool>) {
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1_024);
     let max = usize::try_from(files - RESERVED_FILES).unwrap_or(MAX_CONNECTIONS).clamp(1, MAX_CONNECTIONS);

@@ -17,7 +17,7 @@ use crate::unavailable::Unavailable;
 
 /// One request's events, checked and packed, not yet in the log.
 ///
-/// If the batch is dropped before [`Self::commit`] has succeeded, as when the log fails or the client disconnects,
+/// If the batch is dropped before `Self::commit` has succeeded, as when the log fails or the client disconnects,
 /// the watermarks in it may be missing in some lanes. They are then broadcast again after the next event of
 /// their city.
 #[derive(Debug)]
