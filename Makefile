@@ -5,8 +5,8 @@ TARGET = $(or $(CARGO_TARGET_DIR),target)
 # cargo-lambda builds functions for these processors, so this is what is measured.
 BENCH_FLAGS = -C target-cpu=x86-64-v3
 
-# Crates whose tests need no SDK and start no other process.
-FAST = domain http lambda app event-source embedded simulator count ingest price surge
+# The tests of these crates, without a feature, need no SDK and start no other process.
+FAST = domain http lambda app event-source embedded simulator count ingest price surge tests
 
 .PHONY: help check fmt test-fast test tools infra-test up-test simulate conform bench load deployed docs \
 	up down watch package

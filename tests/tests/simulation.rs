@@ -1,7 +1,5 @@
 //! The fault simulation: whatever dies, repeats or is lost, every row is the oracle's (docs/simulation.md).
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
-
 use std::sync::Arc;
 
 use equilibrium_domain::id::LaneCount;
