@@ -114,7 +114,14 @@ impl CityEvents {
             }
             62..76 if !self.recent_times.is_empty() => {
                 let before = self.recent_times[rng.below(self.recent_times.len())];
-                let span = rng.one_of(&[0, 0, city.window_ms, city.driver_ttl_ms, -city.lateness_ms]);
+                let span = rng.one_of(&[
+                    0,
+                    0,
+                    city.window_ms,
+                    city.driver_ttl_ms,
+                    city.absent_ms,
+                    -city.lateness_ms,
+                ]);
                 // On the edge relative to a tick: moved by whole ticks towards now.
                 let edge = before + span + rng.between(-1, 1);
                 edge + (now_ms - edge).div_euclid(city.tick_ms).max(0) * city.tick_ms

@@ -3,6 +3,7 @@
 //! It shares no code with the product and is not fast: it keeps every sighting of every entity, and each tick examines
 //! all of them.
 
+mod guard;
 mod policy;
 mod reading;
 pub(crate) mod time;
@@ -12,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use h3o::CellIndex;
 use serde_json::Value;
 
+use guard::Guard;
 use policy::{Cities, Policy};
 use reading::{Event, What};
 
@@ -65,31 +67,33 @@ pub fn replay(lines: &[u8], policies: Option<&Value>) -> Replayed {
     replayed
 }
 
-/// An entity at a cell and time: a driver serving `products`, or a rider requesting them.
+/// An entity at a cell and time: a driver serving `products`, or a rider requesting them. Outside the boundary there is
+/// no cell.
 struct Sighting {
     time: i64,
-    cell: CellIndex,
+    cell: Option<CellIndex>,
     products: BTreeSet<String>,
+    is_offline: bool,
 }
 
-/// The last sighting as of `tick`: the greatest time, on a tie the later in the log.
-fn last_as_of(sightings: &[Sighting], tick: i64) -> Option<&Sighting> {
+/// The last as of `tick` of the sightings that `counts` selects: the greatest time, on a tie the later in the log.
+fn last_as_of(sightings: &[Sighting], tick: i64, counts: impl Fn(&Sighting) -> bool) -> Option<&Sighting> {
+    let sightings = sightings.iter().filter(|sighting| sighting.time <= tick && counts(sighting));
     // `max_by_key` returns the last of equal elements.
-    sightings.iter().filter(|sighting| sighting.time <= tick).max_by_key(|sighting| sighting.time)
+    sightings.max_by_key(|sighting| sighting.time)
 }
 
-/// How many of `entities` are in each place at `tick`, each by its last sighting if that is recent enough.
+/// How many entities are in each place at `tick`, given the last sighting of each that counts, if that is recent enough.
 fn present<'a>(
-    entities: impl Iterator<Item = &'a Vec<Sighting>>,
+    last: impl Iterator<Item = &'a Sighting>,
     tick: i64,
     span_ms: i64,
 ) -> BTreeMap<Place, u32> {
     let mut present = BTreeMap::new();
-    for sightings in entities {
-        let Some(last) = last_as_of(sightings, tick) else { continue };
-        if tick - last.time < span_ms {
-            for product in &last.products {
-                *present.entry((product.clone(), last.cell)).or_default() += 1;
+    for last in last.filter(|last| tick - last.time < span_ms) {
+        for product in &last.products {
+            if let Some(cell) = last.cell {
+                *present.entry((product.clone(), cell)).or_default() += 1;
             }
         }
     }
@@ -127,6 +131,9 @@ struct City {
     greatest_time: i64,
     first_tick: i64,
     next_tick: i64,
+    /// The drivers in touch when the last tick closed.
+    in_touch: BTreeSet<String>,
+    guard: Guard,
     prices: BTreeMap<Place, Price>,
     rings: HashMap<CellIndex, Vec<Vec<CellIndex>>>,
     rows: Vec<String>,
@@ -145,6 +152,8 @@ impl City {
             greatest_time: first_time,
             first_tick,
             next_tick: first_tick,
+            in_touch: BTreeSet::new(),
+            guard: Guard::default(),
             prices: BTreeMap::new(),
             rings: HashMap::new(),
             rows: Vec::new(),
@@ -159,13 +168,13 @@ impl City {
             self.late += 1;
         }
         match event.what {
-            What::Driver { driver, cell, products } => {
-                let sighting = Sighting { time: event.time, cell, products };
+            What::Driver { driver, cell, products, is_offline } => {
+                let sighting = Sighting { time: event.time, cell, products, is_offline };
                 self.drivers.entry(driver).or_default().push(sighting);
             }
             What::Request { rider, cell, product } => {
                 let products = BTreeSet::from([product.clone()]);
-                let sighting = Sighting { time: event.time, cell, products };
+                let sighting = Sighting { time: event.time, cell, products, is_offline: false };
                 self.riders.entry((rider, product)).or_default().push(sighting);
             }
             What::OtherOfRide => {}
@@ -182,16 +191,34 @@ impl City {
     fn close_until(&mut self, limit: i64) {
         while self.next_tick <= limit {
             let tick = self.next_tick;
+            let lost = self.close_contacts(tick);
+            let is_on = self.guard.decide(tick, lost, self.in_touch.len(), &self.policy);
             let counts = self.count(tick);
-            if counts.is_empty() {
+            if counts.is_empty() && self.in_touch.is_empty() {
                 // No tick has rows until the next sighting.
                 let due = self.next_sighting_after(tick).map_or(limit + 1, |time| time.min(limit + 1));
                 self.next_tick = at_or_after(due, self.policy.tick_ms);
+                self.guard.rest_before(self.next_tick, &self.policy);
             } else {
-                self.price(tick, counts);
+                self.price(tick, counts, is_on);
                 self.next_tick = tick + self.policy.tick_ms;
             }
         }
+    }
+
+    /// Finds the drivers in touch as of `tick`, and returns the number lost.
+    fn close_contacts(&mut self, tick: i64) -> usize {
+        let before = std::mem::take(&mut self.in_touch);
+        let mut lost = 0;
+        for (driver, sightings) in &self.drivers {
+            let Some(last) = last_as_of(sightings, tick, |_| true) else { continue };
+            if tick - last.time < self.policy.driver_ttl_ms && !last.is_offline {
+                self.in_touch.insert(driver.clone());
+            } else if before.contains(driver) && !last.is_offline {
+                lost += 1;
+            }
+        }
+        lost
     }
 
     fn next_sighting_after(&self, tick: i64) -> Option<i64> {
@@ -201,8 +228,13 @@ impl City {
 
     /// The counts at `tick` of every cell that has state, or entities in it or in the rings around it.
     fn count(&mut self, tick: i64) -> BTreeMap<Place, Counts> {
-        let demand = present(self.riders.values(), tick, self.policy.window_ms);
-        let supply = present(self.drivers.values(), tick, self.policy.driver_ttl_ms);
+        let riders = self.riders.values().filter_map(|sightings| last_as_of(sightings, tick, |_| true));
+        let demand = present(riders, tick, self.policy.window_ms);
+        let absent_ms = self.policy.absent_ms;
+        let is_standing = |sighting: &Sighting| absent_ms == 0 || !sighting.is_offline;
+        let drivers =
+            self.drivers.values().filter_map(|sightings| last_as_of(sightings, tick, is_standing));
+        let supply = present(drivers, tick, self.policy.driver_ttl_ms.max(absent_ms));
 
         let reach = self.policy.ring_weights.len();
         let mut counts: BTreeMap<Place, Counts> = BTreeMap::new();
@@ -233,13 +265,19 @@ impl City {
     }
 
     /// Updates every price at `tick` and writes the rows; a cell without a row loses its state.
-    fn price(&mut self, tick: i64, counts: BTreeMap<Place, Counts>) {
+    fn price(&mut self, tick: i64, counts: BTreeMap<Place, Counts>, guard_is_on: bool) {
         let before = std::mem::take(&mut self.prices);
         for (place, counts) in counts {
             let demand = smoothed(&counts.demand_of_ring, &self.policy.ring_weights);
             let supply = smoothed(&counts.supply_of_ring, &self.policy.ring_weights);
             let previous = before.get(&place).copied().unwrap_or(FRESH);
-            let price = previous.next(self.policy.raw_multiplier(demand, supply), &self.policy);
+            let mut price = previous.next(self.policy.raw_multiplier(demand, supply), &self.policy);
+            if guard_is_on {
+                price = Price {
+                    m: price.m.min(previous.m),
+                    published: price.published.min(previous.published),
+                };
+            }
             let is_one = (price.published - 100.0).abs() < 0.5; // of whole hundredths
             if demand == 0.0 && supply == 0.0 && is_one {
                 continue;
@@ -258,8 +296,9 @@ impl City {
 
 impl Price {
     fn next(self, raw: f64, policy: &Policy) -> Self {
-        let alpha = 1.0 - libm::pow(2.0, -policy.tick_ms_f64() / policy.half_life_ms);
-        let m = self.m + alpha * (raw - self.m);
+        let half_life_ms = if raw > self.m { policy.half_life_up_ms } else { policy.half_life_down_ms };
+        let alpha = 1.0 - libm::pow(2.0, -policy.tick_ms_f64() / half_life_ms);
+        let m = (self.m + alpha * (raw - self.m)).min(1.2 * policy.greatest());
         let step = policy.step;
         let moved = (100.0 * m - self.published).abs() >= 0.75 * step;
         let published = if moved { step * (100.0 * m / step + 0.5).floor() } else { self.published };

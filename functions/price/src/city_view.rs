@@ -2,16 +2,21 @@
 
 use std::sync::Arc;
 
+use equilibrium_app::policy::policy_set::CityConfig;
 use equilibrium_app::price::city_map::CityMap;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::policy::{Policy, Product};
 use equilibrium_domain::surge::fallback::Fallback;
+use equilibrium_domain::surge::feed_guard::Feed;
 use equilibrium_domain::surge::map::Row;
 use equilibrium_http::Problem;
 
 /// A city at one moment.
 pub struct CityView<'a> {
     pub policy: &'a Policy,
+    /// The changes of the policy so far, and a hash of it.
+    pub policy_version: u64,
+    pub policy_fingerprint: u64,
     pub fallback: Fallback<'a>,
     map: Option<Arc<CityMap>>,
 }
@@ -26,9 +31,16 @@ pub struct ProductIndex<'a> {
 
 impl<'a> CityView<'a> {
     /// The city at `now_ms`, in milliseconds since the epoch, with `map` as its newest map.
-    pub fn new(policy: &'a Policy, map: Option<Arc<CityMap>>, now_ms: i64) -> Self {
+    pub fn new(city: &'a CityConfig, map: Option<Arc<CityMap>>, now_ms: i64) -> Self {
+        let policy = &city.pricing.policy;
         let as_of_ms = map.as_ref().map(|map| map.head().as_of);
-        Self { policy, fallback: Fallback::new(policy, as_of_ms, now_ms), map }
+        Self {
+            policy,
+            policy_version: city.version,
+            policy_fingerprint: city.fingerprint,
+            fallback: Fallback::new(policy, as_of_ms, now_ms),
+            map,
+        }
     }
 
     /// The map's tick, in milliseconds since the epoch.
@@ -39,6 +51,16 @@ impl<'a> CityView<'a> {
     /// The map's version; 0 before the first tick.
     pub fn version(&self) -> u64 {
         self.map.as_ref().map_or(0, |map| map.head().version)
+    }
+
+    /// The run of the store that the map's versions belong to; 0 before the first tick.
+    pub fn began_ms(&self) -> i64 {
+        self.map.as_ref().map_or(0, |map| map.head().began_ms)
+    }
+
+    /// The state of the feed as of the map's tick.
+    pub fn feed(&self) -> Feed {
+        self.map.as_ref().map_or(Feed::Ok, |map| map.head().feed)
     }
 
     /// The map's completeness; 0 before the first tick.

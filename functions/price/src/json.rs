@@ -5,6 +5,7 @@ use std::fmt::{self, Display};
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::policy::Multiplier;
 use equilibrium_domain::surge::fallback::Mode;
+use equilibrium_domain::surge::feed_guard::Feed;
 use equilibrium_domain::time::Timestamp;
 use serde::{Serialize, Serializer};
 
@@ -34,6 +35,11 @@ pub fn cell(cell: Cell) -> AsDisplay<CellHex> {
 /// The JSON form of a mode.
 pub fn mode(mode: Mode) -> AsDisplay<Mode> {
     AsDisplay(mode)
+}
+
+/// The JSON form of the state of a feed.
+pub fn feed(feed: Feed) -> AsDisplay<Feed> {
+    AsDisplay(feed)
 }
 
 /// The JSON form of an instant, given in milliseconds since the epoch.

@@ -129,7 +129,7 @@ where
     async fn view<'c>(&self, city: &'c CityConfig) -> CityView<'c> {
         let policy = &city.pricing.policy;
         let map = self.maps.map(&policy.city, policy.clock, self.now_ms).await;
-        CityView::new(policy, map, self.now_ms)
+        CityView::new(city, map, self.now_ms)
     }
 }
 

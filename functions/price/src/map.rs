@@ -5,6 +5,7 @@ use equilibrium_app::surge::ports::MapStore;
 use equilibrium_domain::geo::outline::outline;
 use equilibrium_domain::geo::polygon::Position;
 use equilibrium_domain::surge::fallback::Mode;
+use equilibrium_domain::surge::feed_guard::Feed;
 use equilibrium_domain::surge::map::Row;
 use equilibrium_domain::time::Timestamp;
 use equilibrium_http::{Problem, Request, Response, etag_matches, negotiate};
@@ -25,8 +26,10 @@ struct MapHeader<'a> {
     product: Option<&'a str>,
     as_of: Option<AsDisplay<Timestamp>>,
     version: u64,
+    bounds: u64,
     age_ms: Option<i64>,
     mode: AsDisplay<Mode>,
+    feed: AsDisplay<Feed>,
     completeness: f64,
 }
 
@@ -107,14 +110,16 @@ where
 }
 
 impl CityView<'_> {
-    /// Everything that the content depends on except the age; in mode `static` also the hour, for each hour has its
+    /// Everything that the content depends on except the age (CONTRACT §5): the run of the store, for another one counts
+    /// its versions from 1 again, the version, the policy, mode, product and media type; in mode `static` also the hour, for each hour has its
     /// own multiplier.
     fn entity_tag(&self, product: Option<ProductIndex<'_>>, media_type: &str) -> String {
         let (version, mode) = (self.version(), self.fallback.mode);
         let hour = self.fallback.hour.map(|hour| hour.to_string()).unwrap_or_default();
         let product = product.map_or("", |product| product.id);
         let format = if media_type == GEO_JSON { "geo" } else { "json" };
-        format!("{version}.{mode}{hour}.{product}.{format}")
+        let (run, policy) = (self.began_ms(), self.policy_fingerprint);
+        format!("{run:x}.{version}.{policy:x}.{mode}{hour}.{product}.{format}")
     }
 
     fn header<'a>(&'a self, product: Option<ProductIndex<'a>>) -> MapHeader<'a> {
@@ -123,8 +128,10 @@ impl CityView<'_> {
             product: product.map(|product| product.id),
             as_of: json::time(self.as_of_ms()),
             version: self.version(),
+            bounds: self.policy_version,
             age_ms: self.fallback.age_ms,
             mode: json::mode(self.fallback.mode),
+            feed: json::feed(self.feed()),
             completeness: self.completeness(),
         }
     }

@@ -6,6 +6,7 @@ use equilibrium_app::surge::ports::MapStore;
 use equilibrium_domain::event::Position;
 use equilibrium_domain::geo::locate::cell_at;
 use equilibrium_domain::surge::fallback::Mode;
+use equilibrium_domain::surge::feed_guard::Feed;
 use equilibrium_domain::time::Timestamp;
 use equilibrium_http::{Problem, Request, Response, parameters};
 use h3o::Resolution;
@@ -23,6 +24,7 @@ struct Price<'a> {
     as_of: Option<AsDisplay<Timestamp>>,
     age_ms: Option<i64>,
     mode: AsDisplay<Mode>,
+    feed: AsDisplay<Feed>,
 }
 
 impl<M, K, T> PriceApi<'_, M, K, T>
@@ -54,6 +56,7 @@ where
             as_of: json::time(view.as_of_ms()),
             age_ms: view.fallback.age_ms,
             mode: json::mode(view.fallback.mode),
+            feed: json::feed(view.feed()),
         };
         Ok(with_no_cache(Response::of(200, "application/json", &price)))
     }

@@ -50,8 +50,8 @@ pub enum What<'a> {
         driver: Cow<'a, [u8]>,
         /// The driver's position.
         place: Position,
-        /// Whether the driver can take a rider: status `available`.
-        available: bool,
+        /// Whether the driver can take a rider.
+        status: DriverStatus,
         /// The products that the driver serves; `None` is all of the city's.
         products: Option<ProductList<'a>>,
     },
@@ -69,6 +69,17 @@ pub enum What<'a> {
         /// The rider's id, or the request's if the event has none.
         rider: Cow<'a, [u8]>,
     },
+}
+
+/// The status of a driver, as far as counting distinguishes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DriverStatus {
+    /// `available`: the driver can take a rider.
+    Available,
+    /// `en_route` or `on_trip`: the driver works, but cannot take another rider.
+    Busy,
+    /// `offline`: the driver has logged off.
+    Offline,
 }
 
 impl What<'_> {

@@ -94,12 +94,15 @@ impl LaneCount {
         self.0
     }
 
-    /// The lane of the entity with this id: `xxh3_64(id, seed 0) mod L`.
+    /// The lane of the entity with this id: `⌊xxh3_64(id, seed 0) · L / 2⁶⁴⌋`, so that lane `i` becomes `2i` and `2i + 1`
+    /// when the lanes double (CONTRACT §2).
     #[must_use]
     pub fn lane_of(self, entity: &[u8]) -> LaneId {
-        // The mask keeps at most 16 bits.
+        let product = u128::from(xxh3_64(entity)) * u128::from(self.0);
+        // The quotient is below the number of lanes.
         #[expect(clippy::cast_possible_truncation)]
-        LaneId((xxh3_64(entity) & u64::from(self.0 - 1)) as u16)
+        let lane = (product >> 64) as u16;
+        LaneId(lane)
     }
 
     /// Every lane, in order.
@@ -137,7 +140,7 @@ impl fmt::Display for LaneId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EntityKey(pub u64);
 
-/// Makes the digest independent of the lane's hash, whose low bits are equal within a lane.
+/// Makes the digest independent of the lane's hash, whose high bits are equal within a lane.
 const KEY_SEED: u64 = 0x45_51_4b_45_59;
 
 impl EntityKey {
@@ -176,11 +179,22 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_is_the_low_bits_of_xxh3() {
+    fn a_lane_is_the_high_bits_of_xxh3() {
         // XXH3 of the empty string with seed 0 is 2d06800538d394c2 (xxHash specification).
-        assert_eq!(LaneCount::new(64).unwrap().lane_of(b""), LaneId(0x02));
-        assert_eq!(LaneCount::new(65_536).unwrap().lane_of(b""), LaneId(0x94c2));
+        assert_eq!(LaneCount::new(64).unwrap().lane_of(b""), LaneId(0x2d >> 2));
+        assert_eq!(LaneCount::new(65_536).unwrap().lane_of(b""), LaneId(0x2d06));
         assert_eq!(LaneCount::ONE.lane_of(b"anyone"), LaneId(0));
+    }
+
+    #[test]
+    fn a_lane_becomes_two_neighbours_when_the_lanes_double() {
+        let (lanes, doubled) = (LaneCount::new(64).unwrap(), LaneCount::new(128).unwrap());
+        for entity in 0..1_000_u32 {
+            let entity = entity.to_string();
+            let (lane, half) = (lanes.lane_of(entity.as_bytes()), doubled.lane_of(entity.as_bytes()));
+            assert_eq!(half.0 / 2, lane.0);
+            assert!(half.hash_key(doubled) - lane.hash_key(lanes) < 1 << 122, "{entity}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The policy of a city: how it is counted and priced, and within which limits (CONTRACT §7).
 
 pub mod curve;
+mod document;
 mod field;
 mod limits;
 pub mod ranges;
@@ -45,6 +46,10 @@ pub struct Policy {
     pub limits: Limits,
     /// How fares are quoted.
     pub quote: QuoteTerms,
+    /// When the feed of drivers is suspect.
+    pub guard: Guard,
+    /// By how much a new version may differ.
+    pub max_change: MaxChange,
     /// The multiplier of each hour of the week, used when the map is too old; `None` if the city has no static table.
     pub static_hours: Option<Box<[Multiplier; HOURS_OF_WEEK]>>,
     /// Areas with limits and fares of their own. The first zone that contains a point applies.
@@ -58,8 +63,11 @@ pub struct Clock {
     pub tick_ms: i64,
     /// How long a request counts as demand.
     pub window_ms: i64,
-    /// How long a sighting of a driver counts as supply.
+    /// How long a driver is in touch after a sighting.
     pub driver_ttl_ms: i64,
+    /// How long a driver counts as supply who logs off or falls silent, if that is longer; 0 if drivers stop to count
+    /// when they log off.
+    pub absent_ms: i64,
     /// How far the watermark trails the greatest time.
     pub lateness_ms: i64,
 }
@@ -114,19 +122,54 @@ pub struct Surge {
     pub prior: f64,
     /// The weights of the cells at grid distance 0, 1, …; 1 to 7 weights.
     pub ring_weights: Vec<f64>,
-    /// The time in which `m` covers half the distance to the raw multiplier, in milliseconds.
-    pub half_life_ms: i64,
+    /// The time in which `m` covers half the distance to a higher raw multiplier, in milliseconds.
+    pub half_life_up_ms: i64,
+    /// The same to a lower one.
+    pub half_life_down_ms: i64,
     /// Published multipliers are multiples of this step, in hundredths: 1 to 100.
     pub step_hundredths: u16,
+    /// How a multiplier enters a fare.
+    pub form: SurgeForm,
+}
+
+/// How a multiplier enters a fare (CONTRACT §8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SurgeForm {
+    /// It multiplies the fare without the booking fee.
+    Multiplicative,
+    /// It multiplies an amount that does not depend on the ride; `None` is the product's minimum.
+    Additive(Option<MinorUnits>),
 }
 
 /// How fares are quoted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct QuoteTerms {
     /// How long a quote is valid, in milliseconds.
     pub ttl_ms: i64,
     /// A rider must acknowledge a multiplier above this one.
     pub ack_above: Multiplier,
+    /// The length of a ride relative to the great circle, where a request does not give it.
+    pub detour: f64,
+    /// The speed of a ride in km/h, where a request does not give its duration.
+    pub speed_kmh: f64,
+}
+
+/// When the feed guard goes on, and for how long (CONTRACT §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guard {
+    /// The fewest drivers lost for the guard to go on.
+    pub min_lost: u64,
+    /// How long it stays on at most, in milliseconds; with 0 it never goes on.
+    pub hold_ms: i64,
+}
+
+/// By how much a new version of a policy may differ unless it is confirmed (CONTRACT §5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaxChange {
+    /// The most that a limit or a curve's parameter may change, in hundredths.
+    pub multiplier_hundredths: u16,
+    /// The most that a part of a fare may change, in percent.
+    pub fare_percent: u16,
 }
 
 /// An area with limits and fares of its own.

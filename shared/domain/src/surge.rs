@@ -2,6 +2,7 @@
 
 pub mod city_pricing;
 pub mod fallback;
+pub mod feed_guard;
 pub mod grid;
 pub mod map;
 pub mod multiplier;

@@ -29,8 +29,8 @@ pub enum Kind {
     Changes = b'd',
 }
 
-/// The only version so far.
-const VERSION: u8 = 1;
+/// Version 1 had no contact with drivers, and another assignment of entities to lanes.
+const VERSION: u8 = 2;
 const MAGIC: [u8; 3] = [0xff, b'E', b'Q'];
 const HEAD: usize = MAGIC.len() + 2;
 const SEAL: usize = 8;
@@ -314,11 +314,11 @@ mod tests {
         damaged[6] ^= 1;
         assert_eq!(open(&damaged, Kind::Watermark).unwrap_err(), Corrupt::Checksum { kind: Kind::Watermark });
         let mut newer = MAGIC.to_vec();
-        newer.extend_from_slice(b"k\x02abc");
+        newer.extend_from_slice(b"k\x03abc");
         seal(&mut newer);
         assert_eq!(
             open(&newer, Kind::Watermark).unwrap_err(),
-            Corrupt::UnknownVersion { kind: Kind::Watermark, version: 2 }
+            Corrupt::UnknownVersion { kind: Kind::Watermark, version: 3 }
         );
     }
 

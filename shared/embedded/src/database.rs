@@ -23,7 +23,7 @@ use crate::record_batch::{self, StoredRecord};
 pub const FILE_NAME: &str = "equilibrium.redb";
 
 /// Increases whenever a program would misread rows of an older version.
-pub const FORMAT_VERSION: u64 = 1;
+pub const FORMAT_VERSION: u64 = 2;
 
 /// Size of the page cache. Rows are read only when the database is opened: 8 MiB hold the pages of recent writes.
 const CACHE_BYTES: usize = 8 << 20;

@@ -102,7 +102,7 @@ fn payload(entities: &[Entity], lanes: LaneCount, at: i64, sequence: &mut u64) -
     for (lane, [supply, demand]) in lanes.iter().zip(counts) {
         let mut ticks = TickCountsWriter::default();
         let count = |(place, entities)| Count { place, entities };
-        ticks.add_tick(at, TICK_MS, supply.into_iter().map(count), demand.into_iter().map(count));
+        ticks.add_tick(at, TICK_MS, Contact::default(), supply.into_iter().map(count), demand.into_iter().map(count));
         let section = CityCounts {
             city: CityId::new("nyc").expect("well-formed"),
             products: vec![ProductId::new("standard").expect("well-formed")].into(),

@@ -99,6 +99,8 @@ async fn save_map(maps: &Maps, city: &CityId) {
         as_of: system_now_ms(),
         lanes_reported: 64,
         lanes: 64,
+        began_ms: 7,
+        feed: Feed::Ok,
         resolution: 8,
         products: vec![ProductId::new("standard").unwrap()],
         chunks: chunks.keys().map(|parent| ChunkName::new(Cell(*parent), 1)).collect(),

@@ -15,6 +15,7 @@ pub(super) struct TestCity {
     pub(super) tick_ms: i64,
     pub(super) window_ms: i64,
     pub(super) driver_ttl_ms: i64,
+    pub(super) absent_ms: i64,
     pub(super) lateness_ms: i64,
     /// Whether every multiplier returns to 1.00 in an empty cell; if not, its cells are reported for ever.
     pub(super) settles: bool,
@@ -31,9 +32,10 @@ impl TestCity {
             ("tick_ms", rng.one_of(&[1_000, 2_000, 3_000, 5_000, 5_000, 7_000, 7_001, 10_000, 30_000])),
             ("window_ms", rng.one_of(&[1_000, 4_000, 12_345, 30_000, 60_000])),
             ("driver_ttl_ms", rng.one_of(&[1_500, 4_000, 12_345, 20_000, 60_000])),
+            ("absent_ms", rng.one_of(&[0, 0, 1, 12_345, 30_000, 90_000])),
             ("lateness_ms", rng.one_of(&[0, 0, 1, 2_500, 5_000, 5_000, 45_000])),
         ];
-        let [tick_ms, window_ms, driver_ttl_ms, lateness_ms] = clock.map(|(_, ms)| ms);
+        let [tick_ms, window_ms, driver_ttl_ms, absent_ms, lateness_ms] = clock.map(|(_, ms)| ms);
 
         let mut products = vec!["standard", "xl", "moto", "a-very.Long_product:id"];
         products.rotate_left(rng.below(4));
@@ -41,20 +43,23 @@ impl TestCity {
         let listed: Vec<Value> = products.iter().map(|id| json!({"id": id})).collect();
 
         let (surge, settles) = surge(rng);
-        let boundary = json!([[[-180, -90], [180, -90], [180, 90], [-180, 90], [-180, -90]]]);
+        let boundary = boundary(rng, centre, edge_deg);
         let mut policy = json!({
             "city": id, "name": id, "timezone": "UTC", "currency": "USD",
             "boundary": {"type": "Polygon", "coordinates": boundary},
             "resolution": u8::from(resolution), "products": listed, "surge": surge,
             "clock": clock.map(|(name, ms)| (name.to_owned(), json!(ms))).into_iter().collect::<Value>(),
         });
+        if rng.percent(90) {
+            policy["guard"] = guard(rng);
+        }
         if rng.percent(80) {
             policy["limits"] = limits(rng);
         }
         if rng.percent(50) {
             policy["zones"] = zones(rng, centre, edge_deg);
         }
-        Self { id, policy, products, spots, tick_ms, window_ms, driver_ttl_ms, lateness_ms, settles }
+        Self { id, policy, products, spots, tick_ms, window_ms, driver_ttl_ms, absent_ms, lateness_ms, settles }
     }
 }
 
@@ -116,9 +121,7 @@ fn surge(rng: &mut SplitMix64) -> (Value, bool) {
     ];
     let table = rng.below(tables.len());
     let curve = rng.one_of(&["equilibrium", "linear", "exponential", "table"]);
-    let steps =
-        [(0.1, true), (0.1, true), (0.1, true), (0.05, true), (0.25, true), (0.5, true), (0.01, true)];
-    let (step, hits_one) = if rng.percent(10) { (0.3, false) } else { rng.one_of(&steps) };
+    let step = rng.one_of(&[0.1, 0.1, 0.1, 0.05, 0.25, 0.5, 0.01]);
 
     let mut surge = json!({
         "curve": curve,
@@ -133,25 +136,67 @@ fn surge(rng: &mut SplitMix64) -> (Value, bool) {
             &[1.0] as &[f64], &[1.0, 0.5], &[1.0, 0.35, 0.12], &[0.3, 0.7, 0.2], &[1.0, 0.6, 0.3, 0.1],
         ]),
         "half_life_ms": rng.one_of(&[1_000, 5_000, 30_000, 30_000, 60_000]),
+        "half_life_up_ms": rng.one_of(&[1_000, 10_000, 60_000]),
+        "half_life_down_ms": rng.one_of(&[1_000, 7_000, 60_000]),
         "step": step,
         "form": "multiplicative",
     });
-    let defaults =
-        ["prior", "demand_elasticity", "supply_elasticity", "slope", "k", "ring_weights", "half_life_ms"];
-    for field in defaults {
-        if rng.percent(15) {
+    let defaults = [
+        ("prior", 15),
+        ("demand_elasticity", 15),
+        ("supply_elasticity", 15),
+        ("slope", 15),
+        ("k", 15),
+        ("ring_weights", 15),
+        ("half_life_ms", 15),
+        ("half_life_up_ms", 60),
+        ("half_life_down_ms", 60),
+    ];
+    for (field, percent) in defaults {
+        if rng.percent(percent) {
             surge.as_object_mut().expect("an object").remove(field);
         }
     }
 
-    // Whole steps must hit 1.00, and an empty cell must ask for at most that.
+    // An empty cell must ask for at most 1.00.
     let empty_is_one = match table {
         0 => balanced_ratio <= 1.0,
         1 => balanced_ratio <= 0.9,
         2 => balanced_ratio <= 1.5,
         _ => false,
     };
-    (surge, hits_one && (curve != "table" || empty_is_one))
+    (surge, curve != "table" || empty_is_one)
+}
+
+/// Mostly a guard that a few drivers trigger.
+fn guard(rng: &mut SplitMix64) -> Value {
+    json!({
+        "min_lost": rng.one_of(&[0, 1, 1, 2, 3]),
+        "hold_ms": rng.one_of(&[0, 1, 10_000, 30_000, 900_000]),
+    })
+}
+
+/// The whole world, or an area that has a part of the spots.
+fn boundary(rng: &mut SplitMix64, (lat, lng): (f64, f64), edge_deg: f64) -> Value {
+    if rng.percent(50) {
+        return json!([rectangle([-180.0, -90.0], [180.0, 90.0])]);
+    }
+    let height = rng.one_of(&[0.5, 1.0, 3.0]) * edge_deg;
+    let width = (height / libm::cos(lat.to_radians()).max(0.01)).min(80.0);
+    let (south, north) = ((lat - height).max(-90.0), (lat + height).min(90.0));
+    let (west, east) = (lng - width, lng + width);
+    if lat.abs() > 89.9 {
+        return json!([rectangle([-180.0, south], [180.0, north])]);
+    }
+    // A ring that crosses the antimeridian is cut there (RFC 7946 §3.1.9).
+    if east > 180.0 {
+        return json!([rectangle([west, south], [180.0, north]), rectangle([-180.0, south], [east - 360.0, north])]);
+    }
+    json!([rectangle([west.max(-180.0), south], [east, north])])
+}
+
+fn rectangle([west, south]: [f64; 2], [east, north]: [f64; 2]) -> Value {
+    json!([[west, south], [east, south], [east, north], [west, north], [west, south]])
 }
 
 fn limits(rng: &mut SplitMix64) -> Value {
@@ -161,6 +206,7 @@ fn limits(rng: &mut SplitMix64) -> Value {
         json!({"min_multiplier": 1.1, "max_multiplier": 2.5}),
         json!({"min_multiplier": 1.25}),
         json!({"max_multiplier": 2}),
+        json!({"min_multiplier": 0.5, "max_multiplier": 0.9}),
         json!({"max_multiplier": 9.99}),
         json!({}),
     ];

@@ -32,11 +32,16 @@ pub(super) struct Policy {
     pub(super) tick_ms: i64,
     pub(super) window_ms: i64,
     pub(super) driver_ttl_ms: i64,
+    pub(super) absent_ms: i64,
     pub(super) lateness_ms: i64,
     /// In the policy's order: the first is the default.
     pub(super) products: Vec<String>,
     pub(super) ring_weights: Vec<f64>,
-    pub(super) half_life_ms: f64,
+    pub(super) half_life_up_ms: f64,
+    pub(super) half_life_down_ms: f64,
+    /// The fewest drivers lost for the guard to go on, and the longest time that it stays on.
+    pub(super) min_lost: usize,
+    pub(super) hold_ms: i64,
     /// In hundredths.
     pub(super) step: f64,
     curve: String,
@@ -49,7 +54,10 @@ pub(super) struct Policy {
     table: Vec<(f64, f64)>,
     limits: Limits,
     zones: Vec<Zone>,
+    boundary: Vec<Ring>,
 }
+
+type Ring = Vec<(f64, f64)>;
 
 /// In hundredths.
 struct Limits {
@@ -58,7 +66,7 @@ struct Limits {
 }
 
 struct Zone {
-    rings: Vec<Vec<(f64, f64)>>,
+    rings: Vec<Ring>,
     limits: Limits,
 }
 
@@ -74,8 +82,9 @@ impl Policy {
         Self {
             resolution: Resolution::try_from(resolution).expect("an H3 resolution"),
             tick_ms: clock("tick_ms", 5_000),
-            window_ms: clock("window_ms", 60_000),
+            window_ms: clock("window_ms", 120_000),
             driver_ttl_ms: clock("driver_ttl_ms", 60_000),
+            absent_ms: clock("absent_ms", 300_000),
             lateness_ms: clock("lateness_ms", 5_000),
             products: list(json, "/products").iter().map(|product| text(product, "/id")).collect(),
             ring_weights: if weights.is_empty() {
@@ -83,7 +92,10 @@ impl Policy {
             } else {
                 weights.iter().filter_map(Value::as_f64).collect()
             },
-            half_life_ms: surge("half_life_ms", 30_000.0),
+            half_life_up_ms: surge("half_life_up_ms", surge("half_life_ms", 60_000.0)),
+            half_life_down_ms: surge("half_life_down_ms", surge("half_life_ms", 240_000.0)),
+            min_lost: usize::try_from(whole(json, "/guard/min_lost").unwrap_or(50)).expect("not negative"),
+            hold_ms: whole(json, "/guard/hold_ms").unwrap_or(900_000),
             step: (100.0 * surge("step", 0.1)).round(),
             curve: if curve.is_empty() { "equilibrium".to_owned() } else { curve },
             balanced_ratio: surge("balanced_ratio", 1.0),
@@ -95,6 +107,7 @@ impl Policy {
             table: if table.is_empty() { vec![(1.0, 1.0), (2.0, 1.5)] } else { table },
             limits: Limits { floor: limits.floor.or(Some(100.0)), cap: limits.cap.or(Some(500.0)) },
             zones: list(json, "/zones").iter().map(Zone::read).collect(),
+            boundary: list(json, "/boundary/coordinates").iter().map(pairs).collect(),
         }
     }
 
@@ -114,13 +127,26 @@ impl Policy {
             "table" => on_table(&self.table, r),
             other => panic!("no such curve: {other}"),
         };
-        raw.max(1.0)
+        raw.max(1.0).min(4.0 * self.greatest())
+    }
+
+    /// `M`: the greater of 1 and the city's own cap.
+    pub(super) fn greatest(&self) -> f64 {
+        (self.limits.cap.expect("a city has a cap") / 100.0).max(1.0)
+    }
+
+    /// Whether a place is inside the boundary. A city without a policy has none.
+    pub(super) fn serves(&self, lat: f64, lng: f64) -> bool {
+        // 180° is −180°, where the map begins; the north pole is the end of the northernmost parallel.
+        let lng = if lng == 180.0 { -180.0 } else { lng };
+        let lat = if lat == 90.0 { 89.999_999_999 } else { lat };
+        self.boundary.is_empty() || contains(&self.boundary, lng, lat)
     }
 
     /// The reported hundredths for `published` hundredths in `cell`.
     pub(super) fn limited(&self, published: f64, cell: CellIndex) -> f64 {
         let centre = LatLng::from(cell);
-        let zone = self.zones.iter().find(|zone| zone.contains(centre.lng(), centre.lat()));
+        let zone = self.zones.iter().find(|zone| contains(&zone.rings, centre.lng(), centre.lat()));
         let in_force = || [Some(&self.limits), zone.map(|zone| &zone.limits)].into_iter().flatten();
         let floor = in_force().filter_map(|limits| limits.floor).fold(f64::NEG_INFINITY, f64::max);
         let cap = in_force().filter_map(|limits| limits.cap).fold(f64::INFINITY, f64::min);
@@ -140,21 +166,21 @@ impl Zone {
         let rings = list(json, "/polygon/coordinates").iter().map(pairs).collect();
         Self { rings, limits: Limits::read(json) }
     }
+}
 
-    /// Even-odd: a ray to the east from a point inside crosses an odd number of edges.
-    fn contains(&self, lng: f64, lat: f64) -> bool {
-        let mut inside = false;
-        for ring in &self.rings {
-            for (index, &(lng_a, lat_a)) in ring.iter().enumerate() {
-                let (lng_b, lat_b) = ring[(index + 1) % ring.len()];
-                let spans = (lat_a > lat) != (lat_b > lat);
-                if spans && lng < lng_a + (lat - lat_a) / (lat_b - lat_a) * (lng_b - lng_a) {
-                    inside = !inside;
-                }
+/// Even-odd: a ray to the east from a point inside crosses an odd number of edges.
+fn contains(rings: &[Ring], lng: f64, lat: f64) -> bool {
+    let mut inside = false;
+    for ring in rings {
+        for (index, &(lng_a, lat_a)) in ring.iter().enumerate() {
+            let (lng_b, lat_b) = ring[(index + 1) % ring.len()];
+            let spans = (lat_a > lat) != (lat_b > lat);
+            if spans && lng < lng_a + (lat - lat_a) / (lat_b - lat_a) * (lng_b - lng_a) {
+                inside = !inside;
             }
         }
-        inside
     }
+    inside
 }
 
 /// Linear between the points, flat outside them.

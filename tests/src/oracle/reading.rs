@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use h3o::{CellIndex, LatLng};
 use serde_json::{Map, Value};
 
-use super::policy::Cities;
+use super::policy::{Cities, Policy};
 use super::time;
 
 /// An accepted event of one of the five types.
@@ -16,15 +16,17 @@ pub(super) struct Event {
 }
 
 pub(super) enum What {
-    /// `products` are those that the driver serves now: none unless the driver is available.
+    /// `products` are those that the driver serves now: none unless the driver is available. A place outside the
+    /// boundary is in no cell.
     Driver {
         driver: String,
-        cell: CellIndex,
+        cell: Option<CellIndex>,
         products: BTreeSet<String>,
+        is_offline: bool,
     },
     Request {
         rider: String,
-        cell: CellIndex,
+        cell: Option<CellIndex>,
         product: String,
     },
     /// Matched, completed or cancelled.
@@ -97,7 +99,8 @@ fn driver(fields: &Fields, city: &str, cities: &Cities) -> Result<What, &'static
     if status != "available" {
         products.clear();
     }
-    Ok(What::Driver { driver, cell: at.to_cell(policy.resolution), products })
+    let is_offline = status == "offline";
+    Ok(What::Driver { driver, cell: cell(at, &policy), products, is_offline })
 }
 
 fn request(fields: &Fields, city: &str, cities: &Cities) -> Result<What, &'static str> {
@@ -117,7 +120,11 @@ fn request(fields: &Fields, city: &str, cities: &Cities) -> Result<What, &'stati
     if !policy.products.contains(&product) {
         return Err("unknown_product");
     }
-    Ok(What::Request { rider, cell: at.to_cell(policy.resolution), product })
+    Ok(What::Request { rider, cell: cell(at, &policy), product })
+}
+
+fn cell(at: LatLng, policy: &Policy) -> Option<CellIndex> {
+    policy.serves(at.lat(), at.lng()).then(|| at.to_cell(policy.resolution))
 }
 
 fn known(city: &str, cities: &Cities) -> Result<(), &'static str> {

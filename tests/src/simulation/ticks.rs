@@ -71,6 +71,7 @@ pub(super) fn map_rows(store: &MemoryMaps, city: &CityId) -> Vec<String> {
         at: head.as_of,
         version: head.version,
         lanes_reported: head.lanes_reported,
+        feed: head.feed,
         rows: map,
         changes: Vec::new(),
     };

@@ -163,6 +163,8 @@ async fn every_call_ends_in_time_when_the_service_hangs() {
         as_of: 5000,
         lanes_reported: 1,
         lanes: 1,
+        began_ms: 7,
+        feed: Feed::Ok,
         resolution: 8,
         products: Vec::new(),
         chunks: Vec::new(),

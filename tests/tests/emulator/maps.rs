@@ -32,6 +32,8 @@ fn head(version: u64, chunks: &[(u64, u64)]) -> MapHead {
         as_of: 5000,
         lanes_reported: 4,
         lanes: 4,
+        began_ms: 7,
+        feed: Feed::Ok,
         resolution: 8,
         products: Vec::new(),
         chunks: chunks.iter().map(|(parent, version)| ChunkName::new(Cell(*parent), *version)).collect(),

@@ -42,6 +42,8 @@ fn head(version: u64, chunks: &[(u64, u64)]) -> MapHead {
         as_of: 5000,
         lanes_reported: 1,
         lanes: 1,
+        began_ms: 7,
+        feed: Feed::Ok,
         resolution: 8,
         products: Vec::new(),
         chunks: chunks.iter().map(|(parent, version)| ChunkName::new(Cell(*parent), *version)).collect(),

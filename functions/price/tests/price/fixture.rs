@@ -131,6 +131,8 @@ impl Map {
             as_of,
             lanes_reported: 3,
             lanes: 4,
+            began_ms: 7,
+            feed: Feed::Ok,
             resolution,
             products: ["standard", "XL"].iter().map(|id| ProductId::new(id).unwrap()).collect(),
             chunks: chunks.keys().map(|parent| ChunkName::new(Cell(*parent), version)).collect(),

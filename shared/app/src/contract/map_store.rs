@@ -21,6 +21,8 @@ pub async fn map_store(maps: &impl MapStore) {
         as_of: 5000,
         lanes_reported: 1,
         lanes: 1,
+        began_ms: 7,
+        feed: Feed::Ok,
         resolution: 8,
         products: Vec::new(),
         chunks,

@@ -64,6 +64,8 @@ fn map(city: &str) -> MapHead {
         as_of: 20_000,
         lanes_reported: 1,
         lanes: 1,
+        began_ms: 7,
+        feed: Feed::Ok,
         resolution: 10,
         products: ["standard", "xl"].map(|product| ProductId::new(product).expect("well-formed")).to_vec(),
         chunks: Vec::new(),

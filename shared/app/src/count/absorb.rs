@@ -1,6 +1,6 @@
 //! Absorbs records into the state of their lane.
 
-use equilibrium_domain::count::lane::{CityIndex, LaneState};
+use equilibrium_domain::count::lane::{Absorbed, CityIndex, LaneState};
 use equilibrium_domain::event::record_batch::RecordRef;
 use equilibrium_domain::event::watermark::CityWatermark;
 use equilibrium_domain::event::{self, Event, MarketEvent, Refusal};
@@ -73,7 +73,10 @@ impl<'a> Absorber<'a> {
             return;
         }
         match self.absorb_event(event, record.arrival_ms) {
-            Ok(()) => result.metrics.absorbed += 1,
+            Ok(Absorbed { is_outside }) => {
+                result.metrics.absorbed += 1;
+                result.metrics.outside += u64::from(is_outside);
+            }
             Err(refusal) => result.refuse(record, line.index, line.bytes, &refusal),
         }
     }
@@ -83,7 +86,7 @@ impl<'a> Absorber<'a> {
         self.lanes.lane_of(event.what.entity()) != self.lane.lane()
     }
 
-    fn absorb_event(&mut self, event: &MarketEvent<'_>, arrival_ms: i64) -> Result<(), Refusal> {
+    fn absorb_event(&mut self, event: &MarketEvent<'_>, arrival_ms: i64) -> Result<Absorbed, Refusal> {
         let city = match &self.city {
             Some((name, index)) if *name == *event.city => *index,
             _ => self.find_city(&event.city)?,

@@ -8,7 +8,7 @@ use crate::checkpoint::ports::CheckpointKey;
 use crate::telemetry::emf::{Measurements, ToMeasurements};
 use crate::telemetry::metrics::{
     APPEND_CONFLICTS, DEAD_LETTERS_DROPPED, ENTITIES_EVICTED, EVENTS_ABSORBED, EVENTS_LATE, EVENTS_MISROUTED,
-    EVENTS_UNKNOWN, RECORDS_SKIPPED, RECORDS_UNROUTABLE,
+    EVENTS_OUTSIDE, EVENTS_UNKNOWN, RECORDS_SKIPPED, RECORDS_UNROUTABLE,
 };
 
 /// The metrics of a batch. Refused and unknown events of an unroutable record count at every delivery; the rest is
@@ -29,6 +29,8 @@ pub struct CountMetrics {
     pub dead_letters_dropped: u64,
     /// Late events.
     pub late: u64,
+    /// Events whose place is outside their city's boundary.
+    pub outside: u64,
     /// Records that the state held already.
     pub skipped: u64,
     /// Appends that another instance's entry prevented.
@@ -48,6 +50,7 @@ impl CountMetrics {
         self.unroutable += other.unroutable;
         self.dead_letters_dropped += other.dead_letters_dropped;
         self.late += other.late;
+        self.outside += other.outside;
         self.skipped += other.skipped;
         self.append_conflicts += other.append_conflicts;
         self.evicted += other.evicted;
@@ -67,6 +70,7 @@ impl ToMeasurements for CountMetrics {
         measures.put(EVENTS_UNKNOWN, self.unknown);
         measures.put(EVENTS_MISROUTED, self.misrouted);
         measures.put(EVENTS_LATE, self.late);
+        measures.put(EVENTS_OUTSIDE, self.outside);
         measures.put(RECORDS_UNROUTABLE, self.unroutable);
         measures.put(RECORDS_SKIPPED, self.skipped);
         measures.put(APPEND_CONFLICTS, self.append_conflicts);

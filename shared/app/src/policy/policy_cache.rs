@@ -44,10 +44,11 @@ impl<P: PolicyStore> PolicyCache<P> {
         if let Some(cached) = cached.filter(|cached| cached.versions == versions) {
             return Ok((Arc::clone(&cached.policies), versions));
         }
-        let policies = stored
-            .iter()
-            .filter_map(|policy| Policy::from_json(&serde_json::from_str(&policy.document).ok()?).ok());
-        Ok((Arc::new(PolicySet::of(policies.collect(), self.limits)), versions))
+        let policies = stored.iter().filter_map(|StoredPolicy { version, document, .. }| {
+            let document = serde_json::from_str(document).ok()?;
+            Some((*version, Policy::from_json(&document).ok()?))
+        });
+        Ok((Arc::new(PolicySet::of_versions(policies, self.limits)), versions))
     }
 }
 

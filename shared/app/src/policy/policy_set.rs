@@ -33,6 +33,10 @@ pub struct CityConfig {
     pub counting: Arc<CountingConfig>,
     /// For pricing.
     pub pricing: Arc<PricingConfig>,
+    /// The version of the policy in its store; 0 for a policy that no store holds.
+    pub version: u64,
+    /// A hash of the policy's document, which tells policies apart whatever their version.
+    pub fingerprint: u64,
 }
 
 /// The policies in force at one moment.
@@ -47,10 +51,17 @@ pub struct PolicySet {
 }
 
 impl PolicySet {
-    /// A set that knows only the cities of `policies`.
+    /// A set that knows only the cities of `policies`, which no store holds.
     #[must_use]
     pub fn of(policies: Vec<Policy>, limits: ResourceLimits) -> Self {
-        let cities = policies.into_iter().map(|policy| (policy.city.clone(), city_config(policy, limits)));
+        Self::of_versions(policies.into_iter().map(|policy| (0, policy)), limits)
+    }
+
+    /// A set that knows only the cities of `policies`, each with its version.
+    #[must_use]
+    pub fn of_versions(policies: impl Iterator<Item = (u64, Policy)>, limits: ResourceLimits) -> Self {
+        let cities =
+            policies.map(|(version, policy)| (policy.city.clone(), city_config(policy, version, limits)));
         let cities: HashMap<CityId, CityConfig> = cities.collect();
         let mut in_order: Vec<CityId> = cities.keys().cloned().collect();
         in_order.sort_unstable();
@@ -81,14 +92,16 @@ impl PolicySet {
             return Some(config.clone());
         }
         let city = CityId::new(city)?;
-        let config = city_config(Policy::open_city(&city), self.limits);
+        let config = city_config(Policy::open_city(&city), 0, self.limits);
         open.insert(city, config.clone());
         Some(config)
     }
 }
 
-fn city_config(policy: Policy, limits: ResourceLimits) -> CityConfig {
+fn city_config(policy: Policy, version: u64, limits: ResourceLimits) -> CityConfig {
     CityConfig {
+        version,
+        fingerprint: policy.fingerprint(),
         counting: Arc::new(CountingConfig::of(&policy, limits.max_entities)),
         pricing: Arc::new(PricingConfig { policy, max_hold_ms: limits.max_hold_ms }),
     }

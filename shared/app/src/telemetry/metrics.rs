@@ -46,6 +46,8 @@ pub const EVENTS_UNKNOWN: Metric = fault("events_unknown");
 pub const EVENTS_MISROUTED: Metric = fault("events_misrouted");
 /// `count`: late events.
 pub const EVENTS_LATE: Metric = flow("events_late");
+/// `count`: events whose place is outside their city's boundary.
+pub const EVENTS_OUTSIDE: Metric = flow("events_outside");
 /// `count`: records without a lane.
 pub const RECORDS_UNROUTABLE: Metric = fault("records_unroutable");
 /// `count`, `surge`: records, or a city's counts in them, that the state held already.
@@ -83,7 +85,7 @@ pub const CHUNKS_CORRUPTED: Metric = fault("chunks_corrupted");
 pub const ITERATOR_AGE: Metric = Metric { name: "iterator_age_ms", unit: "Milliseconds", reports_zero: true };
 
 /// All metrics but those of [`EVENTS_REFUSED_BY_CODE`].
-pub const METRICS: [Metric; 24] = [
+pub const METRICS: [Metric; 25] = [
     EVENTS_ACCEPTED,
     EVENTS_ABSORBED,
     EVENTS_REFUSED,
@@ -91,6 +93,7 @@ pub const METRICS: [Metric; 24] = [
     EVENTS_UNKNOWN,
     EVENTS_MISROUTED,
     EVENTS_LATE,
+    EVENTS_OUTSIDE,
     RECORDS_UNROUTABLE,
     RECORDS_SKIPPED,
     RECORDS_MALFORMED,

@@ -44,6 +44,13 @@ pub struct LaneIdentity {
 /// millisecond.
 const SNAPSHOT_FLOOR: usize = 256 << 10;
 
+/// What a lane notes of an event that it has absorbed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Absorbed {
+    /// Whether the event's place is outside the city's boundary, so that it counts nowhere.
+    pub is_outside: bool,
+}
+
 /// The index of a city in a lane's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CityIndex(usize);
@@ -134,7 +141,7 @@ impl LaneState {
         event: &MarketEvent<'_>,
         time_ms: i64,
         locators: &mut Locators,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Absorbed, Refusal> {
         self.cities[city.0].absorb(event, time_ms, locators)
     }
 

@@ -2,12 +2,16 @@
 //!
 //! A sighting is pending until its own tick closes. Then it replaces the entity's last one unless it is older (of two
 //! at the same time, the later in the stream counts), and the entity counts at its place until the sighting's lifetime
-//! ends. Work is proportional to what changes: an entity without new sightings is visited once per lifetime. An entity
-//! takes 20 bytes and its share of a hash table of 4-byte slots.
+//! ends. A log-off does not replace the standing, the last sighting of another kind; it ends the contact ([`Contact`]).
+//!
+//! Work is proportional to what changes: an entity without new sightings is visited twice, when its contact ends and
+//! when its lifetime ends. An entity takes 20 bytes and its share of a hash table of 4-byte slots.
 //!
 //! Every change is also logged in as few bytes as replaying it needs: see [`Sightings::replay`].
 
+mod contact;
 mod eviction;
+mod expiry;
 mod log;
 mod snapshot;
 mod store;
@@ -16,8 +20,10 @@ use std::cmp::Reverse;
 
 use hashbrown::HashTable;
 
+pub use self::contact::Contact;
+use self::contact::Contacts;
 use self::log::SightingLog;
-use self::store::{Arena, END, Entity, FREE, Places, Slots, UNSEEN};
+use self::store::{Arena, END, Entity, OFFLINE, Places, Slots, SlotsByAge, UNSEEN, flag};
 use crate::hash::spread;
 use crate::id::EntityKey;
 use crate::time::tick_at_or_after;
@@ -34,13 +40,21 @@ pub struct Place {
 impl Place {
     /// The place of an entity that does not count, such as a driver on a trip.
     pub const NOWHERE: Self = Self { cell: 0, products: 0 };
+
+    /// The place of a log-off.
+    pub const OFFLINE: Self = Self { cell: 1, products: 0 };
 }
 
 /// The limits of a sighting's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime {
-    /// A sighting counts at tick `T` while `T − time` is less than this, in milliseconds.
+    /// A standing counts at tick `T` while `T − time` is less than this, in milliseconds.
     pub ttl_ms: i64,
+    /// An entity is in touch at tick `T` while `T − time` of its last sighting is less than this, in milliseconds; at
+    /// most [`Self::ttl_ms`].
+    pub contact_ms: i64,
+    /// Whether a log-off is a standing like any other, at [`Place::NOWHERE`]: the contract's `absent_ms` is 0.
+    pub log_off_ends_standing: bool,
     /// Milliseconds from tick to tick.
     pub tick_ms: i64,
     /// Most entities in memory; beyond, the oldest are evicted.
@@ -74,9 +88,12 @@ pub struct Sightings {
     places: Places,
     /// Pending sightings by own tick, ascending; rarely more than three ticks.
     pending: Vec<(i64, Vec<PendingSighting>)>,
-    /// Linked lists of the entities with a last sighting, by the tick of a sighting that is not newer, ascending. An
-    /// entity without one is referred to by its pending sightings only.
+    /// Linked lists of entities with a standing, by the tick of a standing that is not newer, ascending: those whose
+    /// contact may end.
     ages: Vec<(i64, u32)>,
+    /// The entities with a standing that are in none of these lists, by the tick of the standing.
+    absent: SlotsByAge,
+    contacts: Contacts,
     /// The sightings since the last [`Self::take_log`].
     log: SightingLog,
     evicted: u64,
@@ -93,6 +110,12 @@ impl Sightings {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.index.is_empty()
+    }
+
+    /// The number of entities that were in touch when the newest tick closed.
+    #[must_use]
+    pub fn in_touch(&self) -> u32 {
+        self.contacts.in_touch
     }
 
     /// The number of entities evicted so far, because there were too many.
@@ -116,13 +139,13 @@ impl Sightings {
         closed: Option<i64>,
         life: Lifetime,
     ) {
-        if closed.is_some_and(|closed| closed - time_ms >= life.ttl_ms) {
+        if closed.is_some_and(|closed| closed - time_ms >= life.of(place)) {
             return;
         }
         let known = self.find(key.0);
         let (number, is_new) = self.places.intern(place);
         self.log.push(known, key, number, is_new.then_some(place), time_ms);
-        let slot = known.unwrap_or_else(|| self.add_within_limit(key.0, life));
+        let slot = known.unwrap_or_else(|| self.add_within_limit(key.0, closed, life));
         self.add_sighting(slot, number, time_ms, closed, life);
     }
 
@@ -135,9 +158,10 @@ impl Sightings {
             return;
         }
         let at = self.pending_bucket(time_ms, life);
-        let bucket = &mut self.pending[at].1;
+        let (tick, bucket) = &mut self.pending[at];
+        let tick = *tick;
         if bucket.len() == bucket.capacity() && bucket.len() > 4 * self.index.len() + 4096 {
-            compact_pending(bucket);
+            compact_pending(bucket, tick);
         }
         bucket.push(sighting);
     }
@@ -161,28 +185,21 @@ impl Sightings {
     }
 
     /// Closes tick `tick`: its pending sightings count from now on, and entities whose lifetime has ended are removed.
-    pub fn close(&mut self, tick: i64, life: Lifetime) {
+    pub fn close(&mut self, tick: i64, life: Lifetime) -> Contact {
         let due = self.pending.partition_point(|(own, _)| *own <= tick);
         let mut expired = Vec::new();
         for (own, bucket) in self.pending.drain(..due).collect::<Vec<_>>() {
             for sighting in bucket {
-                if tick - restore_time(sighting.time, own) < life.ttl_ms {
+                // One that waited this long for the city's first tick cannot be compared by its low half.
+                if tick - restore_time(sighting.time, own) < MAX_AGE_MS {
                     self.replace(sighting, tick, life);
                 } else {
                     expired.push(sighting.slot);
                 }
             }
         }
-        self.expire(tick, life, expired);
-    }
-
-    /// The first tick at which the counts may change without new sightings; `None` if they cannot.
-    #[must_use]
-    pub fn next_change(&self, life: Lifetime) -> Option<i64> {
-        let counts = self.pending.first().map(|(tick, _)| *tick);
-        let expires = self.ages.first().map(|(age, _)| age - life.tick_ms + life.ttl_ms + 1);
-        let expires = expires.map(|time_ms| tick_at_or_after(time_ms, life.tick_ms));
-        counts.into_iter().chain(expires).min()
+        let lost = self.expire(tick, life, expired);
+        Contact { in_touch: self.contacts.in_touch, lost }
     }
 
     /// The places at which entities count, ordered by cell and products.
@@ -202,17 +219,8 @@ impl Sightings {
                 self.add_sighting(slot, place, restore_time(time, own), None, life);
             }
         }
-        let Some(closed) = closed else { return };
-        for (_, head) in std::mem::take(&mut self.ages) {
-            let mut next = head;
-            while next != END {
-                let slot = next;
-                let entity = self.entities.get(slot);
-                next = entity.link;
-                let time_ms = restore_time(entity.time, closed);
-                self.join(slot, tick_at_or_after(time_ms, life.tick_ms));
-            }
-        }
+        let slots: Vec<u32> = self.entities.iter().map(|(slot, _)| slot).collect();
+        self.relist(slots.into_iter(), closed, life);
     }
 
     #[inline]
@@ -222,17 +230,15 @@ impl Sightings {
     }
 
     /// Adds an entity, evicting others if there are too many.
-    fn add_within_limit(&mut self, key: u64, life: Lifetime) -> u32 {
+    fn add_within_limit(&mut self, key: u64, closed: Option<i64>, life: Lifetime) -> u32 {
         if self.index.len() >= life.max_entities as usize {
-            self.evict(life);
+            self.evict(closed, life);
         }
         self.add(key)
     }
 
     fn add(&mut self, key: u64) -> u32 {
-        #[expect(clippy::cast_possible_truncation)]
-        let halves = [key as u32, (key >> 32) as u32];
-        let entity = Entity { key: halves, time: 0, place: UNSEEN, link: END };
+        let entity = Entity::new(key);
         let slot = if let Some(slot) = self.free {
             let free = self.entities.get_mut(slot);
             self.free = (free.link != END).then_some(free.link);
@@ -246,70 +252,34 @@ impl Sightings {
         slot
     }
 
-    /// Adds the entity to the list of `tick` in [`Self::ages`].
-    fn join(&mut self, slot: u32, tick: i64) {
-        let at = match self.ages.last() {
-            Some((last, _)) if *last == tick => self.ages.len() - 1,
-            _ => self.ages.partition_point(|(other, _)| *other < tick),
-        };
-        if self.ages.get(at).is_none_or(|(other, _)| *other != tick) {
-            self.ages.insert(at, (tick, END));
-        }
-        self.entities.get_mut(slot).link = self.ages[at].1;
-        self.ages[at].1 = slot;
-    }
-
-    /// Makes `new` the entity's last sighting unless that is newer; both are at or before `closed`.
+    /// Makes `new` the entity's standing unless that is newer, or logs the entity off; both times are at or before
+    /// `closed`.
     fn replace(&mut self, new: PendingSighting, closed: i64, life: Lifetime) {
         let now = low_half(closed);
         let age = now.wrapping_sub(new.time);
         let entity = self.entities.get_mut(new.slot);
-        let before = entity.place;
+        let before = entity.place();
         if before != UNSEEN && age > now.wrapping_sub(entity.time) {
             return;
         }
-        entity.time = new.time;
-        entity.place = new.place;
-        self.places.all[new.place as usize].1 += 1;
-        if before == UNSEEN {
-            self.join(new.slot, tick_at_or_after(closed - i64::from(age), life.tick_ms));
-        } else {
-            self.places.all[before as usize].1 -= 1;
-        }
-    }
-
-    /// Removes the entities whose last sighting has reached its lifetime at `tick`, and those of the slots in
-    /// `expired`, whose pending sightings had reached theirs when they became due. Entities with pending sightings
-    /// stay.
-    fn expire(&mut self, tick: i64, life: Lifetime, expired: Vec<u32>) {
-        let horizon = tick - life.ttl_ms;
-        let due = self.ages.partition_point(|(age, _)| *age - life.tick_ms < horizon);
-        let mut unseen = expired;
-        for (_, head) in self.ages.drain(..due).collect::<Vec<_>>() {
-            let mut next = head;
-            while next != END {
-                let slot = next;
-                let entity = self.entities.get_mut(slot);
-                next = entity.link;
-                let age = low_half(tick).wrapping_sub(entity.time);
-                if i64::from(age) < life.ttl_ms {
-                    self.join(slot, tick_at_or_after(tick - i64::from(age), life.tick_ms));
-                    continue;
-                }
-                self.places.all[entity.place as usize].1 -= 1;
-                entity.place = UNSEEN;
-                unseen.push(slot);
-            }
-        }
-        if unseen.is_empty() {
+        let is_log_off = new.place == OFFLINE;
+        if is_log_off && !life.log_off_ends_standing {
+            self.log_off(new, closed, life);
             return;
         }
-        let pending = self.pending_slots();
-        for slot in unseen {
-            let entity = *self.entities.get(slot);
-            if entity.place == UNSEEN && !pending.contains(slot) {
-                self.remove(slot, entity.key());
-            }
+        entity.time = new.time;
+        entity.set_place(new.place);
+        self.places.all[new.place as usize].1 += 1;
+        if before != UNSEEN {
+            self.places.all[before as usize].1 -= 1;
+        }
+        let entity = *entity;
+        if !entity.is(flag::LISTED) {
+            self.join(new.slot, tick_at_or_after(closed - i64::from(age), life.tick_ms));
+        }
+        let is_offline = is_log_off || entity.is(flag::OFFLINE) && !self.log_on(new.slot, age, now);
+        if entity.is(flag::IN_TOUCH) == is_offline {
+            self.contacts.changed.push(new.slot);
         }
     }
 
@@ -317,27 +287,33 @@ impl Sightings {
         if let Ok(entry) = self.index.find_entry(spread(key), |other| *other == slot) {
             entry.remove();
         }
-        let entity = self.entities.get_mut(slot);
-        entity.place = FREE;
-        entity.link = self.free.unwrap_or(END);
+        let next = self.free.unwrap_or(END);
+        self.entities.get_mut(slot).free(next);
         self.free = Some(slot);
-    }
-
-    /// The slots with pending sightings.
-    fn pending_slots(&self) -> Slots {
-        let mut slots = Slots::none(self.entities.len());
-        for sighting in self.pending.iter().flat_map(|(_, bucket)| bucket) {
-            slots.insert(sighting.slot);
-        }
-        slots
     }
 }
 
-/// Keeps of each entity's sightings the one that will count: the newest, and of several at that time the last.
-fn compact_pending(bucket: &mut Vec<PendingSighting>) {
-    bucket.reverse();
-    bucket.sort_by_key(|sighting| (sighting.slot, Reverse(sighting.time)));
-    bucket.dedup_by_key(|sighting| sighting.slot);
+impl Lifetime {
+    /// How long a sighting at `place` matters, in milliseconds.
+    #[inline]
+    fn of(&self, place: Place) -> i64 {
+        if place == Place::OFFLINE { self.contact_ms } else { self.ttl_ms }
+    }
+}
+
+/// Greatest age of a sighting that is compared with others by its low half.
+const MAX_AGE_MS: i64 = 1 << 31;
+
+/// Keeps of each entity's sightings in the bucket of `tick` those that will count: the newest, and of several at that
+/// time the last; one standing and one log-off.
+fn compact_pending(bucket: &mut Vec<PendingSighting>, tick: i64) {
+    let now = low_half(tick);
+    let kind = |sighting: &PendingSighting| (sighting.slot, sighting.place == OFFLINE);
+    let mut all: Vec<(usize, PendingSighting)> = bucket.drain(..).enumerate().collect();
+    all.sort_unstable_by_key(|(at, it)| (kind(it), now.wrapping_sub(it.time), Reverse(*at)));
+    all.dedup_by_key(|(_, sighting)| kind(sighting));
+    all.sort_unstable_by_key(|(at, _)| *at);
+    bucket.extend(all.into_iter().map(|(_, sighting)| sighting));
 }
 
 /// The low 32 bits of a time in milliseconds, which determine it relative to a time less than 2³² ms later: see

@@ -1,8 +1,8 @@
-//! Tick counts: how many drivers and riders a lane counts at a city's ticks, by place.
+//! Tick counts: how many drivers and riders a lane counts at a city's ticks, by place, and the contact with its drivers.
 //!
 //! Tick counts are absolute: they do not depend on those of earlier ticks, so sending them twice changes nothing.
 
-use crate::count::sightings::{Count, Place};
+use crate::count::sightings::{Contact, Count, Place};
 use crate::id::{CityId, LaneCount, LaneId};
 use crate::wire::products::{MAX_PRODUCTS, ProductTable};
 use crate::wire::{self, Corrupt, Kind, Reader, put_bytes, put_varint_i64, put_varint_u64};
@@ -31,6 +31,8 @@ pub enum TickCounts {
         first: bool,
         /// Whether this is the tick's last part.
         last: bool,
+        /// The contact with the lane's drivers; in the first part only.
+        contact: Contact,
         /// Drivers by place, ascending.
         supply: Vec<Count>,
         /// Riders by place, ascending.
@@ -78,27 +80,33 @@ impl TickCountsWriter {
         self.run = Some((from, to));
     }
 
-    /// Adds a tick with its counts by place, ascending.
+    /// Adds a tick with the contact with its drivers and its counts by place, ascending.
     pub fn add_tick(
         &mut self,
         at: i64,
         tick_ms: i64,
+        contact: Contact,
         supply: impl Iterator<Item = Count>,
         demand: impl Iterator<Item = Count>,
     ) {
         let mut rows: Vec<(bool, Count)> = supply.map(|count| (false, count)).collect();
         rows.extend(demand.map(|count| (true, count)));
-        if rows.is_empty() {
+        if rows.is_empty() && contact == Contact::default() {
             self.add_empty(at, at, tick_ms);
             return;
         }
         self.end_run();
-        let parts = rows.chunks(MAX_PART_ROWS).count();
-        for (number, part) in rows.chunks(MAX_PART_ROWS).enumerate() {
+        let parts = rows.len().div_ceil(MAX_PART_ROWS).max(1);
+        for number in 0..parts {
+            let part = &rows[number * MAX_PART_ROWS..rows.len().min((number + 1) * MAX_PART_ROWS)];
             let first = if number == 0 { tag::FIRST } else { 0 };
             let last = if number + 1 == parts { tag::LAST } else { 0 };
             self.bytes.push(tag::PART | first | last);
             put_varint_i64(&mut self.bytes, at);
+            if number == 0 {
+                put_varint_u64(&mut self.bytes, u64::from(contact.in_touch));
+                put_varint_u64(&mut self.bytes, u64::from(contact.lost));
+            }
             let demand = part.partition_point(|(demand, _)| !demand);
             let shift = part.iter().map(|(_, count)| count.place.cell.trailing_ones()).min().unwrap_or(0);
             put_varint_u64(&mut self.bytes, u64::from(shift));
@@ -282,12 +290,17 @@ pub fn read_tick_counts(bytes: &[u8], table_len: usize) -> Result<Vec<TickCounts
         if tag & tag::PART == 0 || tag > tag::PART | tag::FIRST | tag::LAST {
             return Err(input.invalid("a tag"));
         }
+        let mut contact = Contact::default();
+        if tag & tag::FIRST != 0 {
+            contact.in_touch = input.varint_u32("the drivers in touch")?;
+            contact.lost = input.varint_u32("the drivers lost")?;
+        }
         #[expect(clippy::cast_possible_truncation)]
         let shift = input.varint_up_to(62, "a shift")? as u32;
         let supply = read_rows(&mut input, shift, table_len)?;
         let demand = read_rows(&mut input, shift, table_len)?;
         let (first, last) = (tag & tag::FIRST != 0, tag & tag::LAST != 0);
-        ticks.push(TickCounts::Tick { at, first, last, supply, demand });
+        ticks.push(TickCounts::Tick { at, first, last, contact, supply, demand });
     }
     Ok(ticks)
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Event, MAX_EVENT_BYTES, MarketEvent, Position, ProductList, Refusal, What};
+use super::{DriverStatus, Event, MAX_EVENT_BYTES, MarketEvent, Position, ProductList, Refusal, What};
 use crate::id::{is_city_id, is_entity_id};
 use crate::time::Timestamp;
 use crate::wire::json::{self, Text, Value};
@@ -143,9 +143,10 @@ impl<'a> Fields<'a> {
         let driver = self.entity_id(Field::DriverId)?;
         let place = self.position()?;
         let status = self.text(Field::Status);
-        let available = match status.as_deref() {
-            Some(b"available") => true,
-            Some(b"en_route" | b"on_trip" | b"offline") => false,
+        let status = match status.as_deref() {
+            Some(b"available") => DriverStatus::Available,
+            Some(b"en_route" | b"on_trip") => DriverStatus::Busy,
+            Some(b"offline") => DriverStatus::Offline,
             _ => return Err(bad(Field::Status, "one of available, en_route, on_trip, offline")),
         };
         let expected = bad(Field::Products, "a list of product ids");
@@ -154,7 +155,7 @@ impl<'a> Fields<'a> {
             Some(Value::Array(array)) => Some(ProductList::new(array).ok_or(expected)?),
             Some(_) => return Err(expected),
         };
-        Ok(What::Driver { driver, place, available, products })
+        Ok(What::Driver { driver, place, status, products })
     }
 
     fn request(&self) -> Result<What<'a>, Refusal> {

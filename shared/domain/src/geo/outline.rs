@@ -36,7 +36,8 @@ fn unrolled(corners: impl Iterator<Item = Position>) -> Vec<Position> {
         let end = nearest_turn(first, *last);
         if (end - first).abs() > 180.0 {
             let pole = 90.0_f64.copysign(lat);
-            ring.extend([[end, lat], [end, pole], [first, pole]]);
+            // In two halves: an edge over more than 180° could go either way around the globe.
+            ring.extend([[end, lat], [end, pole], [f64::midpoint(first, end), pole], [first, pole]]);
         }
     }
     ring

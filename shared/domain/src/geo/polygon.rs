@@ -1,6 +1,7 @@
 //! Polygons on the map, and whether they contain a point: the even-odd rule on longitude and latitude.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -31,6 +32,13 @@ impl Ring {
         if positions.first() != positions.last() {
             faults.push(RingError::Open);
         }
+        for (index, edge) in positions.windows(2).enumerate() {
+            let span = (edge[1][0] - edge[0][0]).abs();
+            // From one side of the antimeridian to the other along a whole parallel there is one way.
+            if span > 180.0 && span < 360.0 {
+                faults.push(RingError::LongEdge { index });
+            }
+        }
         for (index, [lng, lat]) in positions.iter().enumerate() {
             if !(-180.0..=180.0).contains(lng) || !(-90.0..=90.0).contains(lat) {
                 faults.push(RingError::OffTheGlobe { index });
@@ -49,24 +57,13 @@ impl Ring {
         &self.0
     }
 
-    /// The number of edges that a line eastward from the point crosses.
-    ///
-    /// An edge includes its southern end but not its northern one, so that a corner counts once. It is always evaluated
-    /// from south to north, so that polygons that share it agree to the last bit.
-    fn crossings_east_of(&self, lng: f64, lat: f64) -> usize {
-        let mut crossings = 0;
-        for edge in self.0.windows(2) {
-            let (south, north) = match (edge[0][1] > lat, edge[1][1] > lat) {
-                (false, true) => (edge[0], edge[1]),
-                (true, false) => (edge[1], edge[0]),
-                _ => continue,
-            };
-            let crossing = south[0] + (north[0] - south[0]) * (lat - south[1]) / (north[1] - south[1]);
-            if lng < crossing {
-                crossings += 1;
-            }
-        }
-        crossings
+    /// The edges from south to north, without those along a parallel.
+    fn edges(&self) -> impl Iterator<Item = Edge> {
+        self.0.windows(2).filter_map(|edge| match (edge[0], edge[1]) {
+            (from, to) if from[1] < to[1] => Some([from, to]),
+            (from, to) if from[1] > to[1] => Some([to, from]),
+            _ => None,
+        })
     }
 }
 
@@ -79,6 +76,15 @@ pub enum RingError {
     /// The last position is not the first.
     #[error("a ring must end with its first position")]
     Open,
+    /// An edge over more than 180° of longitude, which could go either way around the globe.
+    #[error(
+        "the edge from here spans more than 180° of longitude: a ring that crosses the antimeridian is cut there \
+         (RFC 7946 §3.1.9)"
+    )]
+    LongEdge {
+        /// The index in the ring of the position at which the edge begins, from 0.
+        index: usize,
+    },
     /// A position outside the ranges of longitude and latitude.
     #[error("longitude must be from -180 to 180 and latitude from -90 to 90")]
     OffTheGlobe {
@@ -87,38 +93,113 @@ pub enum RingError {
     },
 }
 
-/// A polygon of any number of rings, outer ones and holes alike; without rings it contains nothing.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Polygon {
+/// A polygon of any number of rings, outer ones and holes alike; without rings it contains nothing. A clone shares the
+/// rings.
+#[derive(Clone, Debug)]
+pub struct Polygon(Arc<Shape>);
+
+#[derive(Debug)]
+struct Shape {
     rings: Box<[Ring]>,
     bounds: BoundingBox,
+    bands: Bands,
+}
+
+impl PartialEq for Polygon {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0.rings == other.0.rings
+    }
 }
 
 impl Polygon {
     /// The polygon of these rings.
     #[must_use]
     pub fn new(rings: Vec<Ring>) -> Self {
-        Self { bounds: BoundingBox::of(&rings), rings: rings.into() }
+        let bounds = BoundingBox::of(&rings);
+        let bands = Bands::of(&rings, &bounds);
+        Self(Arc::new(Shape { rings: rings.into(), bounds, bands }))
     }
 
     /// The rings as given.
     #[must_use]
     pub fn rings(&self) -> &[Ring] {
-        &self.rings
+        &self.0.rings
     }
 
     /// Whether the polygon contains the point, by the even-odd rule over all rings (CONTRACT §7). Edges are straight in
     /// longitude and latitude.
     ///
     /// The western and southern edges of a rectangle are inside and the others are not, so exactly one of the polygons
-    /// that tile the plane contains a point.
+    /// that tile the plane contains a point. The antimeridian is the western edge of the map, at −180°, also for points
+    /// at 180°; the north pole belongs to the polygons that reach 90° there.
     #[must_use]
     pub fn contains(&self, lng: f64, lat: f64) -> bool {
-        if !self.bounds.contains(lng, lat) {
-            return false;
+        let lng = if lng == 180.0 { -180.0 } else { lng };
+        let lat = if lat >= 90.0 { BELOW_NORTH_POLE } else { lat };
+        let Shape { bounds, bands, .. } = &*self.0;
+        bounds.contains(lng, lat) && bands.crossings_east_of(lng, lat) % 2 == 1
+    }
+}
+
+/// The latitude next to the north pole.
+const BELOW_NORTH_POLE: f64 = 90.0_f64.next_down();
+
+/// The edges that cross each of a number of bands of latitude, so that a test of a point visits a few edges only.
+#[derive(Debug)]
+struct Bands {
+    south: f64,
+    /// Bands per degree.
+    density: f64,
+    edges: Vec<Edge>,
+    /// The end of each band's edges in `edges`.
+    ends: Vec<usize>,
+}
+
+/// An edge from south to north.
+type Edge = [Position; 2];
+
+impl Bands {
+    /// Most bands of a polygon; an edge is listed in each band that it crosses.
+    const MAX: usize = 1 << 12;
+
+    #[expect(clippy::cast_precision_loss, reason = "at most 2^12")]
+    fn of(rings: &[Ring], bounds: &BoundingBox) -> Self {
+        let edges: Vec<Edge> = rings.iter().flat_map(Ring::edges).collect();
+        let height = bounds.lat.end - bounds.lat.start;
+        let count = if height > 0.0 { (edges.len() / 4).clamp(1, Self::MAX) } else { 1 };
+        let density = if height > 0.0 { count as f64 / height } else { 0.0 };
+        let mut bands = Self { south: bounds.lat.start, density, edges: Vec::new(), ends: Vec::new() };
+        let mut by_band = vec![Vec::new(); count];
+        for edge in edges {
+            // `band` is monotonic, so that of each latitude on the edge is between those of its ends.
+            let last = bands.band(edge[1][1]).min(count - 1);
+            by_band[bands.band(edge[0][1]).min(count - 1)..=last].iter_mut().for_each(|it| it.push(edge));
         }
-        let crossings: usize = self.rings.iter().map(|ring| ring.crossings_east_of(lng, lat)).sum();
-        crossings % 2 == 1
+        for edges in by_band {
+            bands.edges.extend(edges);
+            bands.ends.push(bands.edges.len());
+        }
+        bands
+    }
+
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
+    fn band(&self, lat: f64) -> usize {
+        ((lat - self.south) * self.density) as usize
+    }
+
+    /// The number of edges that a line eastward from the point crosses.
+    ///
+    /// An edge includes its southern end but not its northern one, so that a corner counts once. It is always evaluated
+    /// from south to north, so that polygons that share it agree to the last bit.
+    fn crossings_east_of(&self, lng: f64, lat: f64) -> usize {
+        let band = self.band(lat).min(self.ends.len() - 1);
+        let start = band.checked_sub(1).map_or(0, |before| self.ends[before]);
+        let is_crossed = |[south, north]: &&Edge| {
+            south[1] <= lat
+                && lat < north[1]
+                && lng < south[0] + (north[0] - south[0]) * (lat - south[1]) / (north[1] - south[1])
+        };
+        self.edges[start..self.ends[band]].iter().filter(is_crossed).count()
     }
 }
 
@@ -228,6 +309,52 @@ mod tests {
     }
 
     #[test]
+    fn the_antimeridian_is_one_line_and_the_poles_are_on_the_map() {
+        let box_of = |west: f64, east: f64| {
+            ring(&[[west, -20.0], [east, -20.0], [east, -15.0], [west, -15.0], [west, -20.0]])
+        };
+        let suva = Polygon::new(vec![box_of(176.5, 180.0), box_of(-180.0, -178.0)]);
+        for lng in [180.0, -180.0, 179.9999, -179.9999] {
+            assert!(suva.contains(lng, -17.0), "{lng}");
+        }
+        assert!(!Polygon::new(vec![box_of(176.5, 180.0)]).contains(180.0, -17.0), "an eastern edge");
+        let corners = [[-180.0, -90.0], [180.0, -90.0], [180.0, 90.0], [-180.0, 90.0], [-180.0, -90.0]];
+        let world = Polygon::new(vec![ring(&corners)]);
+        for (lng, lat) in [(180.0, 90.0), (-180.0, -90.0), (0.0, 90.0), (12.0, -90.0), (180.0, 0.0)] {
+            assert!(world.contains(lng, lat), "{lng} {lat}");
+        }
+    }
+
+    #[test]
+    fn an_edge_over_more_than_half_of_the_globe_is_refused() {
+        let long = vec![[170.0, 0.0], [-170.0, 0.0], [-170.0, 5.0], [170.0, 0.0]];
+        let faults = Ring::new(long).unwrap_err();
+        assert_eq!(faults, [RingError::LongEdge { index: 0 }, RingError::LongEdge { index: 2 }]);
+        assert!(Ring::new(vec![[0.0, 0.0], [180.0, 0.0], [180.0, 5.0], [0.0, 0.0]]).is_ok());
+    }
+
+    #[test]
+    fn a_polygon_of_many_edges_contains_the_points_inside_it() {
+        let corners = 5_000;
+        let corner = |number: i32| {
+            let angle = f64::from(number) / f64::from(corners) * std::f64::consts::TAU;
+            [10.0 + angle.cos(), 50.0 + angle.sin()]
+        };
+        let mut circle: Vec<Position> = (0..corners).map(corner).collect();
+        circle.push(circle[0]);
+        let polygon = Polygon::new(vec![ring(&circle)]);
+        for step in -60..=60 {
+            for other in -60..=60 {
+                let (x, y) = (f64::from(step) / 50.0, f64::from(other) / 50.0);
+                let distance = x.hypot(y);
+                if (distance - 1.0).abs() > 1e-6 {
+                    assert_eq!(polygon.contains(10.0 + x, 50.0 + y), distance < 1.0, "{x} {y}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_polygon_without_rings_contains_nothing() {
         assert!(!Polygon::new(Vec::new()).contains(0.0, 0.0));
     }
@@ -286,6 +413,7 @@ mod tests {
             [
                 RingError::Length,
                 RingError::Open,
+                RingError::LongEdge { index: 1 },
                 RingError::OffTheGlobe { index: 0 },
                 RingError::OffTheGlobe { index: 2 }
             ]

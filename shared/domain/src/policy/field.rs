@@ -149,9 +149,7 @@ impl<'a> Object<'a> {
     /// The member `key`. It is absent if it is `null`, or if there is no object.
     pub(super) fn get(&self, key: &str) -> Field<'a> {
         let value = self.members.and_then(|members| members.get(key)).filter(|value| !value.is_null());
-        // RFC 6901 §3: a slash separates reference tokens, and a tilde begins an escape.
-        let key = key.replace('~', "~0").replace('/', "~1");
-        Field { value, pointer: format!("{}/{key}", self.pointer), faults: self.faults }
+        Field { value, pointer: format!("{}/{}", self.pointer, token(key)), faults: self.faults }
     }
 
     /// The member `key`; its absence from an object is a fault.
@@ -162,6 +160,11 @@ impl<'a> Object<'a> {
         }
         field
     }
+}
+
+/// A key as a reference token of a JSON pointer: a slash separates tokens, and a tilde begins an escape (RFC 6901 §3).
+pub(super) fn token(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
 }
 
 /// The number, if it is whole. A float beyond an `i64` becomes the nearest one, which is outside every range.
@@ -177,7 +180,7 @@ fn hundredths(number: f64) -> Option<u16> {
     // Division rounds to the float nearest to the quotient, which is the float that parsing the decimal gives.
     #[expect(clippy::float_cmp)]
     let exact = hundredths / 100.0 == number;
-    // The cast saturates: a negative number becomes 0, and a large one `u16::MAX`.
+    // The cast saturates: a large number becomes `u16::MAX`.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    exact.then_some(hundredths as u16)
+    (exact && number >= 0.0).then_some(hundredths as u16)
 }

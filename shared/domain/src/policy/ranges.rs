@@ -5,14 +5,17 @@ use std::ops::RangeInclusive;
 /// The resolutions of H3.
 pub const RESOLUTION: RangeInclusive<i64> = 0..=15;
 
-/// From ten ticks per second, faster than phones report positions, to one per hour.
-pub const TICK_MS: RangeInclusive<i64> = 100..=3_600_000;
+/// From a millisecond, the unit of times, to an hour.
+pub const TICK_MS: RangeInclusive<i64> = 1..=3_600_000;
 
 /// Up to a day, the shortest retention of a stream: a longer state could not be rebuilt from it.
 pub const WINDOW_MS: RangeInclusive<i64> = 1..=86_400_000;
 
 /// As [`WINDOW_MS`].
 pub const DRIVER_TTL_MS: RangeInclusive<i64> = 1..=86_400_000;
+
+/// From 0, which ends a driver's supply at the log-off, to a day, as [`WINDOW_MS`].
+pub const ABSENT_MS: RangeInclusive<i64> = 0..=86_400_000;
 
 /// From 0, for events that arrive in order, to a day, as [`WINDOW_MS`].
 pub const LATENESS_MS: RangeInclusive<i64> = 0..=86_400_000;
@@ -32,8 +35,26 @@ pub const MAX_RING_WEIGHTS: usize = 7;
 /// Up to a year, at which multipliers hardly move.
 pub const HALF_LIFE_MS: RangeInclusive<i64> = 1..=31_536_000_000;
 
-/// From a hundredth, the unit of published multipliers, to 1.
+/// From a hundredth, the unit of published multipliers, to 1; and it divides 1, so that 1.00× is published.
 pub const STEP_HUNDREDTHS: RangeInclusive<u16> = 1..=100;
+
+/// More drivers than any city has.
+pub const MIN_LOST: RangeInclusive<i64> = 0..=1_000_000_000;
+
+/// From 0, which is no guard, to a day.
+pub const HOLD_MS: RangeInclusive<i64> = 0..=86_400_000;
+
+/// From 0, so that every change must be confirmed, to the largest multiplier.
+pub const CHANGE_HUNDREDTHS: RangeInclusive<u16> = 0..=10_000;
+
+/// From 0, so that every change must be confirmed, to a hundredfold.
+pub const CHANGE_PERCENT: RangeInclusive<i64> = 0..=10_000;
+
+/// No way is shorter than the great circle, and none is ten times as long.
+pub const DETOUR: RangeInclusive<f64> = 1.0..=10.0;
+
+/// From a slow walk to a fast train.
+pub const SPEED_KMH: RangeInclusive<f64> = 1.0..=300.0;
 
 /// Above 0, and at most a hundredfold, beyond what any city allows.
 pub const MULTIPLIER_HUNDREDTHS: RangeInclusive<u16> = 1..=10_000;

@@ -6,16 +6,17 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 use serde_json::{Value, json};
 
 use super::curve::{Curve, Formula, PARAMETER, Table, TableError};
+use super::document;
 use super::field::{Faults, Field, Object};
 use super::{
-    Clock, Fare, FareOverrides, Fault, HOURS_OF_WEEK, Limits, Multiplier, Policy, Product, QuoteTerms, Surge,
-    Zone, ranges,
+    Clock, Fare, FareOverrides, Fault, Guard, HOURS_OF_WEEK, Limits, MaxChange, Multiplier, Policy, Product,
+    QuoteTerms, Surge, SurgeForm, Zone, ranges,
 };
 use crate::fare::money::{Currency, MinorUnits};
 use crate::geo::polygon::{Polygon, Ring, RingError};
 use crate::id::{CityId, ProductId, is_entity_id};
 
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 16] = [
     "city",
     "name",
     "timezone",
@@ -27,12 +28,15 @@ const FIELDS: [&str; 13] = [
     "surge",
     "limits",
     "quote",
+    "guard",
+    "max_change",
+    "laws",
     "static",
     "zones",
 ];
-const CLOCK_FIELDS: [&str; 4] = ["tick_ms", "window_ms", "driver_ttl_ms", "lateness_ms"];
+const CLOCK_FIELDS: [&str; 5] = ["tick_ms", "window_ms", "driver_ttl_ms", "absent_ms", "lateness_ms"];
 const FARE_FIELDS: [&str; 5] = ["base", "per_km", "per_minute", "booking_fee", "minimum"];
-const SURGE_FIELDS: [&str; 12] = [
+const SURGE_FIELDS: [&str; 15] = [
     "curve",
     "balanced_ratio",
     "prior",
@@ -43,8 +47,11 @@ const SURGE_FIELDS: [&str; 12] = [
     "table",
     "ring_weights",
     "half_life_ms",
+    "half_life_up_ms",
+    "half_life_down_ms",
     "step",
     "form",
+    "additive_amount",
 ];
 
 /// Most digits of any currency of ISO 4217; amounts are parsed with them if the currency is unknown.
@@ -67,9 +74,7 @@ impl Policy {
     /// # Errors
     /// Every wrong field; in an array the pointers begin with the policy's index.
     pub fn list_from_json(text: &str) -> Result<Vec<Self>, Vec<Fault>> {
-        let document: Value = serde_json::from_str(text).map_err(|error| {
-            vec![Fault { pointer: String::new(), message: format!("must be JSON: {error}") }]
-        })?;
+        let document = Self::read_document(text)?;
         let Value::Array(items) = &document else {
             return Self::from_json(&document).map(|policy| vec![policy]);
         };
@@ -89,6 +94,17 @@ impl Policy {
         }
         let faults = faults.into_inner();
         if faults.is_empty() { Ok(policies) } else { Err(faults) }
+    }
+
+    /// Parses a document whose objects have no key twice.
+    ///
+    /// # Errors
+    /// The whole document if it is not JSON, or every key that an object has twice.
+    pub fn read_document(text: &str) -> Result<Value, Vec<Fault>> {
+        let (document, faults) = document::read(text).map_err(|error| {
+            vec![Fault { pointer: String::new(), message: format!("not JSON: {error}") }]
+        })?;
+        if faults.is_empty() { Ok(document) } else { Err(faults) }
     }
 
     /// The policy of a city that has none: the defaults of CONTRACT §3, the whole world as its boundary, and the one
@@ -123,9 +139,12 @@ fn read_policy(field: &Field) -> Option<Policy> {
     let resolution = policy.get("resolution").integer(&ranges::RESOLUTION);
     let clock = read_clock(&policy.get("clock").object(&CLOCK_FIELDS));
     let products = read_products(&policy.required("products"), digits);
-    let surge = read_surge(&policy.get("surge").object(&SURGE_FIELDS));
+    let surge = read_surge(&policy.get("surge").object(&SURGE_FIELDS), digits);
     let (floor, cap) = read_limits(&policy.get("limits"));
-    let quote = read_quote(&policy.get("quote").object(&["ttl_ms", "ack_above"]));
+    let quote = read_quote(&policy.get("quote").object(&["ttl_ms", "ack_above", "detour", "speed_kmh"]));
+    let guard = read_guard(&policy.get("guard").object(&["min_lost", "hold_ms"]));
+    let max_change = read_max_change(&policy.get("max_change").object(&["multiplier", "fare_percent"]));
+    policy.get("laws").items("an empty array: this version does not enforce laws", |count| count == 0);
     let static_hours = read_static(&policy.get("static"));
     let zones = read_zones(&policy.get("zones"), digits);
 
@@ -144,6 +163,8 @@ fn read_policy(field: &Field) -> Option<Policy> {
             cap: cap.unwrap_or(Multiplier::DEFAULT_CAP),
         },
         quote,
+        guard,
+        max_change,
         static_hours,
         zones,
     })
@@ -173,7 +194,9 @@ fn read_ring(field: &Field) -> Option<Ring> {
     }
     let add_fault = |error| match error {
         RingError::Length | RingError::Open => field.fault(error),
-        RingError::OffTheGlobe { index } => field.fault_at(&format!("/{index}"), error),
+        RingError::OffTheGlobe { index } | RingError::LongEdge { index } => {
+            field.fault_at(&format!("/{index}"), error);
+        }
     };
     Ring::new(positions).map_err(|errors| errors.into_iter().for_each(add_fault)).ok()
 }
@@ -189,8 +212,9 @@ fn read_position(field: &Field) -> Option<[f64; 2]> {
 fn read_clock(clock: &Object) -> Clock {
     Clock {
         tick_ms: clock.get("tick_ms").integer(&ranges::TICK_MS).unwrap_or(5_000),
-        window_ms: clock.get("window_ms").integer(&ranges::WINDOW_MS).unwrap_or(60_000),
+        window_ms: clock.get("window_ms").integer(&ranges::WINDOW_MS).unwrap_or(120_000),
         driver_ttl_ms: clock.get("driver_ttl_ms").integer(&ranges::DRIVER_TTL_MS).unwrap_or(60_000),
+        absent_ms: clock.get("absent_ms").integer(&ranges::ABSENT_MS).unwrap_or(300_000),
         lateness_ms: clock.get("lateness_ms").integer(&ranges::LATENESS_MS).unwrap_or(5_000),
     }
 }
@@ -241,14 +265,38 @@ fn read_amount(field: &Field, digits: usize) -> Option<MinorUnits> {
     field.try_parsed("a decimal number in quotes, such as \"2.50\"", |text| MinorUnits::parse(text, digits))
 }
 
-fn read_surge(surge: &Object) -> Surge {
+fn read_surge(surge: &Object, digits: usize) -> Surge {
+    let half_life = |key| surge.get(key).integer(&ranges::HALF_LIFE_MS);
+    // One half life stands for whichever of the two is not given (CONTRACT §7).
+    let both = half_life("half_life_ms");
     Surge {
         prior: surge.get("prior").positive(&PARAMETER).unwrap_or(2.0),
         ring_weights: read_weights(&surge.get("ring_weights")).unwrap_or_else(|| vec![1.0, 0.35, 0.12]),
-        half_life_ms: surge.get("half_life_ms").integer(&ranges::HALF_LIFE_MS).unwrap_or(30_000),
-        step_hundredths: surge.get("step").hundredths(&ranges::STEP_HUNDREDTHS).unwrap_or(10),
+        half_life_up_ms: half_life("half_life_up_ms").or(both).unwrap_or(60_000),
+        half_life_down_ms: half_life("half_life_down_ms").or(both).unwrap_or(240_000),
+        step_hundredths: read_step(&surge.get("step")).unwrap_or(10),
+        form: read_form(surge, digits),
         curve: read_curve(surge),
     }
+}
+
+fn read_step(field: &Field) -> Option<u16> {
+    let step = field.hundredths(&ranges::STEP_HUNDREDTHS)?;
+    if 100 % step != 0 {
+        field.fault("must divide 1, as 0.1 and 0.25 do");
+    }
+    Some(step)
+}
+
+fn read_form(surge: &Object, digits: usize) -> SurgeForm {
+    let amount = read_amount(&surge.get("additive_amount"), digits);
+    let form = |name: &str| match name {
+        "multiplicative" => Some(SurgeForm::Multiplicative),
+        "additive" => Some(SurgeForm::Additive(amount)),
+        _ => None,
+    };
+    let form = surge.get("form").parsed("one of multiplicative, additive", form);
+    form.unwrap_or(SurgeForm::Multiplicative)
 }
 
 fn read_curve(surge: &Object) -> Curve {
@@ -259,8 +307,6 @@ fn read_curve(surge: &Object) -> Curve {
         "table" => Some(Formula::Table),
         _ => None,
     };
-    // How multiplier and fare combine: there is one form so far.
-    surge.get("form").parsed("\"multiplicative\"", |form| (form == "multiplicative").then_some(()));
     let curve = Curve {
         formula: surge
             .get("curve")
@@ -320,6 +366,23 @@ fn read_quote(quote: &Object) -> QuoteTerms {
     QuoteTerms {
         ttl_ms: quote.get("ttl_ms").integer(&ranges::QUOTE_TTL_MS).unwrap_or(120_000),
         ack_above: quote.get("ack_above").multiplier().unwrap_or(Multiplier::DEFAULT_ACK),
+        detour: quote.get("detour").number(&ranges::DETOUR).unwrap_or(1.3),
+        speed_kmh: quote.get("speed_kmh").number(&ranges::SPEED_KMH).unwrap_or(24.0),
+    }
+}
+
+fn read_guard(guard: &Object) -> Guard {
+    let min_lost = guard.get("min_lost").integer(&ranges::MIN_LOST).unwrap_or(50);
+    let hold_ms = guard.get("hold_ms").integer(&ranges::HOLD_MS).unwrap_or(900_000);
+    Guard { min_lost: min_lost.unsigned_abs(), hold_ms }
+}
+
+fn read_max_change(max_change: &Object) -> MaxChange {
+    let multiplier = max_change.get("multiplier").hundredths(&ranges::CHANGE_HUNDREDTHS);
+    let fare_percent = max_change.get("fare_percent").integer(&ranges::CHANGE_PERCENT);
+    MaxChange {
+        multiplier_hundredths: multiplier.unwrap_or(100),
+        fare_percent: fare_percent.and_then(|percent| u16::try_from(percent).ok()).unwrap_or(25),
     }
 }
 

@@ -14,14 +14,17 @@ const SAMPLE: &str = r#"
 {"city": "nyc", "name": "New York", "timezone": "America/New_York", "currency": "USD",
  "boundary": {"type": "Polygon", "coordinates": [[[-74.3,40.45],[-73.65,40.45],[-73.65,41.0],[-74.3,41.0],[-74.3,40.45]]]},
  "resolution": 8,
- "clock": {"tick_ms": 5000, "window_ms": 60000, "driver_ttl_ms": 60000, "lateness_ms": 5000},
+ "clock": {"tick_ms": 5000, "window_ms": 120000, "driver_ttl_ms": 60000, "absent_ms": 300000, "lateness_ms": 5000},
  "products": [{"id": "standard", "name": "Standard",
    "fare": {"base": "2.50", "per_km": "1.25", "per_minute": "0.35", "booking_fee": "2.00", "minimum": "7.00"}}],
  "surge": {"curve": "equilibrium", "balanced_ratio": 1.0, "prior": 2.0,
    "demand_elasticity": 0.6, "supply_elasticity": 1.2, "slope": 0.5, "k": 0.3, "table": [[1.0, 1.0], [2.0, 1.5]],
-   "ring_weights": [1.0, 0.35, 0.12], "half_life_ms": 30000, "step": 0.1, "form": "multiplicative"},
+   "ring_weights": [1.0, 0.35, 0.12], "half_life_up_ms": 60000, "half_life_down_ms": 240000, "step": 0.1, "form": "multiplicative", "additive_amount": null},
  "limits": {"min_multiplier": 1.0, "max_multiplier": 5.0},
- "quote": {"ttl_ms": 120000, "ack_above": 2.0},
+ "quote": {"ttl_ms": 120000, "ack_above": 2.0, "detour": 1.3, "speed_kmh": 24.0},
+ "guard": {"min_lost": 50, "hold_ms": 900000},
+ "max_change": {"multiplier": 1.0, "fare_percent": 25},
+ "laws": [],
  "static": [],
  "zones": [{"id": "jfk", "name": "JFK", "polygon": {"type": "Polygon", "coordinates": []},
    "limits": {"max_multiplier": 2.5}, "fare": {}}]}
@@ -106,7 +109,13 @@ fn the_sample_of_the_contract_is_read_exactly() {
     assert_eq!(policy.resolution, 8);
     assert_eq!(
         policy.clock,
-        Clock { tick_ms: 5_000, window_ms: 60_000, driver_ttl_ms: 60_000, lateness_ms: 5_000 }
+        Clock {
+            tick_ms: 5_000,
+            window_ms: 120_000,
+            driver_ttl_ms: 60_000,
+            absent_ms: 300_000,
+            lateness_ms: 5_000
+        }
     );
     let fare = Fare {
         base: units(250),
@@ -129,9 +138,13 @@ fn the_sample_of_the_contract_is_read_exactly() {
     );
     assert_eq!(json!([curve.slope, curve.k]), json!([0.5, 0.3]));
     assert_eq!(surge.ring_weights, [1.0, 0.35, 0.12]);
-    assert_eq!((surge.half_life_ms, surge.step_hundredths), (30_000, 10));
+    assert_eq!((surge.half_life_up_ms, surge.half_life_down_ms), (60_000, 240_000));
+    assert_eq!((surge.step_hundredths, surge.form), (10, SurgeForm::Multiplicative));
     assert_eq!(policy.limits, Limits { floor: Multiplier::ONE, cap: hundredths(500) });
-    assert_eq!(policy.quote, QuoteTerms { ttl_ms: 120_000, ack_above: hundredths(200) });
+    let ack_above = hundredths(200);
+    assert_eq!(policy.quote, QuoteTerms { ttl_ms: 120_000, ack_above, detour: 1.3, speed_kmh: 24.0 });
+    assert_eq!(policy.guard, Guard { min_lost: 50, hold_ms: 900_000 });
+    assert_eq!(policy.max_change, MaxChange { multiplier_hundredths: 100, fare_percent: 25 });
     assert_eq!(policy.static_hours, None);
     assert_eq!(policy.zones.len(), 1);
     assert_eq!((policy.zones[0].id.as_str(), policy.zones[0].name.as_str()), ("jfk", "JFK"));
@@ -144,18 +157,60 @@ fn the_sample_of_the_contract_is_read_exactly() {
 fn an_absent_field_has_the_default_of_the_contract() {
     let shown = set(sample(), "/zones", json!([]));
     assert_eq!(read(&minimal()), read(&shown));
-    for object in ["/clock", "/surge", "/limits", "/quote", "/products/0/fare"] {
+    for object in ["/clock", "/surge", "/limits", "/quote", "/guard", "/max_change", "/products/0/fare"] {
         assert_eq!(read(&set(sample(), object, json!({}))), read(&sample()), "{object}");
     }
 }
 
 #[test]
 fn null_is_absent() {
-    for field in ["name", "timezone", "resolution", "clock", "surge", "limits", "quote", "static", "zones"] {
+    for field in [
+        "name",
+        "timezone",
+        "resolution",
+        "clock",
+        "surge",
+        "limits",
+        "quote",
+        "guard",
+        "max_change",
+        "laws",
+        "static",
+        "zones",
+    ] {
         let pointer = format!("/{field}");
         assert_eq!(read(&set(minimal(), &pointer, Value::Null)), read(&minimal()), "{field}");
     }
     assert_eq!(pointers(&set(minimal(), "/city", Value::Null)), ["/city"]);
+}
+
+#[test]
+fn one_half_life_stands_for_each_that_is_not_given() {
+    for (given, up, down) in [
+        (json!({"half_life_ms": 7}), 7, 7),
+        (json!({"half_life_ms": 7, "half_life_up_ms": 5}), 5, 7),
+        (json!({"half_life_ms": 7, "half_life_down_ms": 5}), 7, 5),
+        (json!({"half_life_down_ms": 5}), 60_000, 5),
+    ] {
+        let surge = read(&set(minimal(), "/surge", given)).surge;
+        assert_eq!((surge.half_life_up_ms, surge.half_life_down_ms), (up, down));
+    }
+}
+
+#[test]
+fn surge_may_be_an_amount_of_its_own() {
+    let additive = set(minimal(), "/surge/form", json!("additive"));
+    assert_eq!(read(&additive).surge.form, SurgeForm::Additive(None));
+    let amount = set(additive, "/surge/additive_amount", json!("3.50"));
+    assert_eq!(read(&amount).surge.form, SurgeForm::Additive(Some(units(350))));
+    assert_eq!(pointers(&set(amount, "/surge/additive_amount", json!("3.505"))), ["/surge/additive_amount"]);
+}
+
+#[test]
+fn equal_policies_have_equal_fingerprints() {
+    assert_eq!(read(&minimal()).fingerprint(), read(&read(&minimal()).to_json()).fingerprint());
+    let other = set(minimal(), "/static", json!(vec![1.5; 168]));
+    assert_ne!(read(&other).fingerprint(), read(&minimal()).fingerprint());
 }
 
 #[test]
@@ -261,16 +316,16 @@ prop_compose! {
     fn any_document()(
         city in "[a-z0-9-]{1,32}", name in "\\PC{1,200}", currency in prop::sample::select(vec!["USD", "KWD", "JPY", "CLF"]),
         timezone in prop::sample::select(vec!["UTC", "Asia/Kathmandu", "America/Santiago"]),
-        resolution in 0..=15, tick in 100..=3_600_000, day in 1..=86_400_000, half_life in 1..=31_536_000_000_i64,
+        resolution in 0..=15, tick in 1..=3_600_000, day in 1..=86_400_000, half_life in 1..=31_536_000_000_i64,
         numbers in prop::collection::vec(1e-6..1e9, 6),
     )(
         minimum in any_multiplier(), maximum in any_multiplier(), hours in prop::collection::vec(any_multiplier(), 168),
-        weights in prop::collection::vec(0.0..1e9, 1..=7), step in 1_u16..=100, cap in prop::option::of(any_multiplier()),
+        weights in prop::collection::vec(0.0..1e9, 1..=7), step in prop::sample::select(vec![1_u16, 2, 4, 5, 10, 20, 25, 50, 100]), cap in prop::option::of(any_multiplier()),
         curve in prop::sample::select(vec!["equilibrium", "linear", "exponential", "table"]),
         amount in prop::option::of(0..1_000_000_u32), (west, south) in (-180.0..170.0, -90.0..80.0), side in 0.1..10.0,
         fields in Just(json!({
             "city": city, "name": name, "currency": currency, "timezone": timezone, "resolution": resolution,
-            "clock": {"tick_ms": tick, "window_ms": day, "driver_ttl_ms": day, "lateness_ms": day - 1},
+            "clock": {"tick_ms": tick, "window_ms": day, "driver_ttl_ms": day, "absent_ms": day - 1, "lateness_ms": day - 1},
         })),
         half_life in Just(half_life), numbers in Just(numbers),
     ) -> Value {
@@ -283,7 +338,9 @@ prop_compose! {
         document["surge"] = json!({
             "curve": curve, "balanced_ratio": numbers[0], "prior": numbers[1], "demand_elasticity": numbers[2],
             "supply_elasticity": numbers[3], "slope": numbers[4], "k": numbers[5], "ring_weights": weights,
-            "half_life_ms": half_life, "step": f64::from(step) / 100.0,
+            "half_life_ms": half_life, "half_life_down_ms": 7, "step": f64::from(step) / 100.0,
+            "form": if step > 10 { "additive" } else { "multiplicative" },
+            "additive_amount": amount.map(|amount| amount.to_string()),
         });
         document["zones"] = json!([{
             "id": "z", "polygon": square(south, 0.0, side), "limits": {"max_multiplier": cap},

@@ -1,9 +1,13 @@
 //! Writing a policy to JSON, with every default included.
 
 use serde_json::{Map, Value, json};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::curve::Formula;
-use super::{Clock, Fare, FareOverrides, Limits, Multiplier, Policy, Product, QuoteTerms, Surge, Zone};
+use super::{
+    Clock, Fare, FareOverrides, Limits, MaxChange, Multiplier, Policy, Product, QuoteTerms, Surge, SurgeForm,
+    Zone,
+};
 use crate::fare::money::{Currency, MinorUnits};
 use crate::geo::polygon::{Polygon, Ring};
 
@@ -23,12 +27,23 @@ impl Policy {
             "resolution": self.resolution,
             "clock": write_clock(self.clock),
             "products": self.products.iter().map(product).collect::<Vec<_>>(),
-            "surge": write_surge(&self.surge),
+            "surge": write_surge(&self.surge, self.currency),
             "limits": write_limits(self.limits),
             "quote": write_quote(self.quote),
+            "guard": {"min_lost": self.guard.min_lost, "hold_ms": self.guard.hold_ms},
+            "max_change": write_max_change(self.max_change),
+            "laws": [],
             "static": hours.copied().map(f64::from).collect::<Vec<_>>(),
             "zones": self.zones.iter().map(zone).collect::<Vec<_>>(),
         })
+    }
+}
+
+impl Policy {
+    /// A hash of the policy's document, the same in every process, by which policies are told apart.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        xxh3_64(self.to_json().to_string().as_bytes())
     }
 }
 
@@ -42,6 +57,7 @@ fn write_clock(clock: Clock) -> Value {
         "tick_ms": clock.tick_ms,
         "window_ms": clock.window_ms,
         "driver_ttl_ms": clock.driver_ttl_ms,
+        "absent_ms": clock.absent_ms,
         "lateness_ms": clock.lateness_ms,
     })
 }
@@ -77,7 +93,11 @@ fn write_fare(fare: FareOverrides, currency: Currency) -> Value {
     )
 }
 
-fn write_surge(surge: &Surge) -> Value {
+fn write_surge(surge: &Surge, currency: Currency) -> Value {
+    let (form, additive_amount) = match surge.form {
+        SurgeForm::Multiplicative => ("multiplicative", None),
+        SurgeForm::Additive(amount) => ("additive", amount.map(|amount| currency.format(amount))),
+    };
     let curve = &surge.curve;
     let formula = match curve.formula {
         Formula::Equilibrium => "equilibrium",
@@ -95,9 +115,11 @@ fn write_surge(surge: &Surge) -> Value {
         "k": curve.k,
         "table": curve.table.points(),
         "ring_weights": surge.ring_weights,
-        "half_life_ms": surge.half_life_ms,
+        "half_life_up_ms": surge.half_life_up_ms,
+        "half_life_down_ms": surge.half_life_down_ms,
         "step": f64::from(surge.step_hundredths) / 100.0,
-        "form": "multiplicative",
+        "form": form,
+        "additive_amount": additive_amount,
     })
 }
 
@@ -106,7 +128,17 @@ fn write_limits(limits: Limits) -> Value {
 }
 
 fn write_quote(quote: QuoteTerms) -> Value {
-    json!({"ttl_ms": quote.ttl_ms, "ack_above": f64::from(quote.ack_above)})
+    json!({
+        "ttl_ms": quote.ttl_ms,
+        "ack_above": f64::from(quote.ack_above),
+        "detour": quote.detour,
+        "speed_kmh": quote.speed_kmh,
+    })
+}
+
+fn write_max_change(max_change: MaxChange) -> Value {
+    let multiplier = f64::from(max_change.multiplier_hundredths) / 100.0;
+    json!({"multiplier": multiplier, "fare_percent": max_change.fare_percent})
 }
 
 fn write_zone(zone: &Zone, currency: Currency) -> Value {

@@ -15,6 +15,7 @@ use crate::event::sequence::SequenceRef;
 use crate::event_sourced::{Entry, EventSourced, LogPosition};
 use crate::id::{CityId, LaneCount, LaneId, ProductId};
 use crate::policy::Policy;
+use crate::surge::feed_guard::{FeedGuard, GuardConfig};
 use crate::surge::grid::{Grid, Side};
 use crate::surge::map::{ChunkName, ClosedTick, MapHead, encode_chunk};
 use crate::time::tick_at_or_after;
@@ -49,10 +50,13 @@ pub struct CityPricing {
     products: ProductTable,
     lanes: Vec<LaneProgress>,
     grid: Grid,
+    guard: FeedGuard,
     /// The newest closed tick.
     closed: Option<i64>,
     /// The number of closed ticks.
     version: u64,
+    /// The arrival of the first counts.
+    began_ms: Option<i64>,
     /// The latest arrival seen.
     now_ms: i64,
     log: LogPosition,
@@ -98,9 +102,11 @@ impl CityPricing {
             identity,
             products: product_table(&config.policy),
             grid: Grid::new(&config.policy),
+            guard: FeedGuard::default(),
             config,
             closed: None,
             version: 0,
+            began_ms: None,
             now_ms: i64::MIN,
             log: LogPosition::default(),
             steps: Vec::new(),
@@ -185,6 +191,7 @@ impl CityPricing {
         for tick in ticks {
             progress.enqueue(tick, &mapping, arrival_ms);
         }
+        self.began_ms.get_or_insert(arrival_ms);
         self.now_ms = self.now_ms.max(arrival_ms);
         self.close_ticks();
     }
@@ -233,22 +240,31 @@ impl CityPricing {
         for lane in &mut self.lanes {
             lane.skip_to(last);
         }
+        let feed = self.guard.skip(tick, last, &self.guard_config());
         let (at, version, lanes_reported) = (last, self.version, self.lane_count());
-        self.ticks.push(ClosedTick { at, version, lanes_reported, rows: Vec::new(), changes: Vec::new() });
+        let (rows, changes) = (Vec::new(), Vec::new());
+        self.ticks.push(ClosedTick { at, version, lanes_reported, feed, rows, changes });
         true
     }
 
     fn close(&mut self, tick: i64, reported: usize) {
         let ttl_ms = self.config.policy.clock.driver_ttl_ms;
         for lane in &mut self.lanes {
-            lane.advance(tick, ttl_ms, &mut self.grid);
+            lane.advance(tick, ttl_ms, &mut self.grid, &mut self.guard);
         }
+        let in_touch = self.lanes.iter().map(|lane| u64::from(lane.in_touch)).sum();
+        let feed = self.guard.close(tick, in_touch, &self.guard_config());
         self.version += 1;
         self.closed = Some(tick);
         let mut changes = Vec::new();
-        let rows = self.grid.price(self.version, &mut changes);
+        let rows = self.grid.price(self.version, feed, &mut changes);
         let lanes_reported = u32::try_from(reported).expect("at most 65 536 lanes");
-        self.ticks.push(ClosedTick { at: tick, version: self.version, lanes_reported, rows, changes });
+        self.ticks.push(ClosedTick { at: tick, version: self.version, lanes_reported, feed, rows, changes });
+    }
+
+    fn guard_config(&self) -> GuardConfig {
+        let Policy { clock, guard, .. } = &self.config.policy;
+        GuardConfig { guard: *guard, driver_ttl_ms: clock.driver_ttl_ms, tick_ms: clock.tick_ms }
     }
 
     fn lane_count(&self) -> u32 {
@@ -258,10 +274,12 @@ impl CityPricing {
     fn map_head(&self, last: &ClosedTick, chunks: Vec<ChunkName>) -> MapHead {
         MapHead {
             city: self.identity.city.clone(),
+            began_ms: self.began_ms.unwrap_or(0),
             version: self.version,
             as_of: last.at,
             lanes_reported: last.lanes_reported,
             lanes: self.lane_count(),
+            feed: last.feed,
             resolution: self.config.policy.resolution,
             products: self.products.to_vec(),
             chunks,
@@ -309,10 +327,13 @@ impl CityPricing {
     fn write(&mut self, out: &mut Vec<u8>) {
         write_config(out, &self.config);
         put_varint_u64(out, self.version);
-        put_varint_u64(out, u64::from(self.closed.is_some()));
-        put_varint_i64(out, self.closed.unwrap_or(0));
+        for instant in [self.closed, self.began_ms] {
+            put_varint_u64(out, u64::from(instant.is_some()));
+            put_varint_i64(out, instant.unwrap_or(0));
+        }
         put_u64_le(out, self.now_ms.cast_unsigned());
         self.lanes.iter().for_each(|lane| lane.write(out));
+        self.guard.write(out);
         self.grid.write(out);
     }
 
@@ -325,13 +346,16 @@ impl CityPricing {
             self.config = Arc::new(config);
         }
         self.version = input.varint_u64("a version")?;
-        let closed = input.varint_up_to(1, "a tick's mark")? == 1;
-        let tick = input.instant("a tick")?;
-        self.closed = closed.then_some(tick);
+        for instant in [&mut self.closed, &mut self.began_ms] {
+            let is_known = input.varint_up_to(1, "an instant's mark")? == 1;
+            let known = input.instant("an instant")?;
+            *instant = is_known.then_some(known);
+        }
         self.now_ms = input.u64_le("an arrival time")?.cast_signed();
         for lane in &mut self.lanes {
             *lane = LaneProgress::read(&mut input)?;
         }
+        self.guard = FeedGuard::read(&mut input)?;
         self.grid.read(&mut input)?;
         if !input.is_done() {
             return Err(input.invalid("bytes after the map"));

@@ -14,6 +14,7 @@ use crate::hash::IntHasher;
 use crate::id::ProductId;
 use crate::policy::ranges::MAX_RING_WEIGHTS;
 use crate::policy::{Limits, Policy};
+use crate::surge::feed_guard::Feed;
 use crate::surge::map::{Change, ChunkName, Row};
 use crate::surge::multiplier::{MultiplierState, SurgeFormula};
 
@@ -269,7 +270,7 @@ impl Grid {
 
     /// Prices every active cell at the tick of the map's `version`. Returns the rows reported, ordered by product name
     /// and cell, and appends the multipliers that changed to `changes`.
-    pub fn price(&mut self, version: u64, changes: &mut Vec<Change>) -> Vec<Row> {
+    pub fn price(&mut self, version: u64, feed: Feed, changes: &mut Vec<Change>) -> Vec<Row> {
         self.apply_pending();
         let mut rows = Vec::with_capacity(self.active.iter().chain(&self.activated).map(Vec::len).sum());
         self.row_chunks.clear();
@@ -277,7 +278,7 @@ impl Grid {
             let product = self.by_name[at];
             self.activate(product);
             let mut active = std::mem::take(&mut self.active[product]);
-            active.retain(|slot| self.price_cell(*slot, product, version, &mut rows, changes));
+            active.retain(|slot| self.price_cell(*slot, product, (version, feed), &mut rows, changes));
             self.active[product] = active;
         }
         rows
@@ -298,7 +299,7 @@ impl Grid {
         &mut self,
         slot: u32,
         product: usize,
-        version: u64,
+        (version, feed): (u64, Feed),
         rows: &mut Vec<Row>,
         changes: &mut Vec<Change>,
     ) -> bool {
@@ -312,7 +313,7 @@ impl Grid {
             state.raw = self.formula.raw(d, s);
             self.flags[index] &= !flag::CHANGED;
         }
-        self.formula.advance(state);
+        self.formula.advance(state, feed);
         let reported = d != 0.0 || s != 0.0 || !state.is_base();
         let multiplier = state.limited(slot.limits);
         let (demand, supply) = (demand[0], supply[0]);

@@ -6,6 +6,7 @@
 use crate::geo::locate::Cell;
 use crate::id::{CityId, ProductId};
 use crate::policy::Multiplier;
+use crate::surge::feed_guard::Feed;
 use crate::wire::products::{read_products, write_products};
 use crate::wire::{self, Corrupt, Kind, put_bytes, put_u64_le, put_varint_i64, put_varint_u64};
 
@@ -59,6 +60,8 @@ pub struct ClosedTick {
     pub version: u64,
     /// The number of lanes that had reported the tick when it closed.
     pub lanes_reported: u32,
+    /// The state of the feed.
+    pub feed: Feed,
     /// The rows reported, ordered by product name and cell.
     pub rows: Vec<Row>,
     /// The multipliers that changed since the previous tick.
@@ -70,6 +73,9 @@ pub struct ClosedTick {
 pub struct MapHead {
     /// The city.
     pub city: CityId,
+    /// The arrival of the first counts in the city's log, in milliseconds since the epoch: it tells the versions of this
+    /// store from those of a store that was emptied.
+    pub began_ms: i64,
     /// The number of ticks closed so far.
     pub version: u64,
     /// The newest closed tick, in milliseconds since the epoch.
@@ -78,6 +84,8 @@ pub struct MapHead {
     pub lanes_reported: u32,
     /// The number of lanes.
     pub lanes: u32,
+    /// The state of the feed at this tick.
+    pub feed: Feed,
     /// H3 resolution of the cells.
     pub resolution: u8,
     /// The products, by the `product` of a row.
@@ -93,10 +101,12 @@ impl MapHead {
         let mut out = Vec::with_capacity(64 + self.chunks.len() * 12);
         wire::begin(&mut out, Kind::MapHead);
         put_bytes(&mut out, self.city.as_str().as_bytes());
+        put_varint_i64(&mut out, self.began_ms);
         put_varint_u64(&mut out, self.version);
         put_varint_i64(&mut out, self.as_of);
         put_varint_u64(&mut out, u64::from(self.lanes_reported));
         put_varint_u64(&mut out, u64::from(self.lanes));
+        put_varint_u64(&mut out, u64::from(self.feed == Feed::Suspect));
         put_varint_u64(&mut out, u64::from(self.resolution));
         write_products(&mut out, &self.products);
         for ChunkName { parent, version } in &self.chunks {
@@ -114,10 +124,13 @@ impl MapHead {
     pub fn decode(bytes: &[u8]) -> Result<Self, Corrupt> {
         let mut input = wire::open(bytes, Kind::MapHead)?;
         let city = CityId::new(input.text("a city")?).ok_or(input.invalid("a city"))?;
+        let began_ms = input.instant("an arrival time")?;
         let version = input.varint_u64("a version")?;
         let as_of = input.instant("a tick")?;
         let lanes_reported = input.varint_u32("lanes reported")?;
         let lanes = input.varint_u32("lanes")?;
+        let is_suspect = input.varint_up_to(1, "a feed")? == 1;
+        let feed = if is_suspect { Feed::Suspect } else { Feed::Ok };
         let resolution = input.byte("a resolution")?;
         let products = read_products(&mut input)?;
         let mut chunks = Vec::new();
@@ -125,7 +138,18 @@ impl MapHead {
             let parent = Cell(input.u64_le("a chunk's parent")?);
             chunks.push(ChunkName { parent, version: input.varint_u64("a chunk's version")? });
         }
-        Ok(Self { city, version, as_of, lanes_reported, lanes, resolution, products, chunks })
+        Ok(Self {
+            city,
+            began_ms,
+            version,
+            as_of,
+            lanes_reported,
+            lanes,
+            feed,
+            resolution,
+            products,
+            chunks,
+        })
     }
 }
 

@@ -1,13 +1,14 @@
 //! The formula of surge: from the demand and supply around a cell to the multiplier that is reported (CONTRACT §3).
 //!
 //! The steps, each a function below: counts per ring become `D` and `S` by the ring weights, those the pressure `r` by
-//! the prior, that the raw multiplier by the curve, that `m` by the half life, and that the published multiplier by the
+//! the prior, that the raw multiplier by the curve, that `m` by the half lives, and that the published multiplier by the
 //! step; limits bound what is reported.
 //!
 //! Every sum and product is rounded on its own, and `pow` is that of libm, so every machine computes the same bits.
 
 use crate::policy::curve::Curve;
 use crate::policy::{Limits, Multiplier, Policy};
+use crate::surge::feed_guard::Feed;
 
 /// 1.00× in hundredths: the published multiplier of a cell before its first tick.
 pub const BASE_HUNDREDTHS: f64 = 100.0;
@@ -18,7 +19,12 @@ pub struct SurgeFormula {
     ring_weights: Box<[f64]>,
     prior: f64,
     curve: Curve,
-    alpha: f64,
+    alpha_up: f64,
+    alpha_down: f64,
+    /// The greatest raw multiplier: four times `M`, the greater of 1 and the city's cap.
+    max_raw: f64,
+    /// The greatest smoothed multiplier: 1.2 times `M`, so that no cell stays at its cap long after its crowd has left.
+    max_smoothed: f64,
     /// The step of published multipliers, in hundredths.
     step: f64,
 }
@@ -54,11 +60,16 @@ impl SurgeFormula {
     #[must_use]
     pub fn new(policy: &Policy) -> Self {
         let surge = &policy.surge;
+        let tick_ms = policy.clock.tick_ms;
+        let max = f64::from(policy.limits.cap).max(1.0);
         Self {
             ring_weights: surge.ring_weights.as_slice().into(),
             prior: surge.prior,
             curve: surge.curve.clone(),
-            alpha: alpha(policy.clock.tick_ms, surge.half_life_ms),
+            alpha_up: alpha(tick_ms, surge.half_life_up_ms),
+            alpha_down: alpha(tick_ms, surge.half_life_down_ms),
+            max_raw: 4.0 * max,
+            max_smoothed: 1.2 * max,
             step: f64::from(surge.step_hundredths),
         }
     }
@@ -82,14 +93,21 @@ impl SurgeFormula {
     #[must_use]
     #[inline]
     pub fn raw(&self, demand: f64, supply: f64) -> f64 {
-        self.curve.raw(pressure(demand, supply, self.prior, self.curve.balanced_ratio))
+        self.curve.raw(pressure(demand, supply, self.prior, self.curve.balanced_ratio)).min(self.max_raw)
     }
 
-    /// Moves `m` towards the raw multiplier by one tick, and the published multiplier after it.
+    /// Moves `m` towards the raw multiplier by one tick, and the published multiplier after it. While the feed is
+    /// suspect both may fall, but not rise.
     #[inline]
-    pub fn advance(&self, state: &mut MultiplierState) {
-        state.smoothed += self.alpha * (state.raw - state.smoothed);
+    pub fn advance(&self, state: &mut MultiplierState, feed: Feed) {
+        let before = *state;
+        let alpha = if state.raw > state.smoothed { self.alpha_up } else { self.alpha_down };
+        state.smoothed = (state.smoothed + alpha * (state.raw - state.smoothed)).min(self.max_smoothed);
         state.published = self.publish(state.smoothed, state.published);
+        if feed == Feed::Suspect {
+            state.smoothed = state.smoothed.min(before.smoothed);
+            state.published = state.published.min(before.published);
+        }
     }
 
     /// The published multiplier: it moves in whole steps, once `m` is three quarters of a step away.

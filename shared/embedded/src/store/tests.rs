@@ -69,6 +69,8 @@ fn head(version: u64, chunks: Vec<ChunkName>) -> MapHead {
         as_of: 5000,
         lanes_reported: 4,
         lanes: 4,
+        began_ms: 7,
+        feed: Feed::Ok,
         resolution: 8,
         products: Vec::new(),
         chunks,

@@ -15,9 +15,11 @@ fn config() -> CountingConfig {
         tick_ms: 4_000,
         window_ms: 86_400_000,
         driver_ttl_ms: 61_000,
+        absent_ms: 90_000,
         lateness_ms: 0,
         products: names(&["standard", "xl"]),
         max_entities: 7,
+        boundary: None,
     }
 }
 
@@ -28,10 +30,18 @@ fn a_policy_defines_the_config() {
         "currency": "USD",
         "boundary": {"type": "Polygon", "coordinates": [[[-75, 40], [-73, 40], [-73, 42], [-75, 42], [-75, 40]]]},
         "resolution": 9,
-        "clock": {"tick_ms": 4_000, "window_ms": 86_400_000, "driver_ttl_ms": 61_000, "lateness_ms": 0},
+        "clock": {"tick_ms": 4_000, "window_ms": 86_400_000, "driver_ttl_ms": 61_000, "absent_ms": 90_000, "lateness_ms": 0},
         "products": [{"id": "standard"}, {"id": "xl"}],
     });
-    assert_eq!(CountingConfig::of(&Policy::from_json(&policy).unwrap(), 7), config());
+    let of_policy = CountingConfig::of(&Policy::from_json(&policy).unwrap(), 7);
+    assert!(of_policy.replays_like(&config()));
+    assert_ne!(of_policy, config());
+    for (lng, is_outside) in [(-74.0, false), (-75.1, true)] {
+        let place = Position { lat: 41.0, lng };
+        assert_eq!(of_policy.is_outside(place), is_outside, "{lng}");
+        assert!(!config().is_outside(place));
+    }
+    assert!(!of_policy.replays_like(&CountingConfig { absent_ms: 0, ..config() }));
 }
 
 #[test]
@@ -48,7 +58,7 @@ fn a_config_reads_back() {
 
 #[test]
 fn a_config_that_no_policy_defines_is_refused() {
-    let read = |parts: [u64; 6], products: &[&str]| {
+    let read = |parts: [u64; 7], products: &[&str]| {
         let mut bytes = Vec::new();
         for part in parts {
             put_varint_u64(&mut bytes, part);
@@ -60,14 +70,15 @@ fn a_config_that_no_policy_defines_is_refused() {
             Err(other) => panic!("{other:?}"),
         }
     };
-    assert_eq!(read([15, 1, 0, 0, 0, 0], &["a"]), "");
-    assert_eq!(read([16, 1, 0, 0, 0, 0], &["a"]), "a resolution");
-    assert_eq!(read([256, 1, 0, 0, 0, 0], &["a"]), "a resolution");
-    assert_eq!(read([8, 86_400_000, 0, 0, 86_400_000, 0], &["a"]), "");
-    assert_eq!(read([8, 1, 86_400_001, 0, 0, 0], &["a"]), "a duration");
-    assert_eq!(read([8, 1, 0, 0, 0, 1 << 32], &["a"]), "a limit of entities");
-    assert_eq!(read([8, 0, 0, 0, 0, 0], &["a"]), "a config without ticks or products");
-    assert_eq!(read([8, 1, 0, 0, 0, 0], &[]), "a config without ticks or products");
+    assert_eq!(read([15, 1, 0, 0, 0, 0, 0], &["a"]), "");
+    assert_eq!(read([16, 1, 0, 0, 0, 0, 0], &["a"]), "a resolution");
+    assert_eq!(read([256, 1, 0, 0, 0, 0, 0], &["a"]), "a resolution");
+    assert_eq!(read([8, 86_400_000, 0, 0, 0, 86_400_000, 0], &["a"]), "");
+    assert_eq!(read([8, 1, 86_400_001, 0, 0, 0, 0], &["a"]), "a duration");
+    assert_eq!(read([8, 1, 0, 0, 86_400_001, 0, 0], &["a"]), "a duration");
+    assert_eq!(read([8, 1, 0, 0, 0, 0, 1 << 32], &["a"]), "a limit of entities");
+    assert_eq!(read([8, 0, 0, 0, 0, 0, 0], &["a"]), "a config without ticks or products");
+    assert_eq!(read([8, 1, 0, 0, 0, 0, 0], &[]), "a config without ticks or products");
 }
 
 #[test]

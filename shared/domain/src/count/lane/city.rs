@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::count::config::CountingConfig;
+use super::Absorbed;
 use crate::count::sightings::{Lifetime, Place, Sightings};
 use crate::count::tick_counts::{CityCounts, TickCountsWriter};
-use crate::event::{MarketEvent, Refusal, What};
+use crate::event::{DriverStatus, MarketEvent, Position, ProductList, Refusal, What};
 use crate::geo::locate::Locators;
 use crate::id::{CityId, EntityKey};
 use crate::time::{tick_at_or_after, tick_at_or_before};
@@ -74,12 +75,25 @@ impl LaneCity {
     }
 
     fn driver_lifetime(&self) -> Lifetime {
-        let CountingConfig { driver_ttl_ms: ttl_ms, tick_ms, max_entities, .. } = *self.config;
-        Lifetime { ttl_ms, tick_ms, max_entities }
+        let CountingConfig { driver_ttl_ms, absent_ms, tick_ms, max_entities, .. } = *self.config;
+        Lifetime {
+            ttl_ms: driver_ttl_ms.max(absent_ms),
+            contact_ms: driver_ttl_ms,
+            log_off_ends_standing: absent_ms == 0,
+            tick_ms,
+            max_entities,
+        }
     }
 
     fn rider_lifetime(&self) -> Lifetime {
-        Lifetime { ttl_ms: self.config.window_ms, ..self.driver_lifetime() }
+        let CountingConfig { window_ms, tick_ms, max_entities, .. } = *self.config;
+        Lifetime {
+            ttl_ms: window_ms,
+            contact_ms: window_ms,
+            log_off_ends_standing: false,
+            tick_ms,
+            max_entities,
+        }
     }
 
     /// Counts by `config` from here on, and logs it if it differs from the current one.
@@ -87,7 +101,7 @@ impl LaneCity {
         if Arc::ptr_eq(&self.config, config) {
             return;
         }
-        if self.config == *config {
+        if self.config.replays_like(config) {
             self.config = Arc::clone(config);
             return;
         }
@@ -115,12 +129,16 @@ impl LaneCity {
             new.into_iter().for_each(|product| self.products.push(product));
         }
         let has_other_ticks = self.config.tick_ms != config.tick_ms;
+        let ends_standings = self.config.absent_ms != 0 && config.absent_ms == 0;
         self.config = config;
         self.find_bits();
         if has_other_ticks {
             let (drivers, riders) = (self.driver_lifetime(), self.rider_lifetime());
             self.drivers.rebucket(self.closed, drivers);
             self.riders.rebucket(self.closed, riders);
+        }
+        if ends_standings {
+            self.drivers.end_standings_by_log_off(self.closed, self.driver_lifetime());
         }
     }
 
@@ -146,44 +164,57 @@ impl LaneCity {
         event: &MarketEvent<'_>,
         time_ms: i64,
         locators: &mut Locators,
-    ) -> Result<(), Refusal> {
-        match &event.what {
-            What::Driver { driver, place, available, products } => {
+    ) -> Result<Absorbed, Refusal> {
+        let is_outside = match &event.what {
+            What::Driver { driver, place, status, products } => {
                 let products = match products {
                     None => self.bits.iter().fold(0, |set, bit| set | 1 << bit),
-                    Some(list) => {
-                        let mut result = Ok(0);
-                        list.for_each(|product| {
-                            if let Ok(set) = result {
-                                result = self.bit(&product).map(|bit| set | 1 << bit);
-                            }
-                        });
-                        result?
-                    }
+                    Some(list) => self.product_set(*list)?,
                 };
-                let at = if *available && products != 0 {
-                    Place { cell: locators.locate(*place, self.config.resolution).0, products }
-                } else {
-                    Place::NOWHERE
+                let is_outside = self.config.is_outside(*place);
+                let at = match status {
+                    DriverStatus::Offline => Place::OFFLINE,
+                    DriverStatus::Available if products != 0 && !is_outside => {
+                        self.place(*place, products, locators)
+                    }
+                    _ => Place::NOWHERE,
                 };
                 let life = self.driver_lifetime();
                 self.drivers.absorb(EntityKey::driver(driver), at, time_ms, self.closed, life);
+                is_outside
             }
             What::Request { rider, place, product } => {
                 let bit = match product {
                     Some(product) => self.bit(product)?,
                     None => self.bits[0],
                 };
-                let cell = locators.locate(*place, self.config.resolution).0;
-                let at = Place { cell, products: 1 << bit };
+                let is_outside = self.config.is_outside(*place);
+                let at =
+                    if is_outside { Place::NOWHERE } else { self.place(*place, 1 << bit, locators) };
                 let life = self.rider_lifetime();
                 self.riders.absorb(EntityKey::rider(rider, bit), at, time_ms, self.closed, life);
+                is_outside
             }
-            What::Progress { .. } => {}
-        }
+            What::Progress { .. } => false,
+        };
         self.count_if_late(time_ms);
         self.advance(time_ms - self.config.lateness_ms);
-        Ok(())
+        Ok(Absorbed { is_outside })
+    }
+
+    fn place(&self, position: Position, products: u64, locators: &mut Locators) -> Place {
+        Place { cell: locators.locate(position, self.config.resolution).0, products }
+    }
+
+    /// The bits of the products that a driver serves.
+    fn product_set(&self, list: ProductList<'_>) -> Result<u64, Refusal> {
+        let mut result = Ok(0);
+        list.for_each(|product| {
+            if let Ok(set) = result {
+                result = self.bit(&product).map(|bit| set | 1 << bit);
+            }
+        });
+        result
     }
 
     /// Counts the event as late if its own tick has closed. A tick before the city's first never closes.
@@ -221,9 +252,9 @@ impl LaneCity {
                 self.closed = Some(last);
                 continue;
             }
-            self.drivers.close(tick, drivers);
+            let contact = self.drivers.close(tick, drivers);
             self.riders.close(tick, riders);
-            self.tick_counts.add_tick(tick, tick_ms, self.drivers.counts(), self.riders.counts());
+            self.tick_counts.add_tick(tick, tick_ms, contact, self.drivers.counts(), self.riders.counts());
             self.closed = Some(tick);
         }
     }
@@ -238,7 +269,10 @@ impl LaneCity {
         if change.is_some_and(|change| change <= tick) {
             return None;
         }
-        if self.drivers.counts().next().is_some() || self.riders.counts().next().is_some() {
+        let is_empty = self.drivers.in_touch() == 0
+            && self.drivers.counts().next().is_none()
+            && self.riders.counts().next().is_none();
+        if !is_empty {
             return None;
         }
         let last = tick_at_or_before(self.watermark, tick_ms);

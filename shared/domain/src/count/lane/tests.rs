@@ -5,12 +5,12 @@ mod refused;
 mod stored;
 
 use super::*;
-use crate::count::sightings::Count;
-use crate::count::sightings::{Place, Sightings};
+use crate::count::sightings::{Contact, Count, Place, Sightings};
 use crate::count::tick_counts::{self, TickCounts};
 use crate::event::sequence::Sequence;
 use crate::event::{self, Event};
 use crate::geo::locate::Cell;
+use crate::geo::polygon::{Polygon, Ring};
 use crate::id::ProductId;
 use crate::wire::products::write_products;
 use crate::wire::put_bytes;
@@ -29,9 +29,11 @@ fn config(products: &[&str]) -> CountingConfig {
         tick_ms: 5_000,
         window_ms: 30_000,
         driver_ttl_ms: 60_000,
+        absent_ms: 0,
         lateness_ms: 5_000,
         products: names(products),
         max_entities: 1_000,
+        boundary: None,
     }
 }
 
@@ -76,7 +78,7 @@ impl Fixture {
         Self { lane, index, locators: Locators::default(), sequence: 0 }
     }
 
-    fn try_absorb(&mut self, line: &str, time_ms: i64) -> Result<(), Refusal> {
+    fn try_absorb(&mut self, line: &str, time_ms: i64) -> Result<Absorbed, Refusal> {
         let Event::Market(event) = event::read(line.as_bytes()).unwrap() else { panic!("{line}") };
         self.lane.absorb(self.index, &event, time_ms, &mut self.locators)
     }
@@ -89,8 +91,19 @@ impl Fixture {
         self.lane.advance_watermark(self.index, &CityWatermark { watermark, first_tick });
     }
 
+    /// The counts of the ticks that have closed, without the contact with drivers.
     fn counts(&mut self) -> Vec<TickCounts> {
         counts_of(&mut self.lane).into_iter().flat_map(|(_, _, ticks)| ticks).collect()
+    }
+
+    /// The drivers in touch and lost at each tick that has closed, but for the empty ones.
+    fn contacts(&mut self) -> Vec<(i64, u32, u32)> {
+        let ticks = output_of(&mut self.lane).into_iter().flat_map(|(_, _, ticks)| ticks);
+        let contact = |tick| match tick {
+            TickCounts::Tick { at, contact, .. } => Some((at, contact.in_touch, contact.lost)),
+            TickCounts::Empty { .. } => None,
+        };
+        ticks.filter_map(contact).collect()
     }
 
     fn entry(&mut self) -> Vec<u8> {
@@ -114,7 +127,18 @@ fn begin(lane: &mut LaneState) -> Option<Vec<u8>> {
     lane.log.snapshot()
 }
 
+/// The counts of the ticks that have closed, without the contact with drivers.
 fn counts_of(lane: &mut LaneState) -> Vec<(CityId, Vec<ProductId>, Vec<TickCounts>)> {
+    let mut cities = output_of(lane);
+    for tick in cities.iter_mut().flat_map(|(_, _, ticks)| ticks) {
+        if let TickCounts::Tick { contact, .. } = tick {
+            *contact = Contact::default();
+        }
+    }
+    cities
+}
+
+fn output_of(lane: &mut LaneState) -> Vec<(CityId, Vec<ProductId>, Vec<TickCounts>)> {
     let mut cities = Vec::new();
     for record in tick_counts::records(lane.lane(), lanes(), lane.take_output().unwrap_or_default()) {
         let record = tick_counts::open(&record, lanes()).unwrap();
@@ -131,8 +155,9 @@ fn at(place: usize, products: u64, entities: u32) -> Count {
     Count { place: Place { cell: PLACES[place].2, products }, entities }
 }
 
+/// A tick's counts as [`counts_of`] returns them.
 fn tick(at: i64, supply: Vec<Count>, demand: Vec<Count>) -> TickCounts {
-    TickCounts::Tick { at, first: true, last: true, supply, demand }
+    TickCounts::Tick { at, first: true, last: true, contact: Contact::default(), supply, demand }
 }
 
 #[test]
@@ -162,7 +187,10 @@ fn an_unavailable_driver_is_removed_after_a_lifetime() {
     assert_eq!(fixture.lane.entities(), 1);
     fixture.advance_watermark(5_000, 165_000);
     assert_eq!(fixture.lane.entities(), 0);
-    assert_eq!(fixture.counts(), [TickCounts::Empty { from: 5_000, to: 165_000 }]);
+    let counts = fixture.counts();
+    assert_eq!(counts[0], TickCounts::Empty { from: 5_000, to: 100_000 });
+    let without_places: Vec<_> = (21..=33).map(|number| tick(5_000 * number, vec![], vec![])).collect();
+    assert_eq!(counts[1..], without_places, "in touch, and lost at the last");
 }
 
 #[test]
@@ -210,7 +238,8 @@ fn a_rider_counts_for_a_window_and_a_driver_for_a_lifetime() {
     let (here, none) = (vec![at(0, 1, 1)], vec![]);
     let mut wanted: Vec<_> = (7..13).map(|number| tick(5_000 * number, here.clone(), here.clone())).collect();
     wanted.extend((13..19).map(|number| tick(5_000 * number, here.clone(), none.clone())));
-    wanted.push(TickCounts::Empty { from: 95_000, to: 100_000 });
+    wanted.push(tick(95_000, none.clone(), none));
+    wanted.push(TickCounts::Empty { from: 100_000, to: 100_000 });
     assert_eq!(fixture.counts(), wanted);
     assert_eq!(fixture.lane.entities(), 0);
 }
@@ -234,8 +263,9 @@ fn years_of_empty_ticks_are_one_run() {
     fixture.absorb(&driver("d", 0, ""), 5_000);
     fixture.advance_watermark(5_000, 60_000 + 3_000 * year);
     let counts = fixture.counts();
-    assert_eq!(counts.len(), 13);
-    assert_eq!(counts[12], TickCounts::Empty { from: 65_000, to: 60_000 + 3_000 * year });
+    assert_eq!(counts.len(), 14);
+    assert_eq!(counts[12], tick(65_000, vec![], vec![]), "the driver is lost");
+    assert_eq!(counts[13], TickCounts::Empty { from: 70_000, to: 60_000 + 3_000 * year });
     fixture.advance_watermark(5_000, 60_000 + 4_000 * year + 4_999);
     let next = 65_000 + 3_000 * year;
     assert_eq!(fixture.counts(), [TickCounts::Empty { from: next, to: 60_000 + 4_000 * year }]);
@@ -331,12 +361,64 @@ fn unavailable_drivers_do_not_count_and_stay_in_memory() {
         fixture.absorb(&driver("d", 0, ""), 34_000);
         fixture.absorb(&driver("d", 0, rest), 34_001);
         fixture.advance_watermark(35_000, 35_000);
-        assert_eq!(
-            fixture.counts(),
-            [tick(35_000, vec![], vec![])].map(|_| TickCounts::Empty { from: 35_000, to: 35_000 })
-        );
+        let counts = match rest.contains("offline") {
+            true => TickCounts::Empty { from: 35_000, to: 35_000 },
+            false => tick(35_000, vec![], vec![]),
+        };
+        assert_eq!(fixture.counts(), [counts], "{rest}");
         assert_eq!(fixture.lane.entities(), 1);
     }
+}
+
+#[test]
+fn a_lane_reports_the_drivers_in_touch_and_lost() {
+    let mut fixture = Fixture::new(CountingConfig { absent_ms: 300_000, ..config(&["standard"]) });
+    fixture.absorb(&driver("a", 0, ""), 4_000);
+    fixture.absorb(&driver("b", 0, r#","status":"on_trip""#), 4_000);
+    fixture.absorb(&driver("c", 0, ""), 4_000);
+    fixture.absorb(&driver("c", 0, r#","status":"offline""#), 6_000);
+    fixture.advance_watermark(5_000, 70_000);
+    let contacts = fixture.contacts();
+    assert_eq!(contacts[..2], [(5_000, 3, 0), (10_000, 2, 0)]);
+    assert_eq!(contacts[12..], [(65_000, 0, 2), (70_000, 0, 0)]);
+    assert_eq!(contacts.len(), 14, "the absent drivers count as supply");
+    fixture.advance_watermark(5_000, 400_000);
+    assert_eq!(fixture.contacts().last(), Some(&(300_000, 0, 0)));
+}
+
+#[test]
+fn a_place_outside_the_boundary_is_nowhere() {
+    let corners = vec![[-74.0, 40.0], [-73.9, 40.0], [-73.9, 41.0], [-74.0, 41.0], [-74.0, 40.0]];
+    let boundary = Polygon::new(vec![Ring::new(corners).unwrap()]);
+    let config = CountingConfig { boundary: Some(boundary), ..config(&["standard"]) };
+    let mut fixture = Fixture::new(config);
+    for (line, is_outside) in [
+        (driver("a", 0, ""), false),
+        (driver("b", 1, ""), true),
+        (request("q", 0, ""), false),
+        (request("q", 1, ""), true),
+        (progress("ride_matched"), false),
+    ] {
+        assert_eq!(fixture.try_absorb(&line, 4_000), Ok(Absorbed { is_outside }), "{line}");
+    }
+    fixture.advance_watermark(5_000, 5_000);
+    let ticks = output_of(&mut fixture.lane).pop().unwrap().2;
+    let contact = Contact { in_touch: 2, lost: 0 };
+    let (supply, demand) = (vec![at(0, 1, 1)], vec![]);
+    assert_eq!(ticks, [TickCounts::Tick { at: 5_000, first: true, last: true, contact, supply, demand }]);
+}
+
+#[test]
+fn a_changed_boundary_leaves_no_trace_in_the_log() {
+    let mut fixture = Fixture::new(config(&["standard"]));
+    fixture.entry();
+    let before = fixture.entry();
+    let boundary = Some(Polygon::new(vec![]));
+    fixture.lane.city_mut(&city("nyc"), &Arc::new(CountingConfig { boundary, ..config(&["standard"]) }));
+    assert_eq!(fixture.entry().len(), before.len());
+    fixture.absorb(&driver("a", 0, ""), 4_000);
+    fixture.advance_watermark(5_000, 5_000);
+    assert_eq!(fixture.counts(), [tick(5_000, vec![], vec![])]);
 }
 
 #[test]

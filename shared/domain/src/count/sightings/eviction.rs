@@ -1,46 +1,49 @@
 //! Eviction: which entities are removed if there are too many.
 
-use super::store::{FREE, Slots, UNSEEN};
-use super::{Lifetime, Sightings, low_half, restore_time};
-use crate::time::tick_at_or_after;
+use super::store::{FREE, Slots, UNSEEN, flag};
+use super::{Lifetime, Sightings, restore_time};
 
 impl Sightings {
     /// Evicts the oldest eighth of the entities, so that the cost of a choice is shared by as many new entities. The
-    /// age of an entity is that of its newest sighting, pending or not.
-    pub(super) fn evict(&mut self, life: Lifetime) {
-        let base = self.ages.last().map_or(0, |(tick, _)| *tick);
-        let by_age = self.slots_by_age(base);
+    /// age of an entity is that of its newest sighting, pending or not. An evicted entity is not in touch any more, but
+    /// it is not lost: the feed did not fail.
+    pub(super) fn evict(&mut self, closed: Option<i64>, life: Lifetime) {
+        let by_age = self.slots_by_age(closed);
         let (evicted, kept) = by_age.split_at(by_age.len().div_ceil(8));
         let mut evicted_slots = Slots::none(self.entities.len());
         for (_, slot) in evicted {
             evicted_slots.insert(*slot);
-            let entity = *self.entities.get(*slot);
-            if entity.place != UNSEEN {
-                self.places.all[entity.place as usize].1 -= 1;
-            }
-            self.remove(*slot, entity.key());
+            self.evict_entity(*slot);
         }
         self.evicted += evicted.len() as u64;
         for (_, bucket) in &mut self.pending {
             bucket.retain(|sighting| !evicted_slots.contains(sighting.slot));
         }
-        self.ages.clear();
-        for (_, slot) in kept {
-            let entity = *self.entities.get(*slot);
-            if entity.place != UNSEEN {
-                self.join(*slot, tick_at_or_after(time_near(entity.time, base), life.tick_ms));
-            }
-        }
+        self.contacts.changed.retain(|slot| !evicted_slots.contains(*slot));
+        self.relist(kept.iter().map(|(_, slot)| *slot), closed, life);
     }
 
-    /// The slots of all entities with the time of their newest sighting, the oldest first. All last sightings are less
-    /// than 2³¹ ms from `base`.
-    fn slots_by_age(&self, base: i64) -> Vec<(i64, u32)> {
-        let oldest = self.ages.first().map_or(0, |(tick, _)| *tick);
-        let mut newest = vec![oldest; self.entities.len()];
-        for (slot, entity) in self.entities.iter() {
-            if entity.place < FREE {
-                newest[slot as usize] = time_near(entity.time, base);
+    fn evict_entity(&mut self, slot: u32) {
+        let entity = *self.entities.get(slot);
+        if entity.place() != UNSEEN {
+            self.places.all[entity.place() as usize].1 -= 1;
+        }
+        self.contacts.in_touch -= u32::from(entity.is(flag::IN_TOUCH));
+        self.contacts.log_offs.remove(&slot);
+        self.remove(slot, entity.key());
+    }
+
+    /// The slots of all entities with the time of their newest sighting, the oldest first.
+    fn slots_by_age(&self, closed: Option<i64>) -> Vec<(i64, u32)> {
+        let mut newest = vec![i64::MIN; self.entities.len()];
+        // Without a closed tick all sightings are pending.
+        if let Some(closed) = closed {
+            let standings = self.entities.iter().filter(|(_, entity)| entity.has_standing());
+            let standings = standings.map(|(slot, entity)| (slot, entity.time));
+            let log_offs = self.contacts.log_offs.iter().map(|(slot, time)| (*slot, *time));
+            for (slot, time) in standings.chain(log_offs) {
+                let newest = &mut newest[slot as usize];
+                *newest = restore_time(time, closed).max(*newest);
             }
         }
         for (own, bucket) in &self.pending {
@@ -49,14 +52,9 @@ impl Sightings {
                 *newest = restore_time(sighting.time, *own).max(*newest);
             }
         }
-        let entities = self.entities.iter().filter(|(_, entity)| entity.place != FREE);
+        let entities = self.entities.iter().filter(|(_, entity)| entity.place() != FREE);
         let mut by_age: Vec<(i64, u32)> = entities.map(|(slot, _)| (newest[slot as usize], slot)).collect();
         by_age.sort_unstable();
         by_age
     }
-}
-
-/// The time whose low half is `low`, given a time less than 2³¹ ms before or after it.
-fn time_near(low: u32, base_ms: i64) -> i64 {
-    base_ms - i64::from(low_half(base_ms).wrapping_sub(low).cast_signed())
 }

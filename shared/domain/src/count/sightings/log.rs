@@ -78,7 +78,7 @@ impl Sightings {
                 .ok_or(log.invalid("a time"))?;
             let slot = match slot {
                 None if self.find(key).is_some() => return Err(log.invalid("a duplicate entity")),
-                None => self.add_within_limit(key, life),
+                None => self.add_within_limit(key, closed, life),
                 Some(slot) if self.entities.is_taken(slot) => slot,
                 Some(_) => return Err(log.invalid("an entity's slot")),
             };

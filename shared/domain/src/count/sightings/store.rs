@@ -5,31 +5,88 @@ use hashbrown::HashMap;
 use super::Place;
 use crate::hash::IntHasher;
 
-/// An entity and its last sighting. The time is the low half of the milliseconds since the epoch: a sighting that
-/// counts is younger than a lifetime, which is far below 2³² ms.
+/// An entity and its standing: its last sighting that is not a log-off. The time is the low half of the milliseconds
+/// since the epoch: a sighting that counts is younger than a lifetime, which is far below 2³² ms.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entity {
-    pub(super) key: [u32; 2],
+    key: [u32; 2],
     pub(super) time: u32,
-    pub(super) place: u32,
+    /// The number of the standing's place in the low [`PLACE_BITS`], and the bits of [`flag`] above.
+    tag: u32,
     /// The next entity of the same age, or the next free slot.
     pub(super) link: u32,
 }
 
+/// The flags of an entity.
+pub(super) mod flag {
+    /// The entity was in touch when the newest tick closed.
+    pub const IN_TOUCH: u32 = 1 << 31;
+    /// The entity is in one of the linked lists by age.
+    pub const LISTED: u32 = 1 << 30;
+    /// The last sighting is a log-off, newer than the standing.
+    pub const OFFLINE: u32 = 1 << 29;
+}
+
+const PLACE_BITS: u32 = (1 << 29) - 1;
+
 impl Entity {
+    /// An entity without a standing.
+    pub(super) fn new(key: u64) -> Self {
+        #[expect(clippy::cast_possible_truncation)]
+        let key = [key as u32, (key >> 32) as u32];
+        Self { key, time: 0, tag: UNSEEN, link: END }
+    }
+
+    #[inline]
     pub(super) fn key(&self) -> u64 {
         u64::from(self.key[0]) | u64::from(self.key[1]) << 32
     }
+
+    /// The number of the standing's place, [`UNSEEN`] or [`FREE`].
+    #[inline]
+    pub(super) fn place(&self) -> u32 {
+        self.tag & PLACE_BITS
+    }
+
+    #[inline]
+    pub(super) fn set_place(&mut self, place: u32) {
+        self.tag = self.tag & !PLACE_BITS | place;
+    }
+
+    /// Whether the entity has a standing.
+    #[inline]
+    pub(super) fn has_standing(&self) -> bool {
+        self.place() < FREE
+    }
+
+    #[inline]
+    pub(super) fn is(&self, flag: u32) -> bool {
+        self.tag & flag != 0
+    }
+
+    #[inline]
+    pub(super) fn set(&mut self, flag: u32, is_set: bool) {
+        self.tag = if is_set { self.tag | flag } else { self.tag & !flag };
+    }
+
+    /// Frees the slot; `next` is the free slot after it.
+    pub(super) fn free(&mut self, next: u32) {
+        (self.tag, self.link) = (FREE, next);
+    }
 }
 
-/// In `Entity::place`: there is no last sighting yet, or its lifetime has ended.
-pub(super) const UNSEEN: u32 = u32::MAX;
-/// In `Entity::place`: the slot is free.
-pub(super) const FREE: u32 = u32::MAX - 1;
+/// In [`Entity::place`]: there is no standing yet, or its lifetime has ended.
+pub(super) const UNSEEN: u32 = PLACE_BITS;
+/// In [`Entity::place`]: the slot is free.
+pub(super) const FREE: u32 = UNSEEN - 1;
 /// In `Entity::link`: the end of a list.
 pub(super) const END: u32 = u32::MAX;
 /// In `Places`: [`Place::NOWHERE`].
 pub(super) const NOWHERE: u32 = 0;
+/// In `Places`: [`Place::OFFLINE`].
+pub(super) const OFFLINE: u32 = 1;
+/// The number of the first place that is a cell.
+pub(super) const FIRST_CELL: u32 = 2;
 
 /// Entities by slot, in chunks, so that growth neither copies entities nor doubles the memory.
 #[derive(Debug, Default)]
@@ -53,7 +110,7 @@ impl Arena {
     }
 
     pub(super) fn is_taken(&self, slot: u32) -> bool {
-        (slot as usize) < self.len() && self.get(slot).place != FREE
+        (slot as usize) < self.len() && self.get(slot).place() != FREE
     }
 
     pub(super) fn push(&mut self, entity: Entity) -> u32 {
@@ -94,39 +151,74 @@ impl Slots {
 pub(super) struct Places {
     pub(super) all: Vec<(Place, u32)>,
     numbers: HashMap<Place, u32, IntHasher>,
-    /// The numbers of all places but nowhere at the last call of [`Self::sort`], ordered by cell and products.
+    /// The numbers of all places that are cells at the last call of [`Self::sort`], ordered by cell and products.
     pub(super) sorted: Vec<u32>,
 }
 
 impl Default for Places {
     fn default() -> Self {
-        Self { all: vec![(Place::NOWHERE, 0)], numbers: HashMap::default(), sorted: Vec::new() }
+        let all = vec![(Place::NOWHERE, 0), (Place::OFFLINE, 0)];
+        Self { all, numbers: HashMap::default(), sorted: Vec::new() }
     }
 }
 
 impl Places {
     /// The number of a place, and whether the place is new.
     pub(super) fn intern(&mut self, place: Place) -> (u32, bool) {
-        if place == Place::NOWHERE {
-            return (NOWHERE, false);
+        if place.products == 0 {
+            return (if place == Place::OFFLINE { OFFLINE } else { NOWHERE }, false);
         }
         if let Some(number) = self.numbers.get(&place) {
             return (*number, false);
         }
-        let number = u32::try_from(self.all.len()).expect("fewer places than sightings since a snapshot");
+        let number = u32::try_from(self.all.len()).ok().filter(|number| *number < FREE);
+        let number = number.expect("fewer places than sightings since a snapshot");
         self.all.push((place, 0));
         self.numbers.insert(place, number);
         (number, true)
     }
 
     pub(super) fn sort(&mut self) {
+        let cells = self.all.len() - FIRST_CELL as usize;
         let known = self.sorted.len();
-        if known + 1 == self.all.len() {
+        if known == cells {
             return;
         }
-        let new = u32::try_from(known + 1).expect("numbers of places are 32 bits");
-        self.sorted.extend((new..).take(self.all.len() - known - 1));
+        let new = u32::try_from(known).expect("numbers of places are 32 bits") + FIRST_CELL;
+        self.sorted.extend((new..).take(cells - known));
         let all = &self.all;
         self.sorted.sort_by_key(|number| all[*number as usize].0);
+    }
+}
+
+/// Slots by the tick of a sighting, ascending. An entry is a hint: its reader checks that it still holds.
+#[derive(Debug, Default)]
+pub(super) struct SlotsByAge(Vec<(i64, Vec<u32>)>);
+
+impl SlotsByAge {
+    pub(super) fn push(&mut self, tick: i64, slot: u32) {
+        let at = match self.0.last() {
+            Some((last, _)) if *last == tick => self.0.len() - 1,
+            _ => self.0.partition_point(|(other, _)| *other < tick),
+        };
+        if self.0.get(at).is_none_or(|(other, _)| *other != tick) {
+            self.0.insert(at, (tick, Vec::new()));
+        }
+        self.0[at].1.push(slot);
+    }
+
+    /// The first tick with a slot.
+    pub(super) fn first(&self) -> Option<i64> {
+        self.0.first().map(|(tick, _)| *tick)
+    }
+
+    /// Takes the slots of the ticks before `tick`.
+    pub(super) fn take_before(&mut self, tick: i64) -> Vec<(i64, Vec<u32>)> {
+        let due = self.0.partition_point(|(own, _)| *own < tick);
+        self.0.drain(..due).collect()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
     }
 }

@@ -54,9 +54,9 @@ fn consecutive_empty_ticks_are_one_run() {
     assert!(writer.is_empty());
     writer.add_empty(5_000, 10_000, 5_000);
     assert!(!writer.is_empty());
-    writer.add_tick(15_000, 5_000, std::iter::empty(), std::iter::empty());
+    writer.add_tick(15_000, 5_000, Contact::default(), std::iter::empty(), std::iter::empty());
     writer.add_empty(25_000, 25_000, 5_000);
-    writer.add_tick(30_000, 5_000, [count(cell(1), 1, 2)].into_iter(), std::iter::empty());
+    writer.add_tick(30_000, 5_000, Contact::default(), [count(cell(1), 1, 2)].into_iter(), std::iter::empty());
     assert!(!writer.is_empty());
     writer.add_empty(35_000, 40_000, 5_000);
     assert_eq!(
@@ -68,6 +68,7 @@ fn consecutive_empty_ticks_are_one_run() {
                 at: 30_000,
                 first: true,
                 last: true,
+                contact: Contact::default(),
                 supply: vec![count(cell(1), 1, 2)],
                 demand: vec![]
             },
@@ -81,7 +82,7 @@ fn a_row_takes_few_bytes() {
     let rows = |rows: u64| {
         let mut writer = TickCountsWriter::default();
         let supply = (0..rows).map(|number| count(cell(number), 1, 3));
-        writer.add_tick(5_000, 5_000, supply, std::iter::empty());
+        writer.add_tick(5_000, 5_000, Contact::default(), supply, std::iter::empty());
         let record = records(LaneId(1), lanes(), vec![section("nyc", writer)]).pop().unwrap();
         record.len()
     };
@@ -89,18 +90,30 @@ fn a_row_takes_few_bytes() {
     assert_eq!(rows(51) - rows(1), 50 * 2);
 }
 
+const CONTACT: Contact = Contact { in_touch: 300, lost: 2 };
+
+#[test]
+fn a_tick_without_places_may_have_contact() {
+    let mut writer = TickCountsWriter::default();
+    writer.add_tick(5_000, 5_000, CONTACT, std::iter::empty(), std::iter::empty());
+    let (supply, demand) = (vec![], vec![]);
+    let tick = TickCounts::Tick { at: 5_000, first: true, last: true, contact: CONTACT, supply, demand };
+    assert_eq!(read(writer), [tick]);
+}
+
 #[test]
 fn a_large_tick_is_split_into_parts_in_order() {
     for (drivers, riders, parts) in [(16_383, 1, 1), (16_384, 0, 1), (16_384, 1, 2), (20_000, 20_000, 3)] {
         let mut writer = TickCountsWriter::default();
         let rows = |rows: u64| (0..rows).map(|number| count(cell(number), 3, 1));
-        writer.add_tick(5_000, 5_000, rows(drivers), rows(riders));
+        writer.add_tick(5_000, 5_000, CONTACT, rows(drivers), rows(riders));
         let read = read(writer);
         assert_eq!(read.len(), parts);
         let (mut supplied, mut demanded) = (Vec::new(), Vec::new());
         for (number, part) in read.into_iter().enumerate() {
-            let TickCounts::Tick { at, first, last, supply, demand } = part else { panic!("a part") };
+            let TickCounts::Tick { at, first, last, contact, supply, demand } = part else { panic!("a part") };
             assert_eq!((at, first, last), (5_000, number == 0, number + 1 == parts));
+            assert_eq!(contact, if first { CONTACT } else { Contact::default() });
             assert!(supply.len() + demand.len() <= 16_384);
             supplied.extend(supply);
             demanded.extend(demand);
@@ -115,7 +128,7 @@ fn large(ticks: i64, rows: u64) -> TickCountsWriter {
     let mut writer = TickCountsWriter::default();
     for tick in 1..=ticks {
         let supply = (0..rows).map(|number| count(cell(number * 5_000), number % 3 + 1, 100_000_000));
-        writer.add_tick(tick * 5_000, 5_000, supply, std::iter::empty());
+        writer.add_tick(tick * 5_000, 5_000, Contact::default(), supply, std::iter::empty());
     }
     writer
 }
@@ -153,7 +166,7 @@ fn the_longest_names_leave_room_for_fewer_ticks() {
     for products in [names(&["x"]), names(&longest)] {
         let mut writer = TickCountsWriter::default();
         for tick in 1..=100_000 {
-            writer.add_tick(tick * 5_000, 5_000, [count(cell(1), 1, 2)].into_iter(), std::iter::empty());
+            writer.add_tick(tick * 5_000, 5_000, Contact::default(), [count(cell(1), 1, 2)].into_iter(), std::iter::empty());
         }
         let longest = writer.ends.windows(2).map(|ends| ends[1] - ends[0]).max().unwrap();
         let city = CityId::new(&"c".repeat(32)).unwrap();
@@ -212,8 +225,10 @@ fn a_record_of_another_stream_or_kind_is_refused() {
 }
 
 /// A part of the counts of tick 0: its tag, and the numbers after it.
+/// A part at tick 0; the first one has no contact with drivers.
 fn part(tag: u8, rest: &[u64]) -> Vec<u8> {
     let mut part = vec![tag, 0];
+    part.extend(if tag & tag::FIRST == 0 { &[][..] } else { &[0, 0] });
     for number in rest {
         put_varint_u64(&mut part, *number);
     }
@@ -223,11 +238,13 @@ fn part(tag: u8, rest: &[u64]) -> Vec<u8> {
 #[test]
 fn invalid_tick_counts_are_refused() {
     let good = part(7, &[0, 1, 2 << 1, 3, 5, 0]);
-    let of = |supply| TickCounts::Tick { at: 0, first: true, last: true, supply, demand: vec![] };
+    let contact = Contact::default();
+    let of = |supply| TickCounts::Tick { at: 0, first: true, last: true, contact, supply, demand: vec![] };
     assert_eq!(read_tick_counts(&good, 2), Ok(vec![of(vec![count(2, 3, 5)])]));
     for (tag, first, last) in [(1, false, false), (3, true, false), (5, false, true)] {
         let read = read_tick_counts(&part(tag, &[0, 0, 0]), 2);
-        assert_eq!(read, Ok(vec![TickCounts::Tick { at: 0, first, last, supply: vec![], demand: vec![] }]));
+        let (supply, demand) = (vec![], vec![]);
+        assert_eq!(read, Ok(vec![TickCounts::Tick { at: 0, first, last, contact, supply, demand }]));
     }
     for tag in [2, 4, 6, 8, 9, 255] {
         assert_eq!(invalid(read_tick_counts(&part(tag, &[0, 0, 0]), 2)), "a tag", "{tag}");
@@ -257,6 +274,12 @@ fn invalid_tick_counts_are_refused() {
 }
 
 prop_compose! {
+    fn contact()(in_touch in 0..3_u32, lost in 0..3_u32) -> Contact {
+        Contact { in_touch, lost }
+    }
+}
+
+prop_compose! {
     fn rows()(steps in prop::collection::btree_map((0..1_u64 << 40, 1..4_u64), 1..u32::MAX, 0..30)) -> Vec<Count> {
         steps.into_iter().map(|((number, products), entities)| count(number << 20 | 0xf_ffff, products, entities)).collect()
     }
@@ -264,19 +287,19 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn tick_counts_read_back(ticks in prop::collection::vec((rows(), rows()), 0..6), from in -1_000_000_000_000..2_000_000_000_000_i64) {
+    fn tick_counts_read_back(ticks in prop::collection::vec((rows(), rows(), contact()), 0..6), from in -1_000_000_000_000..2_000_000_000_000_i64) {
         let mut writer = TickCountsWriter::default();
         let mut expected = Vec::new();
-        for (number, (supply, demand)) in (0..).zip(ticks) {
+        for (number, (supply, demand, contact)) in (0..).zip(ticks) {
             let at = from + number * 5_000;
-            writer.add_tick(at, 5_000, supply.iter().copied(), demand.iter().copied());
-            if supply.is_empty() && demand.is_empty() {
+            writer.add_tick(at, 5_000, contact, supply.iter().copied(), demand.iter().copied());
+            if supply.is_empty() && demand.is_empty() && contact == Contact::default() {
                 match expected.last_mut() {
                     Some(TickCounts::Empty { to, .. }) => *to = at,
                     _ => expected.push(TickCounts::Empty { from: at, to: at }),
                 }
             } else {
-                expected.push(TickCounts::Tick { at, first: true, last: true, supply, demand });
+                expected.push(TickCounts::Tick { at, first: true, last: true, contact, supply, demand });
             }
         }
         prop_assert_eq!(read(writer), expected);

@@ -33,18 +33,23 @@ fn a_driver_ping_is_read() {
     assert_eq!(event.time.to_string(), "2026-03-06T17:00:00.058Z");
     assert_eq!(&*event.city, b"nyc");
     assert_eq!(event.what.entity(), b"d1");
-    let What::Driver { place, available, products, .. } = event.what else { panic!() };
+    let What::Driver { place, status, products, .. } = event.what else { panic!() };
     assert_eq!(place, Position { lat: 40.75, lng: -73.97 });
-    assert!(available);
+    assert_eq!(status, DriverStatus::Available);
     assert_eq!(products, None);
 }
 
 #[test]
-fn a_driver_is_available_in_status_available_only() {
-    for status in ["en_route", "on_trip", "offline"] {
-        let line = with(DRIVER, "status", Some(&format!("\"{status}\"")));
-        let What::Driver { available, .. } = parsed(&line).what else { panic!() };
-        assert!(!available, "{status}");
+fn a_driver_is_available_busy_or_offline() {
+    for (text, expected) in [
+        ("available", DriverStatus::Available),
+        ("en_route", DriverStatus::Busy),
+        ("on_trip", DriverStatus::Busy),
+        ("offline", DriverStatus::Offline),
+    ] {
+        let line = with(DRIVER, "status", Some(&format!("\"{text}\"")));
+        let What::Driver { status, .. } = parsed(&line).what else { panic!() };
+        assert_eq!(status, expected, "{text}");
     }
 }
 

@@ -44,19 +44,24 @@ fn every_text_has_a_form() {
         check(pointer, &good, &bad);
         check(pointer, &[], &[json!(true), json!([]), json!({}), json!(1)]);
     }
-    check("/surge/form", &[json!("multiplicative")], &[json!("additive"), json!(1)]);
+    check("/surge/form", &[json!("multiplicative"), json!("additive")], &[json!("other"), json!(1)]);
 }
 
 #[test]
 fn times_and_the_resolution_are_whole_numbers_in_their_ranges() {
     for (pointer, least, most) in [
         ("/resolution", 0, 15),
-        ("/clock/tick_ms", 100, 3_600_000),
+        ("/clock/tick_ms", 1, 3_600_000),
         ("/clock/window_ms", 1, 86_400_000),
         ("/clock/driver_ttl_ms", 1, 86_400_000),
+        ("/clock/absent_ms", 0, 86_400_000),
         ("/clock/lateness_ms", 0, 86_400_000),
+        ("/guard/min_lost", 0, 1_000_000_000),
+        ("/guard/hold_ms", 0, 86_400_000),
+        ("/max_change/fare_percent", 0, 10_000),
         ("/quote/ttl_ms", 1, 86_400_000),
-        ("/surge/half_life_ms", 1, 31_536_000_000_i64),
+        ("/surge/half_life_up_ms", 1, 31_536_000_000_i64),
+        ("/surge/half_life_down_ms", 1, 31_536_000_000_i64),
     ] {
         check(pointer, &[json!(least), json!(most)], &[json!(least - 1), json!(most + 1)]);
         check(pointer, &[], &[json!(-1), json!(1e300), json!(u64::MAX)]);
@@ -98,8 +103,12 @@ fn every_other_number_has_a_range() {
     check(
         "/surge/step",
         &[json!(0.01), json!(0.25), json!(1)],
-        &[json!(0), json!(1.01), json!(0.125), json!(-0.1)],
+        &[json!(0), json!(1.01), json!(0.125), json!(-0.1), json!(0.3), json!(0.99)],
     );
+    check("/max_change/multiplier", &[json!(0), json!(0.25), json!(100)], &[json!(-1), json!(100.01)]);
+    check("/quote/detour", &[json!(1), json!(1.35), json!(10)], &[json!(0.99), json!(11), json!("1")]);
+    check("/quote/speed_kmh", &[json!(1), json!(300)], &[json!(0), json!(301)]);
+    check("/surge/half_life_ms", &[], &[json!(0), json!("1")]);
 }
 
 #[test]
@@ -123,6 +132,7 @@ fn lists_have_a_length() {
         ("/boundary/coordinates", vec![rings(1), rings(1_024)], vec![rings(0), rings(1_025)]),
         ("/zones/0/polygon/coordinates", vec![rings(0), rings(1_024)], vec![rings(1_025)]),
         ("/surge/table", vec![json!([[1, 1]])], vec![json!([])]),
+        ("/laws", vec![json!([])], vec![json!([{}])]),
     ] {
         for list in good {
             let length = list.as_array().unwrap().len();
@@ -179,6 +189,7 @@ fn a_polygon_is_checked_to_the_last_position() {
         (json!([[[0, 0], [1, 0], [1, "x"], [0, 0]]]), "/0/2/1"),
         (json!([[[0, 0], [181, 0], [1, 1], [0, 0]]]), "/0/1/0"),
         (json!([[[0, 0], [1, -91], [1, 1], [0, 0]]]), "/0/1/1"),
+        (json!([[[100, 0], [-100, 0], [0, 1], [100, 0]]]), "/0/0"),
     ] {
         assert_eq!(pointers(&boundary(rings)), [format!("/boundary/coordinates{place}")]);
     }
@@ -197,6 +208,8 @@ fn an_unknown_field_is_reported_at_any_level() {
         "/surge",
         "/limits",
         "/quote",
+        "/guard",
+        "/max_change",
         "/zones/0",
         "/zones/0/limits",
         "/zones/0/fare",
@@ -215,7 +228,7 @@ fn an_unknown_field_is_reported_at_any_level() {
 fn all_wrong_fields_are_reported_at_once() {
     let wrong = json!({
         "city": "New York", "name": "", "timezone": "Mars/Base", "currency": "?", "boundary": 1, "resolution": 16,
-        "clock": {"tick_ms": 1, "lateness_ms": -1}, "products": [{"id": "A b", "name": 1, "fare": {"base": 1}}],
+        "clock": {"tick_ms": 0, "lateness_ms": -1}, "products": [{"id": "A b", "name": 1, "fare": {"base": 1}}],
         "surge": {"curve": "x", "prior": 0, "table": [], "step": 0}, "limits": {"min_multiplier": 0},
         "quote": {"ttl_ms": 0}, "static": [1], "zones": [{"id": "", "polygon": 1, "limits": 1, "fare": 1}], "x": 1,
     });
@@ -253,7 +266,7 @@ fn all_wrong_fields_are_reported_at_once() {
 #[test]
 fn a_fault_says_what_is_expected() {
     for (pointer, value, message) in [
-        ("/clock/tick_ms", json!(1), "must be a whole number from 100 to 3600000"),
+        ("/clock/tick_ms", json!(0), "must be a whole number from 1 to 3600000"),
         ("/surge/k", json!(-1), "must be a number from 0 to 1000000000"),
         ("/surge/prior", json!(0), "must be a number above 0, at most 1000000000"),
         ("/limits/max_multiplier", json!(0), "must be a number from 0.01 to 100 with at most two decimals"),
@@ -274,11 +287,13 @@ fn faults_of_a_city_file_begin_with_the_policys_index() {
     let pointers = |text: &str| -> Vec<_> {
         Policy::list_from_json(text).unwrap_err().into_iter().map(|fault| fault.pointer).collect()
     };
-    let wrong = json!([minimal(), set(minimal(), "/clock/tick_ms", json!(1)), 7, null]).to_string();
+    let wrong = json!([minimal(), set(minimal(), "/clock/tick_ms", json!(0)), 7, null]).to_string();
     assert_eq!(pointers(&wrong), ["/1/city", "/1/clock/tick_ms", "/2", "/3"]);
     assert_eq!(pointers(&json!({"city": 1}).to_string()), ["/city", "/currency", "/boundary", "/products"]);
     for invalid in ["", "{", "[1,]", "{\"city\": 1e999}", &"[".repeat(100_000)] {
         assert_eq!(pointers(invalid), [""]);
     }
-    assert!(Policy::list_from_json("{").unwrap_err()[0].message.starts_with("must be JSON: "));
+    assert!(Policy::list_from_json("{").unwrap_err()[0].message.starts_with("not JSON: "));
+    let twice = r#"[{"city": "nyc", "clock": {"tick_ms": 1, "tick_ms": 2}}]"#;
+    assert_eq!(pointers(twice), ["/0/clock/tick_ms"]);
 }

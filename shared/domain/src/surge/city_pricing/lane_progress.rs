@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
-use crate::count::sightings::{Count, Place};
+use crate::count::sightings::{Contact, Count, Place};
 use crate::count::tick_counts::TickCounts;
+use crate::surge::feed_guard::FeedGuard;
 use crate::surge::grid::{Grid, Side};
 use crate::wire::products::ProductMapping;
 use crate::wire::{Corrupt, Reader, put_varint_i64, put_varint_u64};
@@ -15,6 +16,8 @@ pub(super) struct LaneProgress {
     pub(super) supply: Vec<Count>,
     /// The riders in effect, by place.
     pub(super) demand: Vec<Count>,
+    /// The drivers in touch.
+    pub(super) in_touch: u32,
     /// The tick of these counts.
     as_of: Option<i64>,
     /// The last tick that the lane has reported.
@@ -31,20 +34,21 @@ pub(super) struct PendingTick {
     pub(super) from: i64,
     to: i64,
     arrival_ms: i64,
+    contact: Contact,
     supply: Vec<Count>,
     demand: Vec<Count>,
 }
 
 impl PendingTick {
     fn is_empty(&self) -> bool {
-        self.supply.is_empty() && self.demand.is_empty()
+        self.contact == Contact::default() && self.supply.is_empty() && self.demand.is_empty()
     }
 }
 
 impl LaneProgress {
     /// Whether no entity of the lane is in effect.
     pub(super) fn is_empty(&self) -> bool {
-        self.supply.is_empty() && self.demand.is_empty()
+        self.in_touch == 0 && self.supply.is_empty() && self.demand.is_empty()
     }
 
     pub(super) fn has_reported(&self, tick: i64) -> bool {
@@ -67,14 +71,14 @@ impl LaneProgress {
                 self.reported = Some(to);
                 self.queue.push_back(PendingTick { from, to, arrival_ms, ..PendingTick::default() });
             }
-            TickCounts::Tick { at, first, last, mut supply, mut demand } => {
+            TickCounts::Tick { at, first, last, contact, mut supply, mut demand } => {
                 if self.has_reported(at) {
                     return;
                 }
                 remap(&mut supply, mapping);
                 remap(&mut demand, mapping);
                 if first {
-                    self.partial = Some(PendingTick { from: at, to: at, arrival_ms, supply, demand });
+                    self.partial = Some(PendingTick { from: at, to: at, arrival_ms, contact, supply, demand });
                 } else if let Some(partial) = self.partial.as_mut().filter(|partial| partial.to == at) {
                     partial.supply.append(&mut supply);
                     partial.demand.append(&mut demand);
@@ -87,8 +91,9 @@ impl LaneProgress {
         }
     }
 
-    /// Puts the newest counts at or before `tick` into effect, and none if they are `ttl_ms` old.
-    pub(super) fn advance(&mut self, tick: i64, ttl_ms: i64, grid: &mut Grid) {
+    /// Puts the newest counts at or before `tick` into effect, and none if they are `ttl_ms` old. Adds the drivers lost
+    /// at the ticks on the way to `guard`.
+    pub(super) fn advance(&mut self, tick: i64, ttl_ms: i64, grid: &mut Grid, guard: &mut FeedGuard) {
         while let Some(pending) = self.queue.front()
             && pending.from <= tick
         {
@@ -98,6 +103,7 @@ impl LaneProgress {
                 return;
             }
             let Some(pending) = self.queue.pop_front() else { return };
+            guard.add_lost(pending.to, pending.contact.lost);
             let is_superseded = self.queue.front().is_some_and(|next| next.from <= tick);
             if !is_superseded {
                 self.set_counts(&pending, grid);
@@ -109,6 +115,7 @@ impl LaneProgress {
     }
 
     fn set_counts(&mut self, pending: &PendingTick, grid: &mut Grid) {
+        self.in_touch = pending.contact.in_touch;
         for (side, current, next) in [
             (Side::Demand, &mut self.demand, &pending.demand),
             (Side::Supply, &mut self.supply, &pending.supply),
@@ -138,6 +145,7 @@ impl LaneProgress {
             put_varint_u64(out, u64::from(tick.is_some()));
             put_varint_i64(out, tick.unwrap_or(0));
         }
+        put_varint_u64(out, u64::from(self.in_touch));
         put_counts(out, &self.supply);
         put_counts(out, &self.demand);
         put_varint_u64(out, u64::from(self.partial.is_some()));
@@ -146,6 +154,8 @@ impl LaneProgress {
             put_varint_i64(out, pending.from);
             put_varint_i64(out, pending.to);
             put_varint_i64(out, pending.arrival_ms);
+            put_varint_u64(out, u64::from(pending.contact.in_touch));
+            put_varint_u64(out, u64::from(pending.contact.lost));
             put_counts(out, &pending.supply);
             put_counts(out, &pending.demand);
         }
@@ -159,6 +169,7 @@ impl LaneProgress {
             let at = input.instant("a tick")?;
             *tick = known.then_some(at);
         }
+        lane.in_touch = input.varint_u32("drivers in touch")?;
         lane.supply = read_counts(input)?;
         lane.demand = read_counts(input)?;
         let partial = input.varint_up_to(1, "a part's mark")? == 1;
@@ -189,6 +200,10 @@ impl PendingTick {
             from: input.instant("a tick")?,
             to: input.instant("a tick")?,
             arrival_ms: input.instant("an arrival time")?,
+            contact: Contact {
+                in_touch: input.varint_u32("drivers in touch")?,
+                lost: input.varint_u32("drivers lost")?,
+            },
             supply: read_counts(input)?,
             demand: read_counts(input)?,
         })

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::count::sightings::Place;
+use crate::count::sightings::{Contact, Place};
 use crate::count::tick_counts::{CityCounts, TickCountsWriter, open, records};
 use crate::event::Position;
 use crate::event::sequence::Sequence;
@@ -48,6 +48,7 @@ fn policy(changes: Value) -> Policy {
         "currency": "USD",
         "boundary": {"type": "Polygon", "coordinates": [[[-75, 40], [-73, 40], [-73, 42], [-75, 42], [-75, 40]]]},
         "products": [{"id": "standard"}],
+        "surge": {"half_life_ms": 30_000},
     });
     let Value::Object(changes) = changes else { panic!("an object of changes") };
     document.as_object_mut().unwrap().extend(changes);
@@ -96,7 +97,7 @@ impl Fixture {
             side.iter().map(|(cell, entities)| count(*cell, 1, *entities)).collect()
         };
         let mut reports = TickCountsWriter::default();
-        reports.add_tick(at, 5_000, counts(supply).into_iter(), counts(demand).into_iter());
+        reports.add_tick(at, 5_000, Contact::default(), counts(supply).into_iter(), counts(demand).into_iter());
         self.report_of(&["standard"], lane, arrival_ms, reports);
     }
 
@@ -245,7 +246,7 @@ fn a_tick_in_parts_counts_when_its_last_part_has_arrived() {
     let cells: Vec<u64> = parent.children(h3o::Resolution::Eight).take(20_000).map(u64::from).collect();
     let mut reports = TickCountsWriter::default();
     let supply = cells.iter().map(|cell| count(*cell, 1, 1));
-    reports.add_tick(5_000, 5_000, supply, cells[..3].iter().map(|cell| count(*cell, 1, 2)));
+    reports.add_tick(5_000, 5_000, Contact::default(), supply, cells[..3].iter().map(|cell| count(*cell, 1, 2)));
     let section = CityCounts { city: nyc(), products: names(&["standard"]).into(), ticks: reports };
     let record = records(LaneId(0), lanes(1), vec![section]).pop().unwrap();
     let city = open(&record, lanes(1)).unwrap().cities.pop().unwrap();

@@ -15,6 +15,8 @@ fn head() -> MapHead {
         as_of: 1_772_000_005_000,
         lanes_reported: 63,
         lanes: 64,
+        began_ms: 7,
+        feed: Feed::Ok,
         resolution: 8,
         products: names(&["standard", "xl"]),
         chunks: vec![

@@ -109,10 +109,10 @@ fn a_sighting_ends_with_its_lifetime_after_a_change_of_tick_ms() {
         .city_mut(&city("nyc"), &Arc::new(CountingConfig { tick_ms: 2_000, ..config(&["standard"]) }));
     fixture.advance_watermark(5_000, 62_000);
     let counts = fixture.counts();
-    let [first, .., last, empty] = &counts[..] else { panic!("{counts:?}") };
+    let [first, .., last, lost] = &counts[..] else { panic!("{counts:?}") };
     assert_eq!(first, &tick(5_000, vec![at(0, 1, 2)], vec![]));
     assert_eq!(last, &tick(60_000, vec![at(0, 1, 2)], vec![]));
-    assert_eq!(empty, &TickCounts::Empty { from: 62_000, to: 62_000 });
+    assert_eq!(lost, &tick(62_000, vec![], vec![]));
     assert_eq!(fixture.lane.entities(), 0);
 }
 

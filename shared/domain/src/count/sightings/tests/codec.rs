@@ -23,6 +23,9 @@ fn numbers(parts: &[u64]) -> Vec<u8> {
     out
 }
 
+/// What a place's number is called in a log or a snapshot: 0 is nowhere, and 1 a log-off.
+const FIRST: u64 = 2;
+
 fn replay(log: &[u8]) -> Result<Sightings, Corrupt> {
     let mut sightings = Sightings::default();
     sightings.absorb(key(1), place(2), 1_000, None, LIFE);
@@ -47,6 +50,7 @@ fn every_kind() -> (Sightings, i64) {
     sightings.absorb(key(3), place(4), 6_000, Some(5_000), LIFE);
     sightings.absorb(key(3), place(2), 11_000, Some(5_000), LIFE);
     sightings.absorb(key(4), place(5), 7_000, Some(5_000), LIFE);
+    sightings.absorb(key(2), Place::OFFLINE, 4_500, Some(5_000), LIFE);
     (sightings, 5_000)
 }
 
@@ -117,9 +121,9 @@ fn a_snapshot_holds_the_number_of_evictions() {
 #[test]
 fn a_log_of_another_state_is_refused_with_its_fault() {
     let word = |word: u64| word.to_le_bytes().to_vec();
-    let place_2 = 2_u64 << 1;
+    let place_2 = (FIRST + 1) << 1;
     assert!(replay(&numbers(&[place_2, 1, 0])).is_ok());
-    assert_eq!(invalid(replay(&numbers(&[4 << 1, 0, 0]))), "a place's number");
+    assert_eq!(invalid(replay(&numbers(&[(FIRST + 3) << 1, 0, 0]))), "a place's number");
     assert_eq!(invalid(replay(&numbers(&[1 << 40, 0, 0]))), "a place's number");
     assert_eq!(invalid(replay(&numbers(&[place_2, 2, 0]))), "an entity's slot");
     assert_eq!(invalid(replay(&numbers(&[place_2, 1 << 32, 0]))), "an entity's slot");
@@ -149,7 +153,7 @@ fn a_log_that_ends_midway_is_refused() {
         sightings.replay(&log[..*end], None, LIFE).is_ok()
     });
     // Valid ends are those before the first and after each sighting.
-    assert_eq!(whole.count(), 1 + 6);
+    assert_eq!(whole.count(), 1 + 7);
 }
 
 #[test]
@@ -159,7 +163,7 @@ fn a_free_slot_is_invalid() {
     sightings.close(5_000, LIFE);
     log_of(&mut sightings);
     sightings.close(65_000, LIFE);
-    assert_eq!(invalid(sightings.replay(&numbers(&[2 << 1, 0, 0]), None, LIFE)), "an entity's slot");
+    assert_eq!(invalid(sightings.replay(&numbers(&[(FIRST + 1) << 1, 0, 0]), None, LIFE)), "an entity's slot");
 }
 
 fn read(parts: &[&[u8]], closed: Option<i64>) -> Result<Sightings, Corrupt> {
@@ -172,26 +176,30 @@ fn an_inconsistent_snapshot_is_refused_with_its_fault() {
     let word = |word: u64| word.to_le_bytes();
     let place_at = |cell: u64| [&word(cell)[..], &[1]].concat();
     let one_place = [&numbers(&[1])[..], &place_at(7), &numbers(&[0])].concat();
-    let entity = |place: u64| [&word(5)[..], &numbers(&[place])].concat();
+    // A code of 0 is an entity without a standing.
+    let entity = |code: u64| [&word(5)[..], &numbers(&[code << 2])].concat();
     let twice = [&numbers(&[2])[..], &place_at(7), &place_at(7)].concat();
     assert_eq!(invalid(read(&[&twice, &[0; 3]], None)), "a duplicate place");
     let nowhere = [&numbers(&[1])[..], &word(0), &[0]].concat();
     assert_eq!(invalid(read(&[&nowhere, &[0; 3]], None)), "a duplicate place");
 
     let seen = |place: u64| [&one_place[..], &numbers(&[1]), &entity(place), &numbers(&[3])].concat();
-    assert_eq!(counted(&mut read(&[&seen(2), &[0]], Some(9)).unwrap()).len(), 1);
+    assert_eq!(counted(&mut read(&[&seen(FIRST + 1), &[0]], Some(9)).unwrap()).len(), 1);
     assert_eq!(counted(&mut read(&[&seen(1), &[0]], Some(9)).unwrap()).len(), 0);
-    assert_eq!(invalid(read(&[&seen(3), &[0]], Some(9))), "an entity's place");
-    assert_eq!(invalid(read(&[&seen(2), &[0]], None)), "a sighting before any tick");
-    let read_back = [&one_place[..], &numbers(&[2]), &entity(2), &numbers(&[3]), &entity(2), &numbers(&[3])];
+    assert_eq!(invalid(read(&[&seen(FIRST + 2), &[0]], Some(9))), "an entity's place");
+    assert_eq!(invalid(read(&[&seen(FIRST + 1), &[0]], None)), "a sighting before any tick");
+    let lost = [&one_place[..], &numbers(&[1]), &word(5), &numbers(&[2])].concat();
+    assert_eq!(invalid(read(&[&lost, &[0]], Some(9))), "contact without a sighting");
+    let one = [&entity(FIRST + 1)[..], &numbers(&[3])].concat();
+    let read_back = [&one_place[..], &numbers(&[2]), &one, &one];
     assert_eq!(invalid(read(&[&read_back.concat(), &[0]], Some(9))), "a duplicate entity");
 
     let never = [&one_place[..], &numbers(&[1]), &entity(0)].concat();
     let waits = |slot: u64, place: u64| numbers(&[1, 10, 1, slot, place, 2]);
-    assert_eq!(read(&[&never, &waits(0, 1)], None).unwrap().len(), 1);
+    assert_eq!(read(&[&never, &waits(0, FIRST)], None).unwrap().len(), 1);
     assert!(read(&[&never, &waits(0, 0)], None).is_ok());
     assert_eq!(invalid(read(&[&never, &waits(1, 1)], None)), "an entity's slot");
-    assert_eq!(invalid(read(&[&never, &waits(0, 2)], None)), "a sighting's place");
+    assert_eq!(invalid(read(&[&never, &waits(0, FIRST + 1)], None)), "a sighting's place");
     for (second, good) in [(12, true), (10, false), (8, false)] {
         let ticks = numbers(&[2, 10, 1, 0, 1, 2, second, 1, 0, 1, 2]);
         let read = read(&[&never, &ticks], None);

@@ -177,17 +177,17 @@ fn pending_sightings_of_one_driver_are_bounded_while_a_later_tick_is_pending() {
 fn unused_places_need_compaction() {
     let mut sightings = Sightings::default();
     let place = |number: i64| Place { cell: number.unsigned_abs(), products: 1 };
-    for number in 1..=4_099 {
+    for number in 1..=4_098 {
         sightings.absorb(key(1), place(number), number, Some(number), LIFE);
     }
     assert!(!sightings.needs_compaction());
-    sightings.absorb(key(1), place(4_100), 4_100, Some(4_100), LIFE);
+    sightings.absorb(key(1), place(4_099), 4_099, Some(4_099), LIFE);
     assert!(sightings.needs_compaction());
-    assert!(!reread(&sightings, Some(4_100), LIFE).needs_compaction());
+    assert!(!reread(&sightings, Some(4_099), LIFE).needs_compaction());
     // Four places per entity are allowed.
-    sightings.absorb(key(2), place(1), 4_100, Some(4_100), LIFE);
+    sightings.absorb(key(2), place(1), 4_099, Some(4_099), LIFE);
     assert!(!sightings.needs_compaction());
-    for number in 4_101..=4_103 {
+    for number in 4_100..=4_102 {
         sightings.absorb(key(1), place(number), 4_200, Some(4_200), LIFE);
         assert!(!sightings.needs_compaction());
     }
