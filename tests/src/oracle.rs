@@ -84,11 +84,7 @@ fn last_as_of(sightings: &[Sighting], tick: i64, counts: impl Fn(&Sighting) -> b
 }
 
 /// How many entities are in each place at `tick`, given the last sighting of each that counts, if that is recent enough.
-fn present<'a>(
-    last: impl Iterator<Item = &'a Sighting>,
-    tick: i64,
-    span_ms: i64,
-) -> BTreeMap<Place, u32> {
+fn present<'a>(last: impl Iterator<Item = &'a Sighting>, tick: i64, span_ms: i64) -> BTreeMap<Place, u32> {
     let mut present = BTreeMap::new();
     for last in last.filter(|last| tick - last.time < span_ms) {
         for product in &last.products {
@@ -232,8 +228,7 @@ impl City {
         let demand = present(riders, tick, self.policy.window_ms);
         let absent_ms = self.policy.absent_ms;
         let is_standing = |sighting: &Sighting| absent_ms == 0 || !sighting.is_offline;
-        let drivers =
-            self.drivers.values().filter_map(|sightings| last_as_of(sightings, tick, is_standing));
+        let drivers = self.drivers.values().filter_map(|sightings| last_as_of(sightings, tick, is_standing));
         let supply = present(drivers, tick, self.policy.driver_ttl_ms.max(absent_ms));
 
         let reach = self.policy.ring_weights.len();
@@ -273,10 +268,8 @@ impl City {
             let previous = before.get(&place).copied().unwrap_or(FRESH);
             let mut price = previous.next(self.policy.raw_multiplier(demand, supply), &self.policy);
             if guard_is_on {
-                price = Price {
-                    m: price.m.min(previous.m),
-                    published: price.published.min(previous.published),
-                };
+                price =
+                    Price { m: price.m.min(previous.m), published: price.published.min(previous.published) };
             }
             let is_one = (price.published - 100.0).abs() < 0.5; // of whole hundredths
             if demand == 0.0 && supply == 0.0 && is_one {

@@ -10,7 +10,7 @@ use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
 use equilibrium_app::surge::ports::TickLog;
 use equilibrium_app::unavailable::Unavailable;
-use equilibrium_domain::count::sightings::{Count, Place};
+use equilibrium_domain::count::sightings::{Contact, Count, Place};
 use equilibrium_domain::count::tick_counts::{self, CityCounts, TickCountsWriter};
 use equilibrium_domain::id::{CityId, LaneCount, ProductId};
 use equilibrium_domain::surge::map::{ClosedTick, MapHead};
@@ -102,7 +102,13 @@ fn payload(entities: &[Entity], lanes: LaneCount, at: i64, sequence: &mut u64) -
     for (lane, [supply, demand]) in lanes.iter().zip(counts) {
         let mut ticks = TickCountsWriter::default();
         let count = |(place, entities)| Count { place, entities };
-        ticks.add_tick(at, TICK_MS, Contact::default(), supply.into_iter().map(count), demand.into_iter().map(count));
+        ticks.add_tick(
+            at,
+            TICK_MS,
+            Contact::default(),
+            supply.into_iter().map(count),
+            demand.into_iter().map(count),
+        );
         let section = CityCounts {
             city: CityId::new("nyc").expect("well-formed"),
             products: vec![ProductId::new("standard").expect("well-formed")].into(),

@@ -1,5 +1,6 @@
 //! A warm `price` with the map in memory, one request after the other.
 
+use equilibrium_domain::surge::feed_guard::Feed;
 use equilibrium_domain::surge::map::ChunkName;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

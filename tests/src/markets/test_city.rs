@@ -59,7 +59,18 @@ impl TestCity {
         if rng.percent(50) {
             policy["zones"] = zones(rng, centre, edge_deg);
         }
-        Self { id, policy, products, spots, tick_ms, window_ms, driver_ttl_ms, absent_ms, lateness_ms, settles }
+        Self {
+            id,
+            policy,
+            products,
+            spots,
+            tick_ms,
+            window_ms,
+            driver_ttl_ms,
+            absent_ms,
+            lateness_ms,
+            settles,
+        }
     }
 }
 
@@ -190,7 +201,10 @@ fn boundary(rng: &mut SplitMix64, (lat, lng): (f64, f64), edge_deg: f64) -> Valu
     }
     // A ring that crosses the antimeridian is cut there (RFC 7946 §3.1.9).
     if east > 180.0 {
-        return json!([rectangle([west, south], [180.0, north]), rectangle([-180.0, south], [east - 360.0, north])]);
+        return json!([
+            rectangle([west, south], [180.0, north]),
+            rectangle([-180.0, south], [east - 360.0, north])
+        ]);
     }
     json!([rectangle([west.max(-180.0), south], [east, north])])
 }

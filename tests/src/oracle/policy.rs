@@ -138,8 +138,8 @@ impl Policy {
     /// Whether a place is inside the boundary. A city without a policy has none.
     pub(super) fn serves(&self, lat: f64, lng: f64) -> bool {
         // 180° is −180°, where the map begins; the north pole is the end of the northernmost parallel.
-        let lng = if lng == 180.0 { -180.0 } else { lng };
-        let lat = if lat == 90.0 { 89.999_999_999 } else { lat };
+        let lng = if lng >= 180.0 { -180.0 } else { lng };
+        let lat = if lat >= 90.0 { 89.999_999_999 } else { lat };
         self.boundary.is_empty() || contains(&self.boundary, lng, lat)
     }
 

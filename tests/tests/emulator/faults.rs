@@ -2,6 +2,7 @@
 
 use equilibrium_domain::event_sourced::Entry;
 use equilibrium_domain::geo::locate::Cell;
+use equilibrium_domain::surge::feed_guard::Feed;
 use equilibrium_domain::surge::map::ChunkName;
 use std::time::{Duration, Instant};
 

@@ -9,6 +9,7 @@ use equilibrium_aws::dynamodb::{Connection, Maps, Tables};
 use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::CityId;
+use equilibrium_domain::surge::feed_guard::Feed;
 use equilibrium_domain::surge::map::ChunkName;
 use equilibrium_domain::surge::map::MapHead;
 use equilibrium_tests::harness::emulator::{emulator, sdk_config, unique_name};

@@ -6,6 +6,7 @@ mod map_store;
 mod outages;
 mod security;
 
+use equilibrium_domain::surge::feed_guard::Feed;
 use equilibrium_domain::surge::map::ChunkName;
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 //! Four cities, their maps in stores that can be slow or down, and requests for them.
 
+use equilibrium_domain::surge::feed_guard::Feed;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Read;

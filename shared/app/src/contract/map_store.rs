@@ -2,6 +2,7 @@
 
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::CityId;
+use equilibrium_domain::surge::feed_guard::Feed;
 use equilibrium_domain::surge::map::{ChunkName, MapHead};
 
 use crate::surge::ports::MapStore;

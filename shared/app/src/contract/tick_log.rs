@@ -3,6 +3,7 @@
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::{CityId, ProductId};
 use equilibrium_domain::policy::Multiplier;
+use equilibrium_domain::surge::feed_guard::Feed;
 use equilibrium_domain::surge::map::{ClosedTick, MapHead, Row};
 
 use super::without_repeats;
@@ -73,7 +74,8 @@ fn map(city: &str) -> MapHead {
 }
 
 fn tick(at: i64, rows: Vec<Row>) -> ClosedTick {
-    ClosedTick { at, version: at.unsigned_abs() / 5_000, lanes_reported: 1, rows, changes: Vec::new() }
+    let version = at.unsigned_abs() / 5_000;
+    ClosedTick { at, version, lanes_reported: 1, feed: Feed::Ok, rows, changes: Vec::new() }
 }
 
 fn row(product: u8, cell: u64, hundredths: u16) -> Row {

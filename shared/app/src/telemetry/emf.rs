@@ -165,6 +165,7 @@ mod tests {
         let expected = json!({
             "events_absorbed": 8,
             "events_late": 2,
+            "events_outside": 0,
             "events_refused": 4,
             "events_refused_malformed_json": 3,
             "events_refused_unknown_city": 1,
@@ -211,6 +212,7 @@ mod tests {
             refused: [1; Refusal::CODES.len()],
             dead_letters_dropped: 1,
             late: 1,
+            outside: 1,
             skipped: 1,
             append_conflicts: 1,
             evicted: 1,

@@ -134,7 +134,7 @@ impl Polygon {
     /// at 180°; the north pole belongs to the polygons that reach 90° there.
     #[must_use]
     pub fn contains(&self, lng: f64, lat: f64) -> bool {
-        let lng = if lng == 180.0 { -180.0 } else { lng };
+        let lng = if lng >= 180.0 { -180.0 } else { lng };
         let lat = if lat >= 90.0 { BELOW_NORTH_POLE } else { lat };
         let Shape { bounds, bands, .. } = &*self.0;
         bounds.contains(lng, lat) && bands.crossings_east_of(lng, lat) % 2 == 1

@@ -101,9 +101,8 @@ impl Policy {
     /// # Errors
     /// The whole document if it is not JSON, or every key that an object has twice.
     pub fn read_document(text: &str) -> Result<Value, Vec<Fault>> {
-        let (document, faults) = document::read(text).map_err(|error| {
-            vec![Fault { pointer: String::new(), message: format!("not JSON: {error}") }]
-        })?;
+        let (document, faults) = document::read(text)
+            .map_err(|error| vec![Fault { pointer: String::new(), message: format!("not JSON: {error}") }])?;
         if faults.is_empty() { Ok(document) } else { Err(faults) }
     }
 

@@ -138,18 +138,7 @@ impl MapHead {
             let parent = Cell(input.u64_le("a chunk's parent")?);
             chunks.push(ChunkName { parent, version: input.varint_u64("a chunk's version")? });
         }
-        Ok(Self {
-            city,
-            began_ms,
-            version,
-            as_of,
-            lanes_reported,
-            lanes,
-            feed,
-            resolution,
-            products,
-            chunks,
-        })
+        Ok(Self { city, began_ms, version, as_of, lanes_reported, lanes, feed, resolution, products, chunks })
     }
 }
 

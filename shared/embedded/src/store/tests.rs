@@ -1,5 +1,6 @@
 //! A store continues from its database, which holds the state of one moment or is refused.
 
+use equilibrium_domain::surge::feed_guard::Feed;
 use std::fs;
 use std::num::NonZeroU32;
 use std::path::Path;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::count::config::CountingConfig;
 use super::Absorbed;
+use crate::count::config::CountingConfig;
 use crate::count::sightings::{Lifetime, Place, Sightings};
 use crate::count::tick_counts::{CityCounts, TickCountsWriter};
 use crate::event::{DriverStatus, MarketEvent, Position, ProductList, Refusal, What};
@@ -189,8 +189,7 @@ impl LaneCity {
                     None => self.bits[0],
                 };
                 let is_outside = self.config.is_outside(*place);
-                let at =
-                    if is_outside { Place::NOWHERE } else { self.place(*place, 1 << bit, locators) };
+                let at = if is_outside { Place::NOWHERE } else { self.place(*place, 1 << bit, locators) };
                 let life = self.rider_lifetime();
                 self.riders.absorb(EntityKey::rider(rider, bit), at, time_ms, self.closed, life);
                 is_outside

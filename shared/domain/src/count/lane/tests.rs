@@ -361,10 +361,9 @@ fn unavailable_drivers_do_not_count_and_stay_in_memory() {
         fixture.absorb(&driver("d", 0, ""), 34_000);
         fixture.absorb(&driver("d", 0, rest), 34_001);
         fixture.advance_watermark(35_000, 35_000);
-        let counts = match rest.contains("offline") {
-            true => TickCounts::Empty { from: 35_000, to: 35_000 },
-            false => tick(35_000, vec![], vec![]),
-        };
+        let is_in_touch = !rest.contains("offline");
+        let empty = TickCounts::Empty { from: 35_000, to: 35_000 };
+        let counts = if is_in_touch { tick(35_000, vec![], vec![]) } else { empty };
         assert_eq!(fixture.counts(), [counts], "{rest}");
         assert_eq!(fixture.lane.entities(), 1);
     }

@@ -35,12 +35,7 @@ impl Sightings {
     }
 
     /// Lists the entities of `slots` and no others. `closed` is the newest closed tick.
-    pub(super) fn relist(
-        &mut self,
-        slots: impl Iterator<Item = u32>,
-        closed: Option<i64>,
-        life: Lifetime,
-    ) {
+    pub(super) fn relist(&mut self, slots: impl Iterator<Item = u32>, closed: Option<i64>, life: Lifetime) {
         self.ages.clear();
         self.absent.clear();
         self.contacts.by_log_off.clear();

@@ -56,7 +56,8 @@ impl Sightings {
         for (next, (slot, entity)) in (0_u64..).zip(taken) {
             slots[slot as usize] = next;
             put_u64_le(out, entity.key());
-            let place = if entity.has_standing() { u64::from(numbers[entity.place() as usize]) + 1 } else { 0 };
+            let place =
+                if entity.has_standing() { u64::from(numbers[entity.place() as usize]) + 1 } else { 0 };
             let (is_in_touch, is_offline) = (entity.is(flag::IN_TOUCH), entity.is(flag::OFFLINE));
             put_varint_u64(out, place << 2 | u64::from(is_in_touch) << 1 | u64::from(is_offline));
             if entity.has_standing() {

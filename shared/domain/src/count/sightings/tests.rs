@@ -394,7 +394,13 @@ fn drivers_who_flap_leave_nothing_behind() {
     for tick in (5_000..=900_000).step_by(5_000) {
         for second in 0..20 {
             let place = if second % 2 == 0 { place(1) } else { Place::OFFLINE };
-            sightings.absorb(key(second / 7), place, tick - 4_000 + second.cast_signed() * 100, closed, DRIVERS);
+            sightings.absorb(
+                key(second / 7),
+                place,
+                tick - 4_000 + second.cast_signed() * 100,
+                closed,
+                DRIVERS,
+            );
         }
         sightings.close(tick, DRIVERS);
         closed = Some(tick);

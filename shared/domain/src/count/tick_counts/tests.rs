@@ -56,7 +56,13 @@ fn consecutive_empty_ticks_are_one_run() {
     assert!(!writer.is_empty());
     writer.add_tick(15_000, 5_000, Contact::default(), std::iter::empty(), std::iter::empty());
     writer.add_empty(25_000, 25_000, 5_000);
-    writer.add_tick(30_000, 5_000, Contact::default(), [count(cell(1), 1, 2)].into_iter(), std::iter::empty());
+    writer.add_tick(
+        30_000,
+        5_000,
+        Contact::default(),
+        [count(cell(1), 1, 2)].into_iter(),
+        std::iter::empty(),
+    );
     assert!(!writer.is_empty());
     writer.add_empty(35_000, 40_000, 5_000);
     assert_eq!(
@@ -111,7 +117,9 @@ fn a_large_tick_is_split_into_parts_in_order() {
         assert_eq!(read.len(), parts);
         let (mut supplied, mut demanded) = (Vec::new(), Vec::new());
         for (number, part) in read.into_iter().enumerate() {
-            let TickCounts::Tick { at, first, last, contact, supply, demand } = part else { panic!("a part") };
+            let TickCounts::Tick { at, first, last, contact, supply, demand } = part else {
+                panic!("a part")
+            };
             assert_eq!((at, first, last), (5_000, number == 0, number + 1 == parts));
             assert_eq!(contact, if first { CONTACT } else { Contact::default() });
             assert!(supply.len() + demand.len() <= 16_384);
@@ -166,7 +174,13 @@ fn the_longest_names_leave_room_for_fewer_ticks() {
     for products in [names(&["x"]), names(&longest)] {
         let mut writer = TickCountsWriter::default();
         for tick in 1..=100_000 {
-            writer.add_tick(tick * 5_000, 5_000, Contact::default(), [count(cell(1), 1, 2)].into_iter(), std::iter::empty());
+            writer.add_tick(
+                tick * 5_000,
+                5_000,
+                Contact::default(),
+                [count(cell(1), 1, 2)].into_iter(),
+                std::iter::empty(),
+            );
         }
         let longest = writer.ends.windows(2).map(|ends| ends[1] - ends[0]).max().unwrap();
         let city = CityId::new(&"c".repeat(32)).unwrap();

@@ -78,7 +78,8 @@ impl LaneProgress {
                 remap(&mut supply, mapping);
                 remap(&mut demand, mapping);
                 if first {
-                    self.partial = Some(PendingTick { from: at, to: at, arrival_ms, contact, supply, demand });
+                    self.partial =
+                        Some(PendingTick { from: at, to: at, arrival_ms, contact, supply, demand });
                 } else if let Some(partial) = self.partial.as_mut().filter(|partial| partial.to == at) {
                     partial.supply.append(&mut supply);
                     partial.demand.append(&mut demand);

@@ -97,7 +97,13 @@ impl Fixture {
             side.iter().map(|(cell, entities)| count(*cell, 1, *entities)).collect()
         };
         let mut reports = TickCountsWriter::default();
-        reports.add_tick(at, 5_000, Contact::default(), counts(supply).into_iter(), counts(demand).into_iter());
+        reports.add_tick(
+            at,
+            5_000,
+            Contact::default(),
+            counts(supply).into_iter(),
+            counts(demand).into_iter(),
+        );
         self.report_of(&["standard"], lane, arrival_ms, reports);
     }
 
@@ -246,7 +252,13 @@ fn a_tick_in_parts_counts_when_its_last_part_has_arrived() {
     let cells: Vec<u64> = parent.children(h3o::Resolution::Eight).take(20_000).map(u64::from).collect();
     let mut reports = TickCountsWriter::default();
     let supply = cells.iter().map(|cell| count(*cell, 1, 1));
-    reports.add_tick(5_000, 5_000, Contact::default(), supply, cells[..3].iter().map(|cell| count(*cell, 1, 2)));
+    reports.add_tick(
+        5_000,
+        5_000,
+        Contact::default(),
+        supply,
+        cells[..3].iter().map(|cell| count(*cell, 1, 2)),
+    );
     let section = CityCounts { city: nyc(), products: names(&["standard"]).into(), ticks: reports };
     let record = records(LaneId(0), lanes(1), vec![section]).pop().unwrap();
     let city = open(&record, lanes(1)).unwrap().cities.pop().unwrap();

@@ -194,7 +194,10 @@ fn a_multiplier_rises_by_one_half_life_and_falls_by_the_other() {
         seen.push(f64::from_bits(m(&mut grid, HERE)));
     }
     let down = 1.0 + 1.5 * 0.5_f64.sqrt();
-    assert!(seen.iter().zip([2.0, 2.5, down, 1.75]).all(|(seen, right)| (seen - right).abs() < 1e-12), "{seen:?}");
+    assert!(
+        seen.iter().zip([2.0, 2.5, down, 1.75]).all(|(seen, right)| (seen - right).abs() < 1e-12),
+        "{seen:?}"
+    );
 }
 
 #[test]

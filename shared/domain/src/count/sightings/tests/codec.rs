@@ -163,7 +163,10 @@ fn a_free_slot_is_invalid() {
     sightings.close(5_000, LIFE);
     log_of(&mut sightings);
     sightings.close(65_000, LIFE);
-    assert_eq!(invalid(sightings.replay(&numbers(&[(FIRST + 1) << 1, 0, 0]), None, LIFE)), "an entity's slot");
+    assert_eq!(
+        invalid(sightings.replay(&numbers(&[(FIRST + 1) << 1, 0, 0]), None, LIFE)),
+        "an entity's slot"
+    );
 }
 
 fn read(parts: &[&[u8]], closed: Option<i64>) -> Result<Sightings, Corrupt> {

@@ -85,7 +85,13 @@ fn counts_are_mapped_from_the_lanes_product_table() {
     // Bit 1 is gone, 2 is boat, 4 is xl, so 5 and 4 are the same set here, and 1 is empty.
     let supply =
         [count(HERE, 1, 9), count(HERE, 2, 1), count(HERE, 4, 2), count(HERE, 5, 4), count(HERE, 7, 8)];
-    reports.add_tick(5_000, 5_000, Contact::default(), supply.into_iter(), [count(HERE, 1, 5), count(HERE, 4, 3)].into_iter());
+    reports.add_tick(
+        5_000,
+        5_000,
+        Contact::default(),
+        supply.into_iter(),
+        [count(HERE, 1, 5), count(HERE, 4, 3)].into_iter(),
+    );
     fixture.report_of(&["gone", "boat", "xl"], 0, 0, reports);
     fixture.report_empty(1, 0, 5_000, 5_000);
     let (_, ticks) = fixture.end();
@@ -101,7 +107,13 @@ fn counts_are_mapped_from_the_lanes_product_table() {
 fn pending_ticks_are_mapped_to_a_new_product_table() {
     let mut fixture = Fixture::new(2, config(json!({"products": [{"id": "xl"}, {"id": "boat"}]})));
     let mut reports = TickCountsWriter::default();
-    reports.add_tick(5_000, 5_000, Contact::default(), [count(HERE, 2, 1)].into_iter(), [count(HERE, 1, 5)].into_iter());
+    reports.add_tick(
+        5_000,
+        5_000,
+        Contact::default(),
+        [count(HERE, 2, 1)].into_iter(),
+        [count(HERE, 1, 5)].into_iter(),
+    );
     fixture.report_of(&["xl", "boat"], 0, 0, reports);
     fixture.end();
     fixture.city.apply_config(&config(json!({"products": [{"id": "boat"}]})));
@@ -145,7 +157,13 @@ fn a_config_that_prices_alike_changes_no_multiplier() {
             }
             let mut reports = TickCountsWriter::default();
             let demand = [count(HERE, 1, 2), count(THERE, 2, 9)];
-            reports.add_tick(tick * 5_000, 5_000, Contact::default(), [count(HERE, 3, 1)].into_iter(), demand.into_iter());
+            reports.add_tick(
+                tick * 5_000,
+                5_000,
+                Contact::default(),
+                [count(HERE, 3, 1)].into_iter(),
+                demand.into_iter(),
+            );
             fixture.report_of(&["standard", "xl"], 0, 1, reports);
             seen.push(fixture.end().1.pop().unwrap().rows);
         }
