@@ -67,9 +67,8 @@ impl Policy {
     /// # Errors
     /// Every wrong field; in an array the pointers begin with the policy's index.
     pub fn list_from_json(text: &str) -> Result<Vec<Self>, Vec<Fault>> {
-        let document: Value = serde_json::from_str(text).map_err(|error| {
-            vec![Fault { pointer: String::new(), message: format!("must be JSON: {error}") }]
-        })?;
+        let document: Value = serde_json::from_str(text)
+            .map_err(|error| vec![Fault { pointer: String::new(), message: format!("not JSON: {error}") }])?;
         let Value::Array(items) = &document else {
             return Self::from_json(&document).map(|policy| vec![policy]);
         };

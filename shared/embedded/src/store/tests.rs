@@ -241,11 +241,11 @@ fn another_programs_database_is_refused() {
 }
 
 #[test]
-fn an_unwritable_folder_is_refused() {
+fn a_folder_that_cannot_be_created_is_refused() {
     let file = tempfile::NamedTempFile::new().unwrap();
     for folder in [file.path().to_owned(), file.path().join("below"), "/proc/equilibrium".into()] {
         let error = open_error(&folder);
-        assert!(matches!(error, OpenError::Inaccessible { .. }), "{error}");
+        assert!(matches!(error, OpenError::NotCreated { .. }), "{error}");
         assert!(error.to_string().contains(folder.to_str().unwrap()), "{error}");
     }
 }
