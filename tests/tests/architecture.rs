@@ -10,6 +10,7 @@ mod architecture {
     pub mod documents;
     pub mod manifests;
     pub mod metrics;
+    pub mod payloads;
     pub mod repository;
     pub mod rust_source;
     pub mod shape;

@@ -57,13 +57,3 @@ fn the_route_table_is_that_of_the_deployment() {
     assert_eq!(routes, table);
     assert_eq!(deployment["defaultFunction"], DEFAULT_FUNCTION.name());
 }
-
-#[test]
-fn cargo_lambda_watch_has_the_same_routes() {
-    let manifest = include_str!("../../Cargo.toml");
-    let (_, router) = manifest.split_once("[workspace.metadata.lambda.watch.router]\n").unwrap();
-    let lines = router.lines().take_while(|line| line.starts_with('"'));
-    let watched: BTreeSet<String> = lines.map(str::to_owned).collect();
-    let table = ROUTES.map(|route| format!("\"{}\" = \"{}\"", route.path, route.function.name()));
-    assert_eq!(watched, table.into());
-}

@@ -11,6 +11,10 @@ use equilibrium_local::commands::terminal::Exit;
 /// Real-time surge pricing for ride-hailing and delivery marketplaces.
 #[derive(Parser)]
 #[command(name = "equilibrium", version, args_conflicts_with_subcommands = true)]
+#[cfg_attr(
+    not(feature = "aws"),
+    command(after_help = "A build with the cargo feature `aws` adds run-event-sources, feed and policies.")
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -20,11 +24,11 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serves the API with all functions in one process; the default command.
+    /// Serve the API with all functions in one process; the default command.
     Serve(Serve),
-    /// Prices a file of market events tick by tick, in event time, as fast as possible.
+    /// Price a file of market events tick by tick, in event time, as fast as possible.
     Replay(Replay),
-    /// Writes the events of the simulated city; the same seed gives the same file on every machine.
+    /// Write the events of the simulated city; the same seed gives the same file on every machine.
     City(CityCommand),
     #[cfg(feature = "aws")]
     #[command(flatten)]

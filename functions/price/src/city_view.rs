@@ -76,7 +76,10 @@ impl<'a> CityView<'a> {
     /// The product called `id`.
     pub fn product(&self, id: &str) -> Result<ProductIndex<'a>, Problem> {
         let product = self.policy.products.iter().find(|product| product.id.as_str() == id);
-        let unknown = || Problem::new(422, "unknown_product", "no such product").for_parameter("product");
+        let unknown = || Problem {
+            parameter: Some("product"),
+            ..Problem::new(422, "unknown_product", "no such product")
+        };
         Ok(self.index(product.ok_or_else(unknown)?))
     }
 

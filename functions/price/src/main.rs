@@ -7,7 +7,7 @@ use equilibrium_aws::cache::Cache;
 use equilibrium_aws::dynamodb::{self, Maps, Policies, Tables};
 use equilibrium_aws::resources;
 use equilibrium_aws::retry::RetryPolicy;
-use equilibrium_aws::runtime::{self, Invocation, RuntimeError, RuntimeTimer};
+use equilibrium_aws::runtime::{self, Invocation, RuntimeError};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), RuntimeError> {
@@ -19,7 +19,7 @@ async fn main() -> Result<(), RuntimeError> {
 
     let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::default());
     let policy_cache = &PolicyCache::new(Policies::new(&dynamodb, &tables), limits);
-    let map_reader = &MapReader::new(Maps::new(&dynamodb, &tables), Cache::new(&cache)?, RuntimeTimer);
+    let map_reader = &MapReader::new(Maps::new(&dynamodb, &tables), Cache::new(&cache)?, tokio::time::sleep);
     runtime::run("price", async move |Invocation { payload, now_ms, .. }| {
         let response = equilibrium_price::handle_event(map_reader, &payload, policy_cache, now_ms).await?;
         Ok((response, map_reader.take_metrics().measures()))

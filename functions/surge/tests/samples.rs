@@ -11,6 +11,7 @@ use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
 use equilibrium_app::surge::metrics::SurgeMetrics;
 use equilibrium_app::surge::ports::MapStore;
 use equilibrium_domain::id::{CityId, LaneCount};
+use equilibrium_domain::policy::Policy;
 use equilibrium_domain::surge::map::{ClosedTick, MapHead, Row, TickChanges};
 
 /// 2026-03-06T17:00:05Z, the first tick of New York in the samples.
@@ -52,13 +53,16 @@ impl Function {
             changes: changes.clone(),
             ticks: ticks.clone(),
         };
+        let mut policy = Policy::open_city(&nyc());
+        // So that the one tick of the samples changes prices.
+        policy.surge.half_life_up_ms = 30_000;
         let processor = CityProcessor::new(LaneCount::new(2).unwrap(), MemoryCheckpoints::default(), sinks);
         Self {
             processor,
             maps,
             changes,
             ticks,
-            policies: Arc::new(PolicySet::open(ResourceLimits::default())),
+            policies: Arc::new(PolicySet::of(vec![policy], ResourceLimits::default())),
         }
     }
 

@@ -2,16 +2,13 @@
 
 use parking_lot::Mutex;
 use std::fmt::Display;
-use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
-use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use bytes::Bytes;
 use equilibrium_app::clock::system_now_ms;
 use equilibrium_app::config::Variables;
-use equilibrium_app::price::map_reader::Timer;
 use equilibrium_app::telemetry::emf::{Context, Measurements};
 use lambda_runtime::tower::layer::layer_fn;
 use lambda_runtime::{Diagnostic, LambdaEvent, LambdaInvocation, Runtime, Service, service_fn};
@@ -118,16 +115,6 @@ where
     Runtime::new(service_fn(respond)).layer(raw).run().await
 }
 
-/// Tokio's timer.
-#[derive(Clone, Copy, Debug)]
-pub struct RuntimeTimer;
-
-impl Timer for RuntimeTimer {
-    fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send {
-        tokio::time::sleep(time)
-    }
-}
-
 /// Takes the payload before the runtime parses it, so that only the handler parses its up to six megabytes.
 #[derive(Debug)]
 struct RawPayload<S> {
@@ -155,6 +142,7 @@ impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for RawPayload<S> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::io;
+    use std::time::Duration;
 
     use equilibrium_app::checkpoint::ports::{CheckpointKey, CheckpointLog};
     use equilibrium_domain::id::LaneId;

@@ -211,7 +211,8 @@ pub struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.pointer, self.message)
+        let Self { pointer, message } = self;
+        if pointer.is_empty() { f.write_str(message) } else { write!(f, "{pointer}: {message}") }
     }
 }
 

@@ -113,7 +113,7 @@ impl Database {
     /// [`OpenError`].
     pub fn open(folder: &Path, lanes: LaneCount) -> Result<(Self, Contents), OpenError> {
         fs::create_dir_all(folder)
-            .map_err(|cause| OpenError::Inaccessible { path: folder.to_owned(), cause })?;
+            .map_err(|cause| OpenError::NotCreated { path: folder.to_owned(), cause })?;
         let path = folder.join(FILE_NAME);
         let database = Self { redb: open_file(&path)?, path };
         let failed = |kind: OpenErrorKind| kind.at(&database.path);

@@ -10,6 +10,14 @@ use thiserror::Error;
 /// Why a folder cannot be used.
 #[derive(Debug, Error)]
 pub enum OpenError {
+    /// The folder does not exist and cannot be created.
+    #[error("{}: cannot be created: {cause}", path.display())]
+    NotCreated {
+        /// The folder.
+        path: PathBuf,
+        /// The I/O error.
+        cause: io::Error,
+    },
     /// An I/O error.
     #[error("{}: cannot be read and written: {cause}", path.display())]
     Inaccessible {

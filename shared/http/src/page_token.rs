@@ -20,7 +20,7 @@ pub fn decode<T>(
     let bytes = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(token).ok();
     let key = bytes.and_then(|bytes| parse(std::str::from_utf8(&bytes).ok()?));
     key.ok_or_else(|| {
-        Problem::new(400, "malformed_parameter", "not a token of an earlier page").for_parameter(name)
+        Problem::new(400, "malformed_parameter", "is not a token of an earlier page").for_parameter(name)
     })
 }
 

@@ -28,10 +28,10 @@ impl Problem {
         Self { status, code, detail: detail.into(), parameter: None, headers: Vec::new() }
     }
 
-    /// Names the query parameter at fault.
+    /// Names the query parameter at fault, which becomes the subject of the detail: `limit must be 1 to 2`.
     #[must_use]
     pub fn for_parameter(self, parameter: &'static str) -> Self {
-        let detail = format!("{parameter}: {}", self.detail).into();
+        let detail = format!("{parameter} {}", self.detail).into();
         Self { detail, parameter: Some(parameter), ..self }
     }
 
@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(response.header("content-type"), Some("application/problem+json"));
         assert_eq!(
             String::from_utf8(response.body).unwrap(),
-            r#"{"type":"about:blank","title":"Unprocessable Content","status":422,"detail":"limit: must be 1 to 2","code":"out_of_range","parameter":"limit"}"#
+            r#"{"type":"about:blank","title":"Unprocessable Content","status":422,"detail":"limit must be 1 to 2","code":"out_of_range","parameter":"limit"}"#
         );
     }
 
@@ -123,7 +123,8 @@ mod tests {
             (refused.header("allow"), refused.header("cache-control")),
             (Some("GET"), Some("no-store"))
         );
-        let problem = Problem::new(429, "too_many", "wait").with("retry-after", "7").for_parameter("limit");
+        let problem =
+            Problem::new(429, "too_many", "is too high").with("retry-after", "7").for_parameter("limit");
         assert_eq!(Response::from(problem).header("retry-after"), Some("7"));
     }
 }

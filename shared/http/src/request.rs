@@ -68,7 +68,7 @@ impl<'a> Request<'a> {
             let Some(at) = names.iter().position(|known| *known == name) else { continue };
             let value = decode(value, true).ok_or_else(malformed)?;
             if values[at].replace(value).is_some() {
-                let problem = Problem::new(400, "repeated_parameter", "parameter given more than once");
+                let problem = Problem::new(400, "repeated_parameter", "is given more than once");
                 return Err(problem.for_parameter(names[at]));
             }
         }

@@ -9,7 +9,7 @@ use equilibrium_event_source::service::runtime_api::LambdaProcess;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::{FUNCTIONS, function, ms, percentile, stub};
+use crate::{function, functions, ms, percentile, stub};
 
 const STARTS: usize = 31;
 
@@ -29,7 +29,7 @@ pub async fn measure() {
     let root =
         |name: &&str| fs::read_to_string(format!("/usr/share/ca-certificates/mozilla/{name}.crt")).unwrap();
     fs::write(&trimmed, ROOTS.iter().map(root).collect::<String>()).unwrap();
-    for name in FUNCTIONS {
+    for name in &functions() {
         let mut environment = vec![
             ("AWS_ENDPOINT_URL", endpoint.as_str()),
             ("AWS_ACCESS_KEY_ID", "test"),

@@ -12,8 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use equilibrium_event_source::service::runtime_api::{Function, LambdaProcess};
-
-const FUNCTIONS: [&str; 4] = ["ingest", "count", "surge", "price"];
+use serde_json::Value;
 
 fn main() {
     // `cargo test` passes options of its own.
@@ -24,6 +23,12 @@ fn main() {
         price::measure().await;
         count::measure().await;
     });
+}
+
+/// The names of the functions in `infra/deployment.json`.
+fn functions() -> Vec<String> {
+    let deployment: Value = serde_json::from_str(include_str!("../../../infra/deployment.json")).unwrap();
+    deployment["functions"].as_object().unwrap().keys().cloned().collect()
 }
 
 /// The function's program, built by `cargo lambda build`.

@@ -79,7 +79,7 @@ fn simulate(scenario: &Scenario, is_traced: bool) -> bool {
     // A reader that closes the pipe ends nothing but the output.
     let print = |line: &str| drop(writeln!(io::stdout(), "{line}"));
     let trace = if is_traced { Trace::to(print) } else { Trace::off() };
-    let name = format!("seed {}, {} lanes", scenario.seed, scenario.lanes.get());
+    let name = format!("seed {}, {}", scenario.seed, number_of(scenario.lanes));
     match scenario.run(trace) {
         Ok(outcome) => {
             let (calls, rows, late) = (outcome.calls, outcome.rows.len(), outcome.late);
@@ -123,8 +123,13 @@ fn compare_file(name: &str, market: &Market, expected: &[String], seed: u64, lan
     let (calls, late) = (outcome.calls, outcome.late);
     let same = by_city(outcome.rows) == expected;
     let verdict = if same { "same" } else { "DIFFERENT" };
-    println!("{name} {} lanes: {verdict}; {calls} calls to ports, late={late}", lanes.get());
+    println!("{name} {}: {verdict}; {calls} calls to ports, late={late}", number_of(lanes));
     same
+}
+
+fn number_of(lanes: LaneCount) -> String {
+    let lanes = lanes.get();
+    format!("{lanes} {}", if lanes == 1 { "lane" } else { "lanes" })
 }
 
 /// A file's content, inflated if it is gzip.

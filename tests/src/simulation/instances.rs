@@ -19,30 +19,41 @@ pub(super) trait Handler: Send {
     /// The function's name.
     const NAME: &'static str;
 
-    /// Handles a batch: the payload of the response.
+    /// Handles a batch.
     fn handle(
         &self,
         payload: &[u8],
         policies: &Arc<PolicySet>,
         now_ms: i64,
-    ) -> impl Future<Output = Vec<u8>> + Send;
+    ) -> impl Future<Output = Response> + Send;
+}
+
+/// A function's response to a batch.
+pub(super) struct Response {
+    payload: Vec<u8>,
+    /// Records whose sequence number was already processed.
+    skipped: u64,
+    /// Late events; `surge` receives no events.
+    late: u64,
 }
 
 impl Handler for SimulatedLaneProcessor {
     const NAME: &'static str = "count";
 
-    async fn handle(&self, payload: &[u8], policies: &Arc<PolicySet>, now_ms: i64) -> Vec<u8> {
+    async fn handle(&self, payload: &[u8], policies: &Arc<PolicySet>, now_ms: i64) -> Response {
         let handled = equilibrium_count::handle_event(self, payload, policies, now_ms).await;
-        handled.expect("the poller sends Kinesis events").0
+        let (payload, metrics) = handled.expect("the poller sends Kinesis events");
+        Response { payload, skipped: metrics.skipped, late: metrics.late }
     }
 }
 
 impl Handler for SimulatedCityProcessor {
     const NAME: &'static str = "surge";
 
-    async fn handle(&self, payload: &[u8], policies: &Arc<PolicySet>, now_ms: i64) -> Vec<u8> {
+    async fn handle(&self, payload: &[u8], policies: &Arc<PolicySet>, now_ms: i64) -> Response {
         let handled = equilibrium_surge::handle_event(self, payload, policies, now_ms).await;
-        handled.expect("the poller sends Kinesis events").0
+        let (payload, metrics) = handled.expect("the poller sends Kinesis events");
+        Response { payload, skipped: metrics.skipped, late: 0 }
     }
 }
 
@@ -70,7 +81,7 @@ struct Instance<H> {
 /// An instance's response to a batch; none if it died.
 struct Handled {
     instance: usize,
-    response: Option<Vec<u8>>,
+    response: Option<Response>,
 }
 
 impl<'a, H: Handler> Instances<'a, H> {
@@ -150,17 +161,22 @@ impl<H: Handler> Target for Instances<'_, H> {
         // A lost response: the event source retries a batch that succeeded.
         let is_lost = is_random && handled.response.is_some() && state.rng.percent(10);
         self.trace(payload, "new", &handled, is_lost);
-        handled.response.filter(|_| !is_lost).ok_or(InvokeError::Failed)
+        let response = handled.response.filter(|_| !is_lost).ok_or(InvokeError::Failed)?;
+        Ok(response.payload)
     }
 }
 
 fn outcome(handled: &Handled, is_lost: bool) -> String {
     let Some(response) = &handled.response else { return "crashed".to_owned() };
+    let Response { payload, skipped, late } = response;
+    let counts = format!("skipped={skipped} late={late}");
     if is_lost {
-        return "response_lost".to_owned();
+        return format!("response_lost {counts}");
     }
-    let response: Value = serde_json::from_slice(response).expect("a handler responds with JSON");
+    let response: Value = serde_json::from_slice(payload).expect("a handler responds with JSON");
     let failures = response["batchItemFailures"].as_array().map_or(&[][..], Vec::as_slice);
     let failed: Vec<&str> = failures.iter().filter_map(|item| item["itemIdentifier"].as_str()).collect();
-    if failed.is_empty() { "succeeded".to_owned() } else { format!("failed:{}", failed.join(",")) }
+    let outcome =
+        if failed.is_empty() { "succeeded".to_owned() } else { format!("failed:{}", failed.join(",")) };
+    format!("{outcome} {counts}")
 }

@@ -15,6 +15,8 @@ const COMMAND_LINE: &str = "local";
 const HOST: &str = "functions/local/src/host/";
 /// Where the local host and the functions look a path up.
 const ROUTE_TABLE: &str = "shared/http/src/routes.rs";
+/// What a client can rely on.
+const CONTRACT: &str = "docs/contract.md";
 
 #[derive(Debug)]
 struct Route {
@@ -128,6 +130,20 @@ fn wrong_routes(files: &[File]) -> Vec<String> {
     findings
 }
 
+/// Routes that the contract does not mention.
+fn undocumented_routes(files: &[File]) -> Vec<String> {
+    let contract = &file(files, CONTRACT).text;
+    let is_mentioned = |route: &Route| {
+        let call = format!("{} {}", route.method, route.path);
+        contract.match_indices(&call).any(|(at, _)| contract[at + call.len()..].starts_with(['`', '?']))
+    };
+    let missing = routes(&list(files)).into_iter().filter(|route| !is_mentioned(route));
+    let describe = missing.map(|Route { method, path, .. }| {
+        format!("{LIST}: {CONTRACT} does not define `{method} {path}`: write what it answers")
+    });
+    describe.collect()
+}
+
 #[test]
 fn every_function_has_its_crate_construct_payloads_and_call() {
     assert_none(&incomplete_functions(files()));
@@ -136,6 +152,11 @@ fn every_function_has_its_crate_construct_payloads_and_call() {
 #[test]
 fn every_router_knows_every_route() {
     assert_none(&wrong_routes(files()));
+}
+
+#[test]
+fn every_route_is_in_the_contract() {
+    assert_none(&undocumented_routes(files()));
 }
 
 /// A deployment of one function behind a route and one behind a stream, with one file replaced.
@@ -153,6 +174,7 @@ fn sample(replaced: &str, text: &str) -> Vec<File> {
         ("functions/sum/Cargo.toml", "name = \"equilibrium-sum\""),
         ("functions/local/src/host/router.rs", "equilibrium_hello::respond(request)"),
         ("functions/local/src/host/pipeline.rs", "equilibrium_sum::handle_event(payload)"),
+        (CONTRACT, "| `GET /v1/hello?name=` | a greeting |"),
         (ROUTE_TABLE, "Route { path: \"/v1/hello\" }"),
         ("events/http/get-hello.json", request),
         ("events/kinesis/sum-bad.json", "{}"),
@@ -191,4 +213,13 @@ fn a_route_that_a_router_lacks_is_found() {
     let watched = format!("[{WATCH_ROUTER}]\n\"/v1/bye\" = \"hello\"\n\"/v1/hello\" = \"sum\"\n");
     let found = wrong_routes(&sample("Cargo.toml", &watched));
     assert_found(&found, &[format!("{LIST}: /v1/hello is not watched"), "Cargo.toml:2: \"/v1/bye\"".into()]);
+}
+
+#[test]
+fn a_route_that_the_contract_lacks_is_found() {
+    assert_none(&undocumented_routes(&sample("", "")));
+    for contract in ["`POST /v1/hello`", "`GET /v1/hello/{name}`", "none"] {
+        let found = undocumented_routes(&sample(CONTRACT, contract));
+        assert_found(&found, &[format!("{LIST}: {CONTRACT} does not define `GET /v1/hello`")]);
+    }
 }

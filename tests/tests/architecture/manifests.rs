@@ -15,9 +15,15 @@ struct Dependency<'a> {
 
 /// The folders of the workspace's members.
 pub fn members(files: &[File]) -> Vec<&str> {
+    folders(files, "members")
+}
+
+/// The folders in a list of the workspace's manifest.
+fn folders<'a>(files: &'a [File], list: &str) -> Vec<&'a str> {
     let manifest = &file(files, "Cargo.toml").text;
-    let list = manifest.split_once("\nmembers = [").and_then(|(_, rest)| rest.split_once(']')).unwrap().0;
-    list.split('"').skip(1).step_by(2).collect()
+    let start = format!("\n{list} = [");
+    let folders = manifest.split_once(&start).and_then(|(_, rest)| rest.split_once(']')).unwrap().0;
+    folders.split('"').skip(1).step_by(2).collect()
 }
 
 /// The `key = value` lines of a manifest's section; a value that spans lines has its first alone.
@@ -104,7 +110,29 @@ fn unused_versions(members: &[&str], files: &[File]) -> Vec<String> {
     let used: Vec<&str> = manifests.iter().flat_map(|it| dependencies(it)).map(|it| it.name).collect();
     let listed = entries(&file(files, "Cargo.toml").text, "workspace.dependencies");
     let unused = listed.into_iter().filter(|(_, name, _)| !used.contains(name));
-    unused.map(|(line, name, _)| format!("Cargo.toml:{line}: no crate uses {name}: remove it")).collect()
+    let describe = unused.map(|(line, name, _)| {
+        // A function that the local host does not serve yet.
+        let advice = if name.starts_with("equilibrium-") {
+            "add it to functions/local/Cargo.toml, or remove it"
+        } else {
+            "remove it"
+        };
+        format!("Cargo.toml:{line}: no crate uses {name}: {advice}")
+    });
+    describe.collect()
+}
+
+/// Members of `functions/` that a build in the root leaves out, and others that it includes.
+fn wrong_default_members(files: &[File]) -> Vec<String> {
+    let (members, defaults) = (members(files), folders(files, "default-members"));
+    let is_function = |folder: &&&str| folder.starts_with("functions/");
+    let missing = members.iter().filter(is_function).filter(|folder| !defaults.contains(folder));
+    let missing = missing.map(|folder| format!("Cargo.toml: add \"{folder}\" to default-members"));
+    let others = defaults.iter().filter(|folder| !is_function(folder) || !members.contains(folder));
+    let others = others.map(|folder| {
+        format!("Cargo.toml: remove \"{folder}\" from default-members: these are the members of functions/")
+    });
+    missing.chain(others).collect()
 }
 
 #[test]
@@ -120,6 +148,11 @@ fn each_version_is_in_the_manifest_of_the_workspace() {
 #[test]
 fn each_version_in_the_manifest_of_the_workspace_is_used() {
     assert_none(&unused_versions(&members(files()), files()));
+}
+
+#[test]
+fn the_default_members_are_the_functions() {
+    assert_none(&wrong_default_members(files()));
 }
 
 /// The findings in a manifest with these lines under `[dependencies]`.
@@ -176,5 +209,27 @@ fn a_version_outside_of_the_workspace_is_found() {
     let members = members(&sample);
     let found = versions_outside_the_workspace(&members, &sample);
     assert_found(&found, &["a/Cargo.toml:2: libm", "a/Cargo.toml:4: rand"]);
-    assert_found(&unused_versions(&members, &sample), &["Cargo.toml:7: no crate uses serde"]);
+    assert_found(&unused_versions(&members, &sample), &["Cargo.toml:7: no crate uses serde: remove it"]);
+}
+
+#[test]
+fn an_unused_crate_of_the_workspace_is_found() {
+    let manifest =
+        "\nmembers = [\n    \"a\",\n]\n[workspace.dependencies]\nequilibrium-a = { path = \"a\" }\n";
+    let sample = [File::new("Cargo.toml", manifest), File::new("a/Cargo.toml", "")];
+    let expected =
+        "Cargo.toml:6: no crate uses equilibrium-a: add it to functions/local/Cargo.toml, or remove it";
+    assert_found(&unused_versions(&members(&sample), &sample), &[expected]);
+}
+
+#[test]
+fn a_wrong_default_member_is_found() {
+    let sample = |defaults: &str| {
+        let members = "\nmembers = [\"functions/a\", \"functions/b\", \"shared/c\"]\n";
+        [File::new("Cargo.toml", format!("{members}default-members = [{defaults}]\n"))]
+    };
+    assert_none(&wrong_default_members(&sample("\"functions/a\", \"functions/b\"")));
+    let found = wrong_default_members(&sample("\"functions/b\", \"functions/d\", \"shared/c\""));
+    let expected = ["add \"functions/a\"", "remove \"functions/d\"", "remove \"shared/c\""];
+    assert_found(&found, &expected.map(|finding| format!("Cargo.toml: {finding}")));
 }

@@ -8,11 +8,9 @@ use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::dynamodb::{Connection, Maps, Tables};
 use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_domain::geo::locate::Cell;
-use equilibrium_domain::id::CityId;
-use equilibrium_domain::surge::feed_guard::Feed;
 use equilibrium_domain::surge::map::ChunkName;
-use equilibrium_domain::surge::map::MapHead;
 use equilibrium_tests::harness::emulator::{emulator, sdk_config, unique_name};
+use equilibrium_tests::harness::maps::{head, nyc};
 use futures_util::future::join_all;
 
 async fn maps(test: &str) -> (Maps, Tables) {
@@ -20,25 +18,6 @@ async fn maps(test: &str) -> (Maps, Tables) {
     let tables = Tables::named(&unique_name(test));
     tables.create(&connection).await.unwrap();
     (Maps::new(&connection, &tables), tables)
-}
-
-fn nyc() -> CityId {
-    CityId::new("nyc").unwrap()
-}
-
-fn head(version: u64, chunks: &[(u64, u64)]) -> MapHead {
-    MapHead {
-        city: nyc(),
-        version,
-        as_of: 5000,
-        lanes_reported: 4,
-        lanes: 4,
-        began_ms: 7,
-        feed: Feed::Ok,
-        resolution: 8,
-        products: Vec::new(),
-        chunks: chunks.iter().map(|(parent, version)| ChunkName::new(Cell(*parent), *version)).collect(),
-    }
 }
 
 /// Whether the chunk has an expiry.

@@ -27,11 +27,11 @@ fn logged(fixture: &Fixture) -> Vec<(LaneId, String)> {
 #[tokio::test]
 async fn an_accepted_event_is_in_the_log_in_its_entitys_lane() {
     let fixture = Fixture::new();
-    let reply = fixture.send(&sample("ndjson")).await;
+    let reply = fixture.send(&sample("post-events-ndjson")).await;
     assert_eq!((reply.status, reply.header("content-type")), (202, "application/json"));
     assert_eq!(reply.json(), serde_json::json!({"accepted": 6, "refused": []}));
     assert_eq!(reply.metrics.accepted, 6);
-    let lines = lines_of("ndjson");
+    let lines = lines_of("post-events-ndjson");
     let weather = lanes().lane_of(lines[5].as_bytes());
     let homes = ["d-1", "d-2", "u-1", "u-1", "r-2"].map(lane_of).into_iter().chain([weather]);
     let mut expected: Vec<_> = homes.zip(lines).collect();
@@ -41,20 +41,20 @@ async fn an_accepted_event_is_in_the_log_in_its_entitys_lane() {
 
 #[tokio::test]
 async fn an_array_gives_the_same_records_as_the_same_events_in_lines() {
-    let lines = lines_of("ndjson");
+    let lines = lines_of("post-events-ndjson");
     let (array, ndjson) = (Fixture::new(), Fixture::new());
     let body = format!(" [ {}\n]\n", lines.join(" ,\t"));
     assert_eq!(array.send(&post("application/json", &body)).await.json()["accepted"], 6);
-    ndjson.send(&sample("ndjson")).await;
+    ndjson.send(&sample("post-events-ndjson")).await;
     assert_eq!(array.log.lanes(), ndjson.log.lanes());
 }
 
 #[tokio::test]
 async fn a_pretty_printed_array_is_logged_one_event_a_line() {
     let (array, ndjson) = (Fixture::new(), Fixture::new());
-    assert!(sample("array").text().contains("\r\n    \"type\""));
-    assert_eq!(array.send(&sample("array")).await.json()["accepted"], 6);
-    ndjson.send(&sample("ndjson")).await;
+    assert!(sample("post-events-array").text().contains("\r\n    \"type\""));
+    assert_eq!(array.send(&sample("post-events-array")).await.json()["accepted"], 6);
+    ndjson.send(&sample("post-events-ndjson")).await;
     let read = |fixture: &Fixture| {
         let lines = logged(fixture);
         let known = lines.iter().map(|(lane, line)| {
@@ -78,10 +78,10 @@ async fn a_pretty_printed_array_is_logged_one_event_a_line() {
 #[tokio::test]
 async fn a_compressed_or_base64_body_gives_the_same_records() {
     let plain = Fixture::new();
-    plain.send(&sample("ndjson")).await;
-    let lines = sample("ndjson");
+    plain.send(&sample("post-events-ndjson")).await;
+    let lines = sample("post-events-ndjson");
     for call in [
-        sample("gzip"),
+        sample("post-events-gzip"),
         lines.clone().with_bytes(lines.text().as_bytes()),
         post("Application/X-NDJSON ; charset=\"UTF-8\"", lines.text()),
         lines.clone().with_header("content-encoding", "identity"),
@@ -97,7 +97,7 @@ async fn a_compressed_or_base64_body_gives_the_same_records() {
 async fn concatenated_gzip_members_are_one_body() {
     let fixture = Fixture::new();
     let half = |driver| gzip(format!("{}\n", ping(driver, NOW)).as_bytes());
-    let call = sample("gzip").with_bytes(&[half("d1"), half("d2")].concat());
+    let call = sample("post-events-gzip").with_bytes(&[half("d1"), half("d2")].concat());
     assert_eq!(fixture.send(&call).await.json()["accepted"], 2);
 }
 
@@ -105,12 +105,12 @@ async fn concatenated_gzip_members_are_one_body() {
 async fn an_empty_body_is_accepted_without_events() {
     let fixture = Fixture::new();
     for call in [
-        sample("ndjson").without_body(),
+        sample("post-events-ndjson").without_body(),
         post("application/x-ndjson", "\r\n \n"),
         post("application/json", ""),
         post("application/json", " []"),
         post("application/json", "\n").gzipped(),
-        sample("gzip").with_text(""),
+        sample("post-events-gzip").with_text(""),
     ] {
         let reply = fixture.send(&call).await;
         assert_eq!((reply.status, reply.json()["accepted"].as_u64()), (202, Some(0)));

@@ -7,11 +7,11 @@ const NDJSON: [(&str, &str); 1] = [("Content-Type", "application/x-ndjson")];
 #[tokio::test]
 async fn a_request_without_a_payload_gives_the_same_response_and_records() {
     for (name, content_type) in [
-        ("ndjson", "application/x-ndjson"),
-        ("array", "application/json"),
-        ("refused", "application/x-ndjson"),
-        ("half", "application/json"),
-        ("wrong-type", "text/csv"),
+        ("post-events-ndjson", "application/x-ndjson"),
+        ("post-events-array", "application/json"),
+        ("post-events-refused", "application/x-ndjson"),
+        ("post-events-half", "application/json"),
+        ("post-events-wrong-type", "text/csv"),
     ] {
         let (direct, via_payload) = (Fixture::new(), Fixture::new());
         let call = sample(name);

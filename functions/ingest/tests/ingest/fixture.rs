@@ -250,13 +250,13 @@ impl Call {
 
 /// A sample of `events/http`.
 pub fn sample(name: &str) -> Call {
-    let path = format!("{}/../../events/http/post-events-{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/../../events/http/{name}.json", env!("CARGO_MANIFEST_DIR"));
     Call(serde_json::from_slice(&fs::read(path).unwrap()).unwrap())
 }
 
 /// The sample of lines with another body.
 pub fn post(content_type: &str, body: &str) -> Call {
-    sample("ndjson").with_header("content-type", content_type).with_text(body)
+    sample("post-events-ndjson").with_header("content-type", content_type).with_text(body)
 }
 
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {

@@ -12,7 +12,7 @@ fn body_of(length: usize) -> String {
 
 /// A call whose body has `bytes` and claims to be gzip.
 fn claimed_gzip(bytes: &[u8]) -> Call {
-    sample("gzip").with_bytes(bytes)
+    sample("post-events-gzip").with_bytes(bytes)
 }
 
 #[tokio::test]

@@ -97,7 +97,7 @@ async fn the_handlers_future_is_send() {
     fn is_send<T: Send>(future: T) -> T {
         future
     }
-    let (fixture, payload) = (Fixture::new(), sample("ndjson").payload());
+    let (fixture, payload) = (Fixture::new(), sample("post-events-ndjson").payload());
     let handled =
         is_send(equilibrium_ingest::handle_event(&fixture.ingester, &payload, &fixture.policies, NOW)).await;
     assert_eq!(handled.unwrap().1.accepted, 6);

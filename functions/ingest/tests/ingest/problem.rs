@@ -28,7 +28,7 @@ async fn problem(call: &Call) -> Reply {
 #[tokio::test]
 async fn another_path_is_not_found_whatever_the_method() {
     for path in ["/v1/event", "/v1/events/", "/", "/V1/events"] {
-        let reply = problem(&sample("ndjson").with_path(path).with_method("GET")).await;
+        let reply = problem(&sample("post-events-ndjson").with_path(path).with_method("GET")).await;
         assert_eq!((reply.status, reply.json()["code"].as_str()), (404, Some("not_found")), "{path}");
     }
 }
@@ -36,7 +36,7 @@ async fn another_path_is_not_found_whatever_the_method() {
 #[tokio::test]
 async fn another_method_is_answered_with_the_allowed_one() {
     for method in ["GET", "PUT", "OPTIONS", "post"] {
-        let reply = problem(&sample("ndjson").with_method(method)).await;
+        let reply = problem(&sample("post-events-ndjson").with_method(method)).await;
         assert_eq!((reply.status, reply.header("allow")), (405, "POST"));
     }
 }
@@ -45,10 +45,10 @@ async fn another_method_is_answered_with_the_allowed_one() {
 async fn another_media_type_is_answered_with_the_accepted_ones() {
     let body = ping("d", NOW);
     for call in [
-        sample("wrong-type"),
+        sample("post-events-wrong-type"),
         post("application/jsonl", &body),
         post("text/plain; charset=application/json", &body),
-        sample("ndjson").without_header("content-type"),
+        sample("post-events-ndjson").without_header("content-type"),
     ] {
         let reply = problem(&call).await;
         assert_eq!((reply.status, reply.json()["code"].as_str()), (415, Some("unsupported_media_type")));
@@ -59,7 +59,7 @@ async fn another_media_type_is_answered_with_the_accepted_ones() {
 #[tokio::test]
 async fn another_encoding_is_answered_with_the_accepted_one() {
     for coding in ["br", "zstd", "deflate", "gzip, gzip", "gzip, br", "é"] {
-        let reply = problem(&sample("ndjson").with_header("content-encoding", coding)).await;
+        let reply = problem(&sample("post-events-ndjson").with_header("content-encoding", coding)).await;
         assert_eq!((reply.status, reply.json()["code"].as_str()), (415, Some("unsupported_encoding")));
         assert_eq!(reply.header("accept-encoding"), "gzip");
     }
@@ -68,7 +68,7 @@ async fn another_encoding_is_answered_with_the_accepted_one() {
 #[tokio::test]
 async fn a_malformed_array_is_refused_as_a_whole() {
     let event = ping("d", NOW);
-    let half = problem(&sample("half")).await;
+    let half = problem(&sample("post-events-half")).await;
     assert_eq!((half.status, half.json()["code"].as_str()), (400, Some("malformed_json")));
     for body in [
         format!("[{event},]"),
@@ -89,7 +89,7 @@ async fn a_malformed_array_is_refused_as_a_whole() {
 
 #[tokio::test]
 async fn an_invalid_base64_body_is_malformed() {
-    let reply = problem(&sample("ndjson").marked_base64()).await;
+    let reply = problem(&sample("post-events-ndjson").marked_base64()).await;
     assert_eq!((reply.status, reply.json()["code"].as_str()), (400, Some("malformed_base64")));
 }
 
@@ -101,7 +101,8 @@ async fn an_invalid_payload_fails_the_invocation() {
             handle_event(&fixture.ingester, payload.as_bytes(), &fixture.policies, NOW).await.unwrap_err();
         assert!(matches!(error, IngestError::Payload(ApiGatewayError::Shape(_))), "{payload}");
     }
-    let first = String::from_utf8(sample("ndjson").payload()).unwrap().replace("\"2.0\"", "\"1.0\"");
+    let first =
+        String::from_utf8(sample("post-events-ndjson").payload()).unwrap().replace("\"2.0\"", "\"1.0\"");
     let error = handle_event(&fixture.ingester, first.as_bytes(), &fixture.policies, NOW).await.unwrap_err();
     assert!(matches!(error, IngestError::Payload(ApiGatewayError::Version)));
 }
@@ -117,7 +118,7 @@ impl PolicySource for NoPolicies {
 
 #[tokio::test]
 async fn without_policies_an_invocation_fails_and_a_request_is_answered_with_503() {
-    let (fixture, call) = (Fixture::new(), sample("ndjson"));
+    let (fixture, call) = (Fixture::new(), sample("post-events-ndjson"));
     let failed = handle_event(&fixture.ingester, &call.payload(), &NoPolicies, NOW).await;
     assert!(matches!(failed, Err(IngestError::Policies(Unavailable))));
 

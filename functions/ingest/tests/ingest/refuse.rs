@@ -12,7 +12,7 @@ fn owned(expected: &[(u64, &str)]) -> Vec<(u64, String)> {
 #[tokio::test]
 async fn every_refusal_is_listed_with_its_index_and_code() {
     let fixture = Fixture::new();
-    let reply = fixture.send(&sample("refused")).await;
+    let reply = fixture.send(&sample("post-events-refused")).await;
     assert_eq!((reply.status, reply.json()["accepted"].as_u64()), (202, Some(2)));
     let expected = [
         (1, "too_large"),
@@ -38,7 +38,7 @@ async fn every_refusal_is_listed_with_its_index_and_code() {
 
 #[tokio::test]
 async fn an_array_has_the_same_refusals_as_the_same_events_in_lines() {
-    let refused = sample("refused");
+    let refused = sample("post-events-refused");
     // Without the line that would make the array malformed, and without blank lines.
     let elements: Vec<&str> =
         refused.text().lines().filter(|line| !line.is_empty() && line.ends_with(['}', ']'])).collect();

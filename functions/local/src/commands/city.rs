@@ -7,18 +7,19 @@ use equilibrium_simulator::city::write_city;
 
 use crate::commands::output_file::{self, OutputError};
 use crate::commands::terminal::Exit;
+use crate::commands::whole;
 
 /// The arguments of the command.
 #[derive(Debug, Args)]
 pub struct CityCommand {
     /// Random seed.
-    #[arg(long, default_value = "1")]
+    #[arg(long, default_value = "1", value_name = "N", value_parser = whole(0..=u64::MAX))]
     seed: u64,
-    /// Duration in minutes, from noon.
-    #[arg(long, default_value = "10", value_parser = clap::value_parser!(u32).range(1..=10_080))]
+    /// Duration from noon, in minutes: 1 to 10080.
+    #[arg(long, default_value = "10", value_name = "N", value_parser = whole(1_u32..=10_080))]
     minutes: u32,
     /// Output file, NDJSON: about 40,000 lines and 7 MB a minute.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }
 

@@ -11,7 +11,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum CityFileError {
     /// The file cannot be read.
-    #[error("{}: {cause}", path.display())]
+    #[error("--city {}: {cause}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -19,7 +19,7 @@ pub enum CityFileError {
         cause: io::Error,
     },
     /// A policy is invalid.
-    #[error("{}: {}", path.display(), list(faults))]
+    #[error("{}:{}", path.display(), list(faults))]
     Invalid {
         /// The file.
         path: PathBuf,
@@ -56,7 +56,9 @@ pub fn read_some_policies(path: &Path) -> Result<Vec<Policy>, CityFileError> {
     Ok(policies)
 }
 
+/// One line for each field; a fault of the whole document follows the file's name.
 fn list(faults: &[Fault]) -> String {
-    let faults: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
+    let separator = |fault: &Fault| if fault.pointer.is_empty() { " " } else { "\n  " };
+    let faults: Vec<String> = faults.iter().map(|fault| format!("{}{fault}", separator(fault))).collect();
     faults.concat()
 }

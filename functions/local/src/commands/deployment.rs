@@ -11,14 +11,14 @@ use crate::commands::terminal::{Exit, print};
 /// A command for a deployment.
 #[derive(Debug, Subcommand)]
 pub enum DeploymentCommand {
-    /// Runs Lambda's Kinesis event source mappings against a deployment.
+    /// Run Lambda's Kinesis event source mappings against a deployment.
     ///
     /// Region, credentials and endpoints come from the environment, as for every AWS client
     /// (`AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_KINESIS`).
     RunEventSources(RunEventSources),
-    /// Posts the simulated city, or a file, to the `POST /v1/events` of a deployment.
+    /// Post the simulated city, or a file, to the `POST /v1/events` of a deployment.
     Feed(FeedCommand),
-    /// Saves policies where the functions of a deployment read them.
+    /// Save policies where the functions of a deployment read them.
     Policies(PoliciesCommand),
 }
 

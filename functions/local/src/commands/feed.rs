@@ -11,6 +11,7 @@ use hyper::Uri;
 use tokio::sync::watch;
 
 use crate::commands::stop_signals::StopSignals;
+use crate::commands::whole;
 use crate::workload::driver::{Ended, WorkloadDriver};
 use crate::workload::http_client::HttpEventSink;
 use crate::workload::rebased_file::RebasedFile;
@@ -19,16 +20,16 @@ use crate::workload::source::WorkloadSource;
 /// The arguments of the command.
 #[derive(Debug, Args)]
 pub struct FeedCommand {
-    /// URL, including `/v1/events`.
+    /// URL to post to, including `/v1/events`.
     url: Uri,
-    /// File of market events, with timestamps shifted to start now. Without it the simulated city.
-    #[arg(long)]
+    /// File of market events, with timestamps shifted to start now. Default: the simulated city.
+    #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// Random seed of the simulated city.
-    #[arg(long, default_value = "1")]
+    #[arg(long, default_value = "1", value_name = "N", value_parser = whole(0..=u64::MAX))]
     seed: u64,
     /// Number of drivers of the simulated city.
-    #[arg(long)]
+    #[arg(long, value_name = "N", value_parser = whole(NonZeroU32::MIN..=NonZeroU32::MAX))]
     drivers: Option<NonZeroU32>,
 }
 
@@ -56,7 +57,9 @@ impl FeedCommand {
     /// The source, and the time of its first event.
     fn source(&self, now_ms: i64) -> io::Result<(WorkloadSource, i64)> {
         if let Some(path) = &self.file {
-            return Ok((WorkloadSource::File(Box::new(RebasedFile::open(path, now_ms)?)), now_ms));
+            let named = |cause| io::Error::other(format!("--file {}: {cause}", path.display()));
+            let file = RebasedFile::open(path, now_ms).map_err(named)?;
+            return Ok((WorkloadSource::File(Box::new(file)), now_ms));
         }
         let mut settings = city::Settings::live(self.seed, now_ms);
         settings.drivers = self.drivers.unwrap_or(settings.drivers);

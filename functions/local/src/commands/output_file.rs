@@ -10,7 +10,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum OutputError {
     /// The file cannot be created.
-    #[error("{}: {cause}", path.display())]
+    #[error("--out {}: {cause}", path.display())]
     Unusable {
         /// The file.
         path: PathBuf,
@@ -18,7 +18,7 @@ pub enum OutputError {
         cause: io::Error,
     },
     /// Writing failed midway.
-    #[error("{}: writing failed: {cause}", path.display())]
+    #[error("--out {}: writing failed: {cause}", path.display())]
     Write {
         /// The file.
         path: PathBuf,

@@ -18,9 +18,9 @@ use crate::commands::city_file::{self, CityFileError};
 #[derive(Debug, Args)]
 pub struct PoliciesCommand {
     /// Prefix of the names of tables.
-    #[arg(long, default_value = "equilibrium", env = "EQUILIBRIUM_DEPLOYMENT")]
+    #[arg(long, default_value = "equilibrium", value_name = "NAME", env = "EQUILIBRIUM_DEPLOYMENT")]
     deployment: String,
-    /// City file: one policy, or an array of policies. Without it the simulated city's.
+    /// City file: one policy, or an array of policies. Default: the simulated city's.
     #[arg(long, value_name = "FILE")]
     city: Option<PathBuf>,
 }

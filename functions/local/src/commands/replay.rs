@@ -34,13 +34,13 @@ pub struct Replay {
     /// File of market events: NDJSON, plain or gzip.
     pub events: PathBuf,
     /// Output file, NDJSON: one line for each tick and reported cell.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
-    /// City file: one policy, or an array of policies. Without it every city is accepted.
-    #[arg(long)]
+    /// City file: one policy, or an array of policies. Default: every city is accepted.
+    #[arg(long, value_name = "FILE")]
     pub city: Option<PathBuf>,
-    /// Lanes of the event log, a power of two; the output is the same for every number.
-    #[arg(long, default_value = "1", value_parser = parse_lanes)]
+    /// Lanes of the event log, a power of two from 1 to 65536; the output is the same for every number.
+    #[arg(long, default_value = "1", value_name = "N", value_parser = parse_lanes)]
     pub lanes: LaneCount,
 }
 
@@ -71,7 +71,7 @@ pub enum ReplayError {
     #[error(transparent)]
     City(#[from] CityFileError),
     /// The file of events cannot be opened.
-    #[error("{}: {cause}", path.display())]
+    #[error("EVENTS {}: {cause}", path.display())]
     Open {
         /// The file.
         path: PathBuf,
@@ -79,7 +79,7 @@ pub enum ReplayError {
         cause: io::Error,
     },
     /// Reading events failed midway.
-    #[error("{}: reading failed: {cause}", path.display())]
+    #[error("EVENTS {}: reading failed: {cause}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -175,7 +175,7 @@ impl Replay {
         if !inputs.any(|path| is_same_file(path, &self.out)) {
             return Ok(());
         }
-        let cause = io::Error::new(io::ErrorKind::InvalidInput, "also an input file");
+        let cause = io::Error::new(io::ErrorKind::InvalidInput, "is an input file, too");
         Err(OutputError::Unusable { path: self.out.clone(), cause })
     }
 }

@@ -32,6 +32,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::commands::stop_signals::StopSignals;
+use crate::commands::whole;
 
 /// Timeout of an invocation, the same as that of the deployed functions.
 const INVOCATION_TIMEOUT: Duration = Duration::from_mins(1);
@@ -50,20 +51,20 @@ const KINESIS_RETRY: RetryPolicy = RetryPolicy {
 #[derive(Debug, Args)]
 pub struct RunEventSources {
     /// Prefix of the names of streams, functions and queues.
-    #[arg(long, default_value = "equilibrium", env = "EQUILIBRIUM_DEPLOYMENT")]
+    #[arg(long, default_value = "equilibrium", value_name = "NAME", env = "EQUILIBRIUM_DEPLOYMENT")]
     deployment: String,
     /// Functions to invoke: the deployed ones (`lambda`), those of `cargo lambda watch` at a URL, or the programs
     /// FOLDER/NAME/bootstrap, run with a Lambda Runtime API.
     #[arg(long = "to", default_value = "lambda", value_name = "lambda|URL|FOLDER", value_parser = PathBufValueParser::new().map(Targets::from))]
     targets: Targets,
-    /// Poll interval for an idle shard, in milliseconds.
-    #[arg(long, default_value = "200", value_parser = clap::value_parser!(i64).range(0..=300_000))]
+    /// Poll interval for an idle shard, in milliseconds: 0 to 300000.
+    #[arg(long, default_value = "200", value_name = "MS", value_parser = whole(0_i64..=300_000))]
     poll_ms: i64,
     /// Port on 127.0.0.1 that lists, disables and enables mappings with the calls of Lambda's API; 0 takes a free
     /// one.
-    #[arg(long)]
+    #[arg(long, value_name = "PORT", value_parser = whole(0..=u16::MAX))]
     control_port: Option<u16>,
-    /// Directory for shard positions. Without it every shard is read from its oldest record.
+    /// Directory for shard positions. Default: every shard is read from its oldest record.
     #[arg(long, value_name = "DIR")]
     positions: Option<PathBuf>,
 }

@@ -27,9 +27,9 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::commands::city_file::{self, CityFileError};
-use crate::commands::parse_lanes;
 use crate::commands::stop_signals::StopSignals;
 use crate::commands::terminal::{Exit, print};
+use crate::commands::{parse_lanes, whole};
 use crate::host::banner::StartupBanner;
 use crate::host::pipeline_thread::{self, Progress};
 use crate::host::router::LocalApi;
@@ -44,35 +44,38 @@ const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections that may wait to be accepted.
 const LISTEN_BACKLOG: u32 = 4_096;
 
+/// The fastest process clock (CONTRACT §4).
+const MAX_SPEED: NonZeroU32 = NonZeroU32::new(1_000).expect("not zero");
+
 /// The arguments of the command.
 #[derive(Debug, Args)]
 pub struct Serve {
     /// Port on 127.0.0.1; 0 takes a free one.
-    #[arg(long, default_value = "8080")]
+    #[arg(long, default_value = "8080", value_name = "PORT", value_parser = whole(0..=u16::MAX))]
     port: u16,
     /// Event source in addition to the API: built-in simulator, none, or an NDJSON file with timestamps shifted
     /// to start now.
     #[arg(long, default_value = "city", value_name = "city|none|FILE", value_parser = PathBufValueParser::new().map(FeedSource::from))]
     feed: FeedSource,
-    /// Run the process clock N times faster than real time, 1 to 1000.
-    #[arg(long, default_value = "1", value_name = "N", value_parser = parse_speed)]
+    /// Run the process clock N times faster than real time: 1 to 1000.
+    #[arg(long, default_value = "1", value_name = "N", value_parser = whole(NonZeroU32::MIN..=MAX_SPEED))]
     speed: NonZeroU32,
-    /// City file: one policy, or an array of policies. Without it New York.
+    /// City file: one policy, or an array of policies. Default: New York.
     #[arg(long, value_name = "FILE")]
     city: Option<PathBuf>,
-    /// Persist to DIR. Events are on disk before they are acknowledged; everything else is written behind.
+    /// Persist to DIR: events are on disk before the 202 that acknowledges them; all state survives a restart.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Random seed of the simulated city.
-    #[arg(long, default_value = "1")]
+    #[arg(long, default_value = "1", value_name = "N", value_parser = whole(0..=u64::MAX))]
     seed: u64,
-    /// Lanes of the event log, a power of two.
-    #[arg(long, default_value = "64", value_parser = parse_lanes)]
+    /// Lanes of the event log, a power of two from 1 to 65536.
+    #[arg(long, default_value = "64", value_name = "N", value_parser = parse_lanes)]
     lanes: LaneCount,
     /// How long a tick waits for its last lane, in milliseconds.
-    #[arg(long, default_value = "10000", value_name = "MS", value_parser = clap::value_parser!(i64).range(0..))]
+    #[arg(long, default_value = "10000", value_name = "MS", value_parser = whole(0..=i64::MAX))]
     max_hold_ms: i64,
-    /// Require bearer tokens (loopback only may be off); `on` is not supported in this version.
+    /// Authentication of requests: `off` answers every request; `on` requires bearer tokens and is not available yet.
     #[arg(long, default_value = "off")]
     auth: Auth,
 }
@@ -83,16 +86,11 @@ enum Auth {
     Off,
 }
 
-fn parse_speed(text: &str) -> Result<NonZeroU32, &'static str> {
-    let speed = text.parse().ok().filter(|speed: &NonZeroU32| speed.get() <= 1_000);
-    speed.ok_or("not a whole number from 1 to 1000")
-}
-
 /// Why the server cannot start.
 #[derive(Debug, Error)]
 pub enum ServeError {
     /// `--auth on`.
-    #[error("--auth on: authentication is not supported in this version")]
+    #[error("--auth on: authentication is not available yet")]
     Auth,
     /// The city file cannot be used.
     #[error(transparent)]
@@ -101,7 +99,7 @@ pub enum ServeError {
     #[error(transparent)]
     Data(#[from] OpenError),
     /// The port cannot be bound.
-    #[error("port {port}: {cause}")]
+    #[error("--port {port}: {cause}")]
     Port {
         /// The port.
         port: u16,
@@ -109,7 +107,7 @@ pub enum ServeError {
         cause: io::Error,
     },
     /// The file of events cannot be read.
-    #[error("{}: {cause}", path.display())]
+    #[error("--feed {}: {cause}", path.display())]
     Feed {
         /// The file.
         path: PathBuf,

@@ -9,28 +9,19 @@ use equilibrium_app::clock::Clock;
 use equilibrium_app::ingest::ingester::Ingester;
 use equilibrium_app::memory::{MemoryPolicies, NoOp};
 use equilibrium_app::policy::policy_cache::PolicyCache;
-use equilibrium_app::price::map_reader::{MapReader, Timer};
+use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_embedded::store::Store;
 use equilibrium_http::routes::{self, Function};
 use equilibrium_http::{Request, Response};
+use tokio::time::Sleep;
 
 use crate::workload::driver::EventSink;
-
-/// Sleeps on the Tokio runtime.
-#[derive(Clone, Copy, Debug)]
-pub struct RuntimeTimer;
-
-impl Timer for RuntimeTimer {
-    fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send {
-        tokio::time::sleep(time)
-    }
-}
 
 /// The policies in force: a saved policy takes effect without a restart.
 pub type Policies = PolicyCache<MemoryPolicies>;
 
 /// Reads maps from the store of the process, without a cache.
-pub type Maps = MapReader<Store, NoOp, RuntimeTimer>;
+pub type Maps = MapReader<Store, NoOp, fn(Duration) -> Sleep>;
 
 /// Responds to requests with the function that each path belongs to.
 #[derive(Debug)]
@@ -50,7 +41,7 @@ impl LocalApi {
     pub fn new(store: &Store, policies: Arc<Policies>, index: String) -> Self {
         Self {
             ingester: Ingester::new(store.clone(), store.lanes()),
-            maps: MapReader::new(store.clone(), NoOp, RuntimeTimer),
+            maps: MapReader::new(store.clone(), NoOp, tokio::time::sleep),
             policies,
             clock: store.clock(),
             accepted: AtomicU64::new(0),
@@ -106,41 +97,5 @@ impl EventSink for Arc<LocalApi> {
         let headers = [("content-type".into(), "application/x-ndjson".into())];
         let request = Request { method: "POST", path: "/v1/events", query: "", headers: &headers, body };
         Ok(self.respond(&request).await.status != 503)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::num::NonZeroU32;
-
-    use equilibrium_app::policy::policy_cache::POLICY_TTL_MS;
-    use equilibrium_app::policy::policy_set::ResourceLimits;
-    use equilibrium_app::policy::ports::PolicyStore;
-    use equilibrium_domain::id::LaneCount;
-    use equilibrium_simulator::city;
-
-    use super::*;
-
-    async fn name_of_the_city(api: &LocalApi) -> String {
-        let path = "/v1/cities/nyc";
-        let response =
-            api.respond(&Request { method: "GET", path, query: "", headers: &[], body: b"" }).await;
-        let city: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
-        city["name"].as_str().unwrap().to_owned()
-    }
-
-    #[tokio::test]
-    async fn a_saved_policy_takes_effect_without_a_restart() {
-        let mut policy = city::policy::policy();
-        let stored = MemoryPolicies::of(std::slice::from_ref(&policy));
-        let cache = PolicyCache::new(stored.clone(), ResourceLimits::default());
-        let store = Store::in_memory(LaneCount::ONE, Clock::live(NonZeroU32::new(1_000).unwrap(), 0));
-        let api = LocalApi::new(&store, Arc::new(cache), String::new());
-        assert_eq!(name_of_the_city(&api).await, policy.name);
-
-        policy.name = "Gotham".into();
-        stored.save(&policy.city, &policy.to_json().to_string(), Some(1)).await.unwrap();
-        tokio::time::sleep(store.clock().until(store.clock().now_ms() + POLICY_TTL_MS)).await;
-        assert_eq!(name_of_the_city(&api).await, "Gotham");
     }
 }

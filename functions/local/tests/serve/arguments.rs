@@ -41,8 +41,8 @@ fn an_invalid_argument_is_named() {
         (["--speed", "0"], "1 to 1000"),
         (["--speed", "1001"], "1 to 1000"),
         (["--speed", "1.5"], "1 to 1000"),
-        (["--seed", "random"], "--seed"),
-        (["--max-hold-ms", "ever"], "--max-hold-ms"),
+        (["--seed", "random"], "'--seed <N>': not a whole number from 0 to 18446744073709551615"),
+        (["--max-hold-ms", "ever"], "'--max-hold-ms <MS>': not a whole number from 0 to 9223372036854775807"),
         (["--auth", "on"], "--auth on"),
         (["--auth", "maybe"], "--auth"),
         (["--wind", "3"], "--wind"),
@@ -50,7 +50,8 @@ fn an_invalid_argument_is_named() {
         assert_refused(&arguments, &[reason]);
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_equilibrium"));
-    assert!(output_of_refused(command.args(["--port", "65536"])).contains("--port"));
+    let output = output_of_refused(command.args(["--port", "65536"]));
+    assert!(output.contains("'--port <PORT>': not a whole number from 0 to 65535"), "{output}");
 }
 
 #[test]
@@ -59,7 +60,7 @@ fn a_port_in_use_is_named_and_its_server_keeps_running() {
     let port = owner.address.port().to_string();
     let mut command = Command::new(env!("CARGO_BIN_EXE_equilibrium"));
     let output = output_of_refused(command.args(["--port", &port, "--feed", "none"]));
-    assert!(output.contains(&format!("port {port}: ")), "{output}");
+    assert!(output.contains(&format!("--port {port}: ")), "{output}");
     owner.assert_serves();
 }
 
@@ -67,9 +68,12 @@ fn a_port_in_use_is_named_and_its_server_keeps_running() {
 fn an_unusable_city_file_is_named_with_all_its_faults() {
     let folder = TempDir::new().unwrap();
     let city = folder.path().join("city.json");
-    assert_refused(&["--city", text(&city)], &[text(&city)]);
+    assert_refused(&["--city", text(&city)], &[&format!("--city {}: ", text(&city))]);
     fs::write(&city, "{\"city\":").unwrap();
-    assert_refused(&["--city", text(&city)], &[text(&city)]);
+    let reason = "not JSON: EOF while parsing a value at line 1 column 8";
+    assert_refused(&["--city", text(&city)], &[&format!("{}: {reason}", text(&city))]);
+    fs::write(&city, "7").unwrap();
+    assert_refused(&["--city", text(&city)], &[&format!("{}: must be an object", text(&city))]);
     fs::write(&city, "[]").unwrap();
     assert_refused(&["--city", text(&city)], &[text(&city), "no city"]);
     let faulty =
@@ -84,7 +88,7 @@ fn an_unreadable_feed_file_is_named() {
     let folder = TempDir::new().unwrap();
     let missing = folder.path().join("missing.ndjson");
     for feed in [&missing, folder.path()] {
-        assert_refused(&["--feed", text(feed)], &[&format!("{}: ", text(feed))]);
+        assert_refused(&["--feed", text(feed)], &[&format!("--feed {}: ", text(feed))]);
     }
 }
 
@@ -94,7 +98,10 @@ fn a_folder_that_cannot_be_created_is_named() {
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
     for data in [&file, &file.join("below")] {
-        assert_refused(&["--feed", "none", "--data", text(data)], &[&format!("{}: ", text(data))]);
+        assert_refused(
+            &["--feed", "none", "--data", text(data)],
+            &[&format!("{}: cannot be created: ", text(data))],
+        );
     }
 }
 

@@ -1,5 +1,6 @@
 //! The simulated city from its first price on, and every call in the banner.
 
+use equilibrium_http::routes::{self, ROUTES};
 use serde_json::{Value, json};
 
 use crate::harness::fixture::{Server, serve};
@@ -75,6 +76,13 @@ fn every_command_of_the_banner_works_unchanged() {
     server.process.wait_for_line("the last command", |line| line.contains("ride_requested").then_some(()));
     let requests = requests(&server.process.lines());
     assert_eq!(requests.len(), 6);
+    for route in &ROUTES {
+        let is_for_route = |request: &&Request| {
+            let path = request.target.split('?').next().unwrap_or_default();
+            request.method == route.method && routes::find(path) == Some(route)
+        };
+        assert!(requests.iter().any(|request| is_for_route(&request)), "no command for {route:?}");
+    }
     for request in &requests {
         let response = server.request(request);
         let expected = if request.method == "POST" { 202 } else { 200 };

@@ -1,6 +1,5 @@
 //! Four cities, their maps in stores that can be slow or down, and requests for them.
 
-use equilibrium_domain::surge::feed_guard::Feed;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -17,6 +16,7 @@ use equilibrium_domain::event::Position;
 use equilibrium_domain::geo::locate::{Cell, cell_at};
 use equilibrium_domain::id::{CityId, ProductId};
 use equilibrium_domain::policy::{Multiplier, Policy};
+use equilibrium_domain::surge::feed_guard::Feed;
 use equilibrium_domain::surge::map::{ChunkName, MapHead, Row, encode_chunk};
 use equilibrium_http::{Header, Request, Response};
 use flate2::read::GzDecoder;
@@ -38,8 +38,12 @@ pub struct Fixture {
 
 impl Fixture {
     pub fn new() -> Self {
+        Self::of(&policies())
+    }
+
+    pub fn of(policies: &[Value]) -> Self {
         let (store, cache) = (Source::default(), Source::default());
-        let policies = policies().iter().map(|policy| Policy::from_json(policy).unwrap()).collect();
+        let policies = policies.iter().map(|policy| Policy::from_json(policy).unwrap()).collect();
         let policies = Arc::new(PolicySet::of(policies, ResourceLimits::default()));
         Self { maps: MapReader::new(store.clone(), cache.clone(), Sleep), store, cache, policies }
     }
@@ -84,7 +88,7 @@ pub fn ok_body(response: &Response) -> Value {
     body(response)
 }
 
-fn rectangle(west: f64, south: f64, east: f64, north: f64) -> Value {
+pub fn rectangle(west: f64, south: f64, east: f64, north: f64) -> Value {
     let ring = [[west, south], [east, south], [east, north], [west, north], [west, south]];
     json!({"type": "Polygon", "coordinates": [ring]})
 }

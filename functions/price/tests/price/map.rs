@@ -1,5 +1,7 @@
 //! A city's map, as JSON and as GeoJSON hexagons.
 
+use equilibrium_domain::surge::feed_guard::Feed;
+use equilibrium_domain::surge::map::MapHead;
 use serde_json::{Value, json};
 
 use crate::fixture::*;
@@ -24,7 +26,7 @@ async fn a_products_map_lists_its_cells() {
     assert_eq!(
         map,
         json!({"city": "nyc", "product": "standard", "as_of": "2026-02-25T06:13:20.000Z", "version": 7,
-            "age_ms": 2000, "mode": "fresh", "completeness": 0.75,
+            "bounds": 0, "age_ms": 2000, "mode": "fresh", "feed": "ok", "completeness": 0.75,
             "cells": [
                 {"cell": in_manhattan(), "multiplier": 1.37, "demand": 12, "supply": 3},
                 {"cell": in_the_bronx(), "multiplier": 1.2, "demand": 0, "supply": 5}]})
@@ -52,8 +54,8 @@ async fn before_the_first_tick_the_map_is_empty() {
     let fixture = Fixture::new();
     assert_eq!(
         ok_body(&fixture.get(MAP, TICK).await),
-        json!({"city": "nyc", "as_of": null, "version": 0, "age_ms": null, "mode": "degraded",
-            "completeness": 0.0, "cells": []})
+        json!({"city": "nyc", "as_of": null, "version": 0, "bounds": 0, "age_ms": null,
+            "mode": "degraded", "feed": "ok", "completeness": 0.0, "cells": []})
     );
 }
 
@@ -73,16 +75,45 @@ async fn tag(fixture: &Fixture, url: &str, accept: &str, now: i64) -> String {
 }
 
 #[tokio::test]
-async fn an_entity_tag_covers_version_mode_product_and_media_type_but_not_the_age() {
+async fn an_entity_tag_covers_all_of_the_body_but_the_age() {
     let fixture = Fixture::priced().await;
     let first = tag(&fixture, STANDARD, "*/*", TICK).await;
-    assert_eq!(first, r#"W/"7.fresh.standard.json""#);
     assert_eq!(tag(&fixture, STANDARD, "*/*", TICK + 30_000).await, first);
     assert_ne!(tag(&fixture, STANDARD, "*/*", TICK + 30_001).await, first);
     assert_ne!(tag(&fixture, MAP, "*/*", TICK).await, first);
     assert_ne!(tag(&fixture, STANDARD, "application/geo+json", TICK).await, first);
     fixture.publish(&new_york(8, TICK + 5_000)).await;
     assert_ne!(tag(&fixture, STANDARD, "*/*", TICK + 10_000).await, first);
+}
+
+/// Version 7 of New York's map with another head.
+fn changed(change: impl FnOnce(&mut MapHead)) -> Map {
+    let mut map = new_york(7, TICK);
+    change(&mut map.head);
+    map
+}
+
+#[tokio::test]
+async fn an_entity_tag_covers_the_run_of_the_store_and_the_policy() {
+    let first = tag(&Fixture::priced().await, STANDARD, "*/*", TICK).await;
+    assert_eq!(tag(&Fixture::priced().await, STANDARD, "*/*", TICK).await, first);
+    let other_run = Fixture::new();
+    other_run.publish(&changed(|head| head.began_ms = 8)).await;
+    assert_ne!(tag(&other_run, STANDARD, "*/*", TICK).await, first);
+    let other_policy = Fixture::of(&[json!({"city": "nyc", "currency": "USD", "static": vec![1.5; 168],
+        "boundary": rectangle(-74.3, 40.45, -73.65, 41.0), "products": [{"id": "standard"}]})]);
+    other_policy.publish(&new_york(7, TICK)).await;
+    assert_ne!(tag(&other_policy, STANDARD, "*/*", TICK).await, first);
+}
+
+#[tokio::test]
+async fn a_suspect_feed_is_named_in_map_and_price() {
+    let fixture = Fixture::new();
+    fixture.publish(&changed(|head| head.feed = Feed::Suspect)).await;
+    assert_eq!(ok_body(&fixture.get(STANDARD, TICK).await)["feed"], "suspect");
+    let (lat, lng) = MANHATTAN;
+    let price = fixture.get(&format!("/v1/price?lat={lat}&lng={lng}"), TICK).await;
+    assert_eq!(ok_body(&price)["feed"], "suspect");
 }
 
 #[tokio::test]

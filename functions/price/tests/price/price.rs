@@ -18,7 +18,7 @@ async fn a_price_is_that_of_its_cell_on_the_map() {
     assert_eq!(
         ok_body(&response),
         json!({"city": "nyc", "cell": "882a107289fffff", "product": "standard", "multiplier": 1.37,
-            "as_of": "2026-02-25T06:13:20.000Z", "age_ms": 1234, "mode": "fresh"})
+            "as_of": "2026-02-25T06:13:20.000Z", "age_ms": 1234, "mode": "fresh", "feed": "ok"})
     );
     assert_eq!(response.header("content-type"), Some("application/json"));
     assert_eq!(cell(MANHATTAN.0, MANHATTAN.1, 8).0, 0x0882_a107_289f_ffff);

@@ -45,6 +45,17 @@ pub trait Timer: Send + Sync {
     fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send;
 }
 
+/// The timer of an asynchronous runtime, as `tokio::time::sleep`.
+impl<S, F> Timer for S
+where
+    S: Fn(Duration) -> F + Send + Sync,
+    F: Future<Output = ()> + Send,
+{
+    fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send {
+        self(time)
+    }
+}
+
 /// The maps of all cities, each at the newest version that this instance has read.
 #[derive(Debug)]
 pub struct MapReader<M, K, T> {

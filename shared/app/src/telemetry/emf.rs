@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn an_idle_invocation_reports_zeros_and_no_faults() {
         for (measures, expected) in [
-            (CountMetrics::default().measures(), 3),
+            (CountMetrics::default().measures(), 4),
             (SurgeMetrics::default().measures(), 3),
             (MapReaderMetrics::default().measures(), 1),
         ] {

@@ -223,11 +223,11 @@ fn another_format_version_is_refused() {
     open(folder.path()).close();
     let database = redb::Database::open(folder.path().join(FILE_NAME)).unwrap();
     let transaction = database.begin_write().unwrap();
-    transaction.open_table(ABOUT).unwrap().insert("format", 2).unwrap();
+    transaction.open_table(ABOUT).unwrap().insert("format", 1).unwrap();
     transaction.commit().unwrap();
     drop(database);
     let error = open_error(folder.path());
-    assert!(matches!(&error, OpenError::OtherVersion { found, .. } if found == "2"), "{error}");
+    assert!(matches!(&error, OpenError::OtherVersion { found, .. } if found == "1"), "{error}");
 }
 
 #[test]
@@ -244,11 +244,11 @@ fn another_programs_database_is_refused() {
 }
 
 #[test]
-fn an_unwritable_folder_is_refused() {
+fn a_folder_that_cannot_be_created_is_refused() {
     let file = tempfile::NamedTempFile::new().unwrap();
     for folder in [file.path().to_owned(), file.path().join("below"), "/proc/equilibrium".into()] {
         let error = open_error(&folder);
-        assert!(matches!(error, OpenError::Inaccessible { .. }), "{error}");
+        assert!(matches!(error, OpenError::NotCreated { .. }), "{error}");
         assert!(error.to_string().contains(folder.to_str().unwrap()), "{error}");
     }
 }

@@ -1,0 +1,38 @@
+//! Requests to the functions in one process, without a socket.
+#![allow(clippy::unwrap_used)]
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use equilibrium_app::clock::Clock;
+use equilibrium_app::memory::MemoryPolicies;
+use equilibrium_app::policy::policy_cache::{POLICY_TTL_MS, PolicyCache};
+use equilibrium_app::policy::policy_set::ResourceLimits;
+use equilibrium_app::policy::ports::PolicyStore;
+use equilibrium_domain::id::LaneCount;
+use equilibrium_embedded::store::Store;
+use equilibrium_http::Request;
+use equilibrium_local::host::router::LocalApi;
+use equilibrium_simulator::city;
+
+async fn name_of_the_city(api: &LocalApi) -> String {
+    let path = "/v1/cities/nyc";
+    let response = api.respond(&Request { method: "GET", path, query: "", headers: &[], body: b"" }).await;
+    let city: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
+    city["name"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_saved_policy_takes_effect_without_a_restart() {
+    let mut policy = city::policy::policy();
+    let stored = MemoryPolicies::of(std::slice::from_ref(&policy));
+    let cache = PolicyCache::new(stored.clone(), ResourceLimits::default());
+    let store = Store::in_memory(LaneCount::ONE, Clock::live(NonZeroU32::new(1_000).unwrap(), 0));
+    let api = LocalApi::new(&store, Arc::new(cache), String::new());
+    assert_eq!(name_of_the_city(&api).await, policy.name);
+
+    policy.name = "Gotham".into();
+    stored.save(&policy.city, &policy.to_json().to_string(), Some(1)).await.unwrap();
+    tokio::time::sleep(store.clock().until(store.clock().now_ms() + POLICY_TTL_MS)).await;
+    assert_eq!(name_of_the_city(&api).await, "Gotham");
+}
