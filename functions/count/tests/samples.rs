@@ -309,3 +309,25 @@ async fn a_corrupt_watermark_record_becomes_a_dead_letter() {
     let [letter] = &function.dead_letters.take()[..] else { panic!("not one dead letter") };
     assert_eq!((letter.code, &letter.line), ("malformed_json", &watermark));
 }
+
+#[tokio::test]
+async fn a_line_that_begins_like_a_frame_is_fatal_to_itself_alone() {
+    for first in [&b"\xff\xfe"[..], b"\xffEQk\x02", b"\xffEQ"] {
+        let function = Function::new();
+        let metrics = function.handle(&batch(7, &[first, b"\n", VALID.as_bytes(), b"\n"].concat())).await;
+        assert_eq!((metrics.absorbed, metrics.unroutable), (1, 0), "{first:?}");
+        let [letter] = &function.dead_letters.take()[..] else { panic!("not one dead letter") };
+        assert_eq!((letter.index, &letter.line[..]), (0, first));
+    }
+}
+
+#[tokio::test]
+async fn sequence_numbers_have_up_to_129_digits() {
+    let function = Function::new();
+    let payload = String::from_utf8(batch(7, VALID.as_bytes())).unwrap();
+    let longest = format!("1{}", "0".repeat(128));
+    let metrics = function.handle(payload.replace("\"7\"", &format!("\"{longest}\"")).as_bytes()).await;
+    assert_eq!((metrics.absorbed, metrics.skipped), (1, 0));
+    let metrics = function.handle(payload.replace("\"7\"", &format!("\"00{longest}\"")).as_bytes()).await;
+    assert_eq!((metrics.absorbed, metrics.skipped), (0, 1), "leading zeros do not count");
+}

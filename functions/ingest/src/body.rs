@@ -5,8 +5,8 @@ use std::io::Read;
 
 use equilibrium_domain::event::{self, Lines};
 use equilibrium_domain::wire::json::{Malformed, Scan};
+use equilibrium_http::gzip_members::GzipMembers;
 use equilibrium_http::{Problem, Request};
-use flate2::bufread::MultiGzDecoder;
 
 /// The largest body accepted, in bytes, inflated (CONTRACT §5).
 pub const MAX_BODY_BYTES: usize = 1 << 20;
@@ -79,7 +79,7 @@ fn inflate(compressed: &[u8]) -> Result<Vec<u8>, Problem> {
     let mut body = Vec::new();
     if !compressed.is_empty() {
         body.reserve(MAX_BODY_BYTES.min(compressed.len() * USUAL_COMPRESSION_RATIO));
-        let limited = MultiGzDecoder::new(compressed).take(MAX_BODY_BYTES as u64 + 1).read_to_end(&mut body);
+        let limited = GzipMembers::new(compressed).take(MAX_BODY_BYTES as u64 + 1).read_to_end(&mut body);
         limited.map_err(|_| malformed_gzip())?;
     }
     Ok(body)

@@ -2,6 +2,7 @@
 //! `surge`.
 
 pub mod banner;
+pub mod console;
 pub mod http_server;
 pub mod pipeline;
 pub mod pipeline_thread;

@@ -81,10 +81,11 @@ pub fn seal(frame: &mut Vec<u8>) {
     frame.extend_from_slice(&sum.to_le_bytes());
 }
 
-/// Whether the bytes begin like a frame rather than like text.
+/// Whether the bytes are a whole, unchanged frame of any kind and version.
 #[must_use]
 pub fn is_frame(bytes: &[u8]) -> bool {
-    bytes.first() == Some(&MAGIC[0])
+    bytes.starts_with(&MAGIC)
+        && bytes.split_last_chunk().is_some_and(|(content, sum)| *sum == xxh3_64(content).to_le_bytes())
 }
 
 /// A reader of the content of the frame in `bytes`.
@@ -300,8 +301,9 @@ mod tests {
         let frame = sealed(Kind::Watermark, b"abc");
         assert_eq!(open(&frame, Kind::Watermark).unwrap().bytes, b"abc");
         assert!(is_frame(&frame));
-        assert!(!is_frame(b"{}"));
-        assert!(!is_frame(b""));
+        for text in [&b"{}"[..], b"", b"\xffEQ", b"\xffEQk\x02 and text without a checksum"] {
+            assert!(!is_frame(text), "{text:?}");
+        }
         assert_eq!(open(&frame, Kind::Counts).unwrap_err(), Corrupt::NotThis { kind: Kind::Counts });
         assert_eq!(open(b"", Kind::Watermark).unwrap_err(), Corrupt::NotThis { kind: Kind::Watermark });
         for cut in 4..frame.len() {

@@ -1,6 +1,7 @@
 //! HTTP as the functions use it: requests, responses, problems, negotiation, query parameters, page tokens and the
 //! route table (CONTRACT §5).
 
+pub mod gzip_members;
 pub mod negotiation;
 pub mod page_token;
 pub mod parameters;

@@ -7,7 +7,7 @@ use equilibrium_app::memory::MemoryMaps;
 use equilibrium_app::surge::ports::{MapStore, TickLog};
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::id::CityId;
-use equilibrium_domain::surge::map::{ClosedTick, MapHead, decode_chunk};
+use equilibrium_domain::surge::map::{ClosedTick, MapHead, Row, decode_chunk};
 use equilibrium_domain::time::Timestamp;
 use equilibrium_local::commands::replay::tick_writer;
 use parking_lot::{Mutex, MutexGuard};
@@ -38,21 +38,28 @@ impl Ticks {
 impl TickLog for Ticks {
     async fn record(&self, map: &MapHead, ticks: &[ClosedTick]) -> Result<(), Unavailable> {
         for tick in ticks {
-            let rows = rows(map, tick);
-            let at = Timestamp::from_ms(tick.at).map(|at| at.to_string()).unwrap_or_default();
-            let (city, count, reported) = (&map.city, rows.len(), tick.lanes_reported);
-            self.trace.write("tick", format_args!("city={city} at={at} rows={count} lanes={reported}"));
-            if let Some(before) = self.lock().insert((map.city.clone(), tick.at), rows.clone()) {
-                assert_eq!(before, rows, "the tick {at} of {city} was recorded twice, with different rows");
+            // Of a run of empty ticks, which may be one over years, the last is recorded.
+            let from = if tick.rows.is_empty() { tick.at } else { tick.from };
+            for at_ms in (from..=tick.at).step_by(usize::try_from(tick.tick_ms).expect("positive")) {
+                let rows = rows(map, at_ms, &tick.rows);
+                let at = Timestamp::from_ms(at_ms).map(|at| at.to_string()).unwrap_or_default();
+                let (city, count, reported) = (&map.city, rows.len(), tick.lanes_reported);
+                self.trace.write("tick", format_args!("city={city} at={at} rows={count} lanes={reported}"));
+                if let Some(before) = self.lock().insert((map.city.clone(), at_ms), rows.clone()) {
+                    assert_eq!(
+                        before, rows,
+                        "the tick {at} of {city} was recorded twice, with different rows"
+                    );
+                }
             }
         }
         Ok(())
     }
 }
 
-fn rows(map: &MapHead, tick: &ClosedTick) -> Vec<String> {
+fn rows(map: &MapHead, at_ms: i64, rows: &[Row]) -> Vec<String> {
     let mut lines = Vec::new();
-    tick_writer::append(&mut lines, map, tick);
+    tick_writer::append(&mut lines, map, at_ms, rows);
     let text = String::from_utf8(lines).expect("rows are UTF-8");
     text.lines().map(str::to_owned).collect()
 }
@@ -67,15 +74,7 @@ pub(super) fn map_rows(store: &MemoryMaps, city: &CityId) -> Vec<String> {
         map.extend(decode_chunk(&chunk).expect("a stored chunk can be decoded"));
     }
     map.sort_by_key(|row| (head.products[usize::from(row.product)].clone(), row.cell));
-    let tick = ClosedTick {
-        at: head.as_of,
-        version: head.version,
-        lanes_reported: head.lanes_reported,
-        feed: head.feed,
-        rows: map,
-        changes: Vec::new(),
-    };
-    rows(&head, &tick)
+    rows(&head, head.as_of, &map)
 }
 
 /// The version of a city's map; 0 if the city has no map.

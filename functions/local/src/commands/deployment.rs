@@ -6,7 +6,8 @@ use tokio::runtime::Runtime;
 use crate::commands::feed::FeedCommand;
 use crate::commands::policies::PoliciesCommand;
 use crate::commands::run_event_sources::RunEventSources;
-use crate::commands::terminal::{Exit, print};
+use crate::commands::terminal::Exit;
+use crate::host::console::print;
 
 /// A command for a deployment.
 #[derive(Debug, Subcommand)]

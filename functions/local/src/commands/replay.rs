@@ -89,6 +89,12 @@ pub enum ReplayError {
     /// The ticks cannot be written.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// Records of the log could not be counted or priced.
+    #[error("{records} records could not be processed; the ticks are incomplete")]
+    Unprocessed {
+        /// The number of records.
+        records: usize,
+    },
 }
 
 impl ReplayError {
@@ -97,7 +103,7 @@ impl ReplayError {
     pub fn status(&self) -> u8 {
         match self {
             Self::City(_) | Self::Open { .. } => 2,
-            Self::Read { .. } => 1,
+            Self::Read { .. } | Self::Unprocessed { .. } => 1,
             Self::Output(error) => error.status(),
         }
     }
@@ -156,13 +162,17 @@ impl Replay {
         intake.packer.end();
         pipeline.run().await;
         progress.finish_and_clear();
+        if pipeline.backlog() > 0 {
+            return Err(ReplayError::Unprocessed { records: pipeline.backlog() });
+        }
         let ticks = pipeline.ticks().end().map_err(output_file::write_error(&self.out))?;
         let late = pipeline.count_metrics().late;
         Ok(Summary { events: intake.events, refused: intake.refused, late, ticks })
     }
 
     fn policies(&self) -> Result<PolicySet, CityFileError> {
-        let limits = ResourceLimits::default();
+        // No entity is evicted, so that the output is the same for every number of lanes.
+        let limits = ResourceLimits { max_entities: u32::MAX, ..ResourceLimits::default() };
         match &self.city {
             Some(path) => Ok(PolicySet::of(city_file::read_some_policies(path)?, limits)),
             None => Ok(PolicySet::open(limits)),

@@ -28,9 +28,10 @@ use tokio::time::timeout;
 
 use crate::commands::city_file::{self, CityFileError};
 use crate::commands::stop_signals::StopSignals;
-use crate::commands::terminal::{Exit, print};
+use crate::commands::terminal::Exit;
 use crate::commands::{parse_lanes, whole};
 use crate::host::banner::StartupBanner;
+use crate::host::console::print;
 use crate::host::pipeline_thread::{self, Progress};
 use crate::host::router::LocalApi;
 use crate::host::{http_server, status_line};

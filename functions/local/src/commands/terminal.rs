@@ -1,14 +1,10 @@
-//! What a command prints, and its exit status (CONTRACT §4).
+//! The end of a command: its exit status and its last line (CONTRACT §4).
 
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::{ExitCode, Termination};
 
-/// Prints `text` to stdout at once. A closed stdout is ignored.
-pub fn print(text: &str) {
-    let mut out = io::stdout().lock();
-    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
-}
+use crate::host::console::flush;
 
 /// The end of a command: its exit status and its last line on stderr.
 #[derive(Debug)]
@@ -43,6 +39,7 @@ impl Exit {
 
 impl Termination for Exit {
     fn report(self) -> ExitCode {
+        flush();
         // A closed stderr does not change the status.
         drop(io::stderr().write_all(self.last_line.as_bytes()));
         ExitCode::from(self.status)

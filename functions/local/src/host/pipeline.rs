@@ -111,7 +111,7 @@ impl<T: TickLog, P: PolicySource + Clone> Pipeline<T, P> {
         let surge = self.surge.poll(now_ms).await;
         self.store.trim_events(self.count.positions());
         self.store.trim_counts(self.surge.positions());
-        match (count.is_idle() && surge.is_idle(), self.count.backlog() + self.surge.backlog()) {
+        match (count.is_idle() && surge.is_idle(), self.backlog()) {
             (false, _) => PipelineState::Busy,
             (true, 0) => PipelineState::Idle,
             (true, _) => PipelineState::Retrying,
@@ -121,6 +121,11 @@ impl<T: TickLog, P: PolicySource + Clone> Pipeline<T, P> {
     /// Polls until nothing is processed any more.
     pub async fn run(&mut self) {
         while self.poll().await == PipelineState::Busy {}
+    }
+
+    /// The records that have not been processed.
+    pub fn backlog(&self) -> usize {
+        self.count.backlog() + self.surge.backlog()
     }
 
     /// The metrics of `count` so far.

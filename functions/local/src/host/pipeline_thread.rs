@@ -24,6 +24,8 @@ pub struct Progress {
     pub late: u64,
     /// Whether everything in the logs was counted and priced.
     pub is_idle: bool,
+    /// Entities evicted so far, because a city had too many.
+    pub evicted: u64,
     /// Corrupt log entries so far.
     pub corrupt: u64,
 }
@@ -56,6 +58,7 @@ async fn run(
         let count_metrics = pipeline.count_metrics();
         progress.send_replace(Progress {
             late: count_metrics.late,
+            evicted: count_metrics.evicted,
             is_idle: state == PipelineState::Idle,
             corrupt: (count_metrics.corrupt.len() + pipeline.surge_metrics().corrupt.len()) as u64,
         });

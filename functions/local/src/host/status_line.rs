@@ -1,7 +1,7 @@
 //! Prints the state of the process every second: one line that is rewritten on a terminal, plain lines elsewhere.
 
 use std::fmt;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use equilibrium_embedded::store::Store;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::host::console::print;
 use crate::host::pipeline_thread::Progress;
 use crate::host::router::LocalApi;
 
@@ -26,6 +27,9 @@ struct StatusLine {
     age_ms: Option<i64>,
     late: u64,
     refused: u64,
+    /// Entities that were dropped because a city had too many.
+    evicted: u64,
+    corrupt: u64,
     write_error: Option<Arc<str>>,
 }
 
@@ -33,17 +37,20 @@ impl fmt::Display for StatusLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { events_per_s, cells, surging, highest, late, refused, .. } = self;
         let (whole, part) = (highest.hundredths() / 100, highest.hundredths() % 100);
-        write!(
-            f,
-            "events/s {events_per_s:>6}  cells {cells:>5}  surging {surging:>4}  highest {whole}.{part:02}x"
-        )?;
+        // 80 columns for usual figures: a longer line would wrap on a terminal, and scroll.
+        write!(f, "{events_per_s} events/s, {cells} cells, {surging} surging, max {whole}.{part:02}x")?;
         match self.age_ms {
-            Some(ms) => write!(f, "  age {:>3}.{} s", ms / 1000, ms % 1000 / 100)?,
-            None => write!(f, "  age   none")?,
+            Some(ms) => write!(f, ", age {}.{} s", ms / 1000, ms % 1000 / 100)?,
+            None => write!(f, ", age none")?,
         }
-        write!(f, "  late {late}  refused {refused}")?;
+        write!(f, ", late {late}, refused {refused}")?;
+        for (count, what) in [(self.evicted, "evicted"), (self.corrupt, "LOG ENTRIES CORRUPT")] {
+            if count > 0 {
+                write!(f, ", {what} {count}")?;
+            }
+        }
         match &self.write_error {
-            Some(error) => write!(f, "  INGEST STOPPED: write failed: {error}"),
+            Some(error) => write!(f, ", INGEST STOPPED: write failed: {error}"),
             None => Ok(()),
         }
     }
@@ -59,6 +66,8 @@ pub async fn run(
     let mut seconds = interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(MissedTickBehavior::Skip);
     seconds.tick().await;
+    // A dumb terminal has no escape sequences.
+    let rewrites = io::stdout().is_terminal() && std::env::var_os("TERM").is_some_and(|name| name != "dumb");
     let (mut accepted_before, _) = api.ingest_totals();
     loop {
         tokio::select! {
@@ -66,10 +75,7 @@ pub async fn run(
             _ = stop.wait_for(|stop| *stop) => return,
         }
         let line = sample(&api, &store, &progress, &mut accepted_before).await;
-        let mut out = io::stdout().lock();
-        let printed = if out.is_terminal() { write!(out, "\r{line}\x1b[K") } else { writeln!(out, "{line}") };
-        // A closed stdout does not stop the server.
-        drop(printed.and_then(|()| out.flush()));
+        print(&if rewrites { format!("\r{line}\x1b[K") } else { format!("{line}\n") });
     }
 }
 
@@ -81,14 +87,17 @@ async fn sample(
 ) -> StatusLine {
     let now_ms = store.clock().now_ms();
     let (accepted, refused) = api.ingest_totals();
+    let Progress { late, evicted, corrupt, .. } = *progress.borrow();
     let mut line = StatusLine {
         events_per_s: accepted - std::mem::replace(accepted_before, accepted),
         cells: 0,
         surging: 0,
         highest: Multiplier::ONE,
         age_ms: None,
-        late: progress.borrow().late,
+        late,
         refused,
+        evicted,
+        corrupt,
         write_error: store.write_error(),
     };
     let policies = api.policies().policies(now_ms).await;
@@ -119,14 +128,17 @@ mod tests {
             age_ms: Some(5_349),
             late: 2,
             refused: 1,
+            evicted: 0,
+            corrupt: 0,
             write_error: None,
         };
-        let line =
-            "events/s    672  cells  1043  surging   37  highest 2.40x  age   5.3 s  late 2  refused 1";
+        let line = "672 events/s, 1043 cells, 37 surging, max 2.40x, age 5.3 s, late 2, refused 1";
         assert_eq!(status.to_string(), line);
-        let failing = StatusLine { age_ms: None, write_error: Some("no space left".into()), ..status };
+        assert!(line.len() <= 80);
+        let failing =
+            StatusLine { age_ms: None, corrupt: 1, write_error: Some("no space left".into()), ..status };
         let line = failing.to_string();
-        assert!(line.contains("age   none"), "{line}");
+        assert!(line.contains("age none") && line.contains("LOG ENTRIES CORRUPT 1"), "{line}");
         assert!(line.ends_with("INGEST STOPPED: write failed: no space left"), "{line}");
     }
 }

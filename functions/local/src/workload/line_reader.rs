@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
 use equilibrium_domain::event::MAX_EVENT_BYTES;
-use flate2::read::MultiGzDecoder;
+use equilibrium_http::gzip_members::GzipMembers;
 
 /// Size of a block.
 const BLOCK_BYTES: usize = 1 << 20;
@@ -58,8 +58,8 @@ impl BlockReader {
                 CountingReader { inner: start.chain(BufReader::with_capacity(BLOCK_BYTES, file)), bytes: 0 };
             let send = |block| sender.send(block).is_ok();
             if gzip {
-                let mut content = MultiGzDecoder::new(&mut counted);
-                send_blocks(&mut content, |content| content.get_ref().bytes, send);
+                let mut content = GzipMembers::new(BufReader::with_capacity(BLOCK_BYTES, &mut counted));
+                send_blocks(&mut content, |content| content.get_ref().get_ref().bytes, send);
             } else {
                 send_blocks(&mut counted, |content| content.bytes, send);
             }
@@ -112,10 +112,14 @@ impl<R: Read> Read for CountingReader<R> {
     }
 }
 
-/// Splits blocks into lines. A line too long to be an event is truncated, but stays too long.
+/// The byte order mark with which some programs begin a file.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// Splits blocks into lines. A byte order mark at the start is skipped. A line too long to be an event is truncated, but stays too long.
 #[derive(Debug, Default)]
 pub struct LineSplitter {
     partial: Vec<u8>,
+    has_started: bool,
 }
 
 /// One byte more than the longest event and its carriage return.
@@ -125,6 +129,9 @@ impl LineSplitter {
     /// Calls `line` with every line that ends in `block`, without its line ending.
     pub fn push(&mut self, block: &[u8], mut line: impl FnMut(&[u8])) {
         let mut rest = block;
+        if !std::mem::replace(&mut self.has_started, true) {
+            rest = rest.strip_prefix(BYTE_ORDER_MARK).unwrap_or(rest);
+        }
         while let Some(end) = memchr::memchr(b'\n', rest) {
             if self.partial.is_empty() {
                 line(strip_carriage_return(&rest[..end]));

@@ -11,16 +11,20 @@ use crate::harness::process::until;
 type Status = Vec<(String, String)>;
 
 fn parse(line: &str) -> Option<Status> {
-    let words: Vec<&str> = line.split_whitespace().filter(|word| *word != "s").collect();
-    let pairs = words.chunks(2).map(|pair| Some((pair[0].to_owned(), (*pair.get(1)?).to_owned())));
-    line.starts_with("events/s").then(|| pairs.collect()).flatten()
+    let pairs = line.split(", ").map(|part| {
+        let (first, second) = part.split_once(' ')?;
+        let is_number_first = first.starts_with(|it: char| it.is_ascii_digit());
+        let (name, value) = if is_number_first { (second, first) } else { (first, second) };
+        Some((name.to_owned(), value.trim_end_matches(" s").to_owned()))
+    });
+    line.contains(" events/s, ").then(|| pairs.collect()).flatten()
 }
 
 #[test]
 fn a_plain_line_is_printed_every_second() {
     let server = Server::unfed();
     let first = server.process.wait_for_line("the first status", |line| parse(line).map(|_| line.to_owned()));
-    let idle = "events/s      0  cells     0  surging    0  highest 1.00x  age   none  late 0  refused 0";
+    let idle = "0 events/s, 0 cells, 0 surging, max 1.00x, age none, late 0, refused 0";
     assert_eq!(first, idle);
 
     let closed_ms = ms(&server.fill(2)["as_of"]).unwrap();
@@ -34,7 +38,7 @@ fn a_plain_line_is_printed_every_second() {
         until("four more lines", || Some(statuses()).filter(|statuses| statuses.len() >= before + 4));
     assert!(started.elapsed() > Duration::from_secs(2), "{:?}", started.elapsed());
 
-    let names = ["events/s", "cells", "surging", "highest", "age", "late", "refused"];
+    let names = ["events/s", "cells", "surging", "max", "age", "late", "refused"];
     for status in &statuses {
         assert!(status.iter().map(|(name, _)| name).eq(names), "{status:?}");
     }

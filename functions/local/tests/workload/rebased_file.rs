@@ -298,11 +298,18 @@ proptest! {
         lines in vec(generated_line(), 0..20),
         has_final_newline in any::<bool>(),
         compressed in any::<bool>(),
+        has_mark in any::<bool>(),
         untils in vec(-2_000..42_000_i64, 0..30),
     ) {
         let mut content: String = lines.iter().map(|line| line.line() + line.end).collect();
         if !has_final_newline {
             content.truncate(content.trim_end().len());
+        }
+        // A byte order mark at the start of the file is skipped.
+        let mark = '\u{feff}';
+        prop_assume!(!content.starts_with(mark));
+        if has_mark {
+            content.insert(0, mark);
         }
         let first = lines.iter().find(|line| line.is_readable());
         let offset_ms = START_MS - first.map_or(0, |first| first.time_ms);

@@ -75,7 +75,16 @@ fn map(city: &str) -> MapHead {
 
 fn tick(at: i64, rows: Vec<Row>) -> ClosedTick {
     let version = at.unsigned_abs() / 5_000;
-    ClosedTick { at, version, lanes_reported: 1, feed: Feed::Ok, rows, changes: Vec::new() }
+    ClosedTick {
+        from: at,
+        at,
+        tick_ms: 5_000,
+        version,
+        lanes_reported: 1,
+        feed: Feed::Ok,
+        rows,
+        changes: Vec::new(),
+    }
 }
 
 fn row(product: u8, cell: u64, hundredths: u16) -> Row {

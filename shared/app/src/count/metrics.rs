@@ -54,7 +54,12 @@ impl CountMetrics {
         self.skipped += other.skipped;
         self.append_conflicts += other.append_conflicts;
         self.evicted += other.evicted;
-        self.corrupt.extend(other.corrupt);
+        // A lane that stays corrupt is named once, however often its batch comes.
+        for (lane, corrupt) in other.corrupt {
+            if !self.corrupt.iter().any(|(known, _)| *known == lane) {
+                self.corrupt.push((lane, corrupt));
+            }
+        }
         for (mine, theirs) in self.refused.iter_mut().zip(other.refused) {
             *mine += theirs;
         }

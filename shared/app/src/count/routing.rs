@@ -70,6 +70,7 @@ fn lane_of<'a>(
     result: &mut BatchResult,
 ) -> Option<(LaneId, Content<'a>)> {
     if wire::is_frame(record.data) {
+        // A whole frame that this lane count or version cannot read holds no lines.
         let Ok((lane, watermarks)) = watermark::read(record.data, lanes) else {
             result.refuse(record, 0, record.data, &Refusal::MalformedJson { at: 0 });
             return None;

@@ -140,12 +140,14 @@ impl<S: RecordSink> RecordPacker<S> {
         open.push(b'\n');
     }
 
-    /// Puts the open records and after them a watermark record into every lane.
+    /// Puts the open records and after them watermark records of `cities` into every lane.
     fn broadcast(&mut self, cities: &[(&CityId, CityWatermark)]) {
         let lanes = self.lanes;
         let sink = self.flush();
-        for lane in lanes.iter() {
-            sink.put(lane, watermark::write(lane, lanes, cities.iter().copied()));
+        for cities in cities.chunks(watermark::MAX_CITIES) {
+            for lane in lanes.iter() {
+                sink.put(lane, watermark::write(lane, lanes, cities.iter().copied()));
+            }
         }
     }
 }

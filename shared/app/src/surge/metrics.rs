@@ -52,7 +52,12 @@ impl SurgeMetrics {
         self.skipped += other.skipped;
         self.append_conflicts += other.append_conflicts;
         self.cache_write_failures += other.cache_write_failures;
-        self.corrupt.extend(other.corrupt);
+        // A city that stays corrupt is named once, however often its batch comes.
+        for (city, corrupt) in other.corrupt {
+            if !self.corrupt.iter().any(|(known, _)| *known == city) {
+                self.corrupt.push((city, corrupt));
+            }
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod snapshot;
 mod store;
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use hashbrown::HashTable;
 
@@ -86,11 +87,11 @@ pub struct Sightings {
     index: HashTable<u32>,
     free: Option<u32>,
     places: Places,
-    /// Pending sightings by own tick, ascending; rarely more than three ticks.
-    pending: Vec<(i64, Vec<PendingSighting>)>,
-    /// Linked lists of entities with a standing, by the tick of a standing that is not newer, ascending: those whose
-    /// contact may end.
-    ages: Vec<(i64, u32)>,
+    /// Pending sightings by own tick; rarely more than three ticks.
+    pending: BTreeMap<i64, Vec<PendingSighting>>,
+    /// Linked lists of entities with a standing, by the tick of a standing that is not newer: those whose contact may
+    /// end.
+    ages: BTreeMap<i64, u32>,
     /// The entities with a standing that are in none of these lists, by the tick of the standing.
     absent: SlotsByAge,
     contacts: Contacts,
@@ -157,38 +158,17 @@ impl Sightings {
             self.replace(sighting, closed, life);
             return;
         }
-        let at = self.pending_bucket(time_ms, life);
-        let (tick, bucket) = &mut self.pending[at];
-        let tick = *tick;
+        let (tick, bucket) = pending_bucket(&mut self.pending, time_ms, life);
         if bucket.len() == bucket.capacity() && bucket.len() > 4 * self.index.len() + 4096 {
             compact_pending(bucket, tick);
         }
         bucket.push(sighting);
     }
 
-    /// The index of the bucket of pending sightings at `time_ms`.
-    #[inline]
-    fn pending_bucket(&mut self, time_ms: i64, life: Lifetime) -> usize {
-        // Nearly always that of the sightings just before.
-        if let Some((tick, _)) = self.pending.last()
-            && time_ms <= *tick
-            && *tick - life.tick_ms < time_ms
-        {
-            return self.pending.len() - 1;
-        }
-        let tick = tick_at_or_after(time_ms, life.tick_ms);
-        let at = self.pending.partition_point(|(other, _)| *other < tick);
-        if self.pending.get(at).is_none_or(|(other, _)| *other != tick) {
-            self.pending.insert(at, (tick, Vec::new()));
-        }
-        at
-    }
-
     /// Closes tick `tick`: its pending sightings count from now on, and entities whose lifetime has ended are removed.
     pub fn close(&mut self, tick: i64, life: Lifetime) -> Contact {
-        let due = self.pending.partition_point(|(own, _)| *own <= tick);
         let mut expired = Vec::new();
-        for (own, bucket) in self.pending.drain(..due).collect::<Vec<_>>() {
+        while let Some((own, bucket)) = pop_first_if(&mut self.pending, |own| own <= tick) {
             for sighting in bucket {
                 // One that waited this long for the city's first tick cannot be compared by its low half.
                 if tick - restore_time(sighting.time, own) < MAX_AGE_MS {
@@ -291,6 +271,27 @@ impl Sightings {
         self.entities.get_mut(slot).free(next);
         self.free = Some(slot);
     }
+}
+
+/// The bucket of pending sightings at `time_ms`, and its tick.
+#[inline]
+fn pending_bucket(
+    pending: &mut BTreeMap<i64, Vec<PendingSighting>>,
+    time_ms: i64,
+    life: Lifetime,
+) -> (i64, &mut Vec<PendingSighting>) {
+    let tick = match pending.last_key_value() {
+        // Nearly always that of the sightings just before.
+        Some((tick, _)) if time_ms <= *tick && *tick - life.tick_ms < time_ms => *tick,
+        _ => tick_at_or_after(time_ms, life.tick_ms),
+    };
+    (tick, pending.entry(tick).or_default())
+}
+
+/// Removes the first entry if its key is one that `is_due`.
+fn pop_first_if<V>(map: &mut BTreeMap<i64, V>, is_due: impl FnOnce(i64) -> bool) -> Option<(i64, V)> {
+    let first = map.first_entry()?;
+    is_due(*first.key()).then(|| first.remove_entry())
 }
 
 impl Lifetime {

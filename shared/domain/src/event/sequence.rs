@@ -3,10 +3,10 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-/// Longest sequence number, in digits; Kinesis's own limit.
-pub const MAX_SEQUENCE_DIGITS: usize = 128;
+/// Longest sequence number, in digits: the API's pattern is `0|([1-9]\d{0,128})` (Kinesis API reference, `Record`).
+pub const MAX_SEQUENCE_DIGITS: usize = 129;
 
-/// A Kinesis sequence number: decimal digits without leading zeros, ordered by value.
+/// A Kinesis sequence number: decimal digits, ordered by value. Leading zeros are dropped.
 ///
 /// Sequence numbers of Kinesis have 56 digits and more, which exceeds 128 bits, so they are compared as text: first by
 /// length, then by digits.
@@ -14,7 +14,7 @@ pub const MAX_SEQUENCE_DIGITS: usize = 128;
 pub struct Sequence(Box<str>);
 
 impl Sequence {
-    /// The sequence number of these digits, if they are the decimal form of a number.
+    /// The sequence number of these digits, if they are a number of at most [`MAX_SEQUENCE_DIGITS`].
     #[must_use]
     pub fn new(digits: &str) -> Option<Self> {
         SequenceRef::new(digits).map(SequenceRef::to_owned)
@@ -38,13 +38,14 @@ impl Sequence {
 pub struct SequenceRef<'a>(&'a str);
 
 impl<'a> SequenceRef<'a> {
-    /// The sequence number of these digits, if they are the decimal form of a number.
+    /// The sequence number of these digits, if they are a number of at most [`MAX_SEQUENCE_DIGITS`].
     #[must_use]
     pub fn new(digits: &'a str) -> Option<Self> {
-        let plain = (1..=MAX_SEQUENCE_DIGITS).contains(&digits.len())
-            && digits.bytes().all(|b| b.is_ascii_digit())
-            && (digits.len() == 1 || !digits.starts_with('0'));
-        plain.then_some(Self(digits))
+        let significant = digits.trim_start_matches('0');
+        let digits =
+            if significant.is_empty() { digits.get(digits.len().checked_sub(1)?..)? } else { significant };
+        let is_number = digits.len() <= MAX_SEQUENCE_DIGITS && digits.bytes().all(|b| b.is_ascii_digit());
+        is_number.then_some(Self(digits))
     }
 
     /// The digits.
@@ -124,11 +125,14 @@ mod tests {
     }
 
     #[test]
-    fn only_plain_decimals_are_sequences() {
-        for bad in ["", "01", "-1", "1a", "1.0", &"9".repeat(129)] {
+    fn decimal_numbers_are_sequences() {
+        for bad in ["", "-1", "1a", "1.0", "é", &"9".repeat(130)] {
             assert_eq!(Sequence::new(bad), None, "{bad}");
         }
-        assert_eq!(Sequence::new("0").unwrap().to_string(), "0");
-        assert!(Sequence::new(&"9".repeat(128)).is_some());
+        for zero in ["0", "00", &"0".repeat(300)] {
+            assert_eq!(Sequence::new(zero).unwrap().to_string(), "0");
+        }
+        assert_eq!(Sequence::new("0012"), Sequence::new("12"));
+        assert!(Sequence::new(&"9".repeat(129)).is_some());
     }
 }

@@ -24,6 +24,9 @@ pub struct WatermarkConfig {
     pub lateness_ms: i64,
 }
 
+/// Most cities of a watermark record: at no more than 53 bytes each, it fits into a record of Kinesis (1 MiB).
+pub const MAX_CITIES: usize = 16_384;
+
 /// Encodes the watermark record of `cities` for `lane`. It is a frame, so a client's event cannot be mistaken for one.
 pub fn write<'a>(
     lane: LaneId,

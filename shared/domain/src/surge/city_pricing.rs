@@ -15,7 +15,7 @@ use crate::event::sequence::SequenceRef;
 use crate::event_sourced::{Entry, EventSourced, LogPosition};
 use crate::id::{CityId, LaneCount, LaneId, ProductId};
 use crate::policy::Policy;
-use crate::surge::feed_guard::{FeedGuard, GuardConfig};
+use crate::surge::feed_guard::{Feed, FeedGuard, GuardConfig};
 use crate::surge::grid::{Grid, Side};
 use crate::surge::map::{ChunkName, ClosedTick, MapHead, encode_chunk};
 use crate::time::tick_at_or_after;
@@ -53,6 +53,8 @@ pub struct CityPricing {
     guard: FeedGuard,
     /// The newest closed tick.
     closed: Option<i64>,
+    /// The tick that closes next; `None` before the first counts.
+    next: Option<NextTick>,
     /// The number of closed ticks.
     version: u64,
     /// The arrival of the first counts.
@@ -64,6 +66,16 @@ pub struct CityPricing {
     ticks: Vec<ClosedTick>,
     /// The version when the last entry began.
     version_before: u64,
+}
+
+/// The tick that closes next, and how far the lanes are.
+#[derive(Clone, Copy, Debug)]
+struct NextTick {
+    at: i64,
+    /// The lanes that have not reported it.
+    missing: usize,
+    /// The earliest arrival of counts of this tick or a later one.
+    first_ms: Option<i64>,
 }
 
 /// What a batch puts out.
@@ -105,6 +117,7 @@ impl CityPricing {
             guard: FeedGuard::default(),
             config,
             closed: None,
+            next: None,
             version: 0,
             began_ms: None,
             now_ms: i64::MIN,
@@ -145,6 +158,7 @@ impl CityPricing {
             lane.remap(&mapping);
         }
         (self.config, self.products) = (config, products);
+        self.next = self.find_next();
         self.count_lanes();
     }
 
@@ -188,8 +202,20 @@ impl CityPricing {
     ) {
         let Some(progress) = self.lanes.get_mut(usize::from(lane.0)) else { return };
         let mapping = products.mapping_to(&self.products);
+        let had_reported = self.next.is_some_and(|next| progress.has_reported(next.at));
         for tick in ticks {
             progress.enqueue(tick, &mapping, arrival_ms);
+        }
+        let lanes = self.lanes.len();
+        let progress = &self.lanes[usize::from(lane.0)];
+        if let Some(first) = progress.queue.front() {
+            let next = self.next.get_or_insert(NextTick { at: first.from, missing: lanes, first_ms: None });
+            if self.closed.is_none() {
+                // The lanes so far have reported later ticks, and so this one.
+                next.at = next.at.min(first.from);
+            }
+            next.missing -= usize::from(!had_reported && progress.has_reported(next.at));
+            next.first_ms = next.first_ms.into_iter().chain(progress.arrival_ms(next.at)).min();
         }
         self.began_ms.get_or_insert(arrival_ms);
         self.now_ms = self.now_ms.max(arrival_ms);
@@ -197,36 +223,39 @@ impl CityPricing {
     }
 
     fn close_ticks(&mut self) {
-        while let Some(tick) = self.next_tick() {
-            let reported = self.lanes.iter().filter(|lane| lane.has_reported(tick)).count();
-            if reported < self.lanes.len() && !self.has_waited_max_hold(tick) {
+        while let Some(NextTick { at, missing, first_ms }) = self.next {
+            let has_waited = |first_ms| self.now_ms.saturating_sub(first_ms) >= self.config.max_hold_ms;
+            if missing > 0 && !first_ms.is_some_and(has_waited) {
                 return;
             }
-            if reported == self.lanes.len() && self.skip_quiet_ticks(tick) {
-                continue;
+            if missing > 0 || !self.skip_unchanged_ticks(at) {
+                self.close(at, self.lanes.len() - missing);
             }
-            self.close(tick, reported);
+            self.next = self.find_next();
         }
     }
 
-    /// The tick that closes next: the one after the newest, or the earliest that a lane reports.
-    fn next_tick(&self) -> Option<i64> {
-        match self.closed {
-            Some(closed) => Some(tick_at_or_after(closed + 1, self.config.policy.clock.tick_ms)),
-            None => self.lanes.iter().filter_map(|lane| lane.queue.front()).map(|pending| pending.from).min(),
-        }
+    /// The tick that closes next: the one after the newest, or the earliest that a lane reports. Looks at every lane.
+    fn find_next(&self) -> Option<NextTick> {
+        let at = match self.closed {
+            Some(closed) => tick_at_or_after(closed + 1, self.config.policy.clock.tick_ms),
+            None => {
+                self.lanes.iter().filter_map(|lane| lane.queue.front()).map(|pending| pending.from).min()?
+            }
+        };
+        let missing = self.lanes.iter().filter(|lane| !lane.has_reported(at)).count();
+        Some(NextTick {
+            at,
+            missing,
+            first_ms: self.lanes.iter().filter_map(|lane| lane.arrival_ms(at)).min(),
+        })
     }
 
-    fn has_waited_max_hold(&self, tick: i64) -> bool {
-        let first_ms = self.lanes.iter().filter_map(|lane| lane.arrival_ms(tick)).min();
-        first_ms.is_some_and(|first_ms| self.now_ms.saturating_sub(first_ms) >= self.config.max_hold_ms)
-    }
-
-    /// Closes, from `tick` on, every tick that all lanes have reported and at which no cell is reported, in one step;
-    /// returns whether there was one.
-    fn skip_quiet_ticks(&mut self, tick: i64) -> bool {
-        let quiet = self.grid.is_quiet() && self.lanes.iter().all(LaneProgress::is_empty);
-        if !quiet {
+    /// Closes, from `tick` on, every tick that all lanes have reported and at which no entity counts and no price
+    /// moves, in one step; returns whether there was one.
+    fn skip_unchanged_ticks(&mut self, tick: i64) -> bool {
+        let is_settled = self.grid.is_quiet() || self.grid.is_steady() && self.guard.is_idle();
+        if !is_settled || !self.lanes.iter().all(LaneProgress::is_empty) {
             return false;
         }
         let tick_ms = self.config.policy.clock.tick_ms;
@@ -241,9 +270,7 @@ impl CityPricing {
             lane.skip_to(last);
         }
         let feed = self.guard.skip(tick, last, &self.guard_config());
-        let (at, version, lanes_reported) = (last, self.version, self.lane_count());
-        let (rows, changes) = (Vec::new(), Vec::new());
-        self.ticks.push(ClosedTick { at, version, lanes_reported, feed, rows, changes });
+        self.price_run(tick, last, feed, self.lanes.len());
         true
     }
 
@@ -256,10 +283,16 @@ impl CityPricing {
         let feed = self.guard.close(tick, in_touch, &self.guard_config());
         self.version += 1;
         self.closed = Some(tick);
+        self.price_run(tick, tick, feed, reported);
+    }
+
+    /// Prices the newest tick; the rows are those of every tick from `from` on.
+    fn price_run(&mut self, from: i64, at: i64, feed: Feed, reported: usize) {
         let mut changes = Vec::new();
         let rows = self.grid.price(self.version, feed, &mut changes);
         let lanes_reported = u32::try_from(reported).expect("at most 65 536 lanes");
-        self.ticks.push(ClosedTick { at: tick, version: self.version, lanes_reported, feed, rows, changes });
+        let (version, tick_ms) = (self.version, self.config.policy.clock.tick_ms);
+        self.ticks.push(ClosedTick { from, at, tick_ms, version, lanes_reported, feed, rows, changes });
     }
 
     fn guard_config(&self) -> GuardConfig {
@@ -360,6 +393,7 @@ impl CityPricing {
         if !input.is_done() {
             return Err(input.invalid("bytes after the map"));
         }
+        self.next = self.find_next();
         self.count_lanes();
         Ok(())
     }

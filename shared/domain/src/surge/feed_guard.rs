@@ -71,6 +71,12 @@ impl FeedGuard {
         if self.on.is_some() { Feed::Suspect } else { Feed::Ok }
     }
 
+    /// Whether the guard is off, and stays off until drivers are lost.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.on.is_none() && self.losses.is_empty()
+    }
+
     /// Adds drivers that a lane lost at `tick`.
     pub fn add_lost(&mut self, tick: i64, lost: u32) {
         if lost == 0 || self.settled.is_some_and(|settled| tick <= settled) {

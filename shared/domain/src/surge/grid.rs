@@ -44,6 +44,8 @@ pub struct Grid {
     active: Vec<Vec<u32>>,
     /// For each product the slots activated since the last tick.
     activated: Vec<Vec<u32>>,
+    /// Whether no multiplier moved at the last tick.
+    is_steady: bool,
     /// For each row of the last tick its chunk.
     row_chunks: Vec<u32>,
     chunks: Vec<ChunkName>,
@@ -115,6 +117,7 @@ impl Grid {
             sums: Vec::new(),
             pending: Vec::new(),
             with_pending: Vec::new(),
+            is_steady: false,
             row_chunks: Vec::new(),
             active: vec![Vec::new(); products],
             activated: vec![Vec::new(); products],
@@ -133,6 +136,12 @@ impl Grid {
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.with_pending.is_empty() && self.active.iter().chain(&self.activated).all(Vec::is_empty)
+    }
+
+    /// Whether the next tick will have the rows of the last one if no count changes: no multiplier moved.
+    #[must_use]
+    pub fn is_steady(&self) -> bool {
+        self.is_steady && self.with_pending.is_empty() && self.activated.iter().all(Vec::is_empty)
     }
 
     /// The rows of the last tick by chunk: the chunks that have rows, ordered by parent, each with its rows in order.
@@ -274,6 +283,7 @@ impl Grid {
         self.apply_pending();
         let mut rows = Vec::with_capacity(self.active.iter().chain(&self.activated).map(Vec::len).sum());
         self.row_chunks.clear();
+        self.is_steady = true;
         for at in 0..self.by_name.len() {
             let product = self.by_name[at];
             self.activate(product);
@@ -313,7 +323,9 @@ impl Grid {
             state.raw = self.formula.raw(d, s);
             self.flags[index] &= !flag::CHANGED;
         }
+        let before = *state;
         self.formula.advance(state, feed);
+        self.is_steady &= before.is_same_as(state);
         let reported = d != 0.0 || s != 0.0 || !state.is_base();
         let multiplier = state.limited(slot.limits);
         let (demand, supply) = (demand[0], supply[0]);
@@ -325,6 +337,7 @@ impl Grid {
             changes.push(Change { row, before: last.multiplier });
         }
         if now != *last {
+            self.is_steady = false;
             self.chunks[slot.chunk as usize].version = version;
             *last = now;
         }

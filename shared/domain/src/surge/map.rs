@@ -51,11 +51,15 @@ pub struct Change {
     pub before: u16,
 }
 
-/// A tick that has closed.
+/// A tick that has closed, or the last of a run of ticks with the same rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClosedTick {
+    /// The first tick of the run, in milliseconds since the epoch; mostly the same as [`Self::at`].
+    pub from: i64,
     /// The tick, in milliseconds since the epoch.
     pub at: i64,
+    /// Milliseconds from tick to tick.
+    pub tick_ms: i64,
     /// The map's version at this tick: the number of ticks closed so far.
     pub version: u64,
     /// The number of lanes that had reported the tick when it closed.
@@ -66,6 +70,14 @@ pub struct ClosedTick {
     pub rows: Vec<Row>,
     /// The multipliers that changed since the previous tick.
     pub changes: Vec<Change>,
+}
+
+impl ClosedTick {
+    /// The ticks of the run, in milliseconds since the epoch.
+    pub fn instants(&self) -> impl Iterator<Item = i64> + use<> {
+        let (from, tick_ms) = (self.from, self.tick_ms);
+        (0..=(self.at - from) / tick_ms).map(move |number| from + number * tick_ms)
+    }
 }
 
 /// The head of a map.

@@ -140,6 +140,14 @@ impl MultiplierState {
         self.published == BASE_HUNDREDTHS
     }
 
+    /// Whether both states are the same to the bit.
+    #[must_use]
+    #[inline]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        let bits = |state: &Self| [state.raw, state.smoothed, state.published].map(f64::to_bits);
+        bits(self) == bits(other)
+    }
+
     /// Forgets the smoothed and the published multiplier. The raw one depends on the counts only.
     #[inline]
     pub fn forget(&mut self) {

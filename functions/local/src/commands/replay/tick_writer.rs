@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use equilibrium_app::surge::ports::TickLog;
 use equilibrium_app::unavailable::Unavailable;
-use equilibrium_domain::surge::map::{ClosedTick, MapHead};
+use equilibrium_domain::surge::map::{ClosedTick, MapHead, Row};
 use equilibrium_domain::time::Timestamp;
 
 /// Writes ticks. After the first write error, which [`TickWriter::end`] returns, nothing more is written.
@@ -61,25 +61,30 @@ impl<W: Write + Send> TickLog for TickWriter<W> {
     async fn record(&self, map: &MapHead, ticks: &[ClosedTick]) -> Result<(), Unavailable> {
         let mut buffered = self.0.lock();
         for tick in ticks {
-            buffered.ticks += u64::from(!tick.rows.is_empty());
-            append(&mut buffered.lines, map, tick);
-            if buffered.lines.len() >= BUFFER_BYTES {
-                buffered.write();
+            for at in tick.instants().take_while(|_| !tick.rows.is_empty()) {
+                buffered.ticks += 1;
+                append(&mut buffered.lines, map, at, &tick.rows);
+                if buffered.lines.len() >= BUFFER_BYTES {
+                    buffered.write();
+                }
+                if buffered.write_error.is_some() {
+                    return Ok(());
+                }
             }
         }
         Ok(())
     }
 }
 
-/// Appends the lines of a tick.
-pub fn append(lines: &mut Vec<u8>, map: &MapHead, tick: &ClosedTick) {
-    let at = Timestamp::from_ms(tick.at).map(|at| at.to_string()).unwrap_or_default();
+/// Appends the lines of the tick `at`, in milliseconds since the epoch.
+pub fn append(lines: &mut Vec<u8>, map: &MapHead, at: i64, rows: &[Row]) {
+    let at = Timestamp::from_ms(at).map(|at| at.to_string()).unwrap_or_default();
     let prefixes: Vec<String> = map
         .products
         .iter()
         .map(|product| format!(r#"{{"city":"{}","at":"{at}","product":"{product}","cell":""#, map.city))
         .collect();
-    for row in &tick.rows {
+    for row in rows {
         lines.extend_from_slice(prefixes[usize::from(row.product)].as_bytes());
         hex(lines, row.cell.0);
         lines.extend_from_slice(b"\",\"demand\":");

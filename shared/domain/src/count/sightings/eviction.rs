@@ -16,7 +16,7 @@ impl Sightings {
             self.evict_entity(*slot);
         }
         self.evicted += evicted.len() as u64;
-        for (_, bucket) in &mut self.pending {
+        for bucket in self.pending.values_mut() {
             bucket.retain(|sighting| !evicted_slots.contains(sighting.slot));
         }
         self.contacts.changed.retain(|slot| !evicted_slots.contains(*slot));

@@ -1,6 +1,6 @@
 //! The ends of lifetimes: the lists of entities by age, and what happens to those whose time has come.
 
-use super::store::{END, UNSEEN, flag};
+use super::store::{END, UNSEEN, flag, take_before};
 use super::{Lifetime, Sightings, Slots, low_half, restore_time};
 use crate::time::tick_at_or_after;
 
@@ -12,8 +12,8 @@ impl Sightings {
             return Some(i64::MIN);
         }
         let ends = |age: i64, span_ms: i64| tick_at_or_after(age - life.tick_ms + span_ms + 1, life.tick_ms);
-        let pending = self.pending.first().map(|(tick, _)| *tick);
-        let contact = self.ages.first().map(|(age, _)| ends(*age, life.contact_ms));
+        let pending = self.pending.keys().next().copied();
+        let contact = self.ages.keys().next().map(|age| ends(*age, life.contact_ms));
         let standing = self.absent.first().map(|age| ends(age, life.ttl_ms));
         let log_off = self.contacts.by_log_off.first().map(|age| ends(age, life.contact_ms));
         [pending, contact, standing, log_off].into_iter().flatten().min()
@@ -21,17 +21,11 @@ impl Sightings {
 
     /// Adds the entity to the list of `tick` in [`Self::ages`].
     pub(super) fn join(&mut self, slot: u32, tick: i64) {
-        let at = match self.ages.last() {
-            Some((last, _)) if *last == tick => self.ages.len() - 1,
-            _ => self.ages.partition_point(|(other, _)| *other < tick),
-        };
-        if self.ages.get(at).is_none_or(|(other, _)| *other != tick) {
-            self.ages.insert(at, (tick, END));
-        }
+        let head = self.ages.entry(tick).or_insert(END);
         let entity = self.entities.get_mut(slot);
-        entity.link = self.ages[at].1;
+        entity.link = *head;
         entity.set(flag::LISTED, true);
-        self.ages[at].1 = slot;
+        *head = slot;
     }
 
     /// Lists the entities of `slots` and no others. `closed` is the newest closed tick.
@@ -72,9 +66,8 @@ impl Sightings {
     /// Visits the entities whose contact may be over, and returns the number lost.
     fn end_contacts(&mut self, tick: i64, life: Lifetime, unseen: &mut Vec<u32>) -> u32 {
         let horizon = tick - life.contact_ms + life.tick_ms;
-        let due = self.ages.partition_point(|(age, _)| *age < horizon);
         let mut lost = 0;
-        for (_, head) in self.ages.drain(..due).collect::<Vec<_>>() {
+        for (_, head) in take_before(&mut self.ages, horizon) {
             let mut next = head;
             while next != END {
                 let slot = next;
@@ -160,7 +153,7 @@ impl Sightings {
     /// The slots with pending sightings.
     pub(super) fn pending_slots(&self) -> Slots {
         let mut slots = Slots::none(self.entities.len());
-        for sighting in self.pending.iter().flat_map(|(_, bucket)| bucket) {
+        for sighting in self.pending.values().flatten() {
             slots.insert(sighting.slot);
         }
         slots

@@ -27,7 +27,7 @@ impl Sightings {
     fn write_places(&self, out: &mut Vec<u8>) -> Vec<u32> {
         let mut numbers = vec![UNSEEN; self.places.all.len()];
         let seen = self.entities.iter().filter(|(_, entity)| entity.has_standing());
-        let pending = self.pending.iter().flat_map(|(_, bucket)| bucket);
+        let pending = self.pending.values().flatten();
         for place in seen.map(|(_, entity)| entity.place()).chain(pending.map(|sighting| sighting.place)) {
             numbers[place as usize] = NOWHERE;
         }
@@ -158,7 +158,7 @@ impl Sightings {
 
     fn read_pending(&mut self, input: &mut Reader<'_>) -> Result<(), Corrupt> {
         let tick = input.instant("a tick")?;
-        if self.pending.last().is_some_and(|(last, _)| *last >= tick) {
+        if self.pending.last_key_value().is_some_and(|(last, _)| *last >= tick) {
             return Err(input.invalid("a tick out of order"));
         }
         let max_place = self.places.all.len() as u64 - 1;
@@ -173,7 +173,7 @@ impl Sightings {
             }
             bucket.push(PendingSighting { slot, time, place });
         }
-        self.pending.push((tick, bucket));
+        self.pending.insert(tick, bucket);
         Ok(())
     }
 }

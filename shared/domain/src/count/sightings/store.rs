@@ -1,5 +1,7 @@
 //! The memory layout of entities and their places.
 
+use std::collections::BTreeMap;
+
 use hashbrown::HashMap;
 
 use super::Place;
@@ -191,34 +193,32 @@ impl Places {
     }
 }
 
-/// Slots by the tick of a sighting, ascending. An entry is a hint: its reader checks that it still holds.
+/// Slots by the tick of a sighting. An entry is a hint: its reader checks that it still holds.
 #[derive(Debug, Default)]
-pub(super) struct SlotsByAge(Vec<(i64, Vec<u32>)>);
+pub(super) struct SlotsByAge(BTreeMap<i64, Vec<u32>>);
 
 impl SlotsByAge {
     pub(super) fn push(&mut self, tick: i64, slot: u32) {
-        let at = match self.0.last() {
-            Some((last, _)) if *last == tick => self.0.len() - 1,
-            _ => self.0.partition_point(|(other, _)| *other < tick),
-        };
-        if self.0.get(at).is_none_or(|(other, _)| *other != tick) {
-            self.0.insert(at, (tick, Vec::new()));
-        }
-        self.0[at].1.push(slot);
+        self.0.entry(tick).or_default().push(slot);
     }
 
     /// The first tick with a slot.
     pub(super) fn first(&self) -> Option<i64> {
-        self.0.first().map(|(tick, _)| *tick)
+        self.0.keys().next().copied()
     }
 
-    /// Takes the slots of the ticks before `tick`.
-    pub(super) fn take_before(&mut self, tick: i64) -> Vec<(i64, Vec<u32>)> {
-        let due = self.0.partition_point(|(own, _)| *own < tick);
-        self.0.drain(..due).collect()
+    /// Takes the slots of the ticks before `tick`, in order.
+    pub(super) fn take_before(&mut self, tick: i64) -> BTreeMap<i64, Vec<u32>> {
+        take_before(&mut self.0, tick)
     }
 
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }
+}
+
+/// Takes the entries before `key`.
+pub(super) fn take_before<V>(map: &mut BTreeMap<i64, V>, key: i64) -> BTreeMap<i64, V> {
+    let rest = map.split_off(&key);
+    std::mem::replace(map, rest)
 }

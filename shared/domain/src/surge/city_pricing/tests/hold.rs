@@ -1,6 +1,7 @@
 //! How long a tick waits for its last lane, and the counts of a missing lane (CONTRACT §3).
 
 use super::*;
+use crate::surge::feed_guard::Feed;
 
 #[test]
 fn a_tick_waits_for_every_lane_up_to_the_hold() {
@@ -122,4 +123,48 @@ fn an_empty_cell_falls_tick_by_tick() {
     assert!(peak.hundredths() > 100 && published.len() > 5, "{peak:?}, then {published:?}");
     assert!(published.is_sorted_by(|now, next| now >= next), "{published:?}");
     assert_eq!(ticks.last().map(|tick| (tick.at, tick.version, tick.rows.len())), Some((600_000, 120, 0)));
+}
+
+#[test]
+fn years_of_ticks_at_which_no_price_moves_are_one_run_with_the_same_rows() {
+    let surge = json!({"curve": "table", "table": [[1.0, 1.25]], "half_life_ms": 1_000, "step": 0.01});
+    let mut fixture = Fixture::new(2, config(json!({"surge": surge})));
+    fixture.report(0, 0, 5_000, &[(HERE, 1)], &[]);
+    fixture.report_empty(0, 0, 10_000, 1_000_000_000_000);
+    fixture.report_empty(1, 0, 5_000, 1_000_000_000_000);
+    let (_, ticks) = fixture.end();
+    assert!(ticks.len() < 100, "{}", ticks.len());
+    let last = ticks.last().unwrap();
+    assert_eq!((last.at, last.version), (1_000_000_000_000, 200_000_000));
+    assert_eq!(at(last, HERE), Some((0, 0, 125)), "the curve keeps an empty cell above 1.00");
+    assert_eq!(last.instants().next(), Some(last.from));
+    let closed: i64 = ticks.iter().map(|tick| (tick.at - tick.from) / 5_000 + 1).sum();
+    assert_eq!(closed, 200_000_000, "every tick is in one run");
+    assert!(ticks.windows(2).all(|pair| pair[1].from == pair[0].at + 5_000));
+}
+
+#[test]
+fn a_suspect_feed_is_followed_tick_by_tick() {
+    let guard = json!({"min_lost": 1, "hold_ms": 60_000});
+    let surge = json!({"curve": "table", "table": [[1.0, 1.25]], "half_life_ms": 1_000, "step": 0.01});
+    let mut fixture = Fixture::new(1, config(json!({"surge": surge, "guard": guard})));
+    let mut reports = TickCountsWriter::default();
+    let in_touch = Contact { in_touch: 1, lost: 0 };
+    for tick in (5_000..=300_000).step_by(5_000) {
+        reports.add_tick(tick, 5_000, in_touch, [count(HERE, 1, 1)].into_iter(), std::iter::empty());
+    }
+    reports.add_tick(
+        305_000,
+        5_000,
+        Contact { in_touch: 0, lost: 1 },
+        std::iter::empty(),
+        std::iter::empty(),
+    );
+    reports.add_empty(310_000, 5_000_000, 5_000);
+    fixture.report_of(&["standard"], 0, 0, reports);
+    let (_, ticks) = fixture.end();
+    let feed = |at: i64| ticks.iter().find(|tick| (tick.from..=tick.at).contains(&at)).unwrap();
+    let feeds = [300_000, 305_000, 360_000, 365_000, 5_000_000].map(|tick| feed(tick).feed);
+    assert_eq!(feeds, [Feed::Ok, Feed::Suspect, Feed::Suspect, Feed::Ok, Feed::Ok]);
+    assert!(ticks.len() < 100, "{}", ticks.len());
 }
