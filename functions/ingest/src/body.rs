@@ -89,7 +89,6 @@ fn inflate(compressed: &[u8]) -> Result<Vec<u8>, Problem> {
 pub(crate) fn into_lines(body: Cow<'_, [u8]>, format: BodyFormat) -> Result<Cow<'_, [u8]>, Problem> {
     match format {
         BodyFormat::Ndjson => Ok(body),
-        BodyFormat::JsonArray if event::is_blank(&body) => Ok(Cow::default()),
         BodyFormat::JsonArray => Ok(Cow::Owned(array_to_lines(&body)?)),
     }
 }

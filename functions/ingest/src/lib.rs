@@ -17,7 +17,7 @@ use equilibrium_lambda::api_gateway::{ApiGatewayError, ApiGatewayRequest, encode
 use thiserror::Error;
 
 pub use crate::body::MAX_BODY_BYTES;
-pub use crate::receipt::{IngestMetrics, MAX_LISTED_BYTES};
+pub use crate::receipt::{IngestMetrics, MAX_LISTED, MAX_LISTED_BYTES};
 
 use crate::body::{BodyFormat, ContentEncoding};
 use crate::receipt::Receipt;
@@ -76,6 +76,7 @@ async fn accept_events<L: EventLog>(
     let route = routes::find(request.path).filter(|route| route.function == Function::Ingest);
     request.require_method(route.ok_or_else(Problem::not_found)?.method)?;
 
+    request.require_coding()?;
     let format = BodyFormat::of(request)?;
     let encoding = ContentEncoding::of(request)?;
     let lines = body::into_lines(body::read(request.body, encoding)?, format)?;

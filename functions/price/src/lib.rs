@@ -114,6 +114,7 @@ where
         let segments: [&str; 4] = segments.each_ref().map(AsRef::as_ref);
         let route = Route::of(&segments[..count]).ok_or_else(Problem::not_found)?;
         request.require_method("GET")?;
+        request.require_coding()?;
         match route {
             Route::Cities => self.all_cities(request).await,
             Route::City(city) => self.one_city(city).await,

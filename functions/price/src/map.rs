@@ -8,7 +8,7 @@ use equilibrium_domain::surge::fallback::Mode;
 use equilibrium_domain::surge::feed_guard::Feed;
 use equilibrium_domain::surge::map::Row;
 use equilibrium_domain::time::Timestamp;
-use equilibrium_http::{Problem, Request, Response, etag_matches, negotiate};
+use equilibrium_http::{Problem, Request, Response, etag_matches, excludes, negotiate};
 use serde::Serialize;
 
 use crate::city_view::{CityView, ProductIndex};
@@ -86,8 +86,7 @@ where
         let [product] = request.parameters(["product"])?;
         let view = self.view(&config).await;
         let product = product.map(|id| view.product(&id)).transpose()?;
-        let media_type =
-            request.header("accept").and_then(|accept| negotiate(accept, &[JSON, GEO_JSON])).unwrap_or(JSON);
+        let media_type = media_type(request.header("accept"))?;
 
         let tag = view.entity_tag(product, media_type);
         let tagged = |response: Response| {
@@ -106,6 +105,18 @@ where
             Response::of(200, JSON, &CellList { header, cells: view.cells(product).collect() })
         };
         Ok(tagged(response).compressed_for(request.header("accept-encoding")))
+    }
+}
+
+/// The media type for a client with this `Accept`. A client that lists neither type gets JSON, unless it excludes it
+/// (RFC 9110 §12.5.1 leaves the choice).
+fn media_type(accept: Option<&str>) -> Result<&'static str, Problem> {
+    let Some(accept) = accept else { return Ok(JSON) };
+    match negotiate(accept, &[JSON, GEO_JSON]) {
+        None if excludes(accept, JSON) => {
+            Err(Problem::new(406, "not_acceptable", "the map is application/json or application/geo+json"))
+        }
+        found => Ok(found.unwrap_or(JSON)),
     }
 }
 

@@ -220,7 +220,7 @@ fn text_headers(map: &HeaderMap) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
 
 /// The response for hyper; with `close` the connection is closed after it and the rest of the request is not read.
 fn into_hyper(response: Response, close: bool) -> hyper::Response<Full<Bytes>> {
-    let mut converted = hyper::Response::new(Full::new(Bytes::from(response.body)));
+    let mut converted = hyper::Response::new(Full::new(Bytes::from(response.body.bytes().into_owned())));
     *converted.status_mut() =
         hyper::StatusCode::from_u16(response.status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
     let headers = converted.headers_mut();

@@ -88,7 +88,7 @@ impl LocalApi {
 
     fn index(&self) -> Response {
         let response = Response::empty(200).with("content-type", "text/plain; charset=utf-8");
-        Response { body: self.index.clone().into_bytes(), ..response }
+        Response { body: self.index.clone().into_bytes().into(), ..response }
     }
 }
 

@@ -19,7 +19,7 @@ use equilibrium_domain::policy::{Multiplier, Policy};
 use equilibrium_domain::surge::feed_guard::Feed;
 use equilibrium_domain::surge::map::{ChunkName, MapHead, Row, encode_chunk};
 use equilibrium_http::{Header, Request, Response};
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use h3o::Resolution;
 use serde_json::{Value, json};
 
@@ -76,8 +76,10 @@ impl Fixture {
 pub fn body(response: &Response) -> Value {
     let mut text = Vec::new();
     match response.header("content-encoding") {
-        Some("gzip") => GzDecoder::new(&response.body[..]).read_to_end(&mut text).map(drop).unwrap(),
-        _ => text.clone_from(&response.body),
+        Some("gzip") => {
+            MultiGzDecoder::new(&*response.body.bytes()).read_to_end(&mut text).map(drop).unwrap()
+        }
+        _ => text.extend_from_slice(&response.body.bytes()),
     }
     serde_json::from_slice(&text).unwrap()
 }
