@@ -128,7 +128,9 @@ fn malformed_gzip() -> Problem {
     Problem::new(400, "malformed_gzip", "the body is not a complete gzip stream; nothing was accepted")
 }
 
-fn body_too_large() -> Problem {
+/// 413: the body is longer than [`MAX_BODY_BYTES`].
+#[must_use]
+pub fn body_too_large() -> Problem {
     let detail = format!("the body is larger than {MAX_BODY_BYTES} bytes, inflated");
     Problem::new(413, "body_too_large", detail)
 }

@@ -34,13 +34,6 @@ struct MapHeader<'a> {
 }
 
 #[derive(Serialize)]
-struct CellList<'a> {
-    #[serde(flatten)]
-    header: MapHeader<'a>,
-    cells: Vec<CellProperties<'a>>,
-}
-
-#[derive(Serialize)]
 struct CellProperties<'a> {
     cell: AsDisplay<CellHex>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,12 +43,12 @@ struct CellProperties<'a> {
     supply: u32,
 }
 
+/// A GeoJSON map without its features.
 #[derive(Serialize)]
-struct FeatureCollection<'a> {
+struct CollectionHeader<'a> {
     r#type: &'static str,
     #[serde(flatten)]
     header: MapHeader<'a>,
-    features: Vec<Feature<'a>>,
 }
 
 #[derive(Serialize)]
@@ -98,13 +91,12 @@ where
         if request.header("if-none-match").is_some_and(|tags| etag_matches(tags, &tag)) {
             return Ok(tagged(Response::empty(304)));
         }
-        let response = if media_type == GEO_JSON {
-            Response::of(200, GEO_JSON, &view.features(product))
-        } else {
-            let header = view.header(product);
-            Response::of(200, JSON, &CellList { header, cells: view.cells(product).collect() })
-        };
-        Ok(tagged(response).compressed_for(request.header("accept-encoding")))
+        // The age alone differs between answers of the same tag, and it is in the header.
+        let cells = self.rendered.get(city, &tag, || {
+            if media_type == GEO_JSON { array(view.features(product)) } else { array(view.cells(product)) }
+        });
+        let start = view.start(product, media_type);
+        Ok(tagged(Response::sharing(media_type, start, &cells, request.header("accept-encoding"))))
     }
 }
 
@@ -153,14 +145,27 @@ impl CityView<'_> {
         self.listed_rows(product).map(move |(of, row)| self.cell(row, names_product.then_some(of.id)))
     }
 
-    fn features<'a>(&'a self, product: Option<ProductIndex<'a>>) -> FeatureCollection<'a> {
-        let features = self.listed_rows(product).map(|(of, row)| Feature {
+    fn features<'a>(&'a self, product: Option<ProductIndex<'a>>) -> impl Iterator<Item = Feature<'a>> {
+        let names_product = product.is_none();
+        self.listed_rows(product).map(move |(of, row)| Feature {
             r#type: "Feature",
             geometry: Geometry::of(outline(row.cell)),
-            properties: self.cell(row, product.is_none().then_some(of.id)),
-        });
-        let features = features.collect();
-        FeatureCollection { r#type: "FeatureCollection", header: self.header(product), features }
+            properties: self.cell(row, names_product.then_some(of.id)),
+        })
+    }
+
+    /// The map up to its cells.
+    fn start(&self, product: Option<ProductIndex<'_>>, media_type: &str) -> Vec<u8> {
+        let header = self.header(product);
+        let (header, cells) = if media_type == GEO_JSON {
+            (serde_json::to_vec(&CollectionHeader { r#type: "FeatureCollection", header }), "features")
+        } else {
+            (serde_json::to_vec(&header), "cells")
+        };
+        let mut start = header.expect("keys are strings");
+        start.pop();
+        start.extend_from_slice(format!(",\"{cells}\":").as_bytes());
+        start
     }
 
     /// The rows of one product, or of all products in the policy's order, each with its product.
@@ -181,6 +186,20 @@ impl CityView<'_> {
             supply: row.supply,
         }
     }
+}
+
+/// The elements of an array, and the end of the object that it is the last member of.
+fn array(elements: impl Iterator<Item = impl Serialize>) -> Vec<u8> {
+    let mut array = vec![b'['];
+    for element in elements {
+        if array.len() > 1 {
+            array.push(b',');
+        }
+        serde_json::to_writer(&mut array, &element)
+            .expect("keys are strings, and a vector accepts every write");
+    }
+    array.extend_from_slice(b"]}");
+    array
 }
 
 impl Geometry {

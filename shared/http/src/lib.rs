@@ -10,8 +10,8 @@ mod request;
 mod response;
 pub mod routes;
 
-pub use self::content::Content;
+pub use self::content::{Content, SharedEnd};
 pub use self::negotiation::{Codings, etag_matches, excludes, negotiate};
-pub use self::problem::Problem;
+pub use self::problem::{Problem, reason_phrase};
 pub use self::request::{Header, Request, Segments};
-pub use self::response::{Response, ResponseHeader, gzip};
+pub use self::response::{Response, ResponseHeader};

@@ -81,8 +81,12 @@ impl From<Problem> for Response {
 }
 
 /// The reason phrases of the status codes of CONTRACT §5, from RFC 9110 §15 and RFC 6585.
-fn reason_phrase(status: u16) -> &'static str {
+#[must_use]
+pub fn reason_phrase(status: u16) -> &'static str {
     match status {
+        200 => "OK",
+        202 => "Accepted",
+        304 => "Not Modified",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",
@@ -103,7 +107,6 @@ fn reason_phrase(status: u16) -> &'static str {
         431 => "Request Header Fields Too Large",
         501 => "Not Implemented",
         503 => "Service Unavailable",
-        505 => "HTTP Version Not Supported",
         _ => "Internal Server Error",
     }
 }

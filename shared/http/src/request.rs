@@ -99,7 +99,7 @@ impl<'a> Request<'a> {
         if codings.gzip || codings.identity {
             return Ok(());
         }
-        let detail = "accept-encoding excludes gzip and identity, and there is no other coding";
+        let detail = "accept-encoding excludes gzip and identity, the only codings";
         Err(Problem::new(406, "not_acceptable", detail).with("accept-encoding", "gzip, identity"))
     }
 

@@ -7,7 +7,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde::Serialize;
 
-use crate::content::Content;
+use crate::content::{Content, SharedEnd};
 use crate::negotiation::Codings;
 
 /// Shorter content is not compressed: it fits into one packet.
@@ -63,23 +63,39 @@ impl Response {
     /// shorter content if it accepts nothing else.
     #[must_use]
     pub fn compressed_for(mut self, accept_encoding: Option<&str>) -> Self {
-        let codings = Codings::of(accept_encoding);
-        let is_worth_it = self.body.len() > MIN_COMPRESSED_BYTES && codings.prefers_gzip;
-        let is_required = codings.gzip && !codings.identity && !self.body.is_empty();
-        if self.header("content-encoding").is_some() || !(is_worth_it || is_required) {
+        if self.header("content-encoding").is_some() || !is_compressed(self.body.len(), accept_encoding) {
             return self;
         }
         self.body = gzip(&self.body.bytes()).into();
         self.with("content-encoding", "gzip")
     }
+
+    /// 200 with content that begins with `start` and has a shared end, compressed as by [`Response::compressed_for`].
+    #[must_use]
+    pub fn sharing(
+        media_type: &'static str,
+        start: Vec<u8>,
+        end: &SharedEnd,
+        accept_encoding: Option<&str>,
+    ) -> Self {
+        let response = Self::empty(200).with("content-type", media_type);
+        if is_compressed(start.len() + end.len(), accept_encoding) {
+            Self { body: end.gzip_after(&start), ..response.with("content-encoding", "gzip") }
+        } else {
+            Self { body: end.after(start), ..response }
+        }
+    }
 }
 
-/// `content` as a gzip member. Members that follow one another are one stream (RFC 1952 §2.2).
-///
-/// # Panics
-/// Never: a vector accepts every write.
-#[must_use]
-pub fn gzip(content: &[u8]) -> Vec<u8> {
+/// Whether content of this length is compressed for a client.
+fn is_compressed(length: usize, accept_encoding: Option<&str>) -> bool {
+    let codings = Codings::of(accept_encoding);
+    let is_required = codings.gzip && !codings.identity && length > 0;
+    is_required || length > MIN_COMPRESSED_BYTES && codings.prefers_gzip
+}
+
+/// `content` as a gzip member.
+fn gzip(content: &[u8]) -> Vec<u8> {
     let mut gzip = GzEncoder::new(Vec::with_capacity(content.len() / 4), Compression::fast());
     gzip.write_all(content).and_then(|()| gzip.finish()).expect("a vector accepts every write")
 }

@@ -183,6 +183,22 @@ async fn a_short_answer_is_compressed_for_a_client_that_excludes_identity() {
 }
 
 #[tokio::test]
+async fn each_answer_of_a_version_has_its_own_age_and_the_same_cells() {
+    let fixture = Fixture::priced().await;
+    for accept in ["application/json", "application/geo+json"] {
+        let mut first = ok_body(&fixture.ask("GET", MAP, &[("accept", accept)], TICK + 1).await);
+        let later = ok_body(&fixture.ask("GET", MAP, &[("accept", accept)], TICK + 2).await);
+        assert_eq!((&first["age_ms"], &later["age_ms"]), (&json!(1), &json!(2)));
+        first["age_ms"] = json!(2);
+        assert_eq!(first, later);
+    }
+    fixture.publish(&new_york(8, TICK + 5_000)).await;
+    let next = ok_body(&fixture.get(MAP, TICK + 10_000).await);
+    assert_eq!(next["version"], 8);
+    assert!(next["cells"].as_array().unwrap().iter().any(|cell| cell["multiplier"] == 1.38), "{next}");
+}
+
+#[tokio::test]
 async fn a_long_map_is_compressed() {
     let fixture = Fixture::new();
     let rows: Vec<_> =
