@@ -3,7 +3,7 @@
 //! It reads a head, has the handler refuse the request or take its body, reads the body, and writes the response
 //! before it reads the next head. Every error is a problem document (CONTRACT §5), also if the request is not HTTP.
 //! What clients can make it hold is bounded over all of them: heads by their length, bodies and unread responses by a
-//! [`pool`] that lets go the slowest client first.
+//! [`pool`] that lets go the clients that stall.
 
 mod body;
 mod connection;

@@ -1,5 +1,6 @@
-//! A bound on the bytes that all clients together make the server hold. If it is reached, the client that has kept the
-//! server waiting for longest is let go, so that clients that stall cannot delay those that do not.
+//! A bound on the bytes that all clients together make the server hold. If it is reached, a client that keeps the server
+//! waiting is let go, so that clients that stall cannot delay those that do not: the one with the greatest product of
+//! bytes and waiting time.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -13,6 +14,9 @@ use tokio::time::{Instant, timeout};
 
 /// How long a client may keep the server waiting, in all, before it can be let go for others.
 pub const PATIENCE: Duration = Duration::from_millis(250);
+
+/// Least time between two clients that are let go: the bytes of the first are free by then.
+const LET_GO_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Time between two attempts to find room.
 const RETRY_INTERVAL: Duration = Duration::from_millis(20);
@@ -32,10 +36,17 @@ pub struct Pool {
     capacity: usize,
     free: Semaphore,
     next_id: AtomicU64,
-    clients: Mutex<HashMap<u64, Arc<Client>>>,
+    clients: Mutex<Clients>,
     /// Held by the one client that may hold more when nothing is free and nobody is slow, so that clients that wait for
     /// each other's bytes come to an end.
     overflow: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Clients {
+    by_id: HashMap<u64, Arc<Client>>,
+    /// Before this, nobody is let go.
+    next_let_go: Instant,
 }
 
 /// A client that holds bytes.
@@ -79,7 +90,7 @@ impl Pool {
             capacity,
             free: Semaphore::new(capacity),
             next_id: AtomicU64::default(),
-            clients: Mutex::default(),
+            clients: Mutex::new(Clients { by_id: HashMap::new(), next_let_go: Instant::now() }),
             overflow: tokio::sync::Mutex::default(),
         }
     }
@@ -95,17 +106,24 @@ impl Pool {
             is_let_go: AtomicBool::new(false),
             let_go: Notify::new(),
         });
-        self.clients.lock().insert(id, Arc::clone(&client));
+        self.clients.lock().by_id.insert(id, Arc::clone(&client));
         Hold { pool: self, id, client, overflow: None }
     }
 
-    /// Lets go the slowest client that holds anything, if one is slow.
+    /// Lets go the client whose waiting costs most, if one has waited for longer than [`PATIENCE`].
     fn let_slowest_go(&self) {
-        let clients = self.clients.lock();
-        let held = clients.values().filter(|one| one.held.load(Relaxed) > 0 && !one.is_let_go.load(Relaxed));
-        let slowest = held.map(|client| (client.waited_us(), client)).max_by_key(|(waited, _)| *waited);
-        let patience = PATIENCE.as_micros();
-        if let Some((_, client)) = slowest.filter(|(waited, _)| u128::from(*waited) >= patience) {
+        let mut clients = self.clients.lock();
+        let now = Instant::now();
+        if now < clients.next_let_go {
+            return;
+        }
+        clients.next_let_go = now + LET_GO_INTERVAL;
+        let slow = clients.by_id.values().filter(|one| !one.is_let_go.load(Relaxed));
+        let slow = slow.map(|client| (client.waited_us(), client.held.load(Relaxed), client));
+        let slow = slow.filter(|(waited, _, _)| u128::from(*waited) >= PATIENCE.as_micros());
+        let costly = slow.filter(|(_, held, _)| *held > 0);
+        let costliest = costly.max_by_key(|(waited, held, _)| u128::from(*waited) * (*held as u128));
+        if let Some((_, _, client)) = costliest {
             client.is_let_go.store(true, Relaxed);
             client.let_go.notify_one();
         }
@@ -169,7 +187,7 @@ impl Hold<'_> {
 
 impl Drop for Hold<'_> {
     fn drop(&mut self) {
-        self.pool.clients.lock().remove(&self.id);
+        self.pool.clients.lock().by_id.remove(&self.id);
         self.pool.free.add_permits(self.client.held.load(Relaxed));
     }
 }
@@ -203,6 +221,25 @@ mod tests {
         assert_eq!(slowest, Err(Gone::LetGo));
         assert!(slow.is_err(), "the other slow client was not in the way");
         assert_eq!(waited, Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_holds_little_is_not_let_go_for_one_that_holds_much() {
+        let pool = Pool::new(100);
+        let stall = async |bytes| {
+            let mut hold = pool.hold();
+            hold.grow(bytes).await.unwrap();
+            hold.wait(LONG, pending::<()>()).await
+        };
+        let honest = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let mut hold = pool.hold();
+            hold.grow(50).await
+        };
+        let small = timeout(Duration::from_secs(9), stall(1));
+        let (small, large, honest) = tokio::join!(small, stall(99), honest);
+        assert!(small.is_err(), "its byte would not have been enough");
+        assert_eq!((large, honest), (Err(Gone::LetGo), Ok(())));
     }
 
     #[tokio::test(start_paused = true)]
