@@ -96,11 +96,12 @@ impl<H: Handler> Server<H> {
     }
 
     /// Answers one request.
-    async fn serve_request(&self, stream: &mut Stream, head: &[u8], phase: &Phase) -> Result<Next, Lost> {
-        let head = match Head::read(head) {
+    async fn serve_request(&self, stream: &mut Stream, bytes: &[u8], phase: &Phase) -> Result<Next, Lost> {
+        let head = match Head::read(bytes) {
             Ok(head) => head,
             Err(problem) => {
-                self.write(stream, &problem.into(), false, Next::Close).await?;
+                let is_head = bytes.trim_ascii_start().starts_with(b"HEAD ");
+                self.write(stream, &problem.into(), is_head, Next::Close).await?;
                 return Ok(Next::Close);
             }
         };
@@ -202,7 +203,8 @@ async fn read_head(stream: &mut Stream) -> Result<Result<Vec<u8>, Problem>, Lost
         }
         let room = MAX_HEAD_BYTES.saturating_sub(stream.arrived.len()).max(1);
         match stream.try_fill(room).map_err(|_| Lost)? {
-            Some(0) => return Err(Lost),
+            Some(0) if stream.arrived.is_empty() => return Err(Lost),
+            Some(0) => return Ok(Err(head::malformed("the request ended within its head"))),
             Some(_) => {}
             None => match timeout_at(end, stream.readable()).await {
                 Ok(ready) => ready.map_err(|_| Lost)?,

@@ -63,7 +63,8 @@ fn too_large(bytes: &[u8]) -> Problem {
     }
 }
 
-fn malformed(detail: impl Into<Cow<'static, str>>) -> Problem {
+/// 400: the request is not one.
+pub fn malformed(detail: impl Into<Cow<'static, str>>) -> Problem {
     Problem::new(400, "malformed_request", detail)
 }
 

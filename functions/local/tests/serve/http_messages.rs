@@ -53,6 +53,10 @@ fn what_is_not_http_or_too_long_is_answered_with_a_problem_document() {
     ] {
         assert_eq!(problem(&server, &bytes), (status, code.into()));
     }
+    let mut connection = server.connect();
+    connection.send(b"HEAD / HTTP/1.1\r\nhost: other.example\r\n\r\n").unwrap();
+    assert_eq!(connection.response(true).unwrap().status, 421);
+    assert_eq!(connection.read_to_close(), "", "an answer to HEAD has no content");
     server.assert_serves();
 }
 
