@@ -89,7 +89,6 @@ fn inflate(compressed: &[u8]) -> Result<Vec<u8>, Problem> {
 pub(crate) fn into_lines(body: Cow<'_, [u8]>, format: BodyFormat) -> Result<Cow<'_, [u8]>, Problem> {
     match format {
         BodyFormat::Ndjson => Ok(body),
-        BodyFormat::JsonArray if event::is_blank(&body) => Ok(Cow::default()),
         BodyFormat::JsonArray => Ok(Cow::Owned(array_to_lines(&body)?)),
     }
 }
@@ -129,7 +128,9 @@ fn malformed_gzip() -> Problem {
     Problem::new(400, "malformed_gzip", "the body is not a complete gzip stream; nothing was accepted")
 }
 
-fn body_too_large() -> Problem {
+/// 413: the body is longer than [`MAX_BODY_BYTES`].
+#[must_use]
+pub fn body_too_large() -> Problem {
     let detail = format!("the body is larger than {MAX_BODY_BYTES} bytes, inflated");
     Problem::new(413, "body_too_large", detail)
 }

@@ -7,9 +7,12 @@ use equilibrium_app::telemetry::metrics::EVENTS_ACCEPTED;
 use equilibrium_domain::event::Refusal;
 use equilibrium_http::Response;
 
-/// The most bytes of refusals in a response. A response of Lambda has at most 6 MB, in which every quote of the
-/// body takes a byte more; the refusals of 1 MiB of events of a usual length take less than half of this.
-pub const MAX_LISTED_BYTES: usize = 2 << 20;
+/// The most refusals in a response: enough to see what is wrong with a body, and few enough that writing them costs
+/// no more than accepting the events would.
+pub const MAX_LISTED: u64 = 1_000;
+
+/// The most bytes of refusals in a response. Messages may quote the event.
+pub const MAX_LISTED_BYTES: usize = 256 << 10;
 
 /// The metrics of one request; all 0 if it was answered with a problem.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,13 +57,14 @@ impl Receipt {
     fn refuse(&mut self, refusal: &Refusal) {
         self.metrics.refused[refusal.index()] += 1;
         let listed_bytes = self.listed.len();
-        if self.unlisted == 0 {
+        if self.unlisted == 0 && self.metrics.refused.iter().sum::<u64>() <= MAX_LISTED {
             self.list(refusal);
-        }
-        if self.unlisted > 0 || self.listed.len() > MAX_LISTED_BYTES {
+            if self.listed.len() <= MAX_LISTED_BYTES {
+                return;
+            }
             self.listed.truncate(listed_bytes);
-            self.unlisted += 1;
         }
+        self.unlisted += 1;
     }
 
     fn list(&mut self, refusal: &Refusal) {
@@ -85,7 +89,7 @@ impl Receipt {
         body.extend_from_slice(&listed);
         let end = if unlisted > 0 { format!("],\"unlisted\":{unlisted}}}") } else { "]}".into() };
         body.extend_from_slice(end.as_bytes());
-        Response { body, ..Response::empty(202).with("content-type", "application/json") }
+        Response { body: body.into(), ..Response::empty(202).with("content-type", "application/json") }
     }
 }
 

@@ -1,9 +1,8 @@
-//! All functions in one process: an HTTP server, a router instead of API Gateway, and the pipeline of `count` and
+//! All functions in one process: a router instead of API Gateway, and the pipeline of `count` and
 //! `surge`.
 
 pub mod banner;
 pub mod console;
-pub mod http_server;
 pub mod pipeline;
 pub mod pipeline_thread;
 pub mod router;

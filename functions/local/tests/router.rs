@@ -18,7 +18,7 @@ use equilibrium_simulator::city;
 async fn name_of_the_city(api: &LocalApi) -> String {
     let path = "/v1/cities/nyc";
     let response = api.respond(&Request { method: "GET", path, query: "", headers: &[], body: b"" }).await;
-    let city: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
+    let city: serde_json::Value = serde_json::from_slice(&response.body.bytes()).unwrap();
     city["name"].as_str().unwrap().to_owned()
 }
 

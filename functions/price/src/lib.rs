@@ -8,6 +8,7 @@ mod city_view;
 mod json;
 mod map;
 mod price;
+mod rendered_maps;
 
 use std::sync::Arc;
 
@@ -19,6 +20,8 @@ use equilibrium_app::unavailable::Unavailable;
 use equilibrium_http::{Problem, Request, Response};
 use equilibrium_lambda::api_gateway::{ApiGatewayError, ApiGatewayRequest, encode_response};
 use thiserror::Error;
+
+pub use crate::rendered_maps::RenderedMaps;
 
 use crate::city_view::CityView;
 
@@ -39,7 +42,7 @@ pub enum PriceError {
 /// # Errors
 /// [`PriceError`].
 pub async fn handle_event<M, K, T>(
-    maps: &MapReader<M, K, T>,
+    (maps, rendered): (&MapReader<M, K, T>, &RenderedMaps),
     payload: &[u8],
     policies: &impl PolicySource,
     now_ms: i64,
@@ -51,12 +54,13 @@ where
 {
     let policies = policies.policies(now_ms).await?;
     let payload = ApiGatewayRequest::read(payload)?;
-    Ok(encode_response(&respond(maps, &payload.request(), &policies, now_ms).await))
+    Ok(encode_response(&respond((maps, rendered), &payload.request(), &policies, now_ms).await))
 }
 
-/// Answers one request at `now_ms`, in milliseconds since the epoch.
+/// Answers one request at `now_ms`, in milliseconds since the epoch, with the newest maps, and with what was written of
+/// them for earlier requests.
 pub async fn respond<M, K, T>(
-    maps: &MapReader<M, K, T>,
+    (maps, rendered): (&MapReader<M, K, T>, &RenderedMaps),
     request: &Request<'_>,
     policies: &impl PolicySource,
     now_ms: i64,
@@ -67,7 +71,7 @@ where
     T: Timer + 'static,
 {
     let result = match policies.policies(now_ms).await {
-        Ok(policies) => PriceApi { maps, policies, now_ms }.answer(request).await,
+        Ok(policies) => PriceApi { maps, rendered, policies, now_ms }.answer(request).await,
         Err(Unavailable) => Err(policies_unavailable()),
     };
     request.respond(result)
@@ -98,6 +102,7 @@ impl<'a> Route<'a> {
 /// The API at one moment.
 struct PriceApi<'a, M, K, T> {
     maps: &'a MapReader<M, K, T>,
+    rendered: &'a RenderedMaps,
     policies: Arc<PolicySet>,
     now_ms: i64,
 }
@@ -114,6 +119,7 @@ where
         let segments: [&str; 4] = segments.each_ref().map(AsRef::as_ref);
         let route = Route::of(&segments[..count]).ok_or_else(Problem::not_found)?;
         request.require_method("GET")?;
+        request.require_coding()?;
         match route {
             Route::Cities => self.all_cities(request).await,
             Route::City(city) => self.one_city(city).await,

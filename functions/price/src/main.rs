@@ -8,6 +8,7 @@ use equilibrium_aws::dynamodb::{self, Maps, Policies, Tables};
 use equilibrium_aws::resources;
 use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_aws::runtime::{self, Invocation, RuntimeError};
+use equilibrium_price::RenderedMaps;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), RuntimeError> {
@@ -20,8 +21,10 @@ async fn main() -> Result<(), RuntimeError> {
     let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::default());
     let policy_cache = &PolicyCache::new(Policies::new(&dynamodb, &tables), limits);
     let map_reader = &MapReader::new(Maps::new(&dynamodb, &tables), Cache::new(&cache)?, tokio::time::sleep);
+    let rendered = &RenderedMaps::default();
     runtime::run("price", async move |Invocation { payload, now_ms, .. }| {
-        let response = equilibrium_price::handle_event(map_reader, &payload, policy_cache, now_ms).await?;
+        let response =
+            equilibrium_price::handle_event((map_reader, rendered), &payload, policy_cache, now_ms).await?;
         Ok((response, map_reader.take_metrics().measures()))
     })
     .await

@@ -8,7 +8,7 @@ use equilibrium_domain::surge::fallback::Mode;
 use equilibrium_domain::surge::feed_guard::Feed;
 use equilibrium_domain::surge::map::Row;
 use equilibrium_domain::time::Timestamp;
-use equilibrium_http::{Problem, Request, Response, etag_matches, negotiate};
+use equilibrium_http::{Problem, Request, Response, etag_matches, excludes, negotiate};
 use serde::Serialize;
 
 use crate::city_view::{CityView, ProductIndex};
@@ -34,13 +34,6 @@ struct MapHeader<'a> {
 }
 
 #[derive(Serialize)]
-struct CellList<'a> {
-    #[serde(flatten)]
-    header: MapHeader<'a>,
-    cells: Vec<CellProperties<'a>>,
-}
-
-#[derive(Serialize)]
 struct CellProperties<'a> {
     cell: AsDisplay<CellHex>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,12 +43,12 @@ struct CellProperties<'a> {
     supply: u32,
 }
 
+/// A GeoJSON map without its features.
 #[derive(Serialize)]
-struct FeatureCollection<'a> {
+struct CollectionHeader<'a> {
     r#type: &'static str,
     #[serde(flatten)]
     header: MapHeader<'a>,
-    features: Vec<Feature<'a>>,
 }
 
 #[derive(Serialize)]
@@ -86,8 +79,7 @@ where
         let [product] = request.parameters(["product"])?;
         let view = self.view(&config).await;
         let product = product.map(|id| view.product(&id)).transpose()?;
-        let media_type =
-            request.header("accept").and_then(|accept| negotiate(accept, &[JSON, GEO_JSON])).unwrap_or(JSON);
+        let media_type = media_type(request.header("accept"))?;
 
         let tag = view.entity_tag(product, media_type);
         let tagged = |response: Response| {
@@ -99,13 +91,24 @@ where
         if request.header("if-none-match").is_some_and(|tags| etag_matches(tags, &tag)) {
             return Ok(tagged(Response::empty(304)));
         }
-        let response = if media_type == GEO_JSON {
-            Response::of(200, GEO_JSON, &view.features(product))
-        } else {
-            let header = view.header(product);
-            Response::of(200, JSON, &CellList { header, cells: view.cells(product).collect() })
-        };
-        Ok(tagged(response).compressed_for(request.header("accept-encoding")))
+        // The age alone differs between answers of the same tag, and it is in the header.
+        let cells = self.rendered.get(city, &tag, || {
+            if media_type == GEO_JSON { array(view.features(product)) } else { array(view.cells(product)) }
+        });
+        let start = view.start(product, media_type);
+        Ok(tagged(Response::sharing(media_type, start, &cells, request.header("accept-encoding"))))
+    }
+}
+
+/// The media type for a client with this `Accept`. A client that lists neither type gets JSON, unless it excludes it
+/// (RFC 9110 §12.5.1 leaves the choice).
+fn media_type(accept: Option<&str>) -> Result<&'static str, Problem> {
+    let Some(accept) = accept else { return Ok(JSON) };
+    match negotiate(accept, &[JSON, GEO_JSON]) {
+        None if excludes(accept, JSON) => {
+            Err(Problem::new(406, "not_acceptable", "the map is application/json or application/geo+json"))
+        }
+        found => Ok(found.unwrap_or(JSON)),
     }
 }
 
@@ -142,14 +145,27 @@ impl CityView<'_> {
         self.listed_rows(product).map(move |(of, row)| self.cell(row, names_product.then_some(of.id)))
     }
 
-    fn features<'a>(&'a self, product: Option<ProductIndex<'a>>) -> FeatureCollection<'a> {
-        let features = self.listed_rows(product).map(|(of, row)| Feature {
+    fn features<'a>(&'a self, product: Option<ProductIndex<'a>>) -> impl Iterator<Item = Feature<'a>> {
+        let names_product = product.is_none();
+        self.listed_rows(product).map(move |(of, row)| Feature {
             r#type: "Feature",
             geometry: Geometry::of(outline(row.cell)),
-            properties: self.cell(row, product.is_none().then_some(of.id)),
-        });
-        let features = features.collect();
-        FeatureCollection { r#type: "FeatureCollection", header: self.header(product), features }
+            properties: self.cell(row, names_product.then_some(of.id)),
+        })
+    }
+
+    /// The map up to its cells.
+    fn start(&self, product: Option<ProductIndex<'_>>, media_type: &str) -> Vec<u8> {
+        let header = self.header(product);
+        let (header, cells) = if media_type == GEO_JSON {
+            (serde_json::to_vec(&CollectionHeader { r#type: "FeatureCollection", header }), "features")
+        } else {
+            (serde_json::to_vec(&header), "cells")
+        };
+        let mut start = header.expect("keys are strings");
+        start.pop();
+        start.extend_from_slice(format!(",\"{cells}\":").as_bytes());
+        start
     }
 
     /// The rows of one product, or of all products in the policy's order, each with its product.
@@ -170,6 +186,20 @@ impl CityView<'_> {
             supply: row.supply,
         }
     }
+}
+
+/// The elements of an array, and the end of the object that it is the last member of.
+fn array(elements: impl Iterator<Item = impl Serialize>) -> Vec<u8> {
+    let mut array = vec![b'['];
+    for element in elements {
+        if array.len() > 1 {
+            array.push(b',');
+        }
+        serde_json::to_writer(&mut array, &element)
+            .expect("keys are strings, and a vector accepts every write");
+    }
+    array.extend_from_slice(b"]}");
+    array
 }
 
 impl Geometry {

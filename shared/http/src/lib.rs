@@ -1,6 +1,7 @@
 //! HTTP as the functions use it: requests, responses, problems, negotiation, query parameters, page tokens and the
 //! route table (CONTRACT §5).
 
+mod content;
 pub mod gzip_members;
 pub mod negotiation;
 pub mod page_token;
@@ -10,7 +11,8 @@ mod request;
 mod response;
 pub mod routes;
 
-pub use self::negotiation::{accepts_gzip, etag_matches, negotiate};
-pub use self::problem::Problem;
+pub use self::content::{Content, SharedEnd};
+pub use self::negotiation::{Codings, etag_matches, excludes, negotiate};
+pub use self::problem::{Problem, reason_phrase};
 pub use self::request::{Header, Request, Segments};
 pub use self::response::{Response, ResponseHeader};

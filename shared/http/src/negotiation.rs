@@ -14,15 +14,40 @@ pub fn negotiate(accept: &str, offers: &[&'static str]) -> Option<&'static str> 
     best.1
 }
 
-/// Whether the client accepts gzip, and prefers it to `identity` or ranks both alike (§12.5.3).
+/// Whether `Accept` excludes `offer`: the most specific range that includes it has the weight 0 (§12.4.2).
 #[must_use]
-pub fn accepts_gzip(accept_encoding: &str) -> bool {
-    let quality = |coding: &str| {
-        let is_it = |name: &str| name.eq_ignore_ascii_case(coding);
-        elements(accept_encoding).find(|(name, _)| is_it(name)).map(|(_, quality)| quality)
-    };
-    let gzip = quality("gzip").or_else(|| quality("x-gzip")).or_else(|| quality("*")).unwrap_or(0);
-    gzip > 0 && gzip >= quality("identity").unwrap_or(0)
+pub fn excludes(accept: &str, offer: &str) -> bool {
+    most_specific(accept, offer) == Some(0)
+}
+
+/// What a client says of the two codings of an answer (§12.5.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Codings {
+    /// Whether it accepts gzip, and prefers it to `identity` or ranks both alike.
+    pub prefers_gzip: bool,
+    /// Whether it accepts gzip.
+    pub gzip: bool,
+    /// Whether it accepts content without a coding, as it does unless it says otherwise.
+    pub identity: bool,
+}
+
+impl Codings {
+    /// The codings of a request's `Accept-Encoding`; without the header, `identity` alone.
+    #[must_use]
+    pub fn of(accept_encoding: Option<&str>) -> Self {
+        let accept_encoding = accept_encoding.unwrap_or_default();
+        let quality = |coding: &str| {
+            let is_it = |name: &str| name.eq_ignore_ascii_case(coding);
+            elements(accept_encoding).find(|(name, _)| is_it(name)).map(|(_, quality)| quality)
+        };
+        let (others, identity) = (quality("*"), quality("identity"));
+        let gzip = quality("gzip").or_else(|| quality("x-gzip")).or(others).unwrap_or(0);
+        Self {
+            prefers_gzip: gzip > 0 && gzip >= identity.unwrap_or(0),
+            gzip: gzip > 0,
+            identity: identity.or(others) != Some(0),
+        }
+    }
 }
 
 /// Whether `If-None-Match` is `*` or lists the entity tag `"opaque"`, by weak comparison (§13.1.2).
@@ -43,9 +68,14 @@ pub fn etag_matches(if_none_match: &str, opaque: &str) -> bool {
     false
 }
 
-/// The quality of the most specific range that includes `offer`, in thousandths.
+/// The quality of `offer`, in thousandths; 0 if no range includes it.
 fn media_quality(accept: &str, offer: &str) -> u16 {
-    let mut best = (0, 0);
+    most_specific(accept, offer).unwrap_or(0)
+}
+
+/// The quality of the most specific range that includes `offer`, in thousandths.
+fn most_specific(accept: &str, offer: &str) -> Option<u16> {
+    let mut best = (0, None);
     for (range, quality) in elements(accept) {
         let specificity = match range.split_once('/') {
             Some(("*", "*")) => 1,
@@ -58,7 +88,7 @@ fn media_quality(accept: &str, offer: &str) -> u16 {
             _ => continue,
         };
         if specificity > best.0 {
-            best = (specificity, quality);
+            best = (specificity, Some(quality));
         }
     }
     best.1
@@ -66,14 +96,28 @@ fn media_quality(accept: &str, offer: &str) -> u16 {
 
 /// The elements of a list, each without its parameters, with its quality in thousandths.
 fn elements(list: &str) -> impl Iterator<Item = (&str, u16)> {
-    list.split(',').map(|element| {
-        let mut parts = element.split(';').map(str::trim);
+    unquoted(list, ',').map(|element| {
+        let mut parts = unquoted(element, ';').map(str::trim);
         let name = parts.next().unwrap_or_default();
         let weight = parts.find_map(|part| {
             let (key, value) = part.split_once('=')?;
             key.trim_end().eq_ignore_ascii_case("q").then(|| thousandths(value.trim_start()))
         });
         (name, weight.unwrap_or(1_000))
+    })
+}
+
+/// The parts of `text` between separators that are not within quotes (§5.6.4).
+fn unquoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    text.split(move |c| {
+        let was_escaped = std::mem::take(&mut is_escaped);
+        match c {
+            '\\' if is_quoted && !was_escaped => is_escaped = true,
+            '"' if !was_escaped => is_quoted = !is_quoted,
+            _ => {}
+        }
+        c == separator && !is_quoted
     })
 }
 
@@ -111,10 +155,46 @@ mod tests {
             ("application/geo+json;q=0", None),
             ("application/geo+json;q=2", None),
             ("application/geo+json;q=x, text/html", None),
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Some(JSON)),
+            ("application/json, text/plain, */*", Some(JSON)),
+            ("application/*;q=0, */*", None),
+            ("text/html;x=\"a,application/geo+json;b\\\",\", application/json;q=0.1", Some(JSON)),
             ("text/html", None),
             ("", None),
         ] {
             assert_eq!(negotiate(accept, &[JSON, GEO]), expected, "{accept}");
+        }
+    }
+
+    #[test]
+    fn a_media_type_is_excluded_by_the_weight_0_of_its_most_specific_range_alone() {
+        for (accept, excluded) in [
+            ("application/json;q=0", true),
+            ("*/*;q=0", true),
+            ("application/*;q=0, application/json;q=0.1", false),
+            ("application/json;q=0.001, */*;q=0", false),
+            ("text/html", false),
+            ("", false),
+        ] {
+            assert_eq!(excludes(accept, JSON), excluded, "{accept}");
+        }
+    }
+
+    #[test]
+    fn content_without_a_coding_is_acceptable_unless_it_is_excluded() {
+        for (accept_encoding, gzip, identity) in [
+            (None, false, true),
+            (Some(""), false, true),
+            (Some("gzip, identity;q=0"), true, false),
+            (Some("gzip;q=0.5, *;q=0"), true, false),
+            (Some("*;q=0"), false, false),
+            (Some("identity;q=0"), false, false),
+            (Some("identity;q=0, *"), true, false),
+            (Some("identity;q=0.1, *;q=0"), false, true),
+            (Some("br"), false, true),
+        ] {
+            let codings = Codings::of(accept_encoding);
+            assert_eq!((codings.gzip, codings.identity), (gzip, identity), "{accept_encoding:?}");
         }
     }
 
@@ -134,7 +214,7 @@ mod tests {
             ("br", false),
             ("", false),
         ] {
-            assert_eq!(accepts_gzip(accept_encoding), allowed, "{accept_encoding}");
+            assert_eq!(Codings::of(Some(accept_encoding)).prefers_gzip, allowed, "{accept_encoding}");
         }
     }
 

@@ -81,20 +81,31 @@ impl From<Problem> for Response {
 }
 
 /// The reason phrases of the status codes of CONTRACT §5, from RFC 9110 §15 and RFC 6585.
-fn reason_phrase(status: u16) -> &'static str {
+#[must_use]
+pub fn reason_phrase(status: u16) -> &'static str {
     match status {
+        200 => "OK",
+        202 => "Accepted",
+        304 => "Not Modified",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        408 => "Request Timeout",
         409 => "Conflict",
         410 => "Gone",
         412 => "Precondition Failed",
         413 => "Content Too Large",
+        414 => "URI Too Long",
         415 => "Unsupported Media Type",
+        417 => "Expectation Failed",
+        421 => "Misdirected Request",
         422 => "Unprocessable Content",
         429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        501 => "Not Implemented",
         503 => "Service Unavailable",
         _ => "Internal Server Error",
     }
@@ -111,7 +122,7 @@ mod tests {
         assert_eq!(response.status, 422);
         assert_eq!(response.header("content-type"), Some("application/problem+json"));
         assert_eq!(
-            String::from_utf8(response.body).unwrap(),
+            std::str::from_utf8(&response.body.bytes()).unwrap(),
             r#"{"type":"about:blank","title":"Unprocessable Content","status":422,"detail":"limit must be 1 to 2","code":"out_of_range","parameter":"limit"}"#
         );
     }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::negotiation::Codings;
 use crate::problem::Problem;
 use crate::response::Response;
 
@@ -46,7 +47,7 @@ impl<'a> Request<'a> {
                 return Ok(None);
             }
             let malformed = || Problem::new(400, "malformed_path", "the path is not percent-encoded UTF-8");
-            segments[count] = decode(segment, false).ok_or_else(malformed)?;
+            segments[count] = decode_segment(segment).ok_or_else(malformed)?;
             count += 1;
         }
         Ok(Some((segments, count)))
@@ -88,16 +89,39 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The response to this request, from what its handler returned. A response to `HEAD` has no content
-    /// (RFC 9110 §9.3.2).
+    /// Checks that the client accepts content without a coding, or with gzip. A handler checks this before it does
+    /// anything that it could not take back.
+    ///
+    /// # Errors
+    /// 406 `not_acceptable`, with the codings that there are.
+    pub fn require_coding(&self) -> Result<(), Problem> {
+        let codings = Codings::of(self.header("accept-encoding"));
+        if codings.gzip || codings.identity {
+            return Ok(());
+        }
+        let detail = "accept-encoding excludes gzip and identity, the only codings";
+        Err(Problem::new(406, "not_acceptable", detail).with("accept-encoding", "gzip, identity"))
+    }
+
+    /// The response to this request, from what its handler returned. It is compressed if the client accepts nothing
+    /// else; a response to `HEAD` has no content (RFC 9110 §9.3.2).
     #[must_use]
     pub fn respond(&self, result: Result<Response, Problem>) -> Response {
         let mut response = result.unwrap_or_else(Response::from);
+        let accept_encoding = self.header("accept-encoding");
+        if !Codings::of(accept_encoding).identity {
+            response = response.compressed_for(accept_encoding);
+        }
         if self.method == "HEAD" {
             response.body.clear();
         }
         response
     }
+}
+
+/// Percent-decodes a segment of a path; `None` if it is not percent-encoded UTF-8.
+pub(crate) fn decode_segment(segment: &str) -> Option<Cow<'_, str>> {
+    decode(segment, false)
 }
 
 /// Percent-decodes `text`, in a query a plus to a space; `None` if it is not percent-encoded UTF-8.
@@ -198,6 +222,22 @@ mod tests {
             let problem = request.require_method(required).err().map(Response::from);
             let found = problem.as_ref().and_then(|response| response.header("allow"));
             assert_eq!(found, allow, "{method} where {required} is required");
+        }
+    }
+
+    #[test]
+    fn a_client_that_excludes_every_coding_is_refused_and_one_that_excludes_identity_gets_gzip() {
+        let asking = |accept_encoding: &'static str| [("Accept-Encoding".into(), accept_encoding.into())];
+        for (accept_encoding, coding) in
+            [("gzip, identity;q=0", Ok(Some("gzip"))), ("br", Ok(None)), ("br, *;q=0", Err(406))]
+        {
+            let headers = asking(accept_encoding);
+            let request = Request { headers: &headers, ..get("/", "") };
+            let answered = request.require_coding().map(|()| Response::of(200, "application/json", &"x"));
+            let refused = answered.as_ref().err().map(|problem| problem.status);
+            let response = request.respond(answered);
+            let found = refused.map_or_else(|| Ok(response.header("content-encoding")), Err);
+            assert_eq!(found, coding, "{accept_encoding}");
         }
     }
 

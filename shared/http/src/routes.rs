@@ -1,6 +1,8 @@
 //! The route table: which function answers a path. It equals `routes` and `defaultFunction` of
 //! `infra/deployment.json`, from which the stack takes it.
 
+use crate::request::decode_segment;
+
 /// A function that answers HTTP requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Function {
@@ -44,7 +46,7 @@ pub const ROUTES: [Route; 5] = [
 /// The function that answers every other path, with 404.
 pub const DEFAULT_FUNCTION: Function = Function::Price;
 
-/// The route of `path`, whose segments are compared as sent; `None` for every other path.
+/// The route of `path`, whose segments are compared decoded (RFC 3986 §6.2.2.2); `None` for every other path.
 #[must_use]
 pub fn find(path: &str) -> Option<&'static Route> {
     ROUTES.iter().find(|route| matches(route.path, path))
@@ -59,7 +61,10 @@ pub fn function_at(path: &str) -> Function {
 fn matches(template: &str, path: &str) -> bool {
     let mut segments = path.split('/');
     let is_match = |expected: &str| {
-        segments.next().is_some_and(|segment| expected.starts_with('{') || expected == segment)
+        let segment = segments.next();
+        segment.is_some_and(|segment| {
+            expected.starts_with('{') || decode_segment(segment).is_some_and(|segment| segment == expected)
+        })
     };
     template.split('/').all(is_match) && segments.next().is_none()
 }
@@ -76,6 +81,12 @@ mod tests {
             ("/v1/cities/nyc", Some("/v1/cities/{city}")),
             ("/v1/cities/", Some("/v1/cities/{city}")),
             ("/v1/cities/%6eyc/surge", Some("/v1/cities/{city}/surge")),
+            ("/v1/%65vents", Some("/v1/events")),
+            ("/%76%31/events", Some("/v1/events")),
+            ("/v1/%63ities/%ff/surge", Some("/v1/cities/{city}/surge")),
+            ("/v1%2Fevents", None),
+            ("/v1/%45vents", None),
+            ("/v1/%6", None),
             ("/v1/cities/nyc/surge/", None),
             ("/v1/cities/nyc/price", None),
             ("/v1/event", None),

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use equilibrium_http::{Header, Request, Response, ResponseHeader};
+use equilibrium_http::{Header, Problem, Request, Response, ResponseHeader, routes};
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
@@ -43,7 +43,7 @@ impl<'a> ApiGatewayRequest<'a> {
         if payload.version.0 != "2.0" {
             return Err(ApiGatewayError::Version);
         }
-        let encoded = payload.body.as_ref().filter(|_| payload.is_base64_encoded);
+        let encoded = payload.body.as_ref().filter(|_| payload.is_base64_encoded == Some(true));
         let decoded = encoded.map(|body| base64_simd::STANDARD.decode_to_vec(body.0.as_bytes()));
         let decoded = decoded.transpose().map_err(|_| ApiGatewayError::Body)?;
         Ok(Self { payload, decoded })
@@ -57,20 +57,24 @@ impl<'a> ApiGatewayRequest<'a> {
             method: &self.payload.request_context.http.method.0,
             path: self.path(),
             query: self.payload.raw_query_string.as_ref().map_or("", |query| &query.0),
-            headers: &self.payload.headers.0,
+            headers: self.payload.headers.as_ref().map_or(&[], |headers| &headers.0),
             body: self.decoded.as_deref().unwrap_or_else(text),
         }
     }
 
-    /// The path without the stage, with which API Gateway prefixes it unless the stage is `$default`.
+    /// The path without the stage, with which API Gateway prefixes it unless the stage is `$default`. Under a custom
+    /// domain the path has no stage: what looks like one is a part of a route.
     fn path(&self) -> &str {
         let path: &str = &self.payload.raw_path.0;
         let stage = self.payload.request_context.stage.as_ref().map_or("", |stage| &stage.0);
         let unstaged = path.strip_prefix('/').and_then(|path| path.strip_prefix(stage));
-        unstaged.filter(|rest| !stage.is_empty() && rest.starts_with('/')).unwrap_or(path)
+        let unstaged = unstaged.filter(|rest| routes::find(path).is_none() && routes::find(rest).is_some());
+        unstaged.unwrap_or(path)
     }
 }
 
+/// The members that are read. One that is optional may be absent or null, which is the same: `cargo lambda watch`
+/// and other callers of functions write null where API Gateway writes nothing.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RequestPayload<'a> {
@@ -78,22 +82,19 @@ struct RequestPayload<'a> {
     version: Text<'a>,
     #[serde(borrow)]
     raw_path: Text<'a>,
-    /// `null` from `cargo lambda watch` if the request has no query.
     #[serde(borrow)]
     raw_query_string: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    headers: Headers<'a>,
+    #[serde(borrow)]
+    headers: Option<Headers<'a>>,
     #[serde(borrow)]
     request_context: Context<'a>,
     #[serde(borrow)]
     body: Option<Text<'a>>,
-    #[serde(default)]
-    is_base64_encoded: bool,
+    is_base64_encoded: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
 struct Context<'a> {
-    /// `null` from `cargo lambda watch`.
     #[serde(borrow)]
     stage: Option<Text<'a>>,
     #[serde(borrow)]
@@ -110,7 +111,7 @@ struct Http<'a> {
 #[derive(Debug, Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Headers<'a>(Vec<Header<'a>>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Headers<'a> {
@@ -126,8 +127,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Headers<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut headers = Vec::with_capacity(16);
-                while let Some((name, value)) = map.next_entry::<Text<'de>, Text<'de>>()? {
-                    headers.push((name.0, value.0));
+                while let Some((name, value)) = map.next_entry::<Text<'de>, Option<Text<'de>>>()? {
+                    headers.extend(value.map(|value| (name.0, value.0)));
                 }
                 Ok(Headers(headers))
             }
@@ -137,14 +138,31 @@ impl<'de: 'a, 'a> Deserialize<'de> for Headers<'a> {
     }
 }
 
-/// Encodes a response for API Gateway: a body that is compressed or not UTF-8 in Base64.
+/// The most bytes of a response that Lambda passes on (Lambda developer guide, "Lambda quotas").
+pub const MAX_RESPONSE_BYTES: usize = 6_291_556;
+
+/// Encodes a response for API Gateway: a body that is compressed or not UTF-8 in Base64. Lambda fails an invocation
+/// whose response is too long; the client is told instead how to ask for less.
 #[must_use]
 pub fn encode_response(response: &Response) -> Vec<u8> {
-    let text =
-        response.header("content-encoding").is_none().then(|| std::str::from_utf8(&response.body).ok());
+    let payload = encode(response);
+    if payload.len() <= MAX_RESPONSE_BYTES { payload } else { encode(&too_long(payload.len()).into()) }
+}
+
+fn too_long(bytes: usize) -> Problem {
+    let detail = format!(
+        "the answer takes {bytes} bytes and at most {MAX_RESPONSE_BYTES} can be sent; ask for less with \
+         `Accept-Encoding: gzip`, or with `product=`"
+    );
+    Problem::new(406, "response_too_large", detail).with("accept-encoding", "gzip")
+}
+
+fn encode(response: &Response) -> Vec<u8> {
+    let content = response.body.bytes();
+    let text = response.header("content-encoding").is_none().then(|| std::str::from_utf8(&content).ok());
     let (body, is_base64_encoded) = match text.flatten() {
         Some(text) => (Cow::Borrowed(text), false),
-        None => (base64_simd::STANDARD.encode_to_string(&response.body).into(), true),
+        None => (base64_simd::STANDARD.encode_to_string(&content).into(), true),
     };
     let headers = HeaderMap(&response.headers);
     let response = ResponsePayload {

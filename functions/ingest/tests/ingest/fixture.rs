@@ -138,11 +138,11 @@ impl Fixture {
             headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         let request = Request { method, path, query: "", headers: &headers, body };
         let (response, metrics) = respond(&self.ingester, &request, &self.policies, NOW).await;
-        let headers = response.headers.into_iter();
+        let headers = response.headers.clone().into_iter();
         Reply {
             status: response.status.into(),
             headers: headers.map(|(name, value)| (name.into(), value.into())).collect(),
-            body: String::from_utf8(response.body).unwrap(),
+            body: String::from_utf8(response.body.bytes().into_owned()).unwrap(),
             metrics,
         }
     }

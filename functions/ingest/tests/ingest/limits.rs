@@ -64,3 +64,21 @@ async fn a_truncated_or_corrupt_gzip_body_is_malformed() {
         assert!(fixture.log.lanes().is_empty());
     }
 }
+
+#[tokio::test]
+async fn a_body_of_many_lines_lets_other_tasks_go_on() {
+    let fixture = Fixture::new();
+    let body = "x\n".repeat(MIB / 2);
+    let posted = post("application/x-ndjson", &body);
+    let mut posting = std::pin::pin!(fixture.send(&posted));
+    let mut turns = 0;
+    let reply = loop {
+        tokio::select! {
+            biased;
+            reply = &mut posting => break reply,
+            () = std::future::ready(()) => turns += 1,
+        }
+    };
+    assert_eq!((reply.status, reply.json()["accepted"].as_u64()), (202, Some(0)));
+    assert!(turns >= 1_000, "{turns}");
+}

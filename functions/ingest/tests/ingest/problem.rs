@@ -66,6 +66,12 @@ async fn another_encoding_is_answered_with_the_accepted_one() {
 }
 
 #[tokio::test]
+async fn a_client_that_excludes_every_coding_of_the_answer_is_refused_before_its_events_are_accepted() {
+    let reply = problem(&sample("post-events-ndjson").with_header("accept-encoding", "br, *;q=0")).await;
+    assert_eq!((reply.status, reply.json()["code"].as_str()), (406, Some("not_acceptable")));
+}
+
+#[tokio::test]
 async fn a_malformed_array_is_refused_as_a_whole() {
     let event = ping("d", NOW);
     let half = problem(&sample("post-events-half")).await;
@@ -76,6 +82,8 @@ async fn a_malformed_array_is_refused_as_a_whole() {
         event.clone(),
         format!("[{event}\n{event}]"),
         "[".into(),
+        String::new(),
+        " \r\n".into(),
     ] {
         assert_eq!(problem(&post("application/json", &body)).await.status, 400, "{body}");
     }

@@ -1,7 +1,7 @@
 //! Each refused event is listed with its index, code and message; its neighbours are accepted.
 
 use equilibrium_domain::event::Refusal;
-use equilibrium_ingest::MAX_LISTED_BYTES;
+use equilibrium_ingest::{MAX_LISTED, MAX_LISTED_BYTES};
 
 use crate::fixture::{Fixture, NOW, padded, ping, post, sample};
 
@@ -97,12 +97,18 @@ async fn deep_nesting_refuses_one_event_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_response_lists_every_refusal_of_a_usual_body_and_counts_the_unlisted_ones() {
-    let usual = ping("d", NOW).replace("nyc", "gone");
-    let body = format!("{usual}\n").repeat((1 << 20) / (usual.len() + 1));
-    let reply = Fixture::new().send(&post("application/x-ndjson", &body)).await;
-    assert_eq!(reply.refused().len(), body.lines().count());
-    assert!(reply.json().get("unlisted").is_none());
+async fn a_response_lists_the_first_thousand_refusals_and_counts_the_others() {
+    let usual = format!("{}\n", ping("d", NOW).replace("nyc", "gone"));
+    for (events, unlisted) in [(1_000, None), (1_001, Some(1))] {
+        let reply = Fixture::new().send(&post("application/x-ndjson", &usual.repeat(events))).await;
+        assert_eq!(reply.refused().len() as u64, MAX_LISTED);
+        assert_eq!(reply.json().get("unlisted").and_then(serde_json::Value::as_u64), unlisted);
+        assert!(reply.body.len() < MAX_LISTED_BYTES);
+    }
+    let quoted = format!("{}\n", padded(&ping("d", NOW), 3_000).replace("nyc", &"x".repeat(64)));
+    let quoted = quoted.replacen('{', &format!("{{\"products\":[\"{}\"],", "p".repeat(1_000)), 1).repeat(250);
+    let reply = Fixture::new().send(&post("application/x-ndjson", &quoted)).await;
+    assert!(reply.body.len() < MAX_LISTED_BYTES + 100, "{}", reply.body.len());
 
     let invalid = format!("{}\n{}", "x\n".repeat(500_000), ping("d", NOW));
     let reply = Fixture::new().send(&post("application/x-ndjson", &invalid)).await;

@@ -1,7 +1,7 @@
 //! `equilibrium serve`: all functions in one process, behind one port (CONTRACT §4).
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use equilibrium_domain::policy::Policy;
 use equilibrium_embedded::database::Database;
 use equilibrium_embedded::open_error::OpenError;
 use equilibrium_embedded::store::Store;
+use equilibrium_http_server as http_server;
 use equilibrium_simulator::city::{self, City};
 use thiserror::Error;
 use tokio::net::TcpSocket;
@@ -34,7 +35,7 @@ use crate::host::banner::StartupBanner;
 use crate::host::console::print;
 use crate::host::pipeline_thread::{self, Progress};
 use crate::host::router::LocalApi;
-use crate::host::{http_server, status_line};
+use crate::host::status_line;
 use crate::workload::driver::{Ended, WorkloadDriver};
 use crate::workload::rebased_file::RebasedFile;
 use crate::workload::source::{FeedSource, WorkloadSource};
@@ -158,6 +159,7 @@ impl Serve {
             return Err(ServeError::Auth);
         }
         let mut signals = StopSignals::install()?;
+        let max_connections = http_server::max_connections()?;
         let policies = self.policies()?;
         let policy = policies[0].clone();
         let limits = ResourceLimits { max_hold_ms: self.max_hold_ms, ..ResourceLimits::default() };
@@ -178,7 +180,9 @@ impl Serve {
             () = signals.received() => Ok(None),
         };
         let served = match started {
-            Ok(Some(driver)) => self.accept(socket, server, driver, &mut signals, &stop_sender).await,
+            Ok(Some(driver)) => {
+                self.accept((socket, max_connections), server, driver, &mut signals, &stop_sender).await
+            }
             Ok(None) => Ok(()),
             Err(error) => Err(error),
         };
@@ -204,7 +208,7 @@ impl Serve {
     /// Accepts connections until a signal arrives, then stops all tasks.
     async fn accept(
         &self,
-        socket: TcpSocket,
+        (socket, max_connections): (TcpSocket, usize),
         server: Server,
         driver: Option<Driver>,
         signals: &mut StopSignals,
@@ -215,7 +219,7 @@ impl Serve {
         print(&banner);
         let driving = tokio::spawn(drive(driver, stop.clone()));
         let reporting = tokio::spawn(status_line::run(Arc::clone(&api), store, progress, stop.clone()));
-        let serving = tokio::spawn(http_server::serve(listener, api, stop));
+        let serving = tokio::spawn(http_server::serve(listener, api, max_connections, stop));
         signals.received().await;
         stop_sender.send_replace(true);
         // The tasks end by themselves; the panic of a task has been printed.
@@ -232,11 +236,7 @@ impl Serve {
     }
 
     fn bind(&self) -> Result<TcpSocket, ServeError> {
-        let socket = TcpSocket::new_v4()?;
-        socket.set_reuseaddr(true)?;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
-        socket.bind(address).map_err(|cause| self.port_error(cause))?;
-        Ok(socket)
+        http_server::bind(self.port).map_err(|cause| self.port_error(cause))
     }
 
     fn open_store(&self) -> Result<Store, OpenError> {

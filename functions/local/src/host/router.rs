@@ -12,10 +12,21 @@ use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_embedded::store::Store;
 use equilibrium_http::routes::{self, Function};
-use equilibrium_http::{Request, Response};
+use equilibrium_http::{Problem, Request, Response};
+use equilibrium_http_server as http_server;
+use equilibrium_price::RenderedMaps;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::task;
 use tokio::time::Sleep;
 
 use crate::workload::driver::EventSink;
+
+/// The path of the map.
+const MAP: &str = "/v1/cities/{city}/surge";
+
+/// Maps that are written at once.
+const MAP_TURNS: usize = 2;
 
 /// The policies in force: a saved policy takes effect without a restart.
 pub type Policies = PolicyCache<MemoryPolicies>;
@@ -28,6 +39,8 @@ pub type Maps = MapReader<Store, NoOp, fn(Duration) -> Sleep>;
 pub struct LocalApi {
     ingester: Ingester<Store>,
     maps: Maps,
+    rendered: RenderedMaps,
+    map_turns: Semaphore,
     policies: Arc<Policies>,
     clock: Clock,
     accepted: AtomicU64,
@@ -42,6 +55,8 @@ impl LocalApi {
         Self {
             ingester: Ingester::new(store.clone(), store.lanes()),
             maps: MapReader::new(store.clone(), NoOp, tokio::time::sleep),
+            rendered: RenderedMaps::default(),
+            map_turns: Semaphore::new(MAP_TURNS),
             policies,
             clock: store.clock(),
             accepted: AtomicU64::new(0),
@@ -82,13 +97,42 @@ impl LocalApi {
                 self.refused.fetch_add(metrics.refused.iter().sum(), Ordering::Relaxed);
                 response
             }
-            Function::Price => equilibrium_price::respond(&self.maps, request, &*self.policies, now_ms).await,
+            Function::Price => {
+                let maps = (&self.maps, &self.rendered);
+                equilibrium_price::respond(maps, request, &*self.policies, now_ms).await
+            }
         }
     }
 
     fn index(&self) -> Response {
         let response = Response::empty(200).with("content-type", "text/plain; charset=utf-8");
-        Response { body: self.index.clone().into_bytes(), ..response }
+        Response { body: self.index.clone().into_bytes().into(), ..response }
+    }
+}
+
+impl http_server::Handler for LocalApi {
+    /// The function limits the size after decompression; compressing incompressible content adds a few bytes, for which
+    /// there is a margin.
+    const MAX_BODY_BYTES: usize = equilibrium_ingest::MAX_BODY_BYTES + 4_096;
+
+    fn body_too_large() -> Problem {
+        equilibrium_ingest::body_too_large()
+    }
+
+    fn takes_body(&self, request: &Request<'_>) -> Result<bool, Problem> {
+        if routes::function_at(request.path) != Function::Ingest {
+            return Ok(false);
+        }
+        equilibrium_ingest::check_head(request).map(|()| true)
+    }
+
+    /// A long map takes a second to write. It is written beside the threads that serve the sockets, few at a time.
+    async fn respond(&self, request: &Request<'_>) -> Response {
+        if routes::find(request.path).is_none_or(|route| route.path != MAP) {
+            return Self::respond(self, request).await;
+        }
+        let _turn = self.map_turns.acquire().await;
+        task::block_in_place(|| Handle::current().block_on(Self::respond(self, request)))
     }
 }
 

@@ -34,7 +34,10 @@ fn a_body_far_too_large_is_413_before_it_was_received() {
         assert_eq!(server.request(&body).problem(), (413, "body_too_large".into()));
     }
     let mut connection = server.connect();
-    connection.send(b"POST /v1/events HTTP/1.1\r\nhost: h\r\ncontent-length: 99999999999\r\n\r\n").unwrap();
+    connection
+        .send(b"POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99999999999\r\n")
+        .unwrap();
+    connection.send(b"content-type: application/x-ndjson\r\n\r\n").unwrap();
     let response = connection.response(false).unwrap();
     assert_eq!(response.problem(), (413, "body_too_large".into()));
     assert_eq!(response.header("connection"), "close");

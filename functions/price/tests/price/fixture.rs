@@ -19,6 +19,7 @@ use equilibrium_domain::policy::{Multiplier, Policy};
 use equilibrium_domain::surge::feed_guard::Feed;
 use equilibrium_domain::surge::map::{ChunkName, MapHead, Row, encode_chunk};
 use equilibrium_http::{Header, Request, Response};
+use equilibrium_price::RenderedMaps;
 use flate2::read::GzDecoder;
 use h3o::Resolution;
 use serde_json::{Value, json};
@@ -33,6 +34,7 @@ pub struct Fixture {
     pub store: Source,
     pub cache: Source,
     pub maps: MapReader<Source, Source, Sleep>,
+    pub rendered: RenderedMaps,
     pub policies: Arc<PolicySet>,
 }
 
@@ -45,7 +47,8 @@ impl Fixture {
         let (store, cache) = (Source::default(), Source::default());
         let policies = policies.iter().map(|policy| Policy::from_json(policy).unwrap()).collect();
         let policies = Arc::new(PolicySet::of(policies, ResourceLimits::default()));
-        Self { maps: MapReader::new(store.clone(), cache.clone(), Sleep), store, cache, policies }
+        let maps = MapReader::new(store.clone(), cache.clone(), Sleep);
+        Self { maps, rendered: RenderedMaps::default(), store, cache, policies }
     }
 
     /// A fixture with version 7 of New York's map in store and cache.
@@ -69,15 +72,17 @@ impl Fixture {
         let headers: Vec<Header<'_>> =
             headers.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(*value))).collect();
         let request = Request { method, path, query, headers: &headers, body: b"" };
-        equilibrium_price::respond(&self.maps, &request, &self.policies, now).await
+        equilibrium_price::respond((&self.maps, &self.rendered), &request, &self.policies, now).await
     }
 }
 
 pub fn body(response: &Response) -> Value {
     let mut text = Vec::new();
     match response.header("content-encoding") {
-        Some("gzip") => GzDecoder::new(&response.body[..]).read_to_end(&mut text).map(drop).unwrap(),
-        _ => text.clone_from(&response.body),
+        Some("gzip") => {
+            GzDecoder::new(&*response.body.bytes()).read_to_end(&mut text).map(drop).unwrap();
+        }
+        _ => text.extend_from_slice(&response.body.bytes()),
     }
     serde_json::from_slice(&text).unwrap()
 }

@@ -147,10 +147,55 @@ async fn a_map_that_the_client_has_is_not_sent_again() {
 #[tokio::test]
 async fn without_an_acceptable_media_type_the_map_is_sent_as_json() {
     let fixture = Fixture::priced().await;
-    for accept in ["text/html", "", "application/json", "application/geo+json;q=0.1, application/json"] {
+    for accept in [
+        "text/html",
+        "",
+        "application/json",
+        "application/geo+json;q=0.1, application/json",
+        "text/html,application/xhtml+xml,*/*;q=0.8",
+    ] {
         let response = fixture.ask("GET", MAP, &[("accept", accept)], TICK).await;
         assert_eq!(response.header("content-type"), Some("application/json"), "{accept}");
     }
+}
+
+#[tokio::test]
+async fn a_client_that_excludes_every_media_type_or_coding_of_the_map_is_refused() {
+    let fixture = Fixture::priced().await;
+    for headers in [("accept", "application/json;q=0"), ("accept", "*/*;q=0"), ("accept-encoding", "*;q=0")] {
+        let response = fixture.ask("GET", MAP, &[headers], TICK).await;
+        assert_eq!(
+            (response.status, &body(&response)["code"]),
+            (406, &"not_acceptable".into()),
+            "{headers:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_short_answer_is_compressed_for_a_client_that_excludes_identity() {
+    let fixture = Fixture::priced().await;
+    for url in ["/v1/cities", "/v1/cities/nyc", "/v1/price?lat=40.7128&lng=-74.006", "/v1/nothing"] {
+        let gzip = fixture.ask("GET", url, &[("accept-encoding", "gzip, identity;q=0")], TICK).await;
+        assert_eq!(gzip.header("content-encoding"), Some("gzip"), "{url}");
+        assert_eq!(body(&gzip), body(&fixture.get(url, TICK).await));
+    }
+}
+
+#[tokio::test]
+async fn each_answer_of_a_version_has_its_own_age_and_the_same_cells() {
+    let fixture = Fixture::priced().await;
+    for accept in ["application/json", "application/geo+json"] {
+        let mut first = ok_body(&fixture.ask("GET", MAP, &[("accept", accept)], TICK + 1).await);
+        let later = ok_body(&fixture.ask("GET", MAP, &[("accept", accept)], TICK + 2).await);
+        assert_eq!((&first["age_ms"], &later["age_ms"]), (&json!(1), &json!(2)));
+        first["age_ms"] = json!(2);
+        assert_eq!(first, later);
+    }
+    fixture.publish(&new_york(8, TICK + 5_000)).await;
+    let next = ok_body(&fixture.get(MAP, TICK + 10_000).await);
+    assert_eq!(next["version"], 8);
+    assert!(next["cells"].as_array().unwrap().iter().any(|cell| cell["multiplier"] == 1.38), "{next}");
 }
 
 #[tokio::test]

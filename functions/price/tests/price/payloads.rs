@@ -29,7 +29,9 @@ async fn call(name: &str) -> (ApiGatewayV2httpResponse, Value) {
 async fn answer_to(payload: &[u8]) -> (ApiGatewayV2httpResponse, Value) {
     let fixture = Fixture::priced().await;
     let answer =
-        equilibrium_price::handle_event(&fixture.maps, payload, &fixture.policies, TICK).await.unwrap();
+        equilibrium_price::handle_event((&fixture.maps, &fixture.rendered), payload, &fixture.policies, TICK)
+            .await
+            .unwrap();
     let mut answer: Value = serde_json::from_slice(&answer).unwrap();
     // API Gateway does not require it, but this type does.
     answer["cookies"] = json!([]);
@@ -88,9 +90,14 @@ async fn a_compressed_map_is_sent_in_base64() {
     let rows: Vec<_> =
         (0..40).map(|step| row(0, cell(40.5 + f64::from(step) / 100.0, -73.9, 8), 1, 1, 120)).collect();
     fixture.publish(&Map::new("nyc", 1, TICK, 8, &rows)).await;
-    let answer = equilibrium_price::handle_event(&fixture.maps, &sample("get-map"), &fixture.policies, TICK)
-        .await
-        .unwrap();
+    let answer = equilibrium_price::handle_event(
+        (&fixture.maps, &fixture.rendered),
+        &sample("get-map"),
+        &fixture.policies,
+        TICK,
+    )
+    .await
+    .unwrap();
     let answer: Value = serde_json::from_slice(&answer).unwrap();
     assert_eq!(
         (&answer["isBase64Encoded"], &answer["headers"]["content-encoding"]),
@@ -103,7 +110,9 @@ async fn a_compressed_map_is_sent_in_base64() {
 #[tokio::test]
 async fn an_invalid_payload_fails_the_invocation() {
     let fixture = Fixture::new();
-    let failed = equilibrium_price::handle_event(&fixture.maps, b"{}", &fixture.policies, TICK).await;
+    let failed =
+        equilibrium_price::handle_event((&fixture.maps, &fixture.rendered), b"{}", &fixture.policies, TICK)
+            .await;
     assert!(matches!(failed, Err(PriceError::Payload(_))));
 }
 
@@ -119,12 +128,18 @@ impl PolicySource for NoPolicies {
 #[tokio::test]
 async fn without_policies_an_invocation_fails_and_a_request_is_answered_with_503() {
     let fixture = Fixture::priced().await;
-    let failed =
-        equilibrium_price::handle_event(&fixture.maps, &sample("get-price"), &NoPolicies, TICK).await;
+    let failed = equilibrium_price::handle_event(
+        (&fixture.maps, &fixture.rendered),
+        &sample("get-price"),
+        &NoPolicies,
+        TICK,
+    )
+    .await;
     assert!(matches!(failed, Err(PriceError::Policies(Unavailable))));
 
     let request = Request { method: "GET", path: "/v1/cities", query: "", headers: &[], body: b"" };
-    let response = equilibrium_price::respond(&fixture.maps, &request, &NoPolicies, TICK).await;
+    let response =
+        equilibrium_price::respond((&fixture.maps, &fixture.rendered), &request, &NoPolicies, TICK).await;
     assert_eq!((response.status, response.header("retry-after")), (503, Some("1")));
     assert_eq!(body(&response)["code"], "unavailable");
 }
@@ -136,7 +151,12 @@ async fn the_handlers_future_is_send() {
     }
     let fixture = Fixture::priced().await;
     let payload = sample("get-price");
-    let handled =
-        is_send(equilibrium_price::handle_event(&fixture.maps, &payload, &fixture.policies, TICK)).await;
+    let handled = is_send(equilibrium_price::handle_event(
+        (&fixture.maps, &fixture.rendered),
+        &payload,
+        &fixture.policies,
+        TICK,
+    ))
+    .await;
     assert!(handled.is_ok());
 }

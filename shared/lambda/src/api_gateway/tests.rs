@@ -39,12 +39,50 @@ fn a_payload_of_cargo_lambda_watch_has_neither_stage_nor_query() {
 }
 
 #[test]
+fn null_is_absent_in_every_optional_member() {
+    let payload = r#"{"version":"2.0","rawPath":"/v1/cities","rawQueryString":null,"headers":null,"cookies":null,
+        "body":null,"isBase64Encoded":null,"pathParameters":null,"stageVariables":null,
+        "requestContext":{"stage":null,"authorizer":null,"http":{"method":"GET"}}}"#;
+    let payload = ApiGatewayRequest::read(payload.as_bytes()).unwrap();
+    let request = payload.request();
+    assert_eq!((request.path, request.query, request.body), ("/v1/cities", "", &b""[..]));
+    assert!(request.headers.is_empty());
+    let text = self::payload(r#","headers":{"a":null,"host":"x"},"body":"YQ==","isBase64Encoded":null"#);
+    let read = ApiGatewayRequest::read(text.as_bytes()).unwrap();
+    let request = read.request();
+    assert_eq!((request.header("a"), request.header("host"), request.body), (None, Some("x"), &b"YQ=="[..]));
+}
+
+#[test]
+fn a_response_longer_than_lambda_passes_on_is_a_problem_that_says_how_to_ask_for_less() {
+    let of = |bytes| encode_response(&Response { body: vec![b'x'; bytes].into(), ..Response::empty(200) });
+    let envelope = of(0).len();
+    assert_eq!(of(MAX_RESPONSE_BYTES - envelope).len(), MAX_RESPONSE_BYTES);
+    // Each quote takes two bytes: what is counted is the encoded response.
+    let quotes = Response { body: vec![b'"'; MAX_RESPONSE_BYTES / 2].into(), ..Response::empty(200) };
+    for payload in [of(MAX_RESPONSE_BYTES - envelope + 1), encode_response(&quotes)] {
+        let payload: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+        let problem: serde_json::Value = serde_json::from_str(payload["body"].as_str().unwrap()).unwrap();
+        assert_eq!((&payload["statusCode"], &problem["code"]), (&406.into(), &"response_too_large".into()));
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("Accept-Encoding: gzip") && detail.contains("product="), "{detail}");
+    }
+}
+
+#[test]
 fn a_stage_is_not_part_of_the_path() {
     for (stage, path, expected) in [
         ("$default", "/v1/price", "/v1/price"),
         ("prod", "/prod/v1/price", "/v1/price"),
         ("prod", "/product", "/product"),
+        ("prod", "/prod/v1/cities/%6eyc/surge", "/v1/cities/%6eyc/surge"),
+        ("prod", "/prod/nothing", "/prod/nothing"),
         ("v1", "/v2/price", "/v2/price"),
+        ("v1", "/v1/v1/price", "/v1/price"),
+        // Under a custom domain.
+        ("v1", "/v1/price", "/v1/price"),
+        ("v1", "/v1/cities/nyc", "/v1/cities/nyc"),
+        ("prod", "/v1/price", "/v1/price"),
         ("", "/v1/price", "/v1/price"),
     ] {
         let text = format!(
@@ -73,8 +111,8 @@ fn a_response_that_is_not_text_is_encoded_in_base64() {
         r#"{"statusCode":200,"headers":{"content-type":"application/json"},"cookies":[],"body":"\"é\\\"\"","isBase64Encoded":false}"#
     );
     for response in [
-        Response { body: vec![0xff], ..Response::empty(200) },
-        Response { body: b"gz".to_vec(), ..Response::empty(200).with("content-encoding", "gzip") },
+        Response { body: vec![0xff].into(), ..Response::empty(200) },
+        Response { body: b"gz".to_vec().into(), ..Response::empty(200).with("content-encoding", "gzip") },
     ] {
         let payload = String::from_utf8(encode_response(&response)).unwrap();
         assert!(payload.ends_with(r#""isBase64Encoded":true}"#), "{payload}");
