@@ -3,7 +3,8 @@
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use equilibrium_app::checkpoint::ports::CheckpointKey;
 use equilibrium_app::memory::{Logs, Maps};
@@ -16,11 +17,9 @@ use redb::{
 };
 use thiserror::Error;
 
+use crate::data_folder::{DataFolder, ignore_absence};
 use crate::open_error::{OpenError, OpenErrorKind};
 use crate::record_batch::{self, StoredRecord};
-
-/// Name of the database file in its folder.
-pub const FILE_NAME: &str = "equilibrium.redb";
 
 /// Increases whenever a program would misread rows of an older version.
 pub const FORMAT_VERSION: u64 = 2;
@@ -102,7 +101,7 @@ impl<E: Into<redb::Error>> From<E> for WriteError {
 /// An open database.
 #[derive(Debug)]
 pub struct Database {
-    path: PathBuf,
+    folder: Arc<DataFolder>,
     redb: redb::Database,
 }
 
@@ -112,28 +111,33 @@ impl Database {
     /// # Errors
     /// [`OpenError`].
     pub fn open(folder: &Path, lanes: LaneCount) -> Result<(Self, Contents), OpenError> {
-        fs::create_dir_all(folder)
-            .map_err(|cause| OpenError::NotCreated { path: folder.to_owned(), cause })?;
-        let path = folder.join(FILE_NAME);
-        let database = Self { redb: open_file(&path)?, path };
-        let failed = |kind: OpenErrorKind| kind.at(&database.path);
-        database.initialize(lanes).map_err(failed)?;
-        let contents = database.read().map_err(failed)?;
-        Ok((database, contents))
+        let folder = Arc::new(DataFolder::lock(folder)?);
+        let path = folder.path();
+        let failed = |kind: OpenErrorKind| kind.at(path);
+        if folder.is_without_database().map_err(|cause| failed(OpenErrorKind::Inaccessible(cause)))? {
+            create(&folder, lanes).map_err(failed)?;
+        }
+        let redb = open_file(path).map_err(failed)?;
+        check(&redb, lanes).map_err(failed)?;
+        let contents = read(&redb).map_err(failed)?;
+        Ok((Self { folder, redb }, contents))
     }
 
-    /// Opens the database again after a failed write.
+    /// Opens the database of a folder again after a failed write.
     ///
     /// # Errors
-    /// [`OpenError`].
-    pub fn reopen(path: &Path) -> Result<Self, OpenError> {
-        Ok(Self { redb: open_file(path)?, path: path.to_owned() })
+    /// [`OpenError`], also if the file is missing or another one: nothing is created.
+    pub fn reopen(folder: &Arc<DataFolder>, lanes: LaneCount) -> Result<Self, OpenError> {
+        let failed = |kind: OpenErrorKind| kind.at(folder.path());
+        let redb = open_file(folder.path()).map_err(failed)?;
+        check(&redb, lanes).map_err(failed)?;
+        Ok(Self { folder: Arc::clone(folder), redb })
     }
 
-    /// Path of the file.
+    /// The folder, which stays locked while a handle to it exists.
     #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn folder(&self) -> &Arc<DataFolder> {
+        &self.folder
     }
 
     /// Writes all changes or none; they are on disk when this returns.
@@ -156,39 +160,52 @@ impl Database {
         transaction.commit()?;
         Ok(())
     }
+}
 
-    /// Creates the tables of a new database, and checks the version and the number of lanes of an existing one.
-    fn initialize(&self, lanes: LaneCount) -> Result<(), OpenErrorKind> {
-        let transaction = self.redb.begin_write()?;
-        let is_new = transaction.list_tables()?.next().is_none();
-        {
-            let mut metadata = transaction.open_table(METADATA)?;
-            if is_new {
-                metadata.insert("format", signed(FORMAT_VERSION))?;
-                metadata.insert("lanes", i64::from(lanes.get()))?;
-            }
-            let format = metadata.get("format")?.map(|format| format.value());
-            if format != Some(signed(FORMAT_VERSION)) {
-                let found = format.map_or_else(|| "unknown".to_owned(), |format| format.to_string());
-                return Err(OpenErrorKind::OtherVersion(found));
-            }
-            let found = metadata.get("lanes")?.map(|lanes| lanes.value());
-            let found = found.and_then(|lanes| u32::try_from(lanes).ok()).ok_or("no number of lanes")?;
-            if found != lanes.get() {
-                return Err(OpenErrorKind::OtherLanes { found, requested: lanes.get() });
-            }
-        }
-        Tables::open(&transaction)?;
-        transaction.commit()?;
-        Ok(())
+/// Creates the database under another name, and moves it to its own when it is whole: a process that is killed
+/// meanwhile leaves no database behind.
+fn create(folder: &DataFolder, lanes: LaneCount) -> Result<(), OpenErrorKind> {
+    let unfinished = folder.unfinished_path();
+    let inaccessible = OpenErrorKind::Inaccessible;
+    fs::remove_file(&unfinished).or_else(ignore_absence).map_err(inaccessible)?;
+    let redb = builder().create(&unfinished)?;
+    let transaction = redb.begin_write()?;
+    {
+        let mut metadata = transaction.open_table(METADATA)?;
+        metadata.insert("format", signed(FORMAT_VERSION))?;
+        metadata.insert("lanes", i64::from(lanes.get()))?;
     }
+    Tables::open(&transaction)?;
+    transaction.commit()?;
+    drop(redb);
+    folder.finish().map_err(inaccessible)
+}
 
-    fn read(&self) -> Result<Contents, OpenErrorKind> {
-        let transaction = self.redb.begin_read()?;
-        let (logs, maps) = (read_logs(&transaction)?, read_maps(&transaction)?);
-        let (events, counts) = (read_records(&transaction, EVENTS)?, read_records(&transaction, COUNTS)?);
-        Ok(Contents { logs, maps, events, counts, ends: read_ends(&transaction)? })
+/// Checks the version and the number of lanes.
+fn check(redb: &redb::Database, lanes: LaneCount) -> Result<(), OpenErrorKind> {
+    let transaction = redb.begin_read()?;
+    let metadata = match transaction.open_table(METADATA) {
+        Err(TableError::TableDoesNotExist(_)) => return Err(OpenErrorKind::OtherVersion("unknown".into())),
+        metadata => metadata?,
+    };
+    let format = metadata.get("format")?.map(|format| format.value());
+    if format != Some(signed(FORMAT_VERSION)) {
+        let found = format.map_or_else(|| "unknown".to_owned(), |format| format.to_string());
+        return Err(OpenErrorKind::OtherVersion(found));
     }
+    let found = metadata.get("lanes")?.map(|lanes| lanes.value());
+    let found = found.and_then(|lanes| u32::try_from(lanes).ok()).ok_or("no number of lanes")?;
+    if found != lanes.get() {
+        return Err(OpenErrorKind::OtherLanes { found, requested: lanes.get() });
+    }
+    Ok(())
+}
+
+fn read(redb: &redb::Database) -> Result<Contents, OpenErrorKind> {
+    let transaction = redb.begin_read()?;
+    let (logs, maps) = (read_logs(&transaction)?, read_maps(&transaction)?);
+    let (events, counts) = (read_records(&transaction, EVENTS)?, read_records(&transaction, COUNTS)?);
+    Ok(Contents { logs, maps, events, counts, ends: read_ends(&transaction)? })
 }
 
 /// The tables whose rows [`Row`] names.
@@ -292,10 +309,14 @@ fn read_maps(transaction: &ReadTransaction) -> Result<Maps, OpenErrorKind> {
     Ok(maps)
 }
 
-fn open_file(path: &Path) -> Result<redb::Database, OpenError> {
+fn open_file(path: &Path) -> Result<redb::Database, OpenErrorKind> {
+    Ok(builder().set_check_integrity_on_open(true).open(path)?)
+}
+
+fn builder() -> redb::Builder {
     let mut builder = redb::Database::builder();
-    builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
-    builder.create(path).map_err(|error| OpenErrorKind::from(error).at(path))
+    builder.set_cache_size(CACHE_BYTES);
+    builder
 }
 
 fn city_id(text: &str) -> Result<CityId, OpenErrorKind> {

@@ -21,7 +21,8 @@ struct WriteBatch {
 
 /// Writes until the store is closed and nothing is pending, or until writing fails while the store is closing.
 pub(crate) fn write_behind(shared: &Shared, database: Database) {
-    let path = database.path().to_owned();
+    // The folder stays locked while its database is closed.
+    let folder = Arc::clone(database.folder());
     let mut database: Result<Database, OpenError> = Ok(database);
     while let Some(mut batch) = next_batch(shared) {
         if !batch.events.is_empty() {
@@ -41,7 +42,7 @@ pub(crate) fn write_behind(shared: &Shared, database: Database) {
         if !requeue(shared, batch, &error) {
             return;
         }
-        database = Database::reopen(&path);
+        database = Database::reopen(&folder, shared.lanes);
     }
 }
 

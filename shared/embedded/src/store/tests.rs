@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::database::FILE_NAME;
+use crate::data_folder::FILE_NAME;
 use crate::open_error::OpenError;
 
 fn lanes() -> LaneCount {
@@ -257,6 +257,41 @@ fn a_folder_that_cannot_be_created_is_refused() {
 fn an_empty_file_becomes_a_new_database() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join(FILE_NAME), b"").unwrap();
+    open(folder.path()).close();
+}
+
+#[test]
+fn a_database_whose_creation_was_interrupted_is_made_again() {
+    let folder = TempDir::new().unwrap();
+    // As the library leaves it: its magic number is written last.
+    let mut interrupted = vec![0; 73_728];
+    interrupted[9..14].copy_from_slice(&[4, 0, 0, 0, 16]);
+    fs::write(folder.path().join(FILE_NAME), &interrupted).unwrap();
+    fs::write(folder.path().join("equilibrium.redb.new"), "unfinished").unwrap();
+    open(folder.path()).close();
+    assert!(!folder.path().join("equilibrium.redb.new").exists());
+
+    // A page that holds anything is damage, not an interrupted creation.
+    interrupted[70_000] = 1;
+    fs::write(folder.path().join(FILE_NAME), &interrupted).unwrap();
+    assert!(matches!(open_error(folder.path()), OpenError::Damaged { .. }));
+}
+
+#[test]
+fn one_store_at_a_time_has_a_folder_even_while_its_file_is_closed() {
+    let folder = TempDir::new().unwrap();
+    let (database, _) = Database::open(folder.path(), lanes()).unwrap();
+    let locked = Arc::clone(database.folder());
+    drop(database);
+    assert!(matches!(open_error(folder.path()), OpenError::InUse { .. }));
+    drop(Database::reopen(&locked, lanes()).unwrap());
+
+    // A file that was removed is not made anew behind the back of the store.
+    fs::remove_file(folder.path().join(FILE_NAME)).unwrap();
+    let error = Database::reopen(&locked, lanes()).map(drop).unwrap_err();
+    assert!(matches!(error, OpenError::Inaccessible { .. } | OpenError::Damaged { .. }), "{error}");
+    assert!(!folder.path().join(FILE_NAME).exists());
+    drop(locked);
     open(folder.path()).close();
 }
 
