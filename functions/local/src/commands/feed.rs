@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::commands::stop_signals::StopSignals;
 use crate::commands::whole;
+use crate::host::console::print;
 use crate::workload::driver::{Ended, WorkloadDriver};
 use crate::workload::http_client::HttpEventSink;
 use crate::workload::rebased_file::RebasedFile;
@@ -58,7 +59,7 @@ impl FeedCommand {
     fn source(&self, now_ms: i64) -> io::Result<(WorkloadSource, i64)> {
         if let Some(path) = &self.file {
             let named = |cause| io::Error::other(format!("--file {}: {cause}", path.display()));
-            let file = RebasedFile::open(path, now_ms).map_err(named)?;
+            let file = RebasedFile::open(path, now_ms, print).map_err(named)?;
             return Ok((WorkloadSource::File(Box::new(file)), now_ms));
         }
         let mut settings = city::Settings::live(self.seed, now_ms);

@@ -199,7 +199,8 @@ impl Serve {
             let posted = timeout(CATCH_UP_TIMEOUT, driver.catch_up()).await;
             posted.unwrap_or(Ok(())).map_err(|cause| self.feed_error(cause))?;
         }
-        let is_priced = |progress: &Progress| progress.is_idle && server.store.events().is_empty();
+        // A corrupt log is reported by the status line, and does not keep the port shut.
+        let is_priced = |at: &Progress| at.corrupt > 0 || at.is_idle && server.store.events().is_empty();
         // An error means that the pipeline has ended: there is nothing to wait for.
         drop(server.progress.clone().wait_for(is_priced).await);
         Ok(driver)
@@ -260,7 +261,7 @@ impl Serve {
         let (source, start_ms) = match &self.feed {
             FeedSource::None => return Ok(None),
             FeedSource::File(path) => {
-                let file = RebasedFile::open(path, now_ms).map_err(|cause| self.feed_error(cause))?;
+                let file = RebasedFile::open(path, now_ms, print).map_err(|cause| self.feed_error(cause))?;
                 (WorkloadSource::File(Box::new(file)), now_ms)
             }
             FeedSource::City => {

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::path::Path;
 
-use equilibrium_domain::event::{self, MAX_EVENT_BYTES};
+use equilibrium_domain::event::MAX_FUTURE_MS;
 use equilibrium_domain::time::Timestamp;
-use equilibrium_domain::wire::json::{Malformed, Scan, Text, Value};
 
 use crate::workload::line_reader::{BlockReader, LineSplitter};
+use crate::workload::look_ahead::{FileLine, LookAhead};
 
 /// The lines of a file, each returned when it is due.
 ///
@@ -19,27 +19,42 @@ use crate::workload::line_reader::{BlockReader, LineSplitter};
 /// before it, or at the start. A line too long to be an event is passed through too, possibly truncated but still too
 /// long.
 ///
+/// One clock that is wrong stops no other: a line whose time is ahead of most of the lines after it is due with the line
+/// before it, for the receiver to refuse, and a first line whose time is a day before most of them is left out. Both are
+/// named.
+///
 /// Only the value of `time` changes. It is written with milliseconds and `Z`, so a line may grow, even beyond
-/// [`MAX_EVENT_BYTES`].
+/// [`MAX_EVENT_BYTES`](equilibrium_domain::event::MAX_EVENT_BYTES).
 #[derive(Debug)]
 pub struct RebasedFile {
     /// `None` after the end of the file or a read error.
     blocks: Option<BlockReader>,
     lines: LineSplitter,
     shift: TimeShift,
+    look_ahead: LookAhead,
     pending: PendingLines,
+    /// The read error after all lines.
+    error: Option<io::Error>,
+    notice: Notice,
 }
 
+/// Receives a line of text for people.
+pub type Notice = fn(&str);
+
 impl RebasedFile {
-    /// Opens the file, plain or gzip; its first time becomes `start_ms`, milliseconds since the Unix epoch.
+    /// Opens the file, plain or gzip; its first time becomes `start_ms`, milliseconds since the Unix epoch. `notice`
+    /// receives a line of text for each line of the file with a wrong time.
     ///
     /// # Errors
     /// The I/O error, also for a folder.
-    pub fn open(path: &Path, start_ms: i64) -> io::Result<Self> {
+    pub fn open(path: &Path, start_ms: i64, notice: Notice) -> io::Result<Self> {
         Ok(Self {
             blocks: Some(BlockReader::open(path)?),
             lines: LineSplitter::default(),
             shift: TimeShift { start_ms, offset_ms: None },
+            look_ahead: LookAhead::default(),
+            error: None,
+            notice,
             pending: PendingLines {
                 bytes: Vec::new(),
                 drained: 0,
@@ -59,39 +74,58 @@ impl RebasedFile {
     pub fn advance(&mut self, until_ms: i64, out: &mut Vec<u8>) -> io::Result<()> {
         loop {
             self.pending.drain_due(until_ms, out);
-            if !self.pending.is_empty() || self.blocks.is_none() {
+            if !self.pending.is_empty() {
                 return Ok(());
             }
-            self.read_block()?;
+            if self.blocks.is_none() {
+                return self.error.take().map_or(Ok(()), Err);
+            }
+            self.read_block();
         }
     }
 
     /// Whether every line was returned.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.blocks.is_none() && self.pending.is_empty()
+        self.blocks.is_none() && self.pending.is_empty() && self.error.is_none()
     }
 
     /// Reads one block, or the end of the file.
-    fn read_block(&mut self) -> io::Result<()> {
-        let mut add = |line: &[u8]| {
-            // A line longer than the limit may be truncated, so it is unknown whether it is blank.
-            if !event::is_blank(line) || line.len() > MAX_EVENT_BYTES {
-                self.pending.add(line, self.shift.apply(line));
-            }
-        };
+    fn read_block(&mut self) {
+        let look_ahead = &mut self.look_ahead;
+        let add = |line: &[u8]| look_ahead.push(line);
         match self.blocks.as_mut().and_then(Iterator::next) {
             Some(Ok(block)) => self.lines.push(&block.bytes, add),
-            Some(Err(error)) => {
-                self.blocks = None;
-                return Err(error);
-            }
+            Some(Err(error)) => (self.blocks, self.error) = (None, Some(error)),
             None => {
                 self.blocks = None;
-                self.lines.end(&mut add);
+                self.lines.end(add);
             }
         }
-        Ok(())
+        while let Some(line) = self.look_ahead.pop(self.blocks.is_none()) {
+            self.release(&line);
+        }
+    }
+
+    /// Makes a line pending, given the lines after it.
+    fn release(&mut self, line: &FileLine) {
+        let Some(time_ms) = line.time_ms() else { return self.pending.add(&line.bytes, None) };
+        if self.shift.offset_ms.is_none() && self.look_ahead.is_far_before_most(time_ms) {
+            let number = line.number;
+            (self.notice)(&format!(
+                "\nfeed: line {number}: its time is days before the lines after it; left out\n"
+            ));
+            return;
+        }
+        let Some(rebased) = self.shift.apply(line) else { return self.pending.add(&line.bytes, None) };
+        let ahead_ms = rebased.time.ms() - self.pending.due_ms;
+        if ahead_ms <= MAX_FUTURE_MS || !self.look_ahead.is_ahead_of_most(time_ms) {
+            self.pending.due_ms = self.pending.due_ms.max(rebased.time.ms());
+        } else {
+            let (number, s) = (line.number, ahead_ms / 1000);
+            (self.notice)(&format!("\nfeed: line {number}: its time is {s} s ahead of the lines after it\n"));
+        }
+        self.pending.add(&line.bytes, Some(rebased));
     }
 }
 
@@ -105,11 +139,11 @@ struct TimeShift {
 
 impl TimeShift {
     /// The line with its shifted time; `None` if it has no valid time.
-    fn apply<'a>(&mut self, line: &'a [u8]) -> Option<RebasedLine<'a>> {
-        let (before, time_ms, after) = split_at_time(line)?;
+    fn apply<'a>(&mut self, line: &'a FileLine) -> Option<RebasedLine<'a>> {
+        let (before, time_ms, after) = line.time?;
         let offset_ms = *self.offset_ms.get_or_insert(self.start_ms.saturating_sub(time_ms));
         let time = Timestamp::from_ms(time_ms.saturating_add(offset_ms))?;
-        Some(RebasedLine { before, time, after })
+        Some(RebasedLine { before: &line.bytes[..before], time, after: &line.bytes[after..] })
     }
 }
 
@@ -119,39 +153,6 @@ struct RebasedLine<'a> {
     before: &'a [u8],
     time: Timestamp,
     after: &'a [u8],
-}
-
-/// The bytes before the value of `time`, the value in milliseconds, and the bytes after it. Like the event parser, this
-/// takes the last member of that name in the top-level object, however key and value are escaped (CONTRACT §1).
-fn split_at_time(line: &[u8]) -> Option<(&[u8], i64, &[u8])> {
-    // The line is refused in any case, and may be truncated.
-    if line.len() > MAX_EVENT_BYTES {
-        return None;
-    }
-    let text = std::str::from_utf8(line).ok()?;
-    let mut found = None;
-    let mut scan = Scan::new(text);
-    scan.object(|key, scan| {
-        let value = scan.raw()?;
-        if is_time(key) {
-            found = Some(value);
-        }
-        Ok::<(), Malformed>(())
-    })
-    .ok()?;
-    scan.end().ok()?;
-    let value = found?;
-    let Ok(Value::String(time)) = Scan::new(value).value() else { return None };
-    let time = Timestamp::parse(&time.decode()?)?;
-    let start = value.as_ptr().addr() - text.as_ptr().addr();
-    Some((&line[..start], time.ms(), &line[start + value.len()..]))
-}
-
-fn is_time(key: Text<'_>) -> bool {
-    match key.plain() {
-        Some(key) => key == b"time",
-        None => key.decode().is_some_and(|key| *key == *b"time"),
-    }
 }
 
 /// The lines of a block that were not drained yet.
@@ -180,7 +181,6 @@ impl PendingLines {
 
     fn add(&mut self, line: &[u8], rebased: Option<RebasedLine<'_>>) {
         if let Some(RebasedLine { before, time, after }) = rebased {
-            self.due_ms = self.due_ms.max(time.ms());
             self.bytes.extend_from_slice(before);
             write!(self.bytes, "\"{time}\"").expect("writing to a `Vec` does not fail");
             self.bytes.extend_from_slice(after);
@@ -211,6 +211,8 @@ impl PendingLines {
 
 #[cfg(test)]
 mod tests {
+    use equilibrium_domain::event::MAX_EVENT_BYTES;
+
     use super::*;
 
     const START_MS: i64 = 1_800_000_000_000;
@@ -218,7 +220,7 @@ mod tests {
     fn open(content: &str) -> RebasedFile {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), content).unwrap();
-        RebasedFile::open(file.path(), START_MS).unwrap()
+        RebasedFile::open(file.path(), START_MS, |_| {}).unwrap()
     }
 
     #[test]

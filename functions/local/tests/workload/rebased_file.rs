@@ -23,7 +23,7 @@ const START_MS: i64 = 1_800_000_000_000;
 fn open(content: &[u8], start_ms: i64) -> RebasedFile {
     let temporary = NamedTempFile::new().unwrap();
     fs::write(temporary.path(), content).unwrap();
-    RebasedFile::open(temporary.path(), start_ms).unwrap()
+    RebasedFile::open(temporary.path(), start_ms, |_| {}).unwrap()
 }
 
 fn gzip(content: &[u8]) -> Vec<u8> {
@@ -62,6 +62,59 @@ fn the_first_event_is_at_the_start_and_the_time_between_events_is_preserved() {
     assert_eq!(after[0], START_MS);
     let offsets = |times: &[i64]| times.iter().map(|ms| ms - times[0]).collect::<Vec<_>>();
     assert_eq!(offsets(&after), offsets(&before));
+}
+
+/// One line a second from `from`, with the lines of `others` put before the second of their number.
+fn clock_lines(from: &str, seconds: i64, others: &[(i64, &str)]) -> String {
+    let from = Timestamp::parse(from.as_bytes()).unwrap().ms();
+    let line = |time: &str| format!("{{\"time\":\"{time}\"}}\n");
+    let at = |second: i64| {
+        let odd = others.iter().filter(move |(at, _)| *at == second).map(|(_, time)| line(time));
+        odd.chain([line(&time(from + 1_000 * second))]).collect::<String>()
+    };
+    (0..seconds).map(at).collect()
+}
+
+#[test]
+fn a_clock_that_is_fast_holds_back_no_other_line() {
+    let content = clock_lines("2026-03-06T17:00:00Z", 60, &[(20, "2026-03-07T17:00:20Z")]);
+    let mut file = open(content.as_bytes(), START_MS);
+    let mut out = Vec::new();
+    for second in 0..=60 {
+        file.advance(START_MS + 1_000 * second, &mut out).unwrap();
+        let expected = usize::try_from(second).unwrap() + usize::from(second >= 20);
+        assert_eq!(std::str::from_utf8(&out).unwrap().lines().count(), expected, "{second}");
+    }
+    assert!(
+        String::from_utf8(out).unwrap().contains(&time(START_MS + 86_420_000)),
+        "for the receiver to refuse"
+    );
+}
+
+#[test]
+fn a_pause_in_the_file_is_kept() {
+    let night = clock_lines("2026-03-06T17:00:00Z", 3, &[]) + &clock_lines("2026-03-07T05:00:00Z", 20, &[]);
+    let last = times_of(&rebased(&night));
+    assert_eq!((last[2], last[3]), (START_MS + 2_000, START_MS + 12 * 3_600_000));
+}
+
+#[test]
+fn a_first_line_of_another_age_is_left_out() {
+    for ancient in ["1970-01-01T00:00:10Z", "2026-03-01T00:00:00Z"] {
+        let content = clock_lines("2026-03-06T17:00:00Z", 30, &[(0, ancient)]);
+        assert_eq!(rebased(&content), rebased(clock_lines("2026-03-06T17:00:00Z", 30, &[])), "{ancient}");
+    }
+    // Without lines after it there is nothing to compare with.
+    assert_eq!(
+        rebased("{\"time\":\"1970-01-01T00:00:10Z\"}\n"),
+        format!("{{\"time\":\"{}\"}}\n", time(START_MS))
+    );
+}
+
+/// The times of lines that hold nothing else.
+fn times_of(lines: &str) -> Vec<i64> {
+    let read = |line: &str| Timestamp::parse(&line.as_bytes()[9..line.len() - 2]).unwrap().ms();
+    lines.lines().map(read).collect()
 }
 
 #[test]
@@ -146,7 +199,7 @@ fn an_empty_file_is_finished_after_the_first_call() {
 #[test]
 fn a_file_that_cannot_be_opened_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    let error = |path: &Path| RebasedFile::open(path, START_MS).unwrap_err().kind();
+    let error = |path: &Path| RebasedFile::open(path, START_MS, |_| {}).unwrap_err().kind();
     assert_eq!(error(folder.path()), io::ErrorKind::IsADirectory);
     assert_eq!(error(&folder.path().join("none")), io::ErrorKind::NotFound);
 }
