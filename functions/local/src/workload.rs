@@ -7,3 +7,4 @@ pub mod line_reader;
 mod look_ahead;
 pub mod rebased_file;
 pub mod source;
+mod source_thread;

@@ -15,8 +15,7 @@ use crate::commands::whole;
 use crate::host::console::print;
 use crate::workload::driver::{Ended, WorkloadDriver};
 use crate::workload::http_client::HttpEventSink;
-use crate::workload::rebased_file::RebasedFile;
-use crate::workload::source::WorkloadSource;
+use crate::workload::source::{self, OpenSource, WorkloadSource};
 
 /// The arguments of the command.
 #[derive(Debug, Args)]
@@ -56,15 +55,14 @@ impl FeedCommand {
     }
 
     /// The source, and the time of its first event.
-    fn source(&self, now_ms: i64) -> io::Result<(WorkloadSource, i64)> {
+    fn source(&self, now_ms: i64) -> io::Result<(OpenSource, i64)> {
         if let Some(path) = &self.file {
             let named = |cause| io::Error::other(format!("--file {}: {cause}", path.display()));
-            let file = RebasedFile::open(path, now_ms, print).map_err(named)?;
-            return Ok((WorkloadSource::File(Box::new(file)), now_ms));
+            return Ok((source::file(path, now_ms, print).map_err(named)?, now_ms));
         }
         let mut settings = city::Settings::live(self.seed, now_ms);
         settings.drivers = self.drivers.unwrap_or(settings.drivers);
         let city = City::new(&settings, &city::policy::policy());
-        Ok((WorkloadSource::City(Box::new(city)), settings.start_ms))
+        Ok((Box::new(|| Ok(WorkloadSource::City(Box::new(city)))), settings.start_ms))
     }
 }

@@ -37,8 +37,7 @@ use crate::host::pipeline_thread::{self, Progress};
 use crate::host::router::LocalApi;
 use crate::host::status_line;
 use crate::workload::driver::{Ended, WorkloadDriver};
-use crate::workload::rebased_file::RebasedFile;
-use crate::workload::source::{FeedSource, WorkloadSource};
+use crate::workload::source::{self, FeedSource, OpenSource, WorkloadSource};
 
 /// How long startup waits for the driver to catch up with the clock. With a fast clock or a full disk it may never.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -261,8 +260,7 @@ impl Serve {
         let (source, start_ms) = match &self.feed {
             FeedSource::None => return Ok(None),
             FeedSource::File(path) => {
-                let file = RebasedFile::open(path, now_ms, print).map_err(|cause| self.feed_error(cause))?;
-                (WorkloadSource::File(Box::new(file)), now_ms)
+                (source::file(path, now_ms, print).map_err(|cause| self.feed_error(cause))?, now_ms)
             }
             FeedSource::City => {
                 let settings = city::Settings::live(self.seed, now_ms);
@@ -270,7 +268,8 @@ impl Serve {
                 // Events that the previous process has counted are skipped.
                 let head = server.store.head(&policy.city).await.ok().flatten();
                 let counted_ms = head.map_or(settings.start_ms, |head| head.as_of + policy.clock.lateness_ms);
-                (WorkloadSource::City(Box::new(city)), settings.start_ms.max(counted_ms))
+                let open: OpenSource = Box::new(|| Ok(WorkloadSource::City(Box::new(city))));
+                (open, settings.start_ms.max(counted_ms))
             }
         };
         let driver = WorkloadDriver::new(source, Arc::clone(&server.api), clock, start_ms);

@@ -8,7 +8,8 @@ use equilibrium_app::clock::Clock;
 use equilibrium_ingest::MAX_BODY_BYTES;
 use tokio::sync::watch;
 
-use crate::workload::source::WorkloadSource;
+use crate::workload::source::OpenSource;
+use crate::workload::source_thread::{SourceThread, Step};
 
 /// Time between two posts.
 const POST_INTERVAL: Duration = Duration::from_millis(50);
@@ -32,10 +33,13 @@ pub trait EventSink: Send + Sync {
 /// Posts the events of a source, up to the time of a clock.
 #[derive(Debug)]
 pub struct WorkloadDriver<S> {
-    source: WorkloadSource,
+    source: SourceThread,
+    is_finished: bool,
     sink: S,
     clock: Clock,
-    posted_until_ms: i64,
+    /// Earlier events are not posted.
+    start_ms: i64,
+    posted_until_ms: Option<i64>,
     lines: Vec<u8>,
 }
 
@@ -54,12 +58,11 @@ impl<S: EventSink> WorkloadDriver<S> {
     /// A driver that skips the events before `start_ms`, milliseconds since the Unix epoch.
     ///
     /// # Errors
-    /// The I/O error of the file.
-    pub fn new(mut source: WorkloadSource, sink: S, clock: Clock, start_ms: i64) -> io::Result<Self> {
-        let mut skipped = Vec::new();
-        source.advance(start_ms, &mut skipped)?;
-        skipped.clear();
-        Ok(Self { source, sink, clock, posted_until_ms: start_ms, lines: skipped })
+    /// The I/O error if the system refuses a thread.
+    pub fn new(source: OpenSource, sink: S, clock: Clock, start_ms: i64) -> io::Result<Self> {
+        let source = SourceThread::start(source)?;
+        let (posted_until_ms, lines) = (None, Vec::new());
+        Ok(Self { source, is_finished: false, sink, clock, start_ms, posted_until_ms, lines })
     }
 
     /// Posts events until the process stops or the source ends.
@@ -67,7 +70,7 @@ impl<S: EventSink> WorkloadDriver<S> {
         let run = async {
             loop {
                 match self.catch_up().await {
-                    Ok(()) if self.source.is_finished() => return Ended::Finished,
+                    Ok(()) if self.is_finished => return Ended::Finished,
                     Ok(()) => tokio::time::sleep(POST_INTERVAL).await,
                     Err(error) => return Ended::Failed(error),
                 }
@@ -84,11 +87,11 @@ impl<S: EventSink> WorkloadDriver<S> {
     /// # Errors
     /// The I/O error of the file, after everything before it was posted, or why the server will never accept a body.
     pub async fn catch_up(&mut self) -> io::Result<()> {
-        let is_behind =
-            |this: &Self| this.posted_until_ms < this.clock.now_ms() && !this.source.is_finished();
+        let is_behind = |this: &Self| {
+            this.posted_until_ms.is_none_or(|until_ms| until_ms < this.clock.now_ms()) && !this.is_finished
+        };
         while is_behind(self) || !self.lines.is_empty() {
-            self.posted_until_ms = self.clock.now_ms().min(self.posted_until_ms + MAX_STEP_MS);
-            let read = self.source.advance(self.posted_until_ms, &mut self.lines);
+            let read = self.read_step().await;
             for body in bodies(&self.lines) {
                 while !self.sink.post(body).await? {
                     tokio::time::sleep(RETRY_BACKOFF).await;
@@ -100,6 +103,23 @@ impl<S: EventSink> WorkloadDriver<S> {
             tokio::task::yield_now().await;
         }
         Ok(())
+    }
+}
+
+impl<S> WorkloadDriver<S> {
+    /// Reads the next lines, unless there are some that were not posted.
+    async fn read_step(&mut self) -> io::Result<()> {
+        if !self.lines.is_empty() {
+            return Ok(());
+        }
+        let next_ms = |until_ms| self.clock.now_ms().min(until_ms + MAX_STEP_MS);
+        let until_ms = self.posted_until_ms.map_or(self.start_ms, next_ms);
+        let Step { until_ms, lines, read, is_finished } = self.source.step(until_ms).await;
+        if self.posted_until_ms.replace(until_ms).is_some() {
+            self.lines = lines;
+        }
+        self.is_finished = is_finished;
+        read
     }
 }
 

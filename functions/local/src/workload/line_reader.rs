@@ -24,6 +24,8 @@ pub struct BlockReader {
     received: Receiver<io::Result<Block>>,
     /// Size of the file.
     pub file_bytes: u64,
+    /// Whether the input is a pipe or a device, whose next block may never come.
+    may_rest: bool,
 }
 
 /// A block of the content.
@@ -52,6 +54,7 @@ impl BlockReader {
         (&mut file).take(GZIP_MAGIC.len() as u64).read_to_end(&mut start)?;
         let rewound = file.seek(SeekFrom::Start(0)).is_ok();
         let gzip = start == GZIP_MAGIC;
+        let fill = if metadata.is_file() { Fill::Whole } else { Fill::Available };
         let start = io::Cursor::new(if rewound { Vec::new() } else { start });
         thread::spawn(move || {
             let mut counted =
@@ -59,12 +62,23 @@ impl BlockReader {
             let send = |block| sender.send(block).is_ok();
             if gzip {
                 let mut content = GzipMembers::new(BufReader::with_capacity(BLOCK_BYTES, &mut counted));
-                send_blocks(&mut content, |content| content.get_ref().get_ref().bytes, send);
+                send_blocks(&mut content, Fill::Whole, |content| content.get_ref().get_ref().bytes, send);
             } else {
-                send_blocks(&mut counted, |content| content.bytes, send);
+                send_blocks(&mut counted, fill, |content| content.bytes, send);
             }
         });
-        Ok(Self { received, file_bytes: metadata.len() })
+        Ok(Self { received, file_bytes: metadata.len(), may_rest: !metadata.is_file() })
+    }
+
+    /// Whether the input is a pipe or a device, whose next block may never come.
+    #[must_use]
+    pub fn may_rest(&self) -> bool {
+        self.may_rest
+    }
+
+    /// The next block, unless the writer of a pipe rests.
+    pub fn next_available(&mut self) -> Option<io::Result<Block>> {
+        if self.may_rest { self.received.try_recv().ok() } else { self.next() }
     }
 }
 
@@ -76,14 +90,44 @@ impl Iterator for BlockReader {
     }
 }
 
+/// How much a block holds.
+#[derive(Clone, Copy)]
+enum Fill {
+    /// [`BLOCK_BYTES`], but for the last.
+    Whole,
+    /// What there is: the writer of a pipe may rest.
+    Available,
+}
+
+/// Bytes that one read takes from a pipe, at most: as many as Linux keeps for it.
+const PIPE_BYTES: usize = 1 << 16;
+
+impl Fill {
+    fn read(self, content: &mut impl Read, bytes: &mut Vec<u8>) -> io::Result<usize> {
+        match self {
+            Self::Whole => {
+                bytes.reserve_exact(BLOCK_BYTES);
+                content.take(BLOCK_BYTES as u64).read_to_end(bytes)
+            }
+            Self::Available => {
+                bytes.resize(PIPE_BYTES, 0);
+                let read = content.read(bytes);
+                bytes.truncate(*read.as_ref().unwrap_or(&0));
+                read
+            }
+        }
+    }
+}
+
 fn send_blocks<R: Read>(
     content: &mut R,
+    fill: Fill,
     read_bytes: impl Fn(&R) -> u64,
     send: impl Fn(io::Result<Block>) -> bool,
 ) {
     loop {
-        let mut bytes = Vec::with_capacity(BLOCK_BYTES);
-        let outcome = content.by_ref().take(BLOCK_BYTES as u64).read_to_end(&mut bytes);
+        let mut bytes = Vec::new();
+        let outcome = fill.read(content, &mut bytes);
         let is_end = bytes.is_empty();
         if !is_end && !send(Ok(Block { bytes, read_bytes: read_bytes(content) })) {
             return;

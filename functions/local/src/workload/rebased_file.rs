@@ -7,7 +7,7 @@ use std::path::Path;
 use equilibrium_domain::event::MAX_FUTURE_MS;
 use equilibrium_domain::time::Timestamp;
 
-use crate::workload::line_reader::{BlockReader, LineSplitter};
+use crate::workload::line_reader::{Block, BlockReader, LineSplitter};
 use crate::workload::look_ahead::{FileLine, LookAhead};
 
 /// The lines of a file, each returned when it is due.
@@ -77,10 +77,13 @@ impl RebasedFile {
             if !self.pending.is_empty() {
                 return Ok(());
             }
-            if self.blocks.is_none() {
-                return self.error.take().map_or(Ok(()), Err);
+            let Some(blocks) = &mut self.blocks else { return self.error.take().map_or(Ok(()), Err) };
+            // Lines that are due do not wait for the writer of a pipe.
+            let block = if out.is_empty() { blocks.next() } else { blocks.next_available() };
+            if block.is_none() && !out.is_empty() && blocks.may_rest() {
+                return Ok(());
             }
-            self.read_block();
+            self.read_block(block);
         }
     }
 
@@ -91,10 +94,10 @@ impl RebasedFile {
     }
 
     /// Reads one block, or the end of the file.
-    fn read_block(&mut self) {
+    fn read_block(&mut self, block: Option<io::Result<Block>>) {
         let look_ahead = &mut self.look_ahead;
         let add = |line: &[u8]| look_ahead.push(line);
-        match self.blocks.as_mut().and_then(Iterator::next) {
+        match block {
             Some(Ok(block)) => self.lines.push(&block.bytes, add),
             Some(Err(error)) => (self.blocks, self.error) = (None, Some(error)),
             None => {

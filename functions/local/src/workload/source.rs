@@ -1,12 +1,13 @@
 //! The sources of events: a simulated city, or a file.
 
 use std::fmt;
+use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use equilibrium_simulator::city::City;
 
-use crate::workload::rebased_file::RebasedFile;
+use crate::workload::rebased_file::{Notice, RebasedFile};
 
 /// The event source of `--feed`, in addition to the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,24 @@ impl fmt::Display for FeedSource {
             Self::File(path) => write!(f, "{}, timestamps shifted to start now", path.display()),
         }
     }
+}
+
+/// Opens a source, on a thread that may block.
+pub type OpenSource = Box<dyn FnOnce() -> io::Result<WorkloadSource> + Send>;
+
+/// A file whose first time becomes `start_ms`, milliseconds since the Unix epoch; a pipe is opened once its writer is
+/// there.
+///
+/// # Errors
+/// The I/O error of a path that cannot be a file.
+pub fn file(path: &Path, start_ms: i64, notice: Notice) -> io::Result<OpenSource> {
+    if fs::metadata(path)?.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let path = path.to_owned();
+    Ok(Box::new(move || {
+        RebasedFile::open(&path, start_ms, notice).map(|file| WorkloadSource::File(Box::new(file)))
+    }))
 }
 
 /// An open source.

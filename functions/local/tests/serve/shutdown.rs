@@ -1,5 +1,8 @@
 //! A signal stops the server quickly and with status 0, whatever its clients do.
 
+use std::fs::File;
+use std::io::Write;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -102,4 +105,28 @@ fn a_simulation_that_cannot_keep_up_is_served_and_can_be_stopped() {
     let server = Server::start(&mut serve(&TOO_FAST));
     server.assert_serves();
     assert_stops(server, "TERM");
+}
+
+#[test]
+fn a_pipe_whose_writer_rests_delays_neither_start_nor_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let feed = ["--feed", pipe.to_str().unwrap()];
+    let without_writer = Server::start(&mut serve(&feed));
+    without_writer.assert_serves();
+    assert_stops(without_writer, "TERM");
+
+    let server = Server::start(&mut serve(&feed));
+    let mut writer = File::options().write(true).open(&pipe).unwrap();
+    let lines: String = (0..40).map(|i| driver(&format!("d{i}"), place(i), now_ms())).collect();
+    // The last line is not whole.
+    writer.write_all((lines + "{\"type\":").as_bytes()).unwrap();
+    server.process.wait_for_line("accepted events", |line| {
+        let (events, _) = line.split_once(" events/s, ")?;
+        (events != "0").then_some(())
+    });
+    server.assert_serves();
+    assert_stops(server, "INT");
+    drop(writer);
 }
