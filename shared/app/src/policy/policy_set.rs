@@ -35,7 +35,7 @@ pub struct CityConfig {
     pub pricing: Arc<PricingConfig>,
     /// The version of the policy in its store; 0 for a policy that no store holds.
     pub version: u64,
-    /// A hash of the policy's document, which tells policies apart whatever their version.
+    /// A hash of the policy's document: policies that differ have different ones, whatever their version.
     pub fingerprint: u64,
 }
 

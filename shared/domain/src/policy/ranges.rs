@@ -41,7 +41,7 @@ pub const STEP_HUNDREDTHS: RangeInclusive<u16> = 1..=100;
 /// More drivers than any city has.
 pub const MIN_LOST: RangeInclusive<i64> = 0..=1_000_000_000;
 
-/// From 0, which is no guard, to a day.
+/// From 0, which disables the guard, to a day.
 pub const HOLD_MS: RangeInclusive<i64> = 0..=86_400_000;
 
 /// From 0, so that every change must be confirmed, to the largest multiplier.

@@ -40,7 +40,7 @@ impl Policy {
 }
 
 impl Policy {
-    /// A hash of the policy's document, the same in every process, by which policies are told apart.
+    /// A hash of the policy's document, the same in every process.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         xxh3_64(self.to_json().to_string().as_bytes())

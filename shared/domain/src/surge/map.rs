@@ -85,7 +85,7 @@ impl ClosedTick {
 pub struct MapHead {
     /// The city.
     pub city: CityId,
-    /// The arrival of the first counts in the city's log, in milliseconds since the epoch: it tells the versions of this
+    /// The arrival of the first counts in the city's log, in milliseconds since the epoch: it distinguishes the versions of this
     /// store from those of a store that was emptied.
     pub began_ms: i64,
     /// The number of ticks closed so far.

@@ -286,7 +286,7 @@ fn one_store_at_a_time_has_a_folder_even_while_its_file_is_closed() {
     assert!(matches!(open_error(folder.path()), OpenError::InUse { .. }));
     drop(Database::reopen(&locked, lanes()).unwrap());
 
-    // A file that was removed is not made anew behind the back of the store.
+    // A file that was removed is not created again while the store has the folder.
     fs::remove_file(folder.path().join(FILE_NAME)).unwrap();
     let error = Database::reopen(&locked, lanes()).map(drop).unwrap_err();
     assert!(matches!(error, OpenError::Inaccessible { .. } | OpenError::Damaged { .. }), "{error}");
