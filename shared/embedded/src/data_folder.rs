@@ -54,7 +54,7 @@ impl DataFolder {
         self.folder.join(UNFINISHED_NAME)
     }
 
-    /// Whether there is no database, or one of which nothing was ever committed.
+    /// Whether the folder lacks a database, or has one of which nothing was ever committed.
     pub(crate) fn is_without_database(&self) -> io::Result<bool> {
         match File::open(&self.path) {
             Ok(file) => is_never_committed(file),

@@ -25,7 +25,7 @@ pub struct Body<'a> {
     hold: Hold<'a>,
 }
 
-/// Why there is no body.
+/// Why a body was not read.
 #[derive(Debug)]
 pub enum NoBody {
     /// The client is answered with a problem.

@@ -37,15 +37,15 @@ pub struct Pool {
     free: Semaphore,
     next_id: AtomicU64,
     clients: Mutex<Clients>,
-    /// Held by the one client that may hold more when nothing is free and nobody is slow, so that clients that wait for
-    /// each other's bytes come to an end.
+    /// Held by the one client that may hold more when nothing is free and every client makes progress, so that clients
+    /// that wait for each other's bytes come to an end.
     overflow: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
 struct Clients {
     by_id: HashMap<u64, Arc<Client>>,
-    /// Before this, nobody is let go.
+    /// Before this, no client is let go.
     next_let_go: Instant,
 }
 

@@ -142,7 +142,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Headers<'a> {
 pub const MAX_RESPONSE_BYTES: usize = 6_291_556;
 
 /// Encodes a response for API Gateway: a body that is compressed or not UTF-8 in Base64. Lambda fails an invocation
-/// whose response is too long; the client is told instead how to ask for less.
+/// whose response is too long; the problem that is sent instead says how to ask for less.
 #[must_use]
 pub fn encode_response(response: &Response) -> Vec<u8> {
     let payload = encode(response);

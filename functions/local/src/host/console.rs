@@ -15,7 +15,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 /// The thread that writes to stdout: a terminal that is paused, or a pipe that nothing reads, blocks it alone.
 static CONSOLE: LazyLock<SyncSender<Message>> = LazyLock::new(|| {
     let (sender, messages) = sync_channel(MAX_TEXTS_BEHIND);
-    // Without a thread there is no output.
+    // If the system refuses a thread, nothing is printed.
     drop(thread::Builder::new().name("console".into()).spawn(move || write(&messages)));
     sender
 });

@@ -77,7 +77,7 @@ impl Entity {
     }
 }
 
-/// In [`Entity::place`]: there is no standing yet, or its lifetime has ended.
+/// In [`Entity::place`]: the entity has no standing yet, or its lifetime has ended.
 pub(super) const UNSEEN: u32 = PLACE_BITS;
 /// In [`Entity::place`]: the slot is free.
 pub(super) const FREE: u32 = UNSEEN - 1;
