@@ -98,6 +98,12 @@ impl<E: Into<redb::Error>> From<E> for WriteError {
     }
 }
 
+/// A database that lacks acknowledged events.
+fn missing_events(acknowledged: u64, event: u64) -> OpenErrorKind {
+    let what = format!("it ends with event {event}, but events up to {acknowledged} were acknowledged");
+    OpenErrorKind::Damaged(what)
+}
+
 /// An open database.
 #[derive(Debug)]
 pub struct Database {
@@ -120,6 +126,10 @@ impl Database {
         let redb = open_file(path).map_err(failed)?;
         check(&redb, lanes).map_err(failed)?;
         let contents = read(&redb).map_err(failed)?;
+        let acknowledged = folder.acknowledged().number();
+        if acknowledged > contents.ends.event {
+            return Err(failed(missing_events(acknowledged, contents.ends.event)));
+        }
         Ok((Self { folder, redb }, contents))
     }
 
@@ -140,7 +150,7 @@ impl Database {
         &self.folder
     }
 
-    /// Writes all changes or none; they are on disk when this returns.
+    /// Writes all changes or none; they are on disk when this returns, and the number of the last event is beside them.
     ///
     /// # Errors
     /// [`WriteError`]: open the database again and write the same changes.
@@ -158,6 +168,8 @@ impl Database {
             metadata.insert("arrival_ms", arrival_ms)?;
         }
         transaction.commit()?;
+        let LogEnds { event, .. } = changes.ends;
+        self.folder.acknowledged().write(event).map_err(redb::Error::Io)?;
         Ok(())
     }
 }

@@ -69,10 +69,10 @@ fn acknowledge(shared: &Shared, batch: WriteBatch) {
         pending.write_error = None;
         pending.event_rows.extend((first < end).then(|| (first, end - 1)));
     }
-    let mut waiting = Vec::with_capacity(events.len());
+    let mut waiting = Vec::new();
     for (number, event) in (first..).zip(events) {
         shared.append_event(number, event.record);
-        waiting.push(event.written);
+        waiting.extend(event.written);
     }
     shared.arrived.notify_one();
     for written in waiting {

@@ -32,6 +32,7 @@ use crate::commands::stop_signals::StopSignals;
 use crate::commands::terminal::Exit;
 use crate::commands::{parse_lanes, whole};
 use crate::host::banner::StartupBanner;
+use crate::host::clock_report;
 use crate::host::console::print;
 use crate::host::pipeline_thread::{self, Progress};
 use crate::host::router::LocalApi;
@@ -160,13 +161,13 @@ impl Serve {
         let mut signals = StopSignals::install()?;
         let max_connections = http_server::max_connections()?;
         let policies = self.policies()?;
-        let policy = policies[0].clone();
         let limits = ResourceLimits { max_hold_ms: self.max_hold_ms, ..ResourceLimits::default() };
-        let policies = Arc::new(PolicyCache::new(MemoryPolicies::of(&policies), limits));
         // A port in use is reported before any work. Connections are accepted once the first price is there.
         let socket = self.bind()?;
         let address = socket.local_addr()?;
-        let store = self.open_store()?;
+        let store = self.open_store(&policies).await?;
+        let policy = policies[0].clone();
+        let policies = Arc::new(PolicyCache::new(MemoryPolicies::of(&policies), limits));
         let banner = self.banner(address, &policy);
         let api = Arc::new(LocalApi::new(&store, Arc::clone(&policies), banner.clone()));
         let (stop_sender, stop) = watch::channel(false);
@@ -239,14 +240,16 @@ impl Serve {
         http_server::bind(self.port).map_err(|cause| self.port_error(cause))
     }
 
-    fn open_store(&self) -> Result<Store, OpenError> {
-        let Some(folder) = &self.data else {
-            return Ok(Store::in_memory(self.lanes, Clock::live(self.speed, 0)));
-        };
+    async fn open_store(&self, policies: &[Policy]) -> Result<Store, OpenError> {
+        let clock = Clock::live(self.speed);
+        let Some(folder) = &self.data else { return Ok(Store::in_memory(self.lanes, clock)) };
         let (database, contents) = Database::open(folder, self.lanes)?;
-        // The clock never runs backwards, even if the previous process ran a faster one.
-        let clock = Clock::live(self.speed, contents.ends.arrival_ms);
-        Ok(Store::on_disk(self.lanes, clock, database, contents))
+        let arrival_ms = contents.ends.arrival_ms;
+        let store = Store::on_disk(self.lanes, clock, database, contents);
+        if let Some(ahead) = clock_report::continue_clock(&store, policies, folder, arrival_ms).await {
+            print(&ahead);
+        }
+        Ok(store)
     }
 
     fn banner(&self, address: SocketAddr, policy: &Policy) -> String {

@@ -51,7 +51,7 @@ impl IngestBatch {
         Ok(())
     }
 
-    /// Puts the records into the log: the lanes concurrently, the records of a lane one after the other.
+    /// Puts the records into the log: the lanes concurrently, the records of a lane in order.
     ///
     /// # Errors
     /// [`Unavailable`] if a lane failed. Of that lane, no record after the failed one was put; the other lanes are
@@ -59,7 +59,7 @@ impl IngestBatch {
     pub(super) async fn commit(mut self, log: &impl EventLog) -> Result<(), Unavailable> {
         let LaneRecords(lanes) = std::mem::take(self.packer.flush());
         let lanes = (0..=u16::MAX).map(LaneId).zip(lanes).filter(|(_, records)| !records.is_empty());
-        for put in join_all(lanes.map(|(lane, records)| put_lane(log, lane, records))).await {
+        for put in join_all(lanes.map(|(lane, records)| log.put_all(lane, records))).await {
             put?;
         }
         self.uncommitted.clear();
@@ -73,13 +73,6 @@ impl Drop for IngestBatch {
             self.watermarks.lock().rebroadcast(city);
         }
     }
-}
-
-async fn put_lane(log: &impl EventLog, lane: LaneId, records: Vec<Vec<u8>>) -> Result<(), Unavailable> {
-    for record in records {
-        log.put(lane, record).await?;
-    }
-    Ok(())
 }
 
 /// The records of each lane, in order.

@@ -38,7 +38,7 @@ impl<L: EventLog> Ingester<L> {
         Ok(IngestBatch::new(self.lanes, policies, Arc::clone(&self.watermarks), now_ms))
     }
 
-    /// Puts a batch into the log: the lanes concurrently, the records of a lane one after the other.
+    /// Puts a batch into the log: the lanes concurrently, the records of a lane in order.
     ///
     /// # Errors
     /// [`Unavailable`] if a lane failed: it is unknown which events are in the log.
