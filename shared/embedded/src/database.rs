@@ -150,7 +150,7 @@ impl Database {
         &self.folder
     }
 
-    /// Writes all changes or none; they are on disk when this returns, and the number of the last event is beside them.
+    /// Writes all changes or none; they are on disk when this returns.
     ///
     /// # Errors
     /// [`WriteError`]: open the database again and write the same changes.
@@ -168,8 +168,6 @@ impl Database {
             metadata.insert("arrival_ms", arrival_ms)?;
         }
         transaction.commit()?;
-        let LogEnds { event, .. } = changes.ends;
-        self.folder.acknowledged().write(event).map_err(redb::Error::Io)?;
         Ok(())
     }
 }
