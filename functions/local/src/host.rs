@@ -8,3 +8,4 @@ pub mod pipeline;
 pub mod pipeline_thread;
 pub mod router;
 pub mod status_line;
+pub mod threads;
