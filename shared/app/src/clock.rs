@@ -162,7 +162,8 @@ impl LiveClock {
         let run_ms = elapsed_ms.saturating_mul(i64::from(self.speed.get()));
         let base_ms = started_ms.saturating_add(run_ms).saturating_add(state.jumps_ms);
         if jumped {
-            state.ahead_ms = state.reached_ms.map_or(0, |reached_ms| reached_ms.saturating_sub(base_ms).max(0));
+            state.ahead_ms =
+                state.reached_ms.map_or(0, |reached_ms| reached_ms.saturating_sub(base_ms).max(0));
         }
         base_ms
     }

@@ -88,7 +88,8 @@ fn encode(number: u64) -> Slot {
 
 /// The number; `None` if the slot was never written, or is damaged.
 fn decode(slot: &Slot) -> Option<u64> {
-    let half = |from: usize| slot[from..from + 8].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    let half =
+        |from: usize| slot[from..from + 8].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
     let (number, complement) = (half(0), half(8));
     (number == !complement).then_some(number)
 }

@@ -55,7 +55,12 @@ impl ServeError {
     pub fn status(&self) -> u8 {
         match self {
             Self::System(_) => 1,
-            Self::Threads { .. } | Self::Auth | Self::City(_) | Self::Data(_) | Self::Port { .. } | Self::Feed { .. } => 2,
+            Self::Threads { .. }
+            | Self::Auth
+            | Self::City(_)
+            | Self::Data(_)
+            | Self::Port { .. }
+            | Self::Feed { .. } => 2,
         }
     }
 }

@@ -84,7 +84,10 @@ mod tests {
     #[test]
     fn a_jump_says_how_far_and_what_becomes_of_time() {
         let back = jump(ClockJump { by_ms: -600_000, ahead_ms: 593_000 });
-        assert!(back.contains("jumped back by 10.0 min; time continues from the newest tick, 9.9 min"), "{back}");
+        assert!(
+            back.contains("jumped back by 10.0 min; time continues from the newest tick, 9.9 min"),
+            "{back}"
+        );
         let forward = jump(ClockJump { by_ms: 3_000, ahead_ms: 0 });
         assert!(forward.contains("jumped forward by 3.0 s; time follows it"), "{forward}");
     }

@@ -26,10 +26,7 @@ pub fn check() -> io::Result<()> {
 }
 
 /// Starts `count` threads with `start`, each of which ends with what its receiver receives.
-fn check_with(
-    count: usize,
-    start: impl Fn(Receiver<()>) -> io::Result<JoinHandle<()>>,
-) -> io::Result<()> {
+fn check_with(count: usize, start: impl Fn(Receiver<()>) -> io::Result<JoinHandle<()>>) -> io::Result<()> {
     let mut threads = Vec::with_capacity(count);
     let mut refused = None;
     while threads.len() < count && refused.is_none() {

@@ -19,5 +19,9 @@ pub async fn event_log(log: &impl EventLog, read: impl AsyncFn(LaneId) -> Vec<Ve
     let before = read(lane).await;
     let records: Vec<Vec<u8>> = (0..40_u8).map(|number| vec![number; 3]).collect();
     log.put_all(lane, records.clone()).await.expect("the log is available");
-    assert_eq!(read(lane).await, [before, records].concat(), "records that are put together keep their order");
+    assert_eq!(
+        read(lane).await,
+        [before, records].concat(),
+        "records that are put together keep their order"
+    );
 }

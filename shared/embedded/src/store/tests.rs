@@ -374,7 +374,10 @@ fn behind_an_unclean_end_a_flipped_bit_takes_back_no_acknowledged_event() {
             }
         }
     }
-    assert!(opened > 50 && refused > 50 && missing > 5, "{opened} opened, {refused} refused, {missing} missing");
+    assert!(
+        opened > 50 && refused > 50 && missing > 5,
+        "{opened} opened, {refused} refused, {missing} missing"
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
@@ -89,11 +89,11 @@ fn list(mappings: &[Arc<MappingTask>], path: &str, query: &str) -> Response<Full
 
 /// `UpdateEventSourceMapping`, of which only `Enabled` is supported.
 async fn update(mapping: &MappingTask, body: Incoming) -> Response<Full<Bytes>> {
-    let Ok(body) = Limited::new(body, MAX_BODY_BYTES).collect().await else {
+    let Some(body) = http_server::read_body(body, MAX_BODY_BYTES).await else {
         let message = "an update is a small object";
         return error_response(StatusCode::BAD_REQUEST, "RequestTooLargeException", message);
     };
-    match serde_json::from_slice::<MappingUpdate>(&body.to_bytes()) {
+    match serde_json::from_slice::<MappingUpdate>(&body) {
         Ok(update) => {
             if let Some(enabled) = update.enabled {
                 mapping.set_enabled(enabled);

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use equilibrium_app::clock::system_now_ms;
-use http_body_util::{BodyExt, Collected, Full};
+use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::HeaderValue;
 use hyper::{Method, Request, Response, StatusCode};
@@ -25,6 +25,9 @@ use super::http_server;
 use crate::poller::{InvokeError, Target};
 
 const API_PATH: &str = "/2018-06-01/runtime/";
+
+/// The longest response of a function (AWS Lambda quotas, invocation payload).
+const MAX_RESPONSE_BYTES: usize = 6 << 20;
 
 /// A function's program and how to run it.
 #[derive(Clone, Debug)]
@@ -171,8 +174,8 @@ impl RuntimeApi {
         match (&head.method, segments.as_slice()) {
             (&Method::GET, ["invocation", "next"]) => self.next_invocation().await,
             (&Method::POST, ["invocation", id, "response"]) => {
-                let body = body.collect().await;
-                self.settle(id, body.map(Collected::to_bytes).map_err(|_| InvokeError::Failed))
+                let body = http_server::read_body(body, MAX_RESPONSE_BYTES).await;
+                self.settle(id, body.ok_or(InvokeError::Failed))
             }
             (&Method::POST, ["invocation", id, "error"]) => self.settle(id, Err(InvokeError::Failed)),
             (&Method::POST, ["init", "error"]) => empty_response(StatusCode::ACCEPTED),

@@ -41,14 +41,25 @@ impl Frame {
     pub(super) fn with(point: Point, (lat, lng): (f64, f64)) -> Self {
         // Near a pole a degree of longitude has almost no length: there the map is narrower than its metres say.
         let m_per_degree_east = M_PER_DEGREE_NORTH * libm::cos(lat.to_radians()).max(MIN_COSINE);
-        Self { south: lat - point.y / M_PER_DEGREE_NORTH, west: lng - point.x / m_per_degree_east, m_per_degree_east }
+        Self {
+            south: lat - point.y / M_PER_DEGREE_NORTH,
+            west: lng - point.x / m_per_degree_east,
+            m_per_degree_east,
+        }
     }
 
     /// Latitude and longitude of a point in millionths of a degree, within the ranges of an event.
     pub(super) fn microdegrees(&self, point: Point) -> (i64, i64) {
         let lat = whole((self.south + point.y / M_PER_DEGREE_NORTH) * 1e6).clamp(-90_000_000, 90_000_000);
         let lng = whole((self.west + point.x / self.m_per_degree_east) * 1e6);
-        (lat, if lng.abs() > 180_000_000 { (lng + 180_000_000).rem_euclid(360_000_000) - 180_000_000 } else { lng })
+        (
+            lat,
+            if lng.abs() > 180_000_000 {
+                (lng + 180_000_000).rem_euclid(360_000_000) - 180_000_000
+            } else {
+                lng
+            },
+        )
     }
 }
 

@@ -22,10 +22,10 @@ pub(super) struct LaneProgress {
     as_of: Option<i64>,
     /// The last tick that the lane has reported.
     reported: Option<i64>,
-    /// The counts of ticks that have not closed yet.
+    /// The counts of ticks that have not closed yet; without memory of its own when it is empty, as nearly always.
     pub(super) queue: VecDeque<PendingTick>,
     /// The parts so far of a tick whose last part is missing.
-    partial: Option<PendingTick>,
+    partial: Option<Box<PendingTick>>,
 }
 
 /// The counts of a tick, or of a run of empty ticks, that has not closed yet.
@@ -62,7 +62,7 @@ impl LaneProgress {
 
     /// Lets no pending counts have arrived after `latest_ms`.
     pub(super) fn limit_arrivals(&mut self, latest_ms: i64) {
-        for pending in self.queue.iter_mut().chain(&mut self.partial) {
+        for pending in self.queue.iter_mut().chain(self.partial.as_deref_mut()) {
             pending.arrival_ms = pending.arrival_ms.min(latest_ms);
         }
     }
@@ -76,7 +76,7 @@ impl LaneProgress {
                 }
                 let from = self.reported.map_or(from, |reported| from.max(reported + 1));
                 self.reported = Some(to);
-                self.queue.push_back(PendingTick { from, to, arrival_ms, ..PendingTick::default() });
+                self.push(PendingTick { from, to, arrival_ms, ..PendingTick::default() });
             }
             TickCounts::Tick { at, first, last, contact, mut supply, mut demand } => {
                 if self.has_reported(at) {
@@ -85,17 +85,32 @@ impl LaneProgress {
                 remap(&mut supply, mapping);
                 remap(&mut demand, mapping);
                 if first {
-                    self.partial =
-                        Some(PendingTick { from: at, to: at, arrival_ms, contact, supply, demand });
+                    let part = PendingTick { from: at, to: at, arrival_ms, contact, supply, demand };
+                    self.partial = Some(Box::new(part));
                 } else if let Some(partial) = self.partial.as_mut().filter(|partial| partial.to == at) {
                     partial.supply.append(&mut supply);
                     partial.demand.append(&mut demand);
                 }
                 if last && let Some(whole) = self.partial.take_if(|partial| partial.to == at) {
                     self.reported = Some(at);
-                    self.queue.push_back(whole);
+                    self.push(*whole);
                 }
             }
+        }
+    }
+
+    /// Appends to the queue; most hold one tick, so the first takes memory for itself alone.
+    fn push(&mut self, pending: PendingTick) {
+        if self.queue.is_empty() {
+            self.queue.reserve_exact(1);
+        }
+        self.queue.push_back(pending);
+    }
+
+    /// Frees the memory of an empty queue: a city has as many as there are lanes.
+    fn free_queue(&mut self) {
+        if self.queue.is_empty() {
+            self.queue = VecDeque::new();
         }
     }
 
@@ -117,6 +132,7 @@ impl LaneProgress {
                 self.set_counts(&pending, grid);
             }
         }
+        self.free_queue();
         if self.as_of.is_some_and(|as_of| tick - as_of >= ttl_ms) {
             self.set_counts(&PendingTick::default(), grid);
         }
@@ -144,6 +160,7 @@ impl LaneProgress {
         while self.queue.front().is_some_and(|pending| pending.to <= tick) {
             self.queue.pop_front();
         }
+        self.free_queue();
         self.as_of = Some(tick);
     }
 
@@ -158,7 +175,7 @@ impl LaneProgress {
         put_counts(out, &self.demand);
         put_varint_u64(out, u64::from(self.partial.is_some()));
         put_varint_u64(out, self.queue.len() as u64);
-        for pending in self.partial.iter().chain(&self.queue) {
+        for pending in self.partial.as_deref().into_iter().chain(&self.queue) {
             put_varint_i64(out, pending.from);
             put_varint_i64(out, pending.to);
             put_varint_i64(out, pending.arrival_ms);
@@ -183,10 +200,10 @@ impl LaneProgress {
         let partial = input.varint_up_to(1, "a part's mark")? == 1;
         let queued = input.count("pending ticks")?;
         if partial {
-            lane.partial = Some(PendingTick::read(input)?);
+            lane.partial = Some(Box::new(PendingTick::read(input)?));
         }
         for _ in 0..queued {
-            lane.queue.push_back(PendingTick::read(input)?);
+            lane.push(PendingTick::read(input)?);
         }
         Ok(lane)
     }
@@ -195,7 +212,7 @@ impl LaneProgress {
     pub(super) fn remap(&mut self, mapping: &ProductMapping) {
         remap(&mut self.supply, mapping);
         remap(&mut self.demand, mapping);
-        for pending in self.queue.iter_mut().chain(&mut self.partial) {
+        for pending in self.queue.iter_mut().chain(self.partial.as_deref_mut()) {
             remap(&mut pending.supply, mapping);
             remap(&mut pending.demand, mapping);
         }
