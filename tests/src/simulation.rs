@@ -51,6 +51,8 @@ pub struct Simulation<'a> {
     pub market: &'a Market,
     /// Lanes of the event stream.
     pub lanes: LaneCount,
+    /// Whether the lanes double twice while events arrive.
+    pub doubles_lanes: bool,
     /// Whether the event source and the instances misbehave.
     pub level: FaultLevel,
     /// The faults of ports.
@@ -115,7 +117,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// Puts the market's events in four parts; after each it polls a few times, and may split or merge shards.
+    /// Puts the market's events in six parts; after each it polls a few times, and may split or merge shards.
     fn put_events(
         &self,
         events: &Arc<StreamLog>,
@@ -126,7 +128,17 @@ impl Simulation<'_> {
         let log = EventLog { log: Arc::clone(events), lanes: self.lanes };
         let mut packer = RecordPacker::replay(log, self.lanes, Arc::clone(&deployment.policies));
         let lines: Vec<&[u8]> = self.market.events.split(|byte| *byte == b'\n').collect();
-        for part in lines.chunks(lines.len().div_ceil(4).max(1)) {
+        let parts = lines.chunks(lines.len().div_ceil(6).max(1));
+        for (number, part) in parts.enumerate() {
+            // `count` is deployed with more lanes first. The feeder follows when no older instance is left.
+            match number {
+                1 | 4 if self.doubles_lanes => deployment.double_lanes(),
+                2 | 5 => {
+                    let lanes = deployment.retire_instances();
+                    packer.set_lanes(lanes).lanes = lanes;
+                }
+                _ => {}
+            }
             for line in part.iter().map(|line| line.strip_suffix(b"\r").unwrap_or(line)) {
                 if !is_blank(line) {
                     // `tests/tests/replay.rs` compares refusals.

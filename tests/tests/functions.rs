@@ -175,21 +175,24 @@ async fn a_spike_of_new_entities_is_limited_and_counted() {
 }
 
 #[tokio::test]
-async fn an_event_of_another_lane_is_misrouted_and_not_absorbed() {
-    let lanes = LaneCount::new(2).unwrap();
-    let two_lanes = LaneProcessor::new(
+async fn an_event_of_another_range_of_lanes_is_misrouted_and_not_absorbed() {
+    let lanes = LaneCount::new(8).unwrap();
+    let eight_lanes = LaneProcessor::new(
         CountSettings { lanes, groups: GroupCount::ONE },
         MemoryCheckpoints::default(),
         Sent::default(),
         NoOp,
     );
     let mut functions = Functions::new(ResourceLimits::default());
-    let one = (0..100).find(|driver| lanes.lane_of(format!("d{driver}").as_bytes()) == LaneId(0)).unwrap();
-    let other = (0..100).find(|driver| lanes.lane_of(format!("d{driver}").as_bytes()) == LaneId(1)).unwrap();
-    let payload = functions.payload(&[&[&ping(one, 1)[..], b"\n", &ping(other, 1)].concat()]);
+    let driver_of = |lane: u16| {
+        let is_of = |driver: &u32| lanes.lane_of(format!("d{driver}").as_bytes()) == LaneId(lane);
+        (0..1000).find(is_of).unwrap()
+    };
+    let lines = [0, 1, 4].map(|lane| [&ping(driver_of(lane), 1)[..], b"\n"].concat());
+    let payload = functions.payload(&[&lines.concat()]);
     let (_, metrics) =
-        equilibrium_count::handle_event(&two_lanes, &payload, &functions.policies, 0).await.unwrap();
-    assert_eq!((metrics.absorbed, metrics.misrouted), (1, 1));
+        equilibrium_count::handle_event(&eight_lanes, &payload, &functions.policies, 0).await.unwrap();
+    assert_eq!((metrics.absorbed, metrics.misrouted), (2, 1), "a neighbour may have been the same lane");
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ fn under_random_faults_every_event_counts_exactly_once() {
 #[test]
 fn a_crash_or_a_lost_response_at_any_call_changes_no_row() {
     let lanes = LaneCount::new(2).unwrap();
-    let calm = Scenario { seed: 4, lanes, events: 40, schedule: FaultSchedule::None };
+    let calm = Scenario { seed: 4, lanes, doubles_lanes: false, events: 40, schedule: FaultSchedule::None };
     let (market, expected) = calm.market();
     let calls = run(&calm, &market, &expected).calls;
     assert!(calls > 50, "{calls} calls");
@@ -35,6 +35,15 @@ fn a_crash_or_a_lost_response_at_any_call_changes_no_row() {
             let scenario = Scenario { schedule: FaultSchedule::At(call, fault), ..calm };
             run(&scenario, &market, &expected);
         }
+    }
+}
+
+#[test]
+fn lanes_double_while_shards_split_and_instances_fail() {
+    for seed in 0..16 {
+        let scenario = Scenario { doubles_lanes: true, ..Scenario::random(seed, LaneCount::new(8)) };
+        let (market, expected) = scenario.market();
+        run(&scenario, &market, &expected);
     }
 }
 

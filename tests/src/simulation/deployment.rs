@@ -20,6 +20,7 @@ use equilibrium_domain::id::{CityId, LaneCount};
 use equilibrium_domain::policy::Policy;
 use equilibrium_embedded::stream_log::StreamLog;
 use equilibrium_event_source::poller::{EventSourcePoller, NeverDiscard, Target};
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::faults::{FaultInjector, FaultyPort};
@@ -57,7 +58,10 @@ impl CountsStream for CountsLog {
 }
 
 pub(super) struct Deployment {
-    lanes: LaneCount,
+    first_lanes: LaneCount,
+    lanes: Mutex<LaneCount>,
+    /// Instances that were started before this many lanes were deployed are gone.
+    retired_below: Mutex<LaneCount>,
     pub(super) policies: Arc<PolicySet>,
     pub(super) counts: Arc<StreamLog>,
     pub(super) trace: Trace,
@@ -80,7 +84,9 @@ impl Deployment {
         };
         trace.set_now_ms(0);
         Self {
-            lanes,
+            first_lanes: lanes,
+            lanes: Mutex::new(lanes),
+            retired_below: Mutex::new(lanes),
             policies: Arc::new(policies),
             counts: Arc::new(StreamLog::new(2)),
             injector,
@@ -96,8 +102,30 @@ impl Deployment {
         self.trace.now_ms()
     }
 
+    pub(super) fn lanes(&self) -> LaneCount {
+        *self.lanes.lock()
+    }
+
+    /// Deploys `count` with twice as many lanes: the instances that start from here on.
+    pub(super) fn double_lanes(&self) {
+        let mut lanes = self.lanes.lock();
+        *lanes = LaneCount::new(lanes.get() * 2).expect("far below the greatest lane count");
+    }
+
+    /// Ends the instances of `count` that were started with fewer lanes than are deployed, and returns these: from here
+    /// on the feeder may write to them.
+    pub(super) fn retire_instances(&self) -> LaneCount {
+        let lanes = self.lanes();
+        *self.retired_below.lock() = lanes;
+        lanes
+    }
+
+    pub(super) fn is_retired(&self, lanes: LaneCount) -> bool {
+        lanes < *self.retired_below.lock()
+    }
+
     pub(super) fn start_count(&self) -> SimulatedLaneProcessor {
-        let settings = CountSettings { lanes: self.lanes, groups: GROUPS };
+        let settings = CountSettings { lanes: self.lanes(), groups: GROUPS };
         let checkpoints = self.faulty("count.checkpoints", self.checkpoints.clone());
         let counts = self.faulty("count.counts", CountsLog(Arc::clone(&self.counts)));
         LaneProcessor::new(settings, checkpoints, counts, NoOp)
@@ -135,7 +163,7 @@ impl Deployment {
             assert!(cached <= stored, "the cache of {city} is ahead of the store: {cached} > {stored}");
             maps.insert((*city).clone(), map_rows(&self.maps, city));
         }
-        let ranges = LaneRange::all(self.lanes).map(CheckpointKey::Lanes);
+        let ranges = LaneRange::all(self.lanes()).map(CheckpointKey::Lanes);
         let keys = ranges.chain(cities.into_iter().cloned().map(CheckpointKey::City));
         Outcome {
             rows: ticks.values().flatten().cloned().collect(),
@@ -147,18 +175,39 @@ impl Deployment {
     }
 
     fn late(&self) -> u64 {
-        let late = LaneRange::all(self.lanes).map(|range| {
-            let log = self.log(&CheckpointKey::Lanes(range));
-            let restored = log.snapshot.map(|snapshot| LaneRangeState::restore(&range, &snapshot));
-            let restored = restored.transpose().expect("a snapshot can be restored");
-            let entries = (log.first..).zip(&log.entries);
-            let state = entries.fold(restored, |state, (number, entry)| {
-                let state = LaneRangeState::replay(state, &range, number, entry);
-                Some(state.expect("a log can be replayed"))
-            });
-            state.map_or(0, |state| state.lanes().map(LaneState::late).sum())
+        LaneRange::all(self.first_lanes).map(|range| self.late_in(range, None)).sum()
+    }
+
+    /// The late events of a range of lanes, or of those that it became; `origin` is the state with which its log begins.
+    fn late_in(&self, range: LaneRange, origin: Option<&LaneRangeState>) -> u64 {
+        let origin = origin.map(|parent| parent.descend(range).expect("the range descends from it"));
+        let mut log = self.log(&CheckpointKey::Lanes(range));
+        if log.snapshot.is_none() {
+            log.snapshot = origin.map(|mut origin| origin.begin_continued().1);
+        }
+        let restored = log.snapshot.map(|snapshot| LaneRangeState::restore(&range, &snapshot));
+        let restored = restored.transpose().expect("a snapshot can be restored");
+        let state = (log.first..).zip(&log.entries).fold(restored, |state, (number, entry)| {
+            Some(LaneRangeState::replay(state, &range, number, entry).expect("a log can be replayed"))
         });
-        late.sum()
+        let Some(state) = state else {
+            let doubled = LaneCount::new(range.lane_count().get() * 2).filter(|lanes| *lanes <= self.lanes());
+            let doubled = doubled.into_iter().flat_map(LaneRange::all);
+            let became = doubled.filter(|became| became.parent() == Some(range));
+            return became.map(|became| self.late_in(became, None)).sum();
+        };
+        let Some(lanes) = state.doubled_to() else {
+            return state.lanes().map(LaneState::late).sum();
+        };
+        let descends = |became: &LaneRange| {
+            let mut became = *became;
+            while became.lane_count() > range.lane_count() {
+                became = became.parent().expect("there were fewer lanes");
+            }
+            became == range
+        };
+        let became = LaneRange::all(lanes).filter(descends);
+        became.map(|became| self.late_in(became, Some(&state))).sum()
     }
 
     fn log(&self, key: &CheckpointKey) -> Loaded {

@@ -113,6 +113,8 @@ pub enum LoadError {
     Unavailable,
     /// Another instance has written meanwhile: load again.
     Conflict,
+    /// The log is one of fewer lanes than the stream has by now.
+    Outdated,
     /// The log cannot be read.
     Corrupt(Corrupt),
 }
@@ -184,7 +186,9 @@ impl From<LoadError> for AttemptError {
     fn from(error: LoadError) -> Self {
         match error {
             LoadError::Conflict => Self::Conflict,
-            LoadError::Unavailable | LoadError::Corrupt(_) => Self::Failed(ProcessFailure::NotAppended),
+            LoadError::Unavailable | LoadError::Outdated | LoadError::Corrupt(_) => {
+                Self::Failed(ProcessFailure::NotAppended)
+            }
         }
     }
 }

@@ -22,22 +22,50 @@ use crate::unavailable::Unavailable;
 pub(super) async fn origin<D>(
     log: &impl CheckpointLog,
     range: LaneRange,
-    deliver: impl FnOnce(LaneCount, <LaneRangeState as EventSourced>::Output) -> D,
+    deliver: impl Fn(LaneCount, <LaneRangeState as EventSourced>::Output) -> D,
 ) -> Result<Option<Origin<LaneRangeState>>, LoadError>
 where
     D: Future<Output = Result<(), Unavailable>>,
 {
-    let Some(mut state) = nearest_ancestor(log, range).await? else { return Ok(None) };
-    if !state.is_ended() {
-        if let Some(output) = state.take_output() {
-            deliver(state.range().lane_count(), output).await?;
+    let lanes = range.lane_count();
+    let mut ancestor = loop {
+        let Some(ancestor) = nearest_ancestor(log, range).await? else { return Ok(None) };
+        match ancestor.doubled_to() {
+            // This instance was started before the lanes doubled.
+            Some(doubled_to) if doubled_to > lanes => return Err(LoadError::Outdated),
+            // They doubled more than once, and no record has come in between.
+            Some(doubled_to) if doubled_to < lanes => {
+                begin_between(log, &ancestor, range, doubled_to).await?
+            }
+            _ => break ancestor,
         }
-        let last = state.end();
-        log.append(&CheckpointKey::Lanes(state.range()), &last).await?;
+    };
+    if ancestor.doubled_to().is_none() {
+        if let Some(output) = ancestor.take_output() {
+            deliver(ancestor.range().lane_count(), output).await?;
+        }
+        let last = ancestor.end(lanes);
+        log.append(&CheckpointKey::Lanes(ancestor.range()), &last).await?;
     }
-    let mut state = state.descend(range).map_err(LoadError::Corrupt)?;
+    let mut state = ancestor.descend(range).map_err(LoadError::Corrupt)?;
     let (first, snapshot) = state.begin_continued();
     Ok(Some(Origin { snapshot, first, state }))
+}
+
+/// Begins the log of the range among `lanes` that `range` comes from and that continues the `ancestor`'s log.
+async fn begin_between(
+    log: &impl CheckpointLog,
+    ancestor: &LaneRangeState,
+    range: LaneRange,
+    lanes: LaneCount,
+) -> Result<(), LoadError> {
+    let mut between = range;
+    while between.lane_count() > lanes {
+        between = between.parent().ok_or(LoadError::Outdated)?;
+    }
+    let mut state = ancestor.descend(between).map_err(LoadError::Corrupt)?;
+    log.append(&CheckpointKey::Lanes(between), &state.begin_continued().0).await?;
+    Ok(())
 }
 
 /// The state of the nearest range with a log that the lanes of `range` come from.

@@ -241,15 +241,10 @@ impl<'r, C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LogBatch for Ran
 
     fn absorb(&self, state: &mut LaneRangeState, records: &[&LaneRecord<'r>], result: &mut BatchResult) {
         let mut locators = self.processor.locators.lock();
-        let lanes = self.range.lane_count();
-        for lane in self.range.lanes() {
-            let mut records = records.iter().filter(|record| record.lane == lane).peekable();
-            let Some(state) = records.peek().and_then(|_| state.lane_mut(lane)) else { continue };
-            let mut absorber = Absorber::new(state, lanes, self.policies, &mut locators);
-            records.for_each(|record| absorber.absorb(record, result));
-            result.metrics.late += state.late_in_batch();
-            result.metrics.evicted += state.evicted_in_batch();
-        }
+        let mut absorber = Absorber::new(state, self.policies, &mut locators);
+        records.iter().for_each(|record| absorber.absorb(record, result));
+        result.metrics.late = state.lanes().map(LaneState::late_in_batch).sum();
+        result.metrics.evicted = state.lanes().map(LaneState::evicted_in_batch).sum();
     }
 
     async fn deliver(
@@ -274,6 +269,6 @@ impl<'r, C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LogBatch for Ran
     }
 
     fn is_ended(&self, state: &LaneRangeState) -> bool {
-        state.is_ended()
+        state.doubled_to().is_some()
     }
 }

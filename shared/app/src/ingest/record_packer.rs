@@ -94,6 +94,14 @@ impl<S: RecordSink> RecordPacker<S> {
         Ok(Some(city))
     }
 
+    /// Packs for `lanes` after the records so far, and returns the sink.
+    pub fn set_lanes(&mut self, lanes: LaneCount) -> &mut S {
+        self.flush();
+        self.lanes = lanes;
+        self.open_records = lanes.iter().map(|_| Vec::new()).collect();
+        &mut self.sink
+    }
+
     /// Ends a replay: broadcasts watermarks by which every tick up to each city's greatest time closes.
     pub fn end(&mut self) {
         let watermarks = Arc::clone(&self.watermarks);

@@ -156,22 +156,23 @@ impl LaneState {
         self.evicted_before = self.evicted();
     }
 
-    /// Ends the lane's part of an entry with the record at `last_processed`, and appends what happened.
-    pub(super) fn end_entry(&mut self, last_processed: &Sequence, entry: &mut Vec<u8>) {
-        self.last_processed = Some(last_processed.clone());
+    /// Ends the lane's part of an entry, and appends what happened; the lane advances to the record at
+    /// `last_processed`.
+    pub(super) fn end_entry(&mut self, last_processed: Option<&Sequence>, entry: &mut Vec<u8>) {
+        self.last_processed = last_processed.cloned().or(self.last_processed.take());
         self.cities.iter_mut().for_each(|city| city.take_log(entry));
     }
 
     /// Replays the lane's part of an entry.
     pub(super) fn replay(
         &mut self,
-        last_processed: &Sequence,
+        last_processed: Option<&Sequence>,
         entry: &mut Reader<'_>,
     ) -> Result<(), Corrupt> {
         while !entry.is_done() {
             self.replay_city(entry)?;
         }
-        self.last_processed = Some(last_processed.clone());
+        self.last_processed = last_processed.cloned().or(self.last_processed.take());
         Ok(())
     }
 

@@ -16,9 +16,20 @@ use crate::wire::{self, Corrupt, Kind, Reader, put_bytes, put_varint_u64};
 pub struct LaneRangeState {
     range: LaneRange,
     log: LogPosition,
-    /// The range's lanes, in order, and whether the batch that has begun has records of the lane.
-    lanes: Vec<(LaneState, bool)>,
-    is_ended: bool,
+    /// The range's lanes, in order, and what the batch that has begun has of them.
+    lanes: Vec<(LaneState, InBatch)>,
+    /// How many lanes the stream has where the log has ended.
+    doubled_to: Option<LaneCount>,
+}
+
+/// What a batch has of a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum InBatch {
+    Nothing,
+    /// Events in the records of another lane.
+    Events,
+    /// Records of its own, by whose sequence numbers the lane advances.
+    Records,
 }
 
 /// A snapshot replaces entries that outweigh the last one, but not below this: loading 256 KiB takes about a
@@ -38,8 +49,8 @@ impl LaneRangeState {
     /// A range whose lanes have counted nothing yet.
     #[must_use]
     pub fn new(range: LaneRange) -> Self {
-        let lanes = range.lanes().map(|lane| (LaneState::new(lane), false)).collect();
-        Self { range, log: LogPosition::new(range.phase()), lanes, is_ended: false }
+        let lanes = range.lanes().map(|lane| (LaneState::new(lane), InBatch::Nothing)).collect();
+        Self { range, log: LogPosition::new(range.phase()), lanes, doubled_to: None }
     }
 
     /// The range.
@@ -56,8 +67,18 @@ impl LaneRangeState {
 
     /// A lane of the range, of which the batch that has begun has records.
     pub fn lane_mut(&mut self, lane: LaneId) -> Option<&mut LaneState> {
-        let (lane, is_in_batch) = &mut self.lanes[self.range.position(lane)?];
-        *is_in_batch = true;
+        let (lane, in_batch) = &mut self.lanes[self.range.position(lane)?];
+        *in_batch = InBatch::Records;
+        Some(lane)
+    }
+
+    /// A lane of the range, of which the batch that has begun has events in records of another lane: the lanes have
+    /// doubled since these were put. Its own records may be in another shard, so that it does not advance by them.
+    pub fn neighbour_mut(&mut self, lane: LaneId) -> Option<&mut LaneState> {
+        let (lane, in_batch) = &mut self.lanes[self.range.position(lane)?];
+        if *in_batch == InBatch::Nothing {
+            *in_batch = InBatch::Events;
+        }
         Some(lane)
     }
 
@@ -66,22 +87,23 @@ impl LaneRangeState {
         self.lanes.iter().map(|(lane, _)| lane)
     }
 
-    /// Whether the log has ended because the lanes of the stream have doubled.
+    /// The number of lanes whose logs continue this one, where it has ended because the lanes of the stream have
+    /// doubled.
     #[must_use]
-    pub fn is_ended(&self) -> bool {
-        self.is_ended
+    pub fn doubled_to(&self) -> Option<LaneCount> {
+        self.doubled_to
     }
 
-    /// Ends the log: the logs of twice as many lanes continue it. Nothing may be pending output.
-    pub fn end(&mut self) -> Entry {
-        self.is_ended = true;
-        self.mark_entry(mark::ENDED)
+    /// Ends the log: the logs of `lanes` continue it. Nothing may be pending output.
+    pub fn end(&mut self, lanes: LaneCount) -> Entry {
+        self.doubled_to = Some(lanes);
+        self.mark_entry(mark::ENDED, Some(lanes))
     }
 
     /// Begins the log of a range that continues its parent's: its first entry, and the snapshot before it.
     pub fn begin_continued(&mut self) -> (Entry, Vec<u8>) {
         let snapshot = self.written();
-        (self.mark_entry(mark::CONTINUED), snapshot)
+        (self.mark_entry(mark::CONTINUED, None), snapshot)
     }
 
     /// Whether a log begins with what its parent's ended with: `entry` is its first.
@@ -138,10 +160,11 @@ impl LaneRangeState {
         Ok(child)
     }
 
-    fn mark_entry(&mut self, mark: u64) -> Entry {
+    fn mark_entry(&mut self, mark: u64, lanes: Option<LaneCount>) -> Entry {
         let mut entry = Vec::new();
         self.begin_entry(&mut entry, mark);
         self.log.put_header(&mut entry, Sequence::from(0).borrowed());
+        lanes.iter().for_each(|lanes| put_varint_u64(&mut entry, u64::from(lanes.get())));
         self.log.seal(entry)
     }
 
@@ -187,11 +210,11 @@ impl LaneRangeState {
 
     fn replay_batch(&mut self, last: &Sequence, entry: &mut Reader<'_>) -> Result<(), Corrupt> {
         while !entry.is_done() {
-            let last_position = self.lanes.len() as u64 - 1;
-            let position = entry.varint_up_to(last_position, "a lane of the range")?;
+            let code = entry.varint_up_to(self.lanes.len() as u64 * 2 - 1, "a lane of the range")?;
             let mut part = Reader::new(entry.bytes("a lane's part")?);
+            let last = (code & 1 == 1).then_some(last);
             #[expect(clippy::cast_possible_truncation)]
-            self.lanes[position as usize].0.replay(last, &mut part)?;
+            self.lanes[(code >> 1) as usize].0.replay(last, &mut part)?;
         }
         Ok(())
     }
@@ -211,9 +234,9 @@ impl EventSourced for LaneRangeState {
             let snapshot = self.compact().expect("a snapshot that was just written can be read");
             self.log.set_snapshot(snapshot);
         }
-        for (lane, is_in_batch) in &mut self.lanes {
+        for (lane, in_batch) in &mut self.lanes {
             lane.begin_entry();
-            *is_in_batch = false;
+            *in_batch = InBatch::Nothing;
         }
     }
 
@@ -223,11 +246,13 @@ impl EventSourced for LaneRangeState {
         self.begin_entry(&mut entry, mark::BATCH);
         self.log.put_header(&mut entry, last_processed);
         let mut part = Vec::new();
-        for (position, (lane, _)) in
-            (0_u64..).zip(&mut self.lanes).filter(|(_, (_, is_in_batch))| *is_in_batch)
-        {
-            lane.end_entry(&last, &mut part);
-            put_varint_u64(&mut entry, position);
+        for (position, (lane, in_batch)) in (0_u64..).zip(&mut self.lanes) {
+            if *in_batch == InBatch::Nothing {
+                continue;
+            }
+            let has_records = *in_batch == InBatch::Records;
+            lane.end_entry(has_records.then_some(&last), &mut part);
+            put_varint_u64(&mut entry, position << 1 | u64::from(has_records));
             put_bytes(&mut entry, &part);
             part.clear();
         }
@@ -255,7 +280,7 @@ impl EventSourced for LaneRangeState {
             state
         });
         let header = state.log.read_header(&mut entry)?;
-        if state.is_ended {
+        if state.doubled_to.is_some() {
             return Err(entry.invalid("an entry after the last"));
         }
         if state.log.needs_compaction(&header) {
@@ -263,7 +288,10 @@ impl EventSourced for LaneRangeState {
         }
         state.lanes.iter_mut().for_each(|(lane, _)| lane.clear_counts());
         match mark {
-            mark::ENDED => state.is_ended = true,
+            mark::ENDED => {
+                let lanes = LaneCount::new(entry.varint_u32("a lane count")?);
+                state.doubled_to = Some(lanes.ok_or(entry.invalid("a lane count"))?);
+            }
             mark::CONTINUED => {}
             _ => state.replay_batch(&header.last_processed, &mut entry)?,
         }

@@ -43,7 +43,7 @@ fn entry(lanes: u64, range: u64, number: u64, last_processed: &str, part: &[u8])
         put_varint_u64(&mut entry, part);
     }
     put_bytes(&mut entry, last_processed.as_bytes());
-    put_varint_u64(&mut entry, 2);
+    put_varint_u64(&mut entry, 2 << 1 | 1);
     put_bytes(&mut entry, part);
     wire::seal(&mut entry);
     entry
