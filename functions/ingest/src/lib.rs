@@ -90,6 +90,7 @@ async fn accept_events<L: EventLog>(
         }
         receipt.record(batch.line(event));
     }
+    receipt.unknown(batch.unknown());
     ingester.commit(batch).await.map_err(log_unavailable)?;
     Ok(receipt)
 }

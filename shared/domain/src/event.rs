@@ -1,5 +1,6 @@
 //! Market events: their model, and how a line of JSON becomes one or is refused (CONTRACT §1).
 
+pub mod canonical;
 mod lines;
 mod parse;
 pub mod record_batch;
@@ -10,7 +11,7 @@ pub mod watermark;
 use std::borrow::Cow;
 
 pub use self::lines::{Lines, is_blank};
-pub use self::parse::read;
+pub use self::parse::{Fields, read};
 pub use self::refusal::Refusal;
 use crate::time::Timestamp;
 use crate::wire::json::{self, Value};

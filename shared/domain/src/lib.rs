@@ -12,6 +12,7 @@ pub mod geo;
 mod hash;
 pub mod id;
 pub mod policy;
+pub mod pseudonym;
 pub mod surge;
 pub mod time;
 pub mod wire;
