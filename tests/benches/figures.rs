@@ -27,6 +27,7 @@ fn main() {
     println!("| what | figure |\n|---|---|");
     for (name, figures) in [
         ("ingest", ingest::figures as fn()),
+        ("bodies", ingest::bodies),
         ("count", count::figures),
         ("surge", surge::figures),
         ("replay", replay::figures),

@@ -49,10 +49,10 @@ pub(crate) struct Receipt {
 
 impl Receipt {
     /// Records the outcome of the next event.
-    pub(crate) fn record(&mut self, outcome: Result<(), Refusal>) {
+    pub(crate) fn record(&mut self, outcome: &Result<(), Refusal>) {
         match outcome {
             Ok(()) => self.metrics.accepted += 1,
-            Err(refusal) => self.refuse(&refusal),
+            Err(refusal) => self.refuse(refusal),
         }
         self.events += 1;
     }
@@ -65,7 +65,7 @@ impl Receipt {
     fn refuse(&mut self, refusal: &Refusal) {
         self.metrics.refused[refusal.index()] += 1;
         let listed_bytes = self.listed.len();
-        if self.unlisted == 0 && self.metrics.refused.iter().sum::<u64>() <= MAX_LISTED {
+        if self.unlisted == 0 && self.events - self.metrics.accepted < MAX_LISTED {
             self.list(refusal);
             if self.listed.len() <= MAX_LISTED_BYTES {
                 return;

@@ -117,7 +117,8 @@ mod tests {
         let upper = PseudonymKey::from_hex("FF0102030405060708090A0B0C0D0E0F").unwrap();
         assert_eq!(upper.to_hex().as_str(), "ff0102030405060708090a0b0c0d0e0f");
         let signed = "+00102030405060708090a0b0c0d0e0f";
-        for bad in ["", "00", signed, &"0".repeat(31), &"0".repeat(33), &"x".repeat(32), "ééééééééééééééée"] {
+        for bad in ["", "00", signed, &"0".repeat(31), &"0".repeat(33), &"x".repeat(32), "ééééééééééééééée"]
+        {
             assert!(PseudonymKey::from_hex(bad).is_none(), "{bad}");
         }
     }

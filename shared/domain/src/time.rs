@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// Length of a time in UTC to the millisecond.
+pub const TIME_BYTES: usize = 24;
+
 const DAY_MS: i64 = 86_400_000;
 /// 9999-12-31T23:59:59.999Z: RFC 3339 has four digits for the year.
 const LAST_MS: i64 = 253_402_300_799_999;
@@ -58,7 +61,7 @@ impl Timestamp {
 impl Timestamp {
     /// `2026-02-25T06:13:25.000Z` in ASCII.
     #[must_use]
-    pub fn to_bytes(self) -> [u8; 24] {
+    pub fn to_bytes(self) -> [u8; TIME_BYTES] {
         let (year, month, day) = civil(self.0.div_euclid(DAY_MS));
         let ms = self.0.rem_euclid(DAY_MS);
         let mut text = *b"0000-00-00T00:00:00.000Z";

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use equilibrium_domain::event::Refusal;
 use equilibrium_domain::event::watermark::Watermarks;
+use equilibrium_domain::event::{self, Refusal};
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_domain::pseudonym::PseudonymKey;
 use futures_util::future::join_all;
@@ -49,6 +49,7 @@ impl IngestBatch {
     /// # Errors
     /// The line's [`Refusal`]: nothing was packed.
     pub fn line(&mut self, line: &[u8]) -> Result<(), Refusal> {
+        event::check_start(line)?;
         self.uncommitted.extend(self.packer.pack_line(line)?);
         Ok(())
     }

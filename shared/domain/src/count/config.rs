@@ -93,13 +93,9 @@ impl CountingConfig {
     pub fn products_of(&self, what: &What<'_>) -> Result<u64, Refusal> {
         match what {
             What::Driver { products: Some(list), .. } => {
-                let mut result = Ok(0);
-                list.for_each(|product| {
-                    if let Ok(set) = result {
-                        result = self.product(&product).map(|index| set | 1 << index);
-                    }
-                });
-                result
+                let mut set = 0;
+                list.try_for_each(|product| self.product(&product).map(|index| set |= 1 << index))?;
+                Ok(set)
             }
             What::Request { product: Some(product), .. } => self.product(product).map(|index| 1 << index),
             _ => Ok(0),

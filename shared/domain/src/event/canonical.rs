@@ -11,6 +11,7 @@ use super::parse::{Field, Fields};
 use super::{MarketEvent, What};
 use crate::id::ProductId;
 use crate::pseudonym::{Pseudonym, PseudonymKey};
+use crate::time::TIME_BYTES;
 use crate::wire::json;
 
 /// The most bytes by which a canonical form is longer than the line it was made from: 21 for each of two ids, 4 for a
@@ -56,7 +57,8 @@ impl<'e, 'a> CanonicalEvent<'e, 'a> {
     pub fn write(&self, set: u64, products: &[ProductId], out: &mut Vec<u8>) {
         self.write_text(br#"{"type":""#, Field::Type, out);
         self.write_text(br#"","id":""#, Field::Id, out);
-        write_parts(&[br#"","time":""#, &self.event.time.to_bytes(), br#"","city":""#, &self.event.city], out);
+        self.write_time(out);
+        write_parts(&[br#"","city":""#, &self.event.city], out);
         match &self.event.what {
             What::Driver { products: list, .. } => {
                 write_parts(&[br#"","driver_id":""#, self.entity(), b"\""], out);
@@ -94,6 +96,14 @@ impl<'e, 'a> CanonicalEvent<'e, 'a> {
         }
     }
 
+    fn write_time(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(br#"","time":""#);
+        match self.fields.text(Field::Time).as_deref().and_then(|text| text.try_into().ok()) {
+            Some(text) if is_canonical_time(text) => out.extend_from_slice(text),
+            _ => out.extend_from_slice(&self.event.time.to_bytes()),
+        }
+    }
+
     /// Writes a text whose characters need no escape: an id, or one of a few words.
     fn write_text(&self, key: &[u8], field: Field, out: &mut Vec<u8>) {
         write_parts(&[key, &self.fields.text(field).unwrap_or_default()], out);
@@ -106,6 +116,11 @@ impl<'e, 'a> CanonicalEvent<'e, 'a> {
             write_number(digits, out);
         }
     }
+}
+
+/// Whether a valid time of this length, which has three digits of a second then, is in its canonical form.
+fn is_canonical_time(text: &[u8; TIME_BYTES]) -> bool {
+    text[10] == b'T' && text[TIME_BYTES - 1] == b'Z' && text[17] < b'6'
 }
 
 #[inline]

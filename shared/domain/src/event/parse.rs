@@ -16,6 +16,20 @@ pub fn read(line: &[u8]) -> Result<Event<'_>, Refusal> {
     Fields::default().read(line)
 }
 
+/// Refuses a line that is too large, or does not begin as an object: at once, for a body can have half a million.
+///
+/// # Errors
+/// [`Refusal::TooLarge`], [`Refusal::MalformedJson`].
+#[inline]
+pub fn check_start(line: &[u8]) -> Result<(), Refusal> {
+    if line.len() > MAX_EVENT_BYTES {
+        return Err(Refusal::TooLarge);
+    }
+    let start = line.iter().position(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
+    let at = start.unwrap_or(line.len());
+    if line.get(at) == Some(&b'{') { Ok(()) } else { Err(Refusal::MalformedJson { at }) }
+}
+
 #[derive(Clone, Copy)]
 pub(super) enum Field {
     Type,
@@ -91,9 +105,7 @@ impl<'a> Fields<'a> {
     /// See [`read`].
     #[inline]
     pub fn read(&mut self, line: &'a [u8]) -> Result<Event<'a>, Refusal> {
-        if line.len() > MAX_EVENT_BYTES {
-            return Err(Refusal::TooLarge);
-        }
+        check_start(line)?;
         let text = simdutf8::compat::from_utf8(line)
             .map_err(|error| Refusal::MalformedJson { at: error.valid_up_to() })?;
         self.fill(text)?;
