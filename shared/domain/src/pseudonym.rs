@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_pseudonym_is_the_hash_of_the_specification() {
-        // The vectors of the reference implementation for no byte, and for the bytes 0, and 0 to 14.
+        // The vectors of the reference implementation for no byte, and for the byte 0.
         let of = |bytes: &[u8]| String::from_utf8(key().pseudonym(bytes).as_bytes().to_vec()).unwrap();
         let base64 = |hex: u128| URL_SAFE_NO_PAD.encode_to_string(hex.to_be_bytes());
         assert_eq!(of(b""), base64(0xa381_7f04_ba25_a8e6_6df6_7214_c755_0293));
