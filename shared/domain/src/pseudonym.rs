@@ -14,7 +14,7 @@ pub const KEY_BYTES: usize = 16;
 
 /// The secret key of a deployment's pseudonyms. It is never written by `Debug`, and overwritten in memory when dropped.
 ///
-/// The hash is SipHash-2-4 with 128 bits of output (J.-P. Aumasson and D. J. Bernstein, "SipHash: a fast short-input
+/// The hash is SipHash-2-4 with 128 bits of output (J.-P. Aumasson and D. J. Bernstein, "`SipHash`: a fast short-input
 /// PRF", 2012): a pseudorandom function made for short inputs. Without the key, neither an id nor two ids with equal
 /// parts can be found for a pseudonym, faster than by trying all keys. It takes 18 to 40 ns for an id, where keyed
 /// BLAKE3, whose key of 256 bits would add nothing here, takes 70 to 90 ns.

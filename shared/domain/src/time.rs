@@ -69,7 +69,7 @@ impl Timestamp {
         let of_the_hour = [(14, 2, ms / 60_000 % 60), (17, 2, ms / 1000 % 60), (20, 3, ms % 1000)];
         for (at, width, mut number) in numbers.into_iter().chain(of_the_hour) {
             for digit in text[at..at + width].iter_mut().rev() {
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a digit")]
+                #[expect(clippy::cast_sign_loss, reason = "a digit")]
                 let units = (number % 10) as u8;
                 *digit += units;
                 number /= 10;
