@@ -44,7 +44,7 @@ function environments(template: Template): Map<string, Record<string, unknown>> 
   );
 }
 
-test("every table, stream and queue has the name that the functions use", () => {
+test("every table, stream, queue and secret has the name that the functions use", () => {
   const template = onAws();
   for (const table of Object.keys(deployment.tables)) {
     template.hasResourceProperties("AWS::DynamoDB::Table", { TableName: `test-${table}` });
@@ -54,6 +54,9 @@ test("every table, stream and queue has the name that the functions use", () => 
   }
   for (const queue of Object.keys(deployment.queues)) {
     template.hasResourceProperties("AWS::SQS::Queue", { QueueName: `test-${queue}` });
+  }
+  for (const secret of Object.keys(deployment.secrets)) {
+    template.hasResourceProperties("AWS::SecretsManager::Secret", { Name: `test-${secret}` });
   }
 });
 
@@ -143,6 +146,22 @@ test("price has no permission to write", () => {
   assert.ok(actions.includes("dynamodb:GetItem"));
   const writing = /Put|Update|Delete|BatchWrite|Send/;
   assert.deepEqual(actions.filter((action: string) => writing.test(action)), []);
+});
+
+test("a key is generated from hexadecimal digits alone", () => {
+  const [secret] = Object.values(onAws().findResources("AWS::SecretsManager::Secret"));
+  const { ExcludeCharacters, PasswordLength, RequireEachIncludedType } = secret!.Properties.GenerateSecretString;
+  const printable = Array.from({ length: 94 }, (_, index) => String.fromCharCode(33 + index));
+  const left = printable.filter((character) => !ExcludeCharacters.includes(character)).join("");
+  assert.deepEqual([left, PasswordLength, RequireEachIncludedType], ["0123456789abcdef", 32, false]);
+});
+
+test("ingest alone can read the key of pseudonyms", () => {
+  const readers = Object.entries(onAws().findResources("AWS::IAM::Policy"))
+    .filter(([, policy]) => JSON.stringify(policy).includes("secretsmanager:"))
+    .map(([id]) => id);
+  assert.equal(readers.length, 1);
+  assert.match(readers[0]!, /ingest/);
 });
 
 test("every path reaches the function that the list gives it, whatever the method", () => {

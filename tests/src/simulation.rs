@@ -20,6 +20,7 @@ use equilibrium_app::clock::Clock;
 use equilibrium_app::ingest::record_packer::{RecordPacker, RecordSink};
 use equilibrium_domain::event::is_blank;
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
+use equilibrium_domain::pseudonym::{KEY_BYTES, PseudonymKey};
 use equilibrium_embedded::stream_log::StreamLog;
 use equilibrium_event_source::poller::{EventSourcePoller, NeverDiscard, Target};
 use equilibrium_event_source::settings::Settings;
@@ -35,6 +36,9 @@ use self::deployment::{Deployment, Poller};
 use self::faults::FaultInjector;
 use self::instances::Instances;
 use crate::markets::Market;
+
+/// A fixed key: a seed gives the same trace.
+const PSEUDONYM_KEY: [u8; KEY_BYTES] = *b"simulated market";
 
 /// Whether the event source and the instances misbehave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +130,8 @@ impl Simulation<'_> {
         mut poll: impl FnMut(&Deployment),
     ) {
         let log = EventLog { log: Arc::clone(events), lanes: self.lanes };
-        let mut packer = RecordPacker::replay(log, self.lanes, Arc::clone(&deployment.policies));
+        let key = Arc::new(PseudonymKey::new(PSEUDONYM_KEY));
+        let mut packer = RecordPacker::replay(log, self.lanes, Arc::clone(&deployment.policies), key);
         let lines: Vec<&[u8]> = self.market.events.split(|byte| *byte == b'\n').collect();
         let parts = lines.chunks(lines.len().div_ceil(6).max(1));
         for (number, part) in parts.enumerate() {

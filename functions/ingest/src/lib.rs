@@ -88,8 +88,9 @@ async fn accept_events<L: EventLog>(
         if number % TURN_EVENTS == TURN_EVENTS - 1 {
             end_turn().await;
         }
-        receipt.record(batch.line(event));
+        receipt.record(&batch.line(event));
     }
+    receipt.unknown(batch.unknown());
     ingester.commit(batch).await.map_err(log_unavailable)?;
     Ok(receipt)
 }

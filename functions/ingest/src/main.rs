@@ -8,6 +8,7 @@ use equilibrium_aws::kinesis::{self, Events, Streams};
 use equilibrium_aws::resources;
 use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_aws::runtime::{self, Invocation, RuntimeError};
+use equilibrium_aws::secrets::{self, SECRET_TIMEOUT};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), RuntimeError> {
@@ -19,7 +20,8 @@ async fn main() -> Result<(), RuntimeError> {
     let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::default());
     let kinesis = kinesis::Connection::new(&sdk, RetryPolicy::default());
     let policy_cache = &PolicyCache::new(Policies::new(&dynamodb, &tables), limits);
-    let ingester = &Ingester::new(Events::new(&kinesis, &streams, lanes), lanes);
+    let key = secrets::pseudonym_key(&sdk, &deployment, SECRET_TIMEOUT).await?;
+    let ingester = &Ingester::new(Events::new(&kinesis, &streams, lanes), lanes, key);
     runtime::run("ingest", async move |Invocation { payload, now_ms, .. }| {
         let handled = equilibrium_ingest::handle_event(ingester, &payload, policy_cache, now_ms).await;
         let (response, metrics) = handled?;

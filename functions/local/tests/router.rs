@@ -10,6 +10,7 @@ use equilibrium_app::policy::policy_cache::{POLICY_TTL_MS, PolicyCache};
 use equilibrium_app::policy::policy_set::ResourceLimits;
 use equilibrium_app::policy::ports::PolicyStore;
 use equilibrium_domain::id::LaneCount;
+use equilibrium_domain::pseudonym::PseudonymKey;
 use equilibrium_embedded::store::Store;
 use equilibrium_http::Request;
 use equilibrium_local::host::router::LocalApi;
@@ -28,7 +29,7 @@ async fn a_saved_policy_takes_effect_without_a_restart() {
     let stored = MemoryPolicies::of(std::slice::from_ref(&policy));
     let cache = PolicyCache::new(stored.clone(), ResourceLimits::default());
     let store = Store::in_memory(LaneCount::ONE, Clock::live(NonZeroU32::new(1_000).unwrap(), 0));
-    let api = LocalApi::new(&store, Arc::new(cache), String::new());
+    let api = LocalApi::new(&store, Arc::new(cache), PseudonymKey::new([7; 16]), String::new());
     assert_eq!(name_of_the_city(&api).await, policy.name);
 
     policy.name = "Gotham".into();

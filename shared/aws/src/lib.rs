@@ -23,3 +23,5 @@ pub mod resources;
 pub mod retry;
 #[cfg(feature = "function")]
 pub mod runtime;
+#[cfg(feature = "secretsmanager")]
+pub mod secrets;

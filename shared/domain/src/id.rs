@@ -160,10 +160,11 @@ impl fmt::Display for LaneId {
     }
 }
 
-/// The key of an entity within one lane, city and role: a 64-bit digest of its id.
+/// The key of an entity within one lane, city and role: a 64-bit digest of its id as the log has it.
 ///
 /// Among a million entities of one lane, the probability that any two share a digest is 3·10⁻⁸; a collision makes a
-/// count one too low. In return no id is stored, and an entity's key takes 8 bytes.
+/// count one too low. In return no id is stored, and an entity's key takes 8 bytes. The id is a pseudonym, 128 bits of a
+/// keyed hash, of which no client can choose two with one digest; ids of other producers can be chosen so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EntityKey(pub u64);
 

@@ -13,6 +13,7 @@ mod hash;
 pub mod id;
 pub mod parking;
 pub mod policy;
+pub mod pseudonym;
 pub mod surge;
 pub mod time;
 pub mod wire;

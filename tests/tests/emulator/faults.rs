@@ -182,7 +182,7 @@ async fn every_call_ends_in_time_when_the_service_hangs() {
         tokio::join!(
             async { assert_eq!(log.load(&lanes_key(), None).await, Err(Unavailable)) },
             async {
-                assert_eq!(log.append(&lanes_key(), &Entry::new(0, b"")).await, Err(Unavailable.into()))
+                assert_eq!(log.append(&lanes_key(), &Entry::new(0, b"")).await, Err(Unavailable.into()));
             },
             async {
                 assert_eq!(

@@ -13,5 +13,6 @@ mod maps;
 mod policies;
 mod resharding_source;
 mod resharding_under_load;
+mod secrets;
 mod services;
 mod streams;

@@ -19,6 +19,7 @@ use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
 use equilibrium_aws::kinesis::{Connection, Counts, Events, KinesisConsumer, Streams};
 use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_domain::id::LaneCount;
+use equilibrium_domain::pseudonym::PseudonymKey;
 use equilibrium_event_source::poller::{EventSourcePoller, InvokeError, Source, Target};
 use equilibrium_event_source::settings::Settings;
 use equilibrium_http::Request;
@@ -185,7 +186,8 @@ impl Fixture {
     /// Ingests the events in small requests and reshards their stream meanwhile; the number of resharding
     /// operations and of shards.
     async fn ingest(&self, events: &str) -> (usize, usize) {
-        let ingester = Ingester::new(Events::new(&self.connection, &self.streams, lanes()), lanes());
+        let events_log = Events::new(&self.connection, &self.streams, lanes());
+        let ingester = Ingester::new(events_log, lanes(), PseudonymKey::new([7; 16]));
         let mut resharding = Resharding {
             client: Client::new(&self.sdk),
             stream: &self.streams.events,

@@ -9,12 +9,12 @@ use equilibrium_domain::id::LaneId;
 use equilibrium_domain::wire;
 use equilibrium_ingest::handle_event;
 
-use crate::fixture::{Fixture, LANES, NOW, Reply, lane_of, lanes, ping, post};
+use crate::fixture::{Fixture, LANES, NOW, Reply, lane_of, lanes, ping, post, pseudonym};
 
 /// `NOW` is a tick: a multiple of five seconds.
 const TICK: i64 = NOW;
 
-/// The contents of a lane: for an event its driver, for a watermark `city watermark first_tick`, in
+/// The contents of a lane: for an event its driver's pseudonym, for a watermark `city watermark first_tick`, in
 /// milliseconds after `TICK`.
 fn contents(fixture: &Fixture, lane: LaneId) -> Vec<String> {
     let mut contents = Vec::new();
@@ -55,8 +55,9 @@ async fn every_lane_has_the_watermark_directly_after_the_event_that_moved_it() {
     let lines: Vec<String> = drivers.iter().zip(times).map(|(driver, at)| ping(driver, TICK + at)).collect();
     assert_eq!(accepted(&fixture.send_lines(&lines).await), 9);
     for lane in lanes().iter() {
-        let of =
-            |from: usize, to: usize| drivers[from..to].iter().filter(move |id| lane_of(id) == lane).cloned();
+        let of = |from: usize, to: usize| {
+            drivers[from..to].iter().filter(move |id| lane_of(id) == lane).map(|id| pseudonym(id))
+        };
         let first = [of(0, 1).collect(), vec!["nyc -17000 -10000".to_owned()]];
         let before = [of(1, 3).collect(), vec!["nyc -10001 -10000".to_owned()]];
         let reached = [of(3, 4).collect(), vec!["nyc -10000 -10000".to_owned()]];

@@ -167,8 +167,9 @@ impl Serve {
         let socket = self.bind()?;
         let address = socket.local_addr()?;
         let store = self.open_store()?;
+        let key = equilibrium_embedded::pseudonym_key::open(self.data.as_deref())?;
         let banner = self.banner(address, &policy);
-        let api = Arc::new(LocalApi::new(&store, Arc::clone(&policies), banner.clone()));
+        let api = Arc::new(LocalApi::new(&store, Arc::clone(&policies), key, banner.clone()));
         let (stop_sender, stop) = watch::channel(false);
         let (progress_sender, progress) = watch::channel(Progress::default());
         let pipeline = pipeline_thread::start(store.clone(), policies, progress_sender, stop.clone())?;

@@ -10,6 +10,7 @@ use equilibrium_app::ingest::ingester::Ingester;
 use equilibrium_app::memory::{MemoryPolicies, NoOp};
 use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::price::map_reader::MapReader;
+use equilibrium_domain::pseudonym::PseudonymKey;
 use equilibrium_embedded::store::Store;
 use equilibrium_http::routes::{self, Function};
 use equilibrium_http::{Problem, Request, Response};
@@ -49,11 +50,11 @@ pub struct LocalApi {
 }
 
 impl LocalApi {
-    /// An API over the store's event log and maps; `index` is the text at `/`.
+    /// An API over the store's event log and maps; ids of people become pseudonyms under `key`, and `index` is the text at `/`.
     #[must_use]
-    pub fn new(store: &Store, policies: Arc<Policies>, index: String) -> Self {
+    pub fn new(store: &Store, policies: Arc<Policies>, key: PseudonymKey, index: String) -> Self {
         Self {
-            ingester: Ingester::new(store.clone(), store.lanes()),
+            ingester: Ingester::new(store.clone(), store.lanes(), key),
             maps: MapReader::new(store.clone(), NoOp, tokio::time::sleep),
             rendered: RenderedMaps::default(),
             map_turns: Semaphore::new(MAP_TURNS),

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use equilibrium_domain::event::Refusal;
 use equilibrium_domain::event::watermark::Watermarks;
+use equilibrium_domain::event::{self, Refusal};
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
+use equilibrium_domain::pseudonym::PseudonymKey;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 
@@ -34,11 +35,12 @@ impl IngestBatch {
         lanes: LaneCount,
         policies: Arc<PolicySet>,
         watermarks: Arc<Mutex<Watermarks>>,
+        key: Arc<PseudonymKey>,
         now_ms: i64,
     ) -> Self {
         let records = LaneRecords(lanes.iter().map(|_| Vec::new()).collect());
         let rule = TimeRule::Live { now_ms };
-        let packer = RecordPacker::new(records, lanes, policies, Arc::clone(&watermarks), rule);
+        let packer = RecordPacker::new(records, lanes, policies, Arc::clone(&watermarks), rule, key);
         Self { packer, watermarks, uncommitted: Vec::new() }
     }
 
@@ -47,8 +49,15 @@ impl IngestBatch {
     /// # Errors
     /// The line's [`Refusal`]: nothing was packed.
     pub fn line(&mut self, line: &[u8]) -> Result<(), Refusal> {
+        event::check_start(line)?;
         self.uncommitted.extend(self.packer.pack_line(line)?);
         Ok(())
+    }
+
+    /// Accepted events of an unknown type: they are counted, and not put into the log.
+    #[must_use]
+    pub fn unknown(&self) -> u64 {
+        self.packer.unknown()
     }
 
     /// Puts the records into the log: the lanes concurrently, the records of a lane one after the other.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use equilibrium_domain::event::watermark::Watermarks;
 use equilibrium_domain::id::LaneCount;
+use equilibrium_domain::pseudonym::PseudonymKey;
 use parking_lot::Mutex;
 
 use crate::ingest::ingest_batch::IngestBatch;
@@ -21,12 +22,13 @@ pub struct Ingester<L> {
     log: L,
     lanes: LaneCount,
     watermarks: Arc<Mutex<Watermarks>>,
+    key: Arc<PseudonymKey>,
 }
 
 impl<L: EventLog> Ingester<L> {
-    /// An ingester that has seen no event yet.
-    pub fn new(log: L, lanes: LaneCount) -> Self {
-        Self { log, lanes, watermarks: Arc::default() }
+    /// An ingester that has seen no event yet. All ingesters of a log have the same key.
+    pub fn new(log: L, lanes: LaneCount, key: PseudonymKey) -> Self {
+        Self { log, lanes, watermarks: Arc::default(), key: Arc::new(key) }
     }
 
     /// An empty batch for a request that arrives at `now_ms`, in milliseconds since the epoch.
@@ -35,7 +37,8 @@ impl<L: EventLog> Ingester<L> {
     /// [`Unavailable`] if the policies are.
     pub async fn begin(&self, policies: &impl PolicySource, now_ms: i64) -> Result<IngestBatch, Unavailable> {
         let policies = policies.policies(now_ms).await?;
-        Ok(IngestBatch::new(self.lanes, policies, Arc::clone(&self.watermarks), now_ms))
+        let (watermarks, key) = (Arc::clone(&self.watermarks), Arc::clone(&self.key));
+        Ok(IngestBatch::new(self.lanes, policies, watermarks, key, now_ms))
     }
 
     /// Puts a batch into the log: the lanes concurrently, the records of a lane one after the other.

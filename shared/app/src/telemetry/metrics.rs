@@ -22,7 +22,7 @@ const fn fault(name: &'static str) -> Metric {
     Metric { name, unit: "Count", reports_zero: false }
 }
 
-/// `ingest`: events put into the log.
+/// `ingest`: accepted events, in the log unless their type is unknown.
 pub const EVENTS_ACCEPTED: Metric = flow("events_accepted");
 /// `count`: absorbed events.
 pub const EVENTS_ABSORBED: Metric = flow("events_absorbed");
@@ -40,7 +40,7 @@ pub const EVENTS_REFUSED_BY_CODE: [Metric; Refusal::CODES.len()] = [
 ];
 /// `count`: refused events without a dead letter.
 pub const DEAD_LETTERS_DROPPED: Metric = fault("dead_letters_dropped");
-/// `count`: events of an unknown type.
+/// `ingest`, `count`: events of an unknown type. `ingest` puts none of them into the log.
 pub const EVENTS_UNKNOWN: Metric = fault("events_unknown");
 /// `count`: events of another lane than that of their record.
 pub const EVENTS_MISROUTED: Metric = fault("events_misrouted");

@@ -208,13 +208,9 @@ impl LaneCity {
 
     /// The bits of the products that a driver serves.
     fn product_set(&self, list: ProductList<'_>) -> Result<u64, Refusal> {
-        let mut result = Ok(0);
-        list.for_each(|product| {
-            if let Ok(set) = result {
-                result = self.bit(&product).map(|bit| set | 1 << bit);
-            }
-        });
-        result
+        let mut set = 0;
+        list.try_for_each(|product| self.bit(&product).map(|bit| set |= 1 << bit))?;
+        Ok(set)
     }
 
     /// Counts the event as late if its own tick has closed. A tick before the city's first never closes.
