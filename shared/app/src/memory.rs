@@ -45,7 +45,7 @@ mod tests {
     #[tokio::test]
     async fn the_recorder_keeps_the_contract_of_the_counts_stream() {
         let counts = Recorder::default();
-        contract::counts_stream(&counts, async |group| recorded(&counts, &group)).await;
+        contract::counts_stream(&counts, async |_, group| recorded(&counts, &group)).await;
     }
 
     #[tokio::test]

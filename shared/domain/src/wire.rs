@@ -33,7 +33,7 @@ pub enum Kind {
 const VERSION: u8 = 2;
 const MAGIC: [u8; 3] = [0xff, b'E', b'Q'];
 const HEAD: usize = MAGIC.len() + 2;
-const SEAL: usize = 8;
+pub(crate) const SEAL: usize = 8;
 
 /// Why bytes cannot be decoded. A decoder never guesses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

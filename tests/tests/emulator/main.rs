@@ -11,6 +11,7 @@ mod faults;
 mod lambda_invoker;
 mod maps;
 mod policies;
+mod reports;
 mod resharding_source;
 mod resharding_under_load;
 mod services;

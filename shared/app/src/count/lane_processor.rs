@@ -22,7 +22,7 @@ use crate::count::ports::{CountsStream, DeadLetterQueue};
 use crate::count::routing::{LaneRecord, RoutedBatch};
 use crate::policy::policy_set::PolicySet;
 use crate::policy::ports::PolicySource;
-use crate::unavailable::Unavailable;
+use crate::unavailable::{SendError, Unavailable};
 
 /// The streams that counting reads and writes.
 #[derive(Clone, Copy, Debug)]
@@ -159,14 +159,15 @@ impl<'r, C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LogBatch for Lan
         result.metrics.evicted = lane.evicted_in_batch();
     }
 
-    async fn deliver(&self, counts: Vec<CityCounts>, _: &mut BatchResult) -> Result<(), Unavailable> {
+    async fn deliver(&self, counts: Vec<CityCounts>, result: &mut BatchResult) -> Result<(), Unavailable> {
         let mut groups: BTreeMap<CityGroup, Vec<CityCounts>> = BTreeMap::new();
         for counts in counts {
             groups.entry(self.processor.settings.groups.group_of(&counts.city)).or_default().push(counts);
         }
         for (group, counts) in groups {
             for record in tick_counts::records(self.identity.lane, self.identity.lanes, counts) {
-                self.processor.counts.send(group, record).await?;
+                let sent = self.processor.counts.send(self.identity.lane, group, record).await;
+                SendError::count_too_large(sent, &mut result.metrics.too_large)?;
             }
         }
         Ok(())

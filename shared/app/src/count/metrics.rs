@@ -8,7 +8,7 @@ use crate::checkpoint::ports::CheckpointKey;
 use crate::telemetry::emf::{Measurements, ToMeasurements};
 use crate::telemetry::metrics::{
     APPEND_CONFLICTS, DEAD_LETTERS_DROPPED, ENTITIES_EVICTED, EVENTS_ABSORBED, EVENTS_LATE, EVENTS_MISROUTED,
-    EVENTS_OUTSIDE, EVENTS_UNKNOWN, RECORDS_SKIPPED, RECORDS_UNROUTABLE,
+    EVENTS_OUTSIDE, EVENTS_UNKNOWN, RECORDS_SKIPPED, RECORDS_TOO_LARGE, RECORDS_UNROUTABLE,
 };
 
 /// The metrics of a batch. Refused and unknown events of an unroutable record count at every delivery; the rest is
@@ -37,6 +37,8 @@ pub struct CountMetrics {
     pub append_conflicts: u64,
     /// Entities evicted because a city had too many.
     pub evicted: u64,
+    /// Records of counts that the stream never takes.
+    pub too_large: u64,
     /// Lanes whose log cannot be read, and why.
     pub corrupt: Vec<(LaneId, wire::Corrupt)>,
 }
@@ -54,6 +56,7 @@ impl CountMetrics {
         self.skipped += other.skipped;
         self.append_conflicts += other.append_conflicts;
         self.evicted += other.evicted;
+        self.too_large += other.too_large;
         // A lane that stays corrupt is named once, however often its batch comes.
         for (lane, corrupt) in other.corrupt {
             if !self.corrupt.iter().any(|(known, _)| *known == lane) {
@@ -80,6 +83,7 @@ impl ToMeasurements for CountMetrics {
         measures.put(RECORDS_SKIPPED, self.skipped);
         measures.put(APPEND_CONFLICTS, self.append_conflicts);
         measures.put(ENTITIES_EVICTED, self.evicted);
+        measures.put(RECORDS_TOO_LARGE, self.too_large);
         measures.put_corrupt(self.corrupt.iter().map(|(lane, _)| CheckpointKey::Lane(*lane).to_string()));
         measures
     }

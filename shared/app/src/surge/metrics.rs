@@ -8,7 +8,7 @@ use crate::checkpoint::ports::CheckpointKey;
 use crate::telemetry::emf::{Measurements, ToMeasurements};
 use crate::telemetry::metrics::{
     APPEND_CONFLICTS, MAP_CACHE_WRITE_FAILURES, MULTIPLIERS_CHANGED, RECORDS_MALFORMED,
-    RECORDS_OF_UNKNOWN_CITY, RECORDS_SKIPPED, TICKS_CLOSED, TICKS_CLOSED_INCOMPLETE,
+    RECORDS_OF_UNKNOWN_CITY, RECORDS_SKIPPED, RECORDS_TOO_LARGE, TICKS_CLOSED, TICKS_CLOSED_INCOMPLETE,
 };
 
 /// The metrics of a batch.
@@ -30,6 +30,8 @@ pub struct SurgeMetrics {
     pub append_conflicts: u64,
     /// Maps that were saved but not copied to the cache.
     pub cache_write_failures: u64,
+    /// Records of changes that the stream never takes.
+    pub too_large: u64,
     /// Cities whose log cannot be read, and why.
     pub corrupt: Vec<(CityId, Corrupt)>,
 }
@@ -52,6 +54,7 @@ impl SurgeMetrics {
         self.skipped += other.skipped;
         self.append_conflicts += other.append_conflicts;
         self.cache_write_failures += other.cache_write_failures;
+        self.too_large += other.too_large;
         // A city that stays corrupt is named once, however often its batch comes.
         for (city, corrupt) in other.corrupt {
             if !self.corrupt.iter().any(|(known, _)| *known == city) {
@@ -72,6 +75,7 @@ impl ToMeasurements for SurgeMetrics {
         measures.put(RECORDS_SKIPPED, self.skipped);
         measures.put(APPEND_CONFLICTS, self.append_conflicts);
         measures.put(MAP_CACHE_WRITE_FAILURES, self.cache_write_failures);
+        measures.put(RECORDS_TOO_LARGE, self.too_large);
         measures
             .put_corrupt(self.corrupt.iter().map(|(city, _)| CheckpointKey::City(city.clone()).to_string()));
         measures

@@ -216,6 +216,7 @@ mod tests {
             skipped: 1,
             append_conflicts: 1,
             evicted: 1,
+            too_large: 1,
             corrupt: vec![(LaneId(1), corrupt)],
         };
         let surge = SurgeMetrics {
@@ -227,6 +228,7 @@ mod tests {
             skipped: 1,
             append_conflicts: 1,
             cache_write_failures: 1,
+            too_large: 1,
             corrupt: vec![(CityId::new("nyc").unwrap(), corrupt)],
         };
         let price = MapReaderMetrics {
