@@ -8,5 +8,6 @@ export class IngestFunction extends EquilibriumFunction {
     const { streams, tables } = props.storage;
     streams.events.grantWrite(this);
     tables.policies.grantReadData(this);
+    tables.watermarks.grantReadWriteData(this);
   }
 }

@@ -6,12 +6,14 @@ mod no_op;
 mod policies;
 mod recorder;
 mod shared;
+mod watermark_board;
 
 pub use self::checkpoints::{Logs, MemoryCheckpoints};
 pub use self::maps::{Maps, MemoryMaps};
 pub use self::no_op::NoOp;
 pub use self::policies::MemoryPolicies;
 pub use self::recorder::Recorder;
+pub use self::watermark_board::MemoryWatermarkBoard;
 
 #[cfg(test)]
 mod tests {
@@ -64,6 +66,11 @@ mod tests {
     async fn the_recorder_keeps_the_contract_of_the_tick_log() {
         let log = Recorder::default();
         contract::tick_log(&log, async |city| rows(&log, city)).await;
+    }
+
+    #[tokio::test]
+    async fn the_watermark_board_keeps_the_contract() {
+        contract::watermark_board(&MemoryWatermarkBoard::default()).await;
     }
 
     /// The records of this key, in order.

@@ -23,3 +23,4 @@ pub mod resources;
 pub mod retry;
 #[cfg(feature = "function")]
 pub mod runtime;
+pub mod system_timer;

@@ -25,6 +25,8 @@ pub enum Kind {
     MapHead = b'h',
     /// A chunk of a city's map.
     MapChunk = b'm',
+    /// A part of the watermark board.
+    BoardPart = b'w',
     /// Changes of a city's map.
     Changes = b'd',
 }

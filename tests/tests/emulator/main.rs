@@ -16,3 +16,4 @@ mod resharding_source;
 mod resharding_under_load;
 mod services;
 mod streams;
+mod watermark_board;

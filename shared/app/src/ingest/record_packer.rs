@@ -1,5 +1,5 @@
-//! Packs checked events into one record per lane, and puts a watermark record into every lane after each event by
-//! which a city's watermark reaches a tick (ARCHITECTURE, "Watermark records").
+//! Packs checked events into one record per lane. A replay also puts a watermark record into every lane after each event
+//! by which a city's watermark reaches a tick (ARCHITECTURE, "Watermark records").
 
 use std::sync::Arc;
 
@@ -46,8 +46,7 @@ struct KnownCity {
 }
 
 impl<S: RecordSink> RecordPacker<S> {
-    /// A packer without events. Packers of one log share `watermarks`, so that only one of them broadcasts
-    /// that a tick was reached.
+    /// A packer without events, which observes them in `watermarks`.
     #[must_use]
     pub fn new(
         sink: S,
@@ -72,15 +71,10 @@ impl<S: RecordSink> RecordPacker<S> {
     /// # Errors
     /// The line's [`Refusal`]: nothing was packed.
     pub fn line(&mut self, line: &[u8]) -> Result<(), Refusal> {
-        self.pack_line(line).map(drop)
-    }
-
-    /// Like [`Self::line`]; returns the city if its watermark was broadcast after the line. The lane of an event
-    /// of an unknown type is that of its line's hash.
-    pub(super) fn pack_line(&mut self, line: &[u8]) -> Result<Option<CityId>, Refusal> {
         let Event::Market(event) = event::read(line)? else {
+            // An event of an unknown type has no entity: the hash of its line takes its place.
             self.pack(self.lanes.lane_of(line), line);
-            return Ok(None);
+            return Ok(());
         };
         let index = self.city_index(&event.city)?;
         let KnownCity { id, config } = &self.cities[index];
@@ -88,10 +82,11 @@ impl<S: RecordSink> RecordPacker<S> {
         let counted_ms = self.rule.counted_ms(event.time)?;
         let due = self.watermarks.lock().observe(id, counted_ms, config.watermark_config());
         self.pack(self.lanes.lane_of(event.what.entity()), line);
-        let Some(due) = due else { return Ok(None) };
-        let city = self.cities[index].id.clone();
-        self.broadcast(&[(&city, due)]);
-        Ok(Some(city))
+        if let (Some(due), TimeRule::Replay) = (due, self.rule) {
+            let city = self.cities[index].id.clone();
+            self.broadcast(&[(&city, due)]);
+        }
+        Ok(())
     }
 
     /// Ends a replay: broadcasts watermarks by which every tick up to each city's greatest time closes.
