@@ -43,7 +43,7 @@ pub enum IngestError {
 /// payload, returns the response for API Gateway and the metrics.
 ///
 /// Nothing runs after the response of an invocation, so one whose events make a tick due, and whose turn it is to announce
-/// it, waits for that turn: 250 ms as a rule, a second at most, and over all instances one invocation at a time.
+/// it, waits for that turn: half a second as a rule, a second at most, and over all instances one invocation at a time.
 ///
 /// # Errors
 /// [`IngestError`]. A body that is not the Base64 that the payload says is the client's fault and is answered

@@ -57,6 +57,8 @@ pub struct LogState {
     pub watermarks: u64,
     pub bytes_of_watermarks: u64,
     pub reached: HashMap<(LaneId, u32), (i64, i64)>,
+    /// The greatest time of each city's accepted events.
+    pub greatest: HashMap<u32, i64>,
     /// Whether puts of watermark records never end.
     pub hangs: bool,
 }
@@ -177,6 +179,11 @@ impl Fleet {
             batch.line(line.as_bytes()).unwrap();
         }
         feeder.commit(batch).await.unwrap();
+        for (city, _, time_ms) in events {
+            let mut state = self.log.state.lock();
+            let greatest = state.greatest.entry(*city).or_insert(*time_ms);
+            *greatest = (*time_ms).max(*greatest);
+        }
         feeder.settle().await;
     }
 
@@ -205,6 +212,18 @@ impl Fleet {
         let state = self.log.state.lock();
         let all = self.log.lanes.iter().flat_map(|lane| (0..cities).map(move |city| (lane, city)));
         all.filter(|key| state.reached.get(key).is_none_or(|(watermark, _)| *watermark < tick)).count()
+    }
+
+    /// The lanes and cities that lack the newest tick that accepted events have reached.
+    pub fn unannounced(&self) -> usize {
+        let state = self.log.state.lock();
+        let reached = state.greatest.iter().map(|(city, time_ms)| {
+            let tick = (time_ms - LATENESS_MS).div_euclid(TICK_MS) * TICK_MS;
+            let has =
+                |lane| state.reached.get(&(lane, *city)).is_some_and(|(watermark, _)| *watermark >= tick);
+            self.log.lanes.iter().filter(|lane| !has(*lane)).count()
+        });
+        reached.sum()
     }
 
     /// Waits until `after_ms` after the tick is due.
