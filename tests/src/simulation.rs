@@ -15,7 +15,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use equilibrium_app::checkpoint::ports::CheckpointKey;
+use equilibrium_app::checkpoint::ports::{CheckpointKey, Loaded};
 use equilibrium_app::clock::Clock;
 use equilibrium_app::ingest::record_packer::{RecordPacker, RecordSink};
 use equilibrium_domain::event::is_blank;
@@ -70,8 +70,8 @@ pub struct Outcome {
     pub late: u64,
     /// The rows of each city's stored map.
     pub maps: BTreeMap<CityId, Vec<String>>,
-    /// The stored entries of each checkpoint log, from the newest snapshot on.
-    pub checkpoints: BTreeMap<CheckpointKey, Vec<Vec<u8>>>,
+    /// What each checkpoint log holds.
+    pub checkpoints: BTreeMap<CheckpointKey, Loaded>,
     /// Calls to ports.
     pub calls: u64,
 }

@@ -49,7 +49,7 @@ fn one_seed_gives_identical_rows_entries_and_traces() {
         (outcome, lines)
     };
     let (first, second) = (traced(), traced());
-    assert!(first.0.checkpoints.values().any(|entries| !entries.is_empty()));
+    assert!(first.0.checkpoints.values().any(|log| !log.entries.is_empty()));
     for event in [" batch ", " append ", " fault ", " tick "] {
         assert!(first.1.iter().any(|line| line.contains(event)), "no line of{event}");
     }

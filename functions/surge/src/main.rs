@@ -13,9 +13,8 @@ use equilibrium_aws::runtime::{self, Invocation, RuntimeError};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), RuntimeError> {
-    let ((deployment, settings, limits, cache), sdk) = runtime::start(|variables| {
-        let (deployment, settings) = (resources::deployment(variables), variables.counting());
-        (deployment, settings, variables.limits(), resources::cache(variables))
+    let ((deployment, limits, cache), sdk) = runtime::start(|variables| {
+        (resources::deployment(variables), variables.limits(), resources::cache(variables))
     })
     .await?;
     let (tables, streams) = (Tables::named(&deployment), Streams::named(&deployment));
@@ -29,7 +28,7 @@ async fn main() -> Result<(), RuntimeError> {
         changes: Changes::new(&kinesis, &streams),
         ticks: NoOp,
     };
-    let city_processor = &CityProcessor::new(settings.lanes, Checkpoints::new(&dynamodb, &tables), sinks);
+    let city_processor = &CityProcessor::new(Checkpoints::new(&dynamodb, &tables), sinks);
     runtime::run("surge", async move |Invocation { payload, now_ms, .. }| {
         let handled = equilibrium_surge::handle_event(city_processor, &payload, policy_cache, now_ms).await;
         let (response, metrics) = handled?;

@@ -5,13 +5,14 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use equilibrium_app::checkpoint::metrics::CheckpointMetrics;
 use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, NoOp, Recorder};
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
 use equilibrium_app::surge::metrics::SurgeMetrics;
 use equilibrium_app::surge::ports::{ChangeStream, MapStore};
 use equilibrium_app::unavailable::SendError;
-use equilibrium_domain::id::{CityId, LaneCount};
+use equilibrium_domain::id::CityId;
 use equilibrium_domain::policy::Policy;
 use equilibrium_domain::surge::map::{ClosedTick, MapHead, Row, TickChanges};
 
@@ -57,7 +58,7 @@ impl Function {
         let mut policy = Policy::open_city(&nyc());
         // So that the one tick of the samples changes prices.
         policy.surge.half_life_up_ms = 30_000;
-        let processor = CityProcessor::new(LaneCount::new(2).unwrap(), MemoryCheckpoints::default(), sinks);
+        let processor = CityProcessor::new(MemoryCheckpoints::default(), sinks);
         Self {
             processor,
             maps,
@@ -131,7 +132,8 @@ async fn a_repeated_batch_is_skipped_and_sends_nothing() {
     function.handle_sample("surge").await;
     function.rows();
     assert!(!function.changes.take().is_empty());
-    assert_eq!(function.handle_sample("surge").await, SurgeMetrics { skipped: 2, ..SurgeMetrics::default() });
+    let checkpoint = CheckpointMetrics { skipped: 2, ..CheckpointMetrics::default() };
+    assert_eq!(function.handle_sample("surge").await, SurgeMetrics { checkpoint, ..SurgeMetrics::default() });
     assert!(function.ticks.take().is_empty() && function.changes.take().is_empty());
 }
 
@@ -149,7 +151,7 @@ async fn changes_that_the_stream_never_takes_are_counted_and_block_nothing() {
     let whole = Function::new();
     let maps = MemoryMaps::default();
     let sinks = SurgeSinks { maps: maps.clone(), cache: NoOp, changes: TakesNone, ticks: NoOp };
-    let processor = CityProcessor::new(LaneCount::new(2).unwrap(), MemoryCheckpoints::default(), sinks);
+    let processor = CityProcessor::new(MemoryCheckpoints::default(), sinks);
     let handled =
         equilibrium_surge::handle_event(&processor, &sample("surge"), &whole.policies, NOW_MS).await;
     let (response, metrics) = handled.unwrap();

@@ -145,7 +145,8 @@ mod tests {
     use std::time::Duration;
 
     use equilibrium_app::checkpoint::ports::{CheckpointKey, CheckpointLog};
-    use equilibrium_domain::id::LaneId;
+    use equilibrium_domain::count::lane_range::LaneRange;
+    use equilibrium_domain::id::{LaneCount, LaneId};
     use tracing::instrument::WithSubscriber;
 
     use super::*;
@@ -183,7 +184,8 @@ mod tests {
         let to = output.clone();
         let load = async {
             let span = info_span!("invocation", function = "count", request_id = "r-1");
-            let load = async { checkpoints.load(&CheckpointKey::Lane(LaneId(7))).await };
+            let range = LaneRange::of(LaneId(7), LaneCount::new(64).unwrap());
+            let load = async { checkpoints.load(&CheckpointKey::Lanes(range), None).await };
             load.instrument(span).await
         };
         let loaded = load.with_subscriber(subscriber(LevelFilter::INFO, move || to.clone())).await;
@@ -192,6 +194,6 @@ mod tests {
         let line: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
         assert_eq!((&line["level"], &line["request"]), (&"WARN".into(), &"Query".into()), "{text}");
         assert_eq!(line["spans"][0]["request_id"], "r-1");
-        assert_eq!(line["spans"][1]["lane"], "7");
+        assert_eq!(line["spans"][1]["lanes"], "lanes-64/1");
     }
 }

@@ -11,6 +11,7 @@ pub mod fare;
 pub mod geo;
 mod hash;
 pub mod id;
+pub mod parking;
 pub mod policy;
 pub mod surge;
 pub mod time;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use equilibrium_app::checkpoint::ports::{CheckpointKey, CheckpointLog};
+use equilibrium_app::checkpoint::ports::{CheckpointKey, CheckpointLog, Loaded};
 use equilibrium_app::clock::Clock;
 use equilibrium_app::count::lane_processor::{CountSettings, LaneProcessor};
 use equilibrium_app::count::ports::CountsStream;
@@ -12,7 +12,9 @@ use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
 use equilibrium_app::unavailable::{SendError, Unavailable};
 use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
-use equilibrium_domain::count::lane::{LaneIdentity, LaneState};
+use equilibrium_domain::count::lane::LaneState;
+use equilibrium_domain::count::lane_range::LaneRange;
+use equilibrium_domain::count::range_state::LaneRangeState;
 use equilibrium_domain::event_sourced::EventSourced;
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_domain::policy::Policy;
@@ -109,7 +111,7 @@ impl Deployment {
             ticks: self.faulty("surge.ticks", self.ticks.clone()),
         };
         let checkpoints = self.faulty("surge.checkpoints", self.checkpoints.clone());
-        CityProcessor::new(self.lanes, checkpoints, sinks)
+        CityProcessor::new(checkpoints, sinks)
     }
 
     fn faulty<P>(&self, name: &'static str, port: P) -> FaultyPort<P> {
@@ -133,28 +135,33 @@ impl Deployment {
             assert!(cached <= stored, "the cache of {city} is ahead of the store: {cached} > {stored}");
             maps.insert((*city).clone(), map_rows(&self.maps, city));
         }
-        let lanes = self.lanes.iter().map(CheckpointKey::Lane);
-        let keys = lanes.chain(cities.into_iter().cloned().map(CheckpointKey::City));
+        let ranges = LaneRange::all(self.lanes).map(CheckpointKey::Lanes);
+        let keys = ranges.chain(cities.into_iter().cloned().map(CheckpointKey::City));
         Outcome {
             rows: ticks.values().flatten().cloned().collect(),
             late: self.late(),
             maps,
-            checkpoints: keys.map(|key| (key.clone(), self.entries(&key))).collect(),
+            checkpoints: keys.map(|key| (key.clone(), self.log(&key))).collect(),
             calls: self.injector.calls(),
         }
     }
 
     fn late(&self) -> u64 {
-        let late = self.lanes.iter().map(|lane| {
-            let entries = self.entries(&CheckpointKey::Lane(lane));
-            let identity = LaneIdentity { lane, lanes: self.lanes };
-            let state = LaneState::load(&identity, entries.iter().map(Vec::as_slice));
-            state.expect("a log can be replayed").map_or(0, |state| state.late())
+        let late = LaneRange::all(self.lanes).map(|range| {
+            let log = self.log(&CheckpointKey::Lanes(range));
+            let restored = log.snapshot.map(|snapshot| LaneRangeState::restore(&range, &snapshot));
+            let restored = restored.transpose().expect("a snapshot can be restored");
+            let entries = (log.first..).zip(&log.entries);
+            let state = entries.fold(restored, |state, (number, entry)| {
+                let state = LaneRangeState::replay(state, &range, number, entry);
+                Some(state.expect("a log can be replayed"))
+            });
+            state.map_or(0, |state| state.lanes().map(LaneState::late).sum())
         });
         late.sum()
     }
 
-    fn entries(&self, key: &CheckpointKey) -> Vec<Vec<u8>> {
-        ready(self.checkpoints.load(key)).expect("memory is available")
+    fn log(&self, key: &CheckpointKey) -> Loaded {
+        ready(self.checkpoints.load(key, None)).expect("memory is available")
     }
 }

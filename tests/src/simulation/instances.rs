@@ -43,7 +43,7 @@ impl Handler for SimulatedLaneProcessor {
     async fn handle(&self, payload: &[u8], policies: &Arc<PolicySet>, now_ms: i64) -> Response {
         let handled = equilibrium_count::handle_event(self, payload, policies, now_ms).await;
         let (payload, metrics) = handled.expect("the poller sends Kinesis events");
-        Response { payload, skipped: metrics.skipped, late: metrics.late }
+        Response { payload, skipped: metrics.checkpoint.skipped, late: metrics.late }
     }
 }
 
@@ -53,7 +53,7 @@ impl Handler for SimulatedCityProcessor {
     async fn handle(&self, payload: &[u8], policies: &Arc<PolicySet>, now_ms: i64) -> Response {
         let handled = equilibrium_surge::handle_event(self, payload, policies, now_ms).await;
         let (payload, metrics) = handled.expect("the poller sends Kinesis events");
-        Response { payload, skipped: metrics.skipped, late: 0 }
+        Response { payload, skipped: metrics.checkpoint.skipped, late: 0 }
     }
 }
 

@@ -179,10 +179,8 @@ impl Fixture {
             changes: NoOp,
             ticks: TickWriter::new(File::create(ticks).unwrap()),
         };
-        let surge = Surge(
-            CityProcessor::new(lanes(), MemoryCheckpoints::default(), sinks),
-            Arc::clone(&self.policies),
-        );
+        let surge =
+            Surge(CityProcessor::new(MemoryCheckpoints::default(), sinks), Arc::clone(&self.policies));
         poller("counts", self.consumer(&self.streams.counts), surge)
     }
 

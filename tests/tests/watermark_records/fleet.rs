@@ -76,8 +76,7 @@ impl EventLog for CountingLog {
         }
         state.watermarks += 1;
         state.bytes_of_watermarks += record.len() as u64;
-        let (_, cities) = watermark::read(&record, self.lanes).unwrap();
-        for (city, at) in cities {
+        for (city, at) in watermark::read(&record).unwrap().cities {
             let city: u32 = city.as_str().trim_start_matches("city-").parse().unwrap();
             let known = state.reached.entry((lane, city)).or_insert((at.watermark, at.first_tick));
             known.0 = known.0.max(at.watermark);

@@ -27,9 +27,9 @@ fn contents(fixture: &Fixture, lane: LaneId) -> Vec<String> {
             }
             continue;
         }
-        let (of, watermarks) = watermark::read(&record, lanes()).unwrap();
-        assert_eq!(of, lane);
-        for (city, watermark) in watermarks {
+        let record = watermark::read(&record).unwrap();
+        assert_eq!((record.lane, record.lanes), (lane, lanes()));
+        for (city, watermark) in record.cities {
             contents.push(format!("{city} {} {}", watermark.watermark - TICK, watermark.first_tick - TICK));
         }
     }

@@ -32,7 +32,7 @@ impl<'a> Absorber<'a> {
     }
 
     pub(super) fn absorb(&mut self, record: &LaneRecord<'_>, result: &mut BatchResult) {
-        let LaneRecord { record, content } = record;
+        let LaneRecord { record, content, .. } = record;
         match content {
             Content::Watermarks(watermarks) => self.advance_watermarks(watermarks),
             Content::Events { lead, first, line, rest } => {

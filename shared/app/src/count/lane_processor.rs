@@ -1,25 +1,32 @@
-//! Counting: a batch of the event stream becomes, lane by lane, checkpoint entries and the counts of closed ticks.
+//! Counting: a batch of the event stream becomes, range by range of lanes, checkpoint entries and the counts of closed
+//! ticks.
 
 use std::collections::BTreeMap;
 
 use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
-use equilibrium_domain::count::lane::{LaneIdentity, LaneState};
+use equilibrium_domain::count::lane::LaneState;
+use equilibrium_domain::count::lane_range::LaneRange;
+use equilibrium_domain::count::range_state::LaneRangeState;
 use equilibrium_domain::count::tick_counts::{self, CityCounts};
 use equilibrium_domain::event::record_batch::RecordBatch;
 use equilibrium_domain::event::sequence::SequenceRef;
 use equilibrium_domain::geo::locate::Locators;
 use equilibrium_domain::id::{LaneCount, LaneId};
+use equilibrium_domain::parking::{self, ParkedRecord};
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 
 use crate::checkpoint::ports::{CheckpointKey, CheckpointLog};
-use crate::checkpoint::process::{BatchOutcome, Checkpoints, LogBatch, ProcessFailure};
+use crate::checkpoint::process::{
+    BatchKind, BatchOutcome, Checkpoints, LoadError, LogBatch, Origin, ProcessFailure,
+};
 use crate::count::absorb::Absorber;
 use crate::count::batch_result::BatchResult;
 use crate::count::dead_letters::DeadLetterBuffer;
+use crate::count::lane_doubling;
 use crate::count::metrics::CountMetrics;
 use crate::count::ports::{CountsStream, DeadLetterQueue};
-use crate::count::routing::{LaneRecord, RoutedBatch};
+use crate::count::routing::{Content, LaneRecord, RoutedBatch};
 use crate::policy::policy_set::PolicySet;
 use crate::policy::ports::PolicySource;
 use crate::unavailable::{SendError, Unavailable};
@@ -37,7 +44,7 @@ pub struct CountSettings {
 #[derive(Debug)]
 pub struct LaneProcessor<C, S, D> {
     settings: CountSettings,
-    checkpoints: Checkpoints<C, LaneState>,
+    checkpoints: Checkpoints<C, LaneRangeState>,
     counts: S,
     dead_letters: D,
     locators: Mutex<Locators>,
@@ -52,11 +59,11 @@ impl<C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LaneProcessor<C, S, 
 
     /// Entities in memory, over all lanes.
     pub fn entities(&self) -> usize {
-        self.checkpoints.sum(LaneState::entities)
+        self.checkpoints.sum(|range| range.lanes().map(LaneState::entities).sum())
     }
 
-    /// Processes a batch of one shard at `now_ms`, in milliseconds since the epoch. Lanes fail alone: what other lanes
-    /// counted stays.
+    /// Processes a batch of one shard at `now_ms`, in milliseconds since the epoch. Ranges of lanes fail alone: what
+    /// the lanes of other ranges counted stays.
     ///
     /// Refused lines of a lane become dead letters once the entry that holds the lane's records is appended, so that a
     /// store that is unavailable does not fill the queue; those of unroutable records at every delivery. An instance
@@ -72,41 +79,71 @@ impl<C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LaneProcessor<C, S, 
     ) -> Result<BatchOutcome<CountMetrics>, Unavailable> {
         let policies = policies.policies(now_ms).await?;
         let mut result = BatchResult::default();
-        let lanes = RoutedBatch::route(batch, self.settings.lanes, &mut result).lanes;
-        let processed = lanes.into_iter().map(|(lane, records)| {
+        let ranges = RoutedBatch::route(batch, self.settings.lanes, &mut result).ranges;
+        let processed = ranges.into_iter().map(|(range, records)| {
             let policies = &policies;
             async move {
                 let first = records[0].record.sequence.to_owned();
-                (first, self.process_lane(lane, &records, policies, now_ms).await)
+                (first, self.process_range(range, &records, policies, now_ms).await)
             }
         });
         let mut failed = Vec::new();
-        for (first, (lane, failure)) in join_all(processed).await {
-            result.add(lane);
+        for (first, (range, failure)) in join_all(processed).await {
+            result.add(range);
             failed.extend(failure.map(|_| first));
         }
         Ok(BatchOutcome { failed, metrics: self.send_dead_letters(result).await })
     }
 
-    async fn process_lane(
+    async fn process_range(
         &self,
-        lane: LaneId,
+        range: LaneRange,
         records: &[LaneRecord<'_>],
         policies: &PolicySet,
         now_ms: i64,
     ) -> (BatchResult, Option<ProcessFailure>) {
-        let identity = LaneIdentity { lane, lanes: self.settings.lanes };
-        let batch = LaneBatch { processor: self, identity, records, policies };
-        let processed = self.checkpoints.process(&CheckpointKey::Lane(lane), &batch, now_ms).await;
+        let delivered = (records, BatchKind::Delivered);
+        let (mut result, failure, waiting) = self.process_records(range, delivered, policies, now_ms).await;
+        if waiting.is_empty() {
+            return (result, failure);
+        }
+        for waiting in waiting {
+            let batch = parking::record_batch(&waiting);
+            let mut unroutable = BatchResult::default();
+            let mut routed = RoutedBatch::route(&batch, self.settings.lanes, &mut unroutable);
+            let Some(parked) = routed.ranges.remove(&range) else { continue };
+            let parked = (parked.as_slice(), BatchKind::Parked);
+            let (resumed, failure, _) = self.process_records(range, parked, policies, now_ms).await;
+            result.add(resumed);
+            if failure.is_some() {
+                return (result, failure);
+            }
+        }
+        if self.checkpoints.resumed(&CheckpointKey::Lanes(range)).await.is_err() {
+            return (result, Some(ProcessFailure::NotAppended));
+        }
+        let resumed = (records, BatchKind::Parked);
+        let (delivered, failure, _) = self.process_records(range, resumed, policies, now_ms).await;
+        result.add(delivered);
+        (result, failure)
+    }
+
+    async fn process_records(
+        &self,
+        range: LaneRange,
+        (records, kind): (&[LaneRecord<'_>], BatchKind),
+        policies: &PolicySet,
+        now_ms: i64,
+    ) -> (BatchResult, Option<ProcessFailure>, Vec<Vec<ParkedRecord>>) {
+        let batch = RangeBatch { processor: self, range, records, policies };
+        let processed = self.checkpoints.process(&CheckpointKey::Lanes(range), (&batch, kind), now_ms).await;
         let mut result = processed.outcome;
         if processed.failure == Some(ProcessFailure::NotAppended) {
             // The records will be absorbed again, and their refused lines with them.
             result.dead_letters = DeadLetterBuffer::default();
         }
-        result.metrics.skipped += processed.skipped;
-        result.metrics.append_conflicts += processed.append_conflicts;
-        result.metrics.corrupt.extend(processed.corrupt.map(|corrupt| (lane, corrupt)));
-        (result, processed.failure)
+        result.metrics.checkpoint.add(processed.metrics);
+        (result, processed.failure, processed.waiting)
     }
 
     async fn send_dead_letters(&self, result: BatchResult) -> CountMetrics {
@@ -118,27 +155,57 @@ impl<C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LaneProcessor<C, S, 
         }
         metrics
     }
+
+    /// Sends the counts of a range's lanes, which are some of `lanes`. Returns the number of records that are too large.
+    async fn send_counts(
+        &self,
+        lanes: LaneCount,
+        counts: Vec<(LaneId, Vec<CityCounts>)>,
+    ) -> Result<u64, Unavailable> {
+        let sent = counts.into_iter().map(|(lane, counts)| self.send_lane_counts(lane, lanes, counts));
+        join_all(sent).await.into_iter().sum()
+    }
+
+    async fn send_lane_counts(
+        &self,
+        lane: LaneId,
+        lanes: LaneCount,
+        counts: Vec<CityCounts>,
+    ) -> Result<u64, Unavailable> {
+        let mut too_large = 0;
+        let mut groups: BTreeMap<CityGroup, Vec<CityCounts>> = BTreeMap::new();
+        for counts in counts {
+            groups.entry(self.settings.groups.group_of(&counts.city)).or_default().push(counts);
+        }
+        for (group, counts) in groups {
+            for record in tick_counts::records(lane, lanes, counts) {
+                let sent = self.counts.send(lane, group, record).await;
+                SendError::count_too_large(sent, &mut too_large)?;
+            }
+        }
+        Ok(too_large)
+    }
 }
 
-/// The records of one lane.
-struct LaneBatch<'a, C, S, D> {
+/// The records of a range of lanes.
+struct RangeBatch<'a, C, S, D> {
     processor: &'a LaneProcessor<C, S, D>,
-    identity: LaneIdentity,
+    range: LaneRange,
     records: &'a [LaneRecord<'a>],
     policies: &'a PolicySet,
 }
 
-impl<'r, C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LogBatch for LaneBatch<'r, C, S, D> {
-    type State = LaneState;
+impl<'r, C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LogBatch for RangeBatch<'r, C, S, D> {
+    type State = LaneRangeState;
     type Record = LaneRecord<'r>;
     type Outcome = BatchResult;
 
-    fn identity(&self) -> &LaneIdentity {
-        &self.identity
+    fn identity(&self) -> &LaneRange {
+        &self.range
     }
 
-    fn initial_state(&self) -> LaneState {
-        LaneState::new(self.identity)
+    fn initial_state(&self) -> LaneRangeState {
+        LaneRangeState::new(self.range)
     }
 
     fn records(&self) -> &[LaneRecord<'r>] {
@@ -149,27 +216,71 @@ impl<'r, C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LogBatch for Lan
         record.record.sequence
     }
 
-    fn absorb(&self, lane: &mut LaneState, records: &[&LaneRecord<'r>], result: &mut BatchResult) {
-        let mut locators = self.processor.locators.lock();
-        let mut absorber = Absorber::new(lane, self.identity.lanes, self.policies, &mut locators);
-        for record in records {
-            absorber.absorb(record, result);
-        }
-        result.metrics.late = lane.late_in_batch();
-        result.metrics.evicted = lane.evicted_in_batch();
+    fn arrival_ms(&self, record: &LaneRecord<'r>) -> i64 {
+        record.record.arrival_ms
     }
 
-    async fn deliver(&self, counts: Vec<CityCounts>, result: &mut BatchResult) -> Result<(), Unavailable> {
-        let mut groups: BTreeMap<CityGroup, Vec<CityCounts>> = BTreeMap::new();
-        for counts in counts {
-            groups.entry(self.processor.settings.groups.group_of(&counts.city)).or_default().push(counts);
+    fn parked(&self) -> Vec<u8> {
+        parking::encode_records(self.records.iter().map(|record| record.record))
+    }
+
+    fn already_processed(&self, state: &LaneRangeState, record: &LaneRecord<'r>) -> bool {
+        state.lane(record.lane).is_some_and(|lane| lane.already_processed(record.record.sequence))
+    }
+
+    /// A watermark that reaches no tick changes nothing: the next one covers it.
+    fn has_effect(&self, state: &LaneRangeState, records: &[&LaneRecord<'r>]) -> bool {
+        records.iter().any(|LaneRecord { lane, content, .. }| match content {
+            Content::Events { .. } => true,
+            Content::Watermarks(watermarks) => state.lane(*lane).is_some_and(|lane| {
+                watermarks.iter().any(|(city, watermark)| {
+                    lane.is_watermark_due(city.as_str(), watermark)
+                        && self.policies.city(city.as_str()).is_some()
+                })
+            }),
+        })
+    }
+
+    fn absorb(&self, state: &mut LaneRangeState, records: &[&LaneRecord<'r>], result: &mut BatchResult) {
+        let mut locators = self.processor.locators.lock();
+        let lanes = self.range.lane_count();
+        for lane in self.range.lanes() {
+            let mut records = records.iter().filter(|record| record.lane == lane).peekable();
+            let Some(state) = records.peek().and_then(|_| state.lane_mut(lane)) else { continue };
+            let mut absorber = Absorber::new(state, lanes, self.policies, &mut locators);
+            records.for_each(|record| absorber.absorb(record, result));
+            result.metrics.late += state.late_in_batch();
+            result.metrics.evicted += state.evicted_in_batch();
         }
-        for (group, counts) in groups {
-            for record in tick_counts::records(self.identity.lane, self.identity.lanes, counts) {
-                let sent = self.processor.counts.send(self.identity.lane, group, record).await;
-                SendError::count_too_large(sent, &mut result.metrics.too_large)?;
-            }
-        }
+    }
+
+    async fn deliver(
+        &self,
+        counts: Vec<(LaneId, Vec<CityCounts>)>,
+        result: &mut BatchResult,
+    ) -> Result<(), Unavailable> {
+        result.metrics.too_large += self.processor.send_counts(self.range.lane_count(), counts).await?;
         Ok(())
+    }
+
+    fn is_continued(&self, first: &[u8]) -> bool {
+        LaneRangeState::is_continued(first)
+    }
+
+    async fn origin(
+        &self,
+        log: &impl CheckpointLog,
+        result: &mut BatchResult,
+    ) -> Result<Option<Origin<LaneRangeState>>, LoadError> {
+        let too_large = &mut result.metrics.too_large;
+        let deliver = async |lanes, counts| {
+            *too_large += self.processor.send_counts(lanes, counts).await?;
+            Ok(())
+        };
+        lane_doubling::origin(log, self.range, deliver).await
+    }
+
+    fn is_ended(&self, state: &LaneRangeState) -> bool {
+        state.is_ended()
     }
 }

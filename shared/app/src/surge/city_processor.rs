@@ -7,12 +7,13 @@ use equilibrium_domain::count::tick_counts::{self, CityCountsRef};
 use equilibrium_domain::event::record_batch::{RecordBatch, RecordRef};
 use equilibrium_domain::event::sequence::SequenceRef;
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
-use equilibrium_domain::surge::city_pricing::{CityIdentity, CityPricing, Output, PricingConfig};
+use equilibrium_domain::parking::{self, ParkedRecord};
+use equilibrium_domain::surge::city_pricing::{CityPricing, Output, PricingConfig};
 use equilibrium_domain::surge::map::{ClosedTick, MapHead, TickChanges};
 use futures_util::future::join_all;
 
 use crate::checkpoint::ports::{CheckpointKey, CheckpointLog};
-use crate::checkpoint::process::{BatchOutcome, Checkpoints, LogBatch, ProcessFailure};
+use crate::checkpoint::process::{BatchKind, BatchOutcome, Checkpoints, LogBatch, ProcessFailure};
 use crate::policy::policy_set::PolicySet;
 use crate::policy::ports::PolicySource;
 use crate::surge::metrics::SurgeMetrics;
@@ -35,7 +36,6 @@ pub struct SurgeSinks<M, K, H, T> {
 /// Prices the cities whose counts an instance is handed.
 #[derive(Debug)]
 pub struct CityProcessor<C, M, K, H, T> {
-    lanes: LaneCount,
     checkpoints: Checkpoints<C, CityPricing>,
     sinks: SurgeSinks<M, K, H, T>,
 }
@@ -43,7 +43,8 @@ pub struct CityProcessor<C, M, K, H, T> {
 /// One city's counts in a record.
 struct CityRecord<'a> {
     record: RecordRef<'a>,
-    lane: LaneId,
+    /// The lane that counted, and the number of lanes then.
+    lane: (LaneId, LaneCount),
     counts: CityCountsRef<'a>,
 }
 
@@ -56,8 +57,8 @@ where
     T: TickLog,
 {
     /// A processor without a city in memory.
-    pub fn new(lanes: LaneCount, log: C, sinks: SurgeSinks<M, K, H, T>) -> Self {
-        Self { lanes, checkpoints: Checkpoints::new(log), sinks }
+    pub fn new(log: C, sinks: SurgeSinks<M, K, H, T>) -> Self {
+        Self { checkpoints: Checkpoints::new(log), sinks }
     }
 
     /// The log of closed ticks.
@@ -78,7 +79,7 @@ where
     ) -> Result<BatchOutcome<SurgeMetrics>, Unavailable> {
         let policies = policies.policies(now_ms).await?;
         let mut metrics = SurgeMetrics::default();
-        let cities = self.by_city(batch, &mut metrics);
+        let cities = by_city(batch, &mut metrics);
         let processed = cities.into_iter().map(|(city, records)| {
             let policies = &policies;
             async move {
@@ -94,25 +95,6 @@ where
         Ok(BatchOutcome { failed, metrics })
     }
 
-    fn by_city<'a>(
-        &self,
-        batch: &'a RecordBatch<'_>,
-        metrics: &mut SurgeMetrics,
-    ) -> BTreeMap<CityId, Vec<CityRecord<'a>>> {
-        let mut cities: BTreeMap<CityId, Vec<CityRecord<'_>>> = BTreeMap::new();
-        for record in batch.iter() {
-            let Ok(opened) = tick_counts::open(record.data, self.lanes) else {
-                metrics.malformed += 1;
-                continue;
-            };
-            for counts in opened.cities {
-                let city = counts.city.clone();
-                cities.entry(city).or_default().push(CityRecord { record, lane: opened.lane, counts });
-            }
-        }
-        cities
-    }
-
     async fn process_city(
         &self,
         city: CityId,
@@ -124,22 +106,68 @@ where
             let unknown_city = records.len() as u64;
             return (SurgeMetrics { unknown_city, ..SurgeMetrics::default() }, None);
         };
-        let key = CheckpointKey::City(city.clone());
-        let identity = CityIdentity { city, lanes: self.lanes };
-        let batch = CityBatch { sinks: &self.sinks, identity, records, config: &config.pricing };
-        let processed = self.checkpoints.process(&key, &batch, now_ms).await;
-        let mut metrics = processed.outcome;
-        metrics.skipped += processed.skipped;
-        metrics.append_conflicts += processed.append_conflicts;
-        metrics.corrupt.extend(processed.corrupt.map(|corrupt| (batch.identity.city, corrupt)));
-        (metrics, processed.failure)
+        let (key, config) = (CheckpointKey::City(city.clone()), &config.pricing);
+        let batch = CityBatch { sinks: &self.sinks, city: &city, records, config };
+        let delivered = (&batch, BatchKind::Delivered);
+        let (mut metrics, failure, waiting) = self.process_records(&key, delivered, now_ms).await;
+        if waiting.is_empty() {
+            return (metrics, failure);
+        }
+        for waiting in waiting {
+            let parked = parking::record_batch(&waiting);
+            let Some(records) = by_city(&parked, &mut metrics).remove(&city) else { continue };
+            let parked = CityBatch { records: &records, ..batch };
+            let (resumed, failure, _) =
+                self.process_records(&key, (&parked, BatchKind::Parked), now_ms).await;
+            metrics.add(resumed);
+            if failure.is_some() {
+                return (metrics, failure);
+            }
+        }
+        if self.checkpoints.resumed(&key).await.is_err() {
+            return (metrics, Some(ProcessFailure::NotAppended));
+        }
+        let (delivered, failure, _) = self.process_records(&key, (&batch, BatchKind::Parked), now_ms).await;
+        metrics.add(delivered);
+        (metrics, failure)
     }
+
+    async fn process_records(
+        &self,
+        key: &CheckpointKey,
+        batch: (&CityBatch<'_, M, K, H, T>, BatchKind),
+        now_ms: i64,
+    ) -> (SurgeMetrics, Option<ProcessFailure>, Vec<Vec<ParkedRecord>>) {
+        let processed = self.checkpoints.process(key, batch, now_ms).await;
+        let mut metrics = processed.outcome;
+        metrics.checkpoint.add(processed.metrics);
+        (metrics, processed.failure, processed.waiting)
+    }
+}
+
+fn by_city<'a>(
+    batch: &'a RecordBatch<'_>,
+    metrics: &mut SurgeMetrics,
+) -> BTreeMap<CityId, Vec<CityRecord<'a>>> {
+    let mut cities: BTreeMap<CityId, Vec<CityRecord<'_>>> = BTreeMap::new();
+    for record in batch.iter() {
+        let Ok(opened) = tick_counts::open(record.data) else {
+            metrics.malformed += 1;
+            continue;
+        };
+        let lane = (opened.lane, opened.lanes);
+        for counts in opened.cities {
+            let city = counts.city.clone();
+            cities.entry(city).or_default().push(CityRecord { record, lane, counts });
+        }
+    }
+    cities
 }
 
 /// The counts of one city.
 struct CityBatch<'a, M, K, H, T> {
     sinks: &'a SurgeSinks<M, K, H, T>,
-    identity: CityIdentity,
+    city: &'a CityId,
     records: &'a [CityRecord<'a>],
     config: &'a Arc<PricingConfig>,
 }
@@ -149,12 +177,12 @@ impl<'r, M: MapStore, K: MapStore, H: ChangeStream, T: TickLog> LogBatch for Cit
     type Record = CityRecord<'r>;
     type Outcome = SurgeMetrics;
 
-    fn identity(&self) -> &CityIdentity {
-        &self.identity
+    fn identity(&self) -> &CityId {
+        self.city
     }
 
     fn initial_state(&self) -> CityPricing {
-        CityPricing::new(self.identity.clone(), Arc::clone(self.config))
+        CityPricing::new(self.city.clone(), Arc::clone(self.config))
     }
 
     fn records(&self) -> &[CityRecord<'r>] {
@@ -163,6 +191,18 @@ impl<'r, M: MapStore, K: MapStore, H: ChangeStream, T: TickLog> LogBatch for Cit
 
     fn sequence<'a>(&self, record: &'a CityRecord<'r>) -> SequenceRef<'a> {
         record.record.sequence
+    }
+
+    fn arrival_ms(&self, record: &CityRecord<'r>) -> i64 {
+        record.record.arrival_ms
+    }
+
+    fn parked(&self) -> Vec<u8> {
+        parking::encode_records(self.records.iter().map(|record| record.record))
+    }
+
+    fn already_processed(&self, city: &CityPricing, record: &CityRecord<'r>) -> bool {
+        city.already_processed(record.record.sequence)
     }
 
     fn absorb(&self, city: &mut CityPricing, records: &[&CityRecord<'r>], metrics: &mut SurgeMetrics) {

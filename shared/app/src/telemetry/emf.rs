@@ -97,11 +97,14 @@ pub trait ToMeasurements {
 mod tests {
     use std::collections::BTreeSet;
 
-    use equilibrium_domain::id::{CityId, LaneId};
+    use equilibrium_domain::count::lane_range::LaneRange;
+    use equilibrium_domain::id::{CityId, LaneCount};
     use equilibrium_domain::wire;
 
     use super::super::metrics::*;
     use super::*;
+    use crate::checkpoint::metrics::CheckpointMetrics;
+    use crate::checkpoint::ports::CheckpointKey;
     use crate::count::metrics::CountMetrics;
     use crate::price::metrics::MapReaderMetrics;
     use crate::surge::metrics::SurgeMetrics;
@@ -189,21 +192,31 @@ mod tests {
     #[test]
     fn corrupt_logs_are_named_up_to_a_limit() {
         let corrupt = wire::open(b"", wire::Kind::MapHead).err().unwrap();
-        let lanes = (0..1000).map(|lane| (LaneId(lane), corrupt)).collect();
-        let metrics = CountMetrics { corrupt: lanes, ..CountMetrics::default() };
+        let lanes = LaneCount::new(4096).unwrap();
+        let ranges = LaneRange::all(lanes).take(1000).map(|range| (CheckpointKey::Lanes(range), corrupt));
+        let checkpoint = CheckpointMetrics { corrupt: ranges.collect(), ..CheckpointMetrics::default() };
+        let metrics = CountMetrics { checkpoint, ..CountMetrics::default() };
         let document = metrics.measures().document(&CONTEXT);
         assert_eq!(read(&document)["logs_corrupted"], 1000);
         let root: Value = serde_json::from_str(&document).unwrap();
         let named = root[CORRUPT_LOGS].as_array().unwrap();
-        assert_eq!((named.len(), named[7].as_str()), (MAX_NAMED_LOGS, Some("lane/7")));
-        let cities = vec![(CityId::new("nyc").unwrap(), corrupt)];
-        let metrics = SurgeMetrics { corrupt: cities, ..SurgeMetrics::default() };
+        assert_eq!((named.len(), named[7].as_str()), (MAX_NAMED_LOGS, Some("lanes-4096/7")));
+        let cities = vec![(CheckpointKey::City(CityId::new("nyc").unwrap()), corrupt)];
+        let checkpoint = CheckpointMetrics { corrupt: cities, ..CheckpointMetrics::default() };
+        let metrics = SurgeMetrics { checkpoint, ..SurgeMetrics::default() };
         assert_eq!(metrics.measures().corrupt_logs, ["city/nyc"]);
     }
 
     #[test]
     fn every_metric_is_listed_and_named_once() {
         let corrupt = wire::open(b"", wire::Kind::MapHead).err().unwrap();
+        let checkpoint = CheckpointMetrics {
+            skipped: 1,
+            append_conflicts: 1,
+            snapshot_failures: 1,
+            parked: 1,
+            corrupt: vec![(CheckpointKey::City(CityId::new("nyc").unwrap()), corrupt)],
+        };
         let count = CountMetrics {
             absorbed: 1,
             unknown: 1,
@@ -213,11 +226,9 @@ mod tests {
             dead_letters_dropped: 1,
             late: 1,
             outside: 1,
-            skipped: 1,
-            append_conflicts: 1,
             evicted: 1,
             too_large: 1,
-            corrupt: vec![(LaneId(1), corrupt)],
+            checkpoint: checkpoint.clone(),
         };
         let surge = SurgeMetrics {
             ticks: 1,
@@ -225,11 +236,9 @@ mod tests {
             changes: 1,
             malformed: 1,
             unknown_city: 1,
-            skipped: 1,
-            append_conflicts: 1,
             cache_write_failures: 1,
             too_large: 1,
-            corrupt: vec![(CityId::new("nyc").unwrap(), corrupt)],
+            checkpoint,
         };
         let price = MapReaderMetrics {
             refreshes: 1,

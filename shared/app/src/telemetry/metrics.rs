@@ -64,6 +64,10 @@ pub const APPEND_CONFLICTS: Metric = fault("append_conflicts");
 pub const ENTITIES_EVICTED: Metric = fault("entities_evicted");
 /// `count`, `surge`: checkpoint logs that cannot be read.
 pub const LOGS_CORRUPTED: Metric = fault("logs_corrupted");
+/// `count`, `surge`: records that wait for a checkpoint log that cannot go on.
+pub const RECORDS_PARKED: Metric = fault("records_parked");
+/// `count`, `surge`: snapshots that could not be saved.
+pub const SNAPSHOT_FAILURES: Metric = fault("snapshot_failures");
 /// `surge`: closed ticks.
 pub const TICKS_CLOSED: Metric = flow("ticks_closed");
 /// `surge`: ticks closed before every lane had reported them.
@@ -87,7 +91,7 @@ pub const CHUNKS_CORRUPTED: Metric = fault("chunks_corrupted");
 pub const ITERATOR_AGE: Metric = Metric { name: "iterator_age_ms", unit: "Milliseconds", reports_zero: true };
 
 /// All metrics but those of [`EVENTS_REFUSED_BY_CODE`].
-pub const METRICS: [Metric; 26] = [
+pub const METRICS: [Metric; 28] = [
     EVENTS_ACCEPTED,
     EVENTS_ABSORBED,
     EVENTS_REFUSED,
@@ -104,6 +108,8 @@ pub const METRICS: [Metric; 26] = [
     APPEND_CONFLICTS,
     ENTITIES_EVICTED,
     LOGS_CORRUPTED,
+    RECORDS_PARKED,
+    SNAPSHOT_FAILURES,
     TICKS_CLOSED,
     TICKS_CLOSED_INCOMPLETE,
     MULTIPLIERS_CHANGED,

@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::operation::get_item::builders::GetItemFluentBuilder;
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::scan::builders::ScanFluentBuilder;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 
 use super::Connection;
 use super::item::{EXPIRES, Item, number};
@@ -37,6 +38,11 @@ impl Table {
         self.connection.client.put_item().table_name(&self.name).set_item(Some(item))
     }
 
+    /// An update of one item, unconditional unless the caller adds a condition.
+    pub(super) fn update_item(&self, key: Item) -> UpdateItemFluentBuilder {
+        self.connection.client.update_item().table_name(&self.name).set_key(Some(key))
+    }
+
     /// A consistent query.
     pub(super) fn query(&self) -> QueryFluentBuilder {
         self.connection.client.query().table_name(&self.name).consistent_read(true)
@@ -56,9 +62,8 @@ impl Table {
         expires: u64,
     ) -> Result<(), Unavailable> {
         let placeholder = format!("#{partition}");
-        let request = self.connection.client.update_item().table_name(&self.name);
-        let request = request
-            .set_key(Some(key))
+        let request = self
+            .update_item(key)
             .update_expression("SET #expires = :expires")
             .condition_expression(format!("attribute_exists({placeholder})"))
             .expression_attribute_names(placeholder, partition)

@@ -47,16 +47,27 @@ pub fn write<'a>(
     out
 }
 
-/// Decodes a watermark record: its lane, and the cities that it names.
+/// A watermark record, decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatermarkRecord {
+    /// The lane.
+    pub lane: LaneId,
+    /// The number of lanes of the stream when the record was put.
+    pub lanes: LaneCount,
+    /// The cities that it names.
+    pub cities: Vec<(CityId, CityWatermark)>,
+}
+
+/// Decodes a watermark record.
 ///
 /// # Errors
-/// [`Corrupt`] if `record` is not a watermark record, or belongs to a stream with another number of lanes.
-pub fn read(record: &[u8], lanes: LaneCount) -> Result<(LaneId, Vec<(CityId, CityWatermark)>), Corrupt> {
+/// [`Corrupt`] if `record` is not a watermark record.
+pub fn read(record: &[u8]) -> Result<WatermarkRecord, Corrupt> {
     let mut input = wire::open(record, Kind::Watermark)?;
     let lane = input.varint_u64("a lane")?;
-    if input.varint_u64("a lane count")? != u64::from(lanes.get()) || lane >= u64::from(lanes.get()) {
-        return Err(input.invalid("a lane of another stream"));
-    }
+    let lanes =
+        LaneCount::new(input.varint_u32("a lane count")?).filter(|lanes| lane < u64::from(lanes.get()));
+    let lanes = lanes.ok_or(input.invalid("a lane count"))?;
     let lane = LaneId(u16::try_from(lane).map_err(|_| input.invalid("a lane"))?);
     let mut cities = Vec::new();
     while !input.is_done() {
@@ -65,7 +76,7 @@ pub fn read(record: &[u8], lanes: LaneCount) -> Result<(LaneId, Vec<(CityId, Cit
         let first_tick = input.instant("a first tick")?;
         cities.push((city, CityWatermark { watermark, first_tick }));
     }
-    Ok((lane, cities))
+    Ok(WatermarkRecord { lane, lanes, cities })
 }
 
 /// The watermarks of the cities whose events one producer writes.
@@ -154,11 +165,11 @@ mod tests {
         let lanes = LaneCount::new(64).unwrap();
         let watermark = CityWatermark { watermark: 1_772_000_000_123, first_tick: -5000 };
         let bytes = write(LaneId(63), lanes, [(&nyc(), watermark)]);
-        assert_eq!(read(&bytes, lanes), Ok((LaneId(63), vec![(nyc(), watermark)])));
-        assert!(read(&bytes, LaneCount::ONE).is_err());
-        assert!(read(&bytes[..bytes.len() - 1], lanes).is_err());
-        assert!(read(&write(LaneId(64), lanes, []), lanes).is_err());
-        assert_eq!(read(&write(LaneId(0), lanes, []), lanes), Ok((LaneId(0), vec![])));
+        let record = |lane, cities| Ok(WatermarkRecord { lane, lanes, cities });
+        assert_eq!(read(&bytes), record(LaneId(63), vec![(nyc(), watermark)]));
+        assert!(read(&bytes[..bytes.len() - 1]).is_err());
+        assert!(read(&write(LaneId(64), lanes, [])).is_err());
+        assert_eq!(read(&write(LaneId(0), lanes, [])), record(LaneId(0), vec![]));
     }
 
     #[test]
