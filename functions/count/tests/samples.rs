@@ -12,10 +12,10 @@ use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointL
 use equilibrium_app::count::dead_letters::{MAX_DEAD_LETTER_LINE_BYTES, MAX_DEAD_LETTERS_PER_BATCH};
 use equilibrium_app::count::lane_processor::{CountSettings, LaneProcessor};
 use equilibrium_app::count::metrics::CountMetrics;
-use equilibrium_app::count::ports::{DeadLetter, DeadLetterQueue};
-use equilibrium_app::memory::{MemoryCheckpoints, Recorder};
+use equilibrium_app::count::ports::{CountsStream, DeadLetter, DeadLetterQueue};
+use equilibrium_app::memory::{MemoryCheckpoints, NoOp, Recorder};
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
-use equilibrium_app::unavailable::Unavailable;
+use equilibrium_app::unavailable::{SendError, Unavailable};
 use equilibrium_domain::count::sightings::Count;
 use equilibrium_domain::count::tick_counts::{self, TickCounts};
 use equilibrium_domain::event::Refusal;
@@ -339,4 +339,33 @@ async fn sequence_numbers_have_up_to_129_digits() {
     assert_eq!((metrics.absorbed, metrics.checkpoint.skipped), (1, 0));
     let metrics = function.handle(payload.replace("\"7\"", &format!("\"00{longest}\"")).as_bytes()).await;
     assert_eq!((metrics.absorbed, metrics.checkpoint.skipped), (0, 1), "leading zeros do not count");
+}
+
+/// A counts stream that takes no record of one lane, because it would be too large.
+#[derive(Clone, Default)]
+struct TooLargeOf(Option<LaneId>, Recorder<(CityGroup, Vec<u8>)>);
+
+impl CountsStream for TooLargeOf {
+    async fn send(&self, lane: LaneId, group: CityGroup, record: Vec<u8>) -> Result<(), SendError> {
+        if self.0 == Some(lane) {
+            return Err(SendError::TooLarge { bytes: record.len() });
+        }
+        self.1.send(lane, group, record).await
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_the_stream_never_takes_is_counted_and_blocks_nothing() {
+    let settings = CountSettings { lanes: lanes(), groups: GroupCount::ONE };
+    let sent = TooLargeOf(Some(LaneId(0)), Recorder::default());
+    let processor = LaneProcessor::new(settings, MemoryCheckpoints::default(), sent.clone(), NoOp);
+    let policies = Arc::new(PolicySet::open(ResourceLimits::default()));
+    let handle = async || {
+        equilibrium_count::handle_event(&processor, &sample("count"), &policies, NOW_MS).await.unwrap()
+    };
+    let (response, metrics) = handle().await;
+    assert_eq!((String::from_utf8(response).unwrap().as_str(), metrics.too_large), (NONE_FAILED, 1));
+    assert_eq!(sent.1.take().len(), 1, "the record of the other lane");
+    let (_, metrics) = handle().await;
+    assert_eq!((metrics.too_large, metrics.absorbed), (0, 0), "nothing is owed");
 }

@@ -2,6 +2,7 @@
 //! `surge`.
 
 pub mod banner;
+pub mod clock_timer;
 pub mod console;
 pub mod pipeline;
 pub mod pipeline_thread;

@@ -6,11 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use equilibrium_app::checkpoint::metrics::CheckpointMetrics;
-use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, Recorder};
+use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, NoOp, Recorder};
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
 use equilibrium_app::surge::metrics::SurgeMetrics;
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::surge::ports::{ChangeStream, MapStore};
+use equilibrium_app::unavailable::SendError;
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::policy::Policy;
 use equilibrium_domain::surge::map::{ClosedTick, MapHead, Row, TickChanges};
@@ -134,4 +135,28 @@ async fn a_repeated_batch_is_skipped_and_sends_nothing() {
     let checkpoint = CheckpointMetrics { skipped: 2, ..CheckpointMetrics::default() };
     assert_eq!(function.handle_sample("surge").await, SurgeMetrics { checkpoint, ..SurgeMetrics::default() });
     assert!(function.ticks.take().is_empty() && function.changes.take().is_empty());
+}
+
+/// A stream of changes that takes none, because each would be too large.
+struct TakesNone;
+
+impl ChangeStream for TakesNone {
+    async fn send(&self, _: &CityId, record: Vec<u8>) -> Result<(), SendError> {
+        Err(SendError::TooLarge { bytes: record.len() })
+    }
+}
+
+#[tokio::test]
+async fn changes_that_the_stream_never_takes_are_counted_and_block_nothing() {
+    let whole = Function::new();
+    let maps = MemoryMaps::default();
+    let sinks = SurgeSinks { maps: maps.clone(), cache: NoOp, changes: TakesNone, ticks: NoOp };
+    let processor = CityProcessor::new(MemoryCheckpoints::default(), sinks);
+    let handled =
+        equilibrium_surge::handle_event(&processor, &sample("surge"), &whole.policies, NOW_MS).await;
+    let (response, metrics) = handled.unwrap();
+    let expected = whole.handle_sample("surge").await;
+    assert_eq!(String::from_utf8(response).unwrap(), NONE_FAILED);
+    assert_eq!(metrics, SurgeMetrics { too_large: 1, ..expected });
+    assert_eq!(maps.head(&nyc()).await, whole.maps.head(&nyc()).await);
 }

@@ -9,5 +9,6 @@ export class IngestFunction extends EquilibriumFunction {
     streams.events.grantWrite(this);
     tables.policies.grantReadData(this);
     secrets["pseudonym-key"].grantRead(this);
+    tables.watermarks.grantReadWriteData(this);
   }
 }

@@ -25,3 +25,4 @@ pub mod retry;
 pub mod runtime;
 #[cfg(feature = "secretsmanager")]
 pub mod secrets;
+pub mod system_timer;

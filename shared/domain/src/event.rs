@@ -7,6 +7,7 @@ pub mod record_batch;
 mod refusal;
 pub mod sequence;
 pub mod watermark;
+pub mod watermark_board;
 
 use std::borrow::Cow;
 

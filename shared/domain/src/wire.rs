@@ -35,6 +35,8 @@ pub enum Kind {
     MapHead = b'h',
     /// A chunk of a city's map.
     MapChunk = b'm',
+    /// A part of the watermark board.
+    BoardPart = b'w',
     /// Changes of a city's map.
     Changes = b'd',
 }
@@ -43,7 +45,7 @@ pub enum Kind {
 const VERSION: u8 = 3;
 const MAGIC: [u8; 3] = [0xff, b'E', b'Q'];
 const HEAD: usize = MAGIC.len() + 2;
-const SEAL: usize = 8;
+pub(crate) const SEAL: usize = 8;
 
 /// Why bytes cannot be decoded. A decoder never guesses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

@@ -15,7 +15,7 @@ use equilibrium_app::count::ports::CountsStream;
 use equilibrium_app::ingest::ports::EventLog;
 use equilibrium_app::ingest::record_packer::RecordSink;
 use equilibrium_app::surge::ports::MapStore;
-use equilibrium_app::unavailable::Unavailable;
+use equilibrium_app::unavailable::{SendError, Unavailable};
 use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
 use equilibrium_domain::event_sourced::Entry;
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
@@ -226,7 +226,7 @@ impl RecordSink for Store {
 }
 
 impl CountsStream for Store {
-    async fn send(&self, group: CityGroup, data: Vec<u8>) -> Result<(), Unavailable> {
+    async fn send(&self, _: LaneId, group: CityGroup, data: Vec<u8>) -> Result<(), SendError> {
         let mut state = self.0.state.lock();
         let arrival_ms = self.0.clock.arrival_ms();
         let row = state.pending.is_some().then(|| {

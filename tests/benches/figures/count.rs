@@ -11,7 +11,7 @@ use equilibrium_app::count::lane_processor::{CountSettings, LaneProcessor};
 use equilibrium_app::count::ports::CountsStream;
 use equilibrium_app::memory::NoOp;
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
-use equilibrium_app::unavailable::Unavailable;
+use equilibrium_app::unavailable::{SendError, Unavailable};
 use equilibrium_domain::event::watermark::{self, CityWatermark, WatermarkConfig, Watermarks};
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_domain::time::Timestamp;
@@ -45,7 +45,7 @@ impl CheckpointLog for EntryBytes {
 struct NoCounts;
 
 impl CountsStream for NoCounts {
-    async fn send(&self, _: CityGroup, record: Vec<u8>) -> Result<(), Unavailable> {
+    async fn send(&self, _: LaneId, _: CityGroup, record: Vec<u8>) -> Result<(), SendError> {
         std::hint::black_box(record);
         Ok(())
     }

@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use equilibrium_app::ingest::ingester::Ingester;
+use equilibrium_app::ingest::pace::Pace;
 use equilibrium_app::ingest::ports::EventLog;
+use equilibrium_app::memory::MemoryWatermarkBoard;
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::unavailable::Unavailable;
+use equilibrium_aws::system_timer::SystemTimer;
 use equilibrium_domain::id::{LaneCount, LaneId};
 use equilibrium_domain::pseudonym::PseudonymKey;
 use equilibrium_http::Request;
@@ -31,14 +34,15 @@ impl EventLog for NoLog {
 }
 
 struct Function {
-    ingester: Ingester<NoLog>,
+    ingester: Ingester<NoLog, MemoryWatermarkBoard, SystemTimer>,
     policies: Arc<PolicySet>,
 }
 
 impl Function {
     fn new() -> Self {
+        let (lanes, key) = (LaneCount::new(64).expect("a power of two"), PseudonymKey::new([7; 16]));
         let ingester =
-            Ingester::new(NoLog, LaneCount::new(64).expect("a power of two"), PseudonymKey::new([7; 16]));
+            Ingester::new(NoLog, lanes, key, MemoryWatermarkBoard::default(), SystemTimer, Pace::ALONE);
         let policies = Arc::new(PolicySet::of(vec![policy::policy()], ResourceLimits::default()));
         Self { ingester, policies }
     }

@@ -10,13 +10,13 @@ use equilibrium_app::count::ports::CountsStream;
 use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, NoOp};
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
-use equilibrium_app::unavailable::Unavailable;
+use equilibrium_app::unavailable::{SendError, Unavailable};
 use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
 use equilibrium_domain::count::lane::LaneState;
 use equilibrium_domain::count::lane_range::LaneRange;
 use equilibrium_domain::count::range_state::LaneRangeState;
 use equilibrium_domain::event_sourced::EventSourced;
-use equilibrium_domain::id::{CityId, LaneCount};
+use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_domain::policy::Policy;
 use equilibrium_embedded::stream_log::StreamLog;
 use equilibrium_event_source::poller::{EventSourcePoller, NeverDiscard, Target};
@@ -50,10 +50,10 @@ pub(super) type SimulatedCityProcessor = CityProcessor<
 pub(super) struct CountsLog(Arc<StreamLog>);
 
 impl CountsStream for CountsLog {
-    async fn send(&self, group: CityGroup, record: Vec<u8>) -> Result<(), Unavailable> {
+    async fn send(&self, _: LaneId, group: CityGroup, record: Vec<u8>) -> Result<(), SendError> {
         let (key, partition) = (group.hash_key(GROUPS), group.to_string());
         let put = self.0.put(key, partition, record, Clock::Replay.arrival_ms());
-        put.map(drop).map_err(|_| Unavailable)
+        Ok(put.map(drop).map_err(|_| Unavailable)?)
     }
 }
 

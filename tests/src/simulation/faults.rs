@@ -6,10 +6,10 @@ use std::sync::Arc;
 use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog, Loaded};
 use equilibrium_app::count::ports::CountsStream;
 use equilibrium_app::surge::ports::{ChangeStream, MapStore, TickLog};
-use equilibrium_app::unavailable::Unavailable;
+use equilibrium_app::unavailable::{SendError, Unavailable};
 use equilibrium_domain::count::city_group::CityGroup;
 use equilibrium_domain::event_sourced::Entry;
-use equilibrium_domain::id::CityId;
+use equilibrium_domain::id::{CityId, LaneId};
 use equilibrium_domain::surge::map::{ChunkName, ClosedTick, MapHead};
 use parking_lot::Mutex;
 
@@ -115,8 +115,8 @@ impl<P: CheckpointLog> CheckpointLog for FaultyPort<P> {
 }
 
 impl<P: CountsStream> CountsStream for FaultyPort<P> {
-    async fn send(&self, group: CityGroup, record: Vec<u8>) -> Result<(), Unavailable> {
-        self.call("send", self.port.send(group, record)).await
+    async fn send(&self, lane: LaneId, group: CityGroup, record: Vec<u8>) -> Result<(), SendError> {
+        self.call("send", self.port.send(lane, group, record)).await
     }
 }
 
@@ -139,7 +139,7 @@ impl<P: MapStore> MapStore for FaultyPort<P> {
 }
 
 impl<P: ChangeStream> ChangeStream for FaultyPort<P> {
-    async fn send(&self, city: &CityId, record: Vec<u8>) -> Result<(), Unavailable> {
+    async fn send(&self, city: &CityId, record: Vec<u8>) -> Result<(), SendError> {
         self.call("send", self.port.send(city, record)).await
     }
 }

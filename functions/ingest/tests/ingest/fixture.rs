@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use equilibrium_app::contract;
 use equilibrium_app::ingest::ingester::Ingester;
-use equilibrium_app::ingest::ports::EventLog;
+use equilibrium_app::ingest::pace::Pace;
+use equilibrium_app::ingest::ports::{EventLog, Timer};
+use equilibrium_app::memory::MemoryWatermarkBoard;
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::id::{LaneCount, LaneId};
@@ -84,10 +86,32 @@ impl EventLog for SlowLog {
     }
 }
 
+/// A clock that goes forward only while it is waited for, or when a test sets it.
+#[derive(Clone, Debug)]
+pub struct ManualTimer(Arc<Mutex<i64>>);
+
+impl ManualTimer {
+    pub fn advance(&self, ms: i64) {
+        *self.0.lock() += ms;
+    }
+}
+
+impl Timer for ManualTimer {
+    fn now_ms(&self) -> i64 {
+        *self.0.lock()
+    }
+
+    async fn wait_until(&self, at_ms: i64) {
+        let mut now_ms = self.0.lock();
+        *now_ms = at_ms.max(*now_ms);
+    }
+}
+
 /// An instance and its log.
 pub struct Fixture {
     pub log: SlowLog,
-    pub ingester: Ingester<SlowLog>,
+    pub timer: ManualTimer,
+    pub ingester: Ingester<SlowLog, MemoryWatermarkBoard, ManualTimer>,
     pub policies: Arc<PolicySet>,
 }
 
@@ -108,9 +132,11 @@ impl Fixture {
         });
         let policies = Policy::list_from_json(&format!("[{}]", policies.join(","))).unwrap();
         let log = SlowLog::default();
-        let ingester = Ingester::new(log.clone(), lanes(), key());
+        let timer = ManualTimer(Arc::new(Mutex::new(NOW)));
+        let board = MemoryWatermarkBoard::default();
+        let ingester = Ingester::new(log.clone(), lanes(), key(), board, timer.clone(), Pace::FLEET);
         let policies = Arc::new(PolicySet::of(policies, ResourceLimits::default()));
-        Self { log, ingester, policies }
+        Self { log, timer, ingester, policies }
     }
 
     /// A fixture whose city has begun: every lane has its first tick, and no watermark is due.

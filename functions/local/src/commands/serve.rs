@@ -198,6 +198,7 @@ impl Serve {
         if let Some(driver) = &mut driver {
             let posted = timeout(CATCH_UP_TIMEOUT, driver.catch_up()).await;
             posted.unwrap_or(Ok(())).map_err(|cause| self.feed_error(cause))?;
+            server.api.announce_due().await;
         }
         // A corrupt log is reported by the status line, and does not keep the port shut.
         let is_priced = |at: &Progress| at.corrupt > 0 || at.is_idle && server.store.events().is_empty();

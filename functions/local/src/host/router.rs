@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use equilibrium_app::clock::Clock;
 use equilibrium_app::ingest::ingester::Ingester;
-use equilibrium_app::memory::{MemoryPolicies, NoOp};
+use equilibrium_app::ingest::pace::Pace;
+use equilibrium_app::memory::{MemoryPolicies, MemoryWatermarkBoard, NoOp};
 use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_domain::pseudonym::PseudonymKey;
@@ -21,6 +22,7 @@ use tokio::sync::Semaphore;
 use tokio::task;
 use tokio::time::Sleep;
 
+use crate::host::clock_timer::ClockTimer;
 use crate::workload::driver::EventSink;
 
 /// The path of the map.
@@ -38,7 +40,7 @@ pub type Maps = MapReader<Store, NoOp, fn(Duration) -> Sleep>;
 /// Responds to requests with the function that each path belongs to.
 #[derive(Debug)]
 pub struct LocalApi {
-    ingester: Ingester<Store>,
+    ingester: Arc<Ingester<Store, MemoryWatermarkBoard, ClockTimer>>,
     maps: Maps,
     rendered: RenderedMaps,
     map_turns: Semaphore,
@@ -53,8 +55,10 @@ impl LocalApi {
     /// An API over the store's event log and maps; ids of people become pseudonyms under `key`, and `index` is the text at `/`.
     #[must_use]
     pub fn new(store: &Store, policies: Arc<Policies>, key: PseudonymKey, index: String) -> Self {
+        let (board, timer) = (MemoryWatermarkBoard::default(), ClockTimer(store.clock()));
+        let ingester = Ingester::new(store.clone(), store.lanes(), key, board, timer, Pace::ALONE);
         Self {
-            ingester: Ingester::new(store.clone(), store.lanes(), key),
+            ingester: Arc::new(ingester),
             maps: MapReader::new(store.clone(), NoOp, tokio::time::sleep),
             rendered: RenderedMaps::default(),
             map_turns: Semaphore::new(MAP_TURNS),
@@ -78,6 +82,11 @@ impl LocalApi {
         &self.maps
     }
 
+    /// Announces every tick that events have reached: those of the past, before the first price.
+    pub async fn announce_due(&self) {
+        self.ingester.flush().await;
+    }
+
     /// Number of events accepted and refused so far.
     #[must_use]
     pub fn ingest_totals(&self) -> (u64, u64) {
@@ -94,6 +103,10 @@ impl LocalApi {
             Function::Ingest => {
                 let ingest = equilibrium_ingest::respond(&self.ingester, request, &*self.policies, now_ms);
                 let (response, metrics) = ingest.await;
+                if self.ingester.turn_ms().is_some() {
+                    let ingester = Arc::clone(&self.ingester);
+                    task::spawn(async move { ingester.settle().await });
+                }
                 self.accepted.fetch_add(metrics.accepted, Ordering::Relaxed);
                 self.refused.fetch_add(metrics.refused.iter().sum(), Ordering::Relaxed);
                 response

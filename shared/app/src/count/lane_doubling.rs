@@ -22,7 +22,7 @@ use crate::unavailable::Unavailable;
 pub(super) async fn origin<D>(
     log: &impl CheckpointLog,
     range: LaneRange,
-    deliver: impl Fn(LaneCount, <LaneRangeState as EventSourced>::Output) -> D,
+    deliver: impl FnOnce(LaneCount, <LaneRangeState as EventSourced>::Output) -> D,
 ) -> Result<Option<Origin<LaneRangeState>>, LoadError>
 where
     D: Future<Output = Result<(), Unavailable>>,

@@ -29,7 +29,7 @@ use crate::count::ports::{CountsStream, DeadLetterQueue};
 use crate::count::routing::{Content, LaneRecord, RoutedBatch};
 use crate::policy::policy_set::PolicySet;
 use crate::policy::ports::PolicySource;
-use crate::unavailable::Unavailable;
+use crate::unavailable::{SendError, Unavailable};
 
 /// The streams that counting reads and writes.
 #[derive(Clone, Copy, Debug)]
@@ -156,14 +156,14 @@ impl<C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LaneProcessor<C, S, 
         metrics
     }
 
-    /// Sends the counts of a range's lanes, which are some of `lanes`.
+    /// Sends the counts of a range's lanes, which are some of `lanes`. Returns the number of records that are too large.
     async fn send_counts(
         &self,
         lanes: LaneCount,
         counts: Vec<(LaneId, Vec<CityCounts>)>,
-    ) -> Result<(), Unavailable> {
+    ) -> Result<u64, Unavailable> {
         let sent = counts.into_iter().map(|(lane, counts)| self.send_lane_counts(lane, lanes, counts));
-        join_all(sent).await.into_iter().collect()
+        join_all(sent).await.into_iter().sum()
     }
 
     async fn send_lane_counts(
@@ -171,17 +171,19 @@ impl<C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LaneProcessor<C, S, 
         lane: LaneId,
         lanes: LaneCount,
         counts: Vec<CityCounts>,
-    ) -> Result<(), Unavailable> {
+    ) -> Result<u64, Unavailable> {
+        let mut too_large = 0;
         let mut groups: BTreeMap<CityGroup, Vec<CityCounts>> = BTreeMap::new();
         for counts in counts {
             groups.entry(self.settings.groups.group_of(&counts.city)).or_default().push(counts);
         }
         for (group, counts) in groups {
             for record in tick_counts::records(lane, lanes, counts) {
-                self.counts.send(group, record).await?;
+                let sent = self.counts.send(lane, group, record).await;
+                SendError::count_too_large(sent, &mut too_large)?;
             }
         }
-        Ok(())
+        Ok(too_large)
     }
 }
 
@@ -250,9 +252,10 @@ impl<'r, C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LogBatch for Ran
     async fn deliver(
         &self,
         counts: Vec<(LaneId, Vec<CityCounts>)>,
-        _: &mut BatchResult,
+        result: &mut BatchResult,
     ) -> Result<(), Unavailable> {
-        self.processor.send_counts(self.range.lane_count(), counts).await
+        result.metrics.too_large += self.processor.send_counts(self.range.lane_count(), counts).await?;
+        Ok(())
     }
 
     fn is_continued(&self, first: &[u8]) -> bool {
@@ -262,9 +265,13 @@ impl<'r, C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LogBatch for Ran
     async fn origin(
         &self,
         log: &impl CheckpointLog,
-        _: &mut BatchResult,
+        result: &mut BatchResult,
     ) -> Result<Option<Origin<LaneRangeState>>, LoadError> {
-        let deliver = |lanes, counts| self.processor.send_counts(lanes, counts);
+        let too_large = &mut result.metrics.too_large;
+        let deliver = |lanes, counts| async move {
+            *too_large += self.processor.send_counts(lanes, counts).await?;
+            Ok(())
+        };
         lane_doubling::origin(log, self.range, deliver).await
     }
 

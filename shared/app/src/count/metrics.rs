@@ -6,7 +6,7 @@ use crate::checkpoint::metrics::CheckpointMetrics;
 use crate::telemetry::emf::{Measurements, ToMeasurements};
 use crate::telemetry::metrics::{
     DEAD_LETTERS_DROPPED, ENTITIES_EVICTED, EVENTS_ABSORBED, EVENTS_LATE, EVENTS_MISROUTED, EVENTS_OUTSIDE,
-    EVENTS_UNKNOWN, RECORDS_UNROUTABLE,
+    EVENTS_UNKNOWN, RECORDS_TOO_LARGE, RECORDS_UNROUTABLE,
 };
 
 /// The metrics of a batch. Refused and unknown events of an unroutable record count at every delivery; the rest is
@@ -31,6 +31,8 @@ pub struct CountMetrics {
     pub outside: u64,
     /// Entities evicted because a city had too many.
     pub evicted: u64,
+    /// Records of counts that the stream never takes.
+    pub too_large: u64,
     /// What became of the records in the checkpoint logs.
     pub checkpoint: CheckpointMetrics,
 }
@@ -46,6 +48,7 @@ impl CountMetrics {
         self.late += other.late;
         self.outside += other.outside;
         self.evicted += other.evicted;
+        self.too_large += other.too_large;
         self.checkpoint.add(other.checkpoint);
         for (mine, theirs) in self.refused.iter_mut().zip(other.refused) {
             *mine += theirs;
@@ -65,6 +68,7 @@ impl ToMeasurements for CountMetrics {
         measures.put(EVENTS_OUTSIDE, self.outside);
         measures.put(RECORDS_UNROUTABLE, self.unroutable);
         measures.put(ENTITIES_EVICTED, self.evicted);
+        measures.put(RECORDS_TOO_LARGE, self.too_large);
         self.checkpoint.put(&mut measures);
         measures
     }

@@ -1,5 +1,5 @@
-//! Packs checked events into one record per lane, and puts a watermark record into every lane after each event by
-//! which a city's watermark reaches a tick (ARCHITECTURE, "Watermark records").
+//! Packs checked events into one record per lane. A replay also puts a watermark record into every lane after each event
+//! by which a city's watermark reaches a tick (ARCHITECTURE, "Watermark records").
 
 use std::sync::Arc;
 
@@ -51,8 +51,8 @@ struct KnownCity {
 }
 
 impl<S: RecordSink> RecordPacker<S> {
-    /// A packer without events. Packers of one log share `watermarks`, so that only one of them broadcasts
-    /// that a tick was reached, and `key`, so that each entity has one lane.
+    /// A packer without events, which observes them in `watermarks`. Packers of one log share `key`, so that each
+    /// entity has one lane.
     #[must_use]
     pub fn new(
         sink: S,
@@ -90,15 +90,10 @@ impl<S: RecordSink> RecordPacker<S> {
     /// # Errors
     /// The line's [`Refusal`]: nothing was packed.
     pub fn line(&mut self, line: &[u8]) -> Result<(), Refusal> {
-        self.pack_line(line).map(drop)
-    }
-
-    /// Like [`Self::line`]; returns the city if its watermark was broadcast after the line.
-    pub(super) fn pack_line(&mut self, line: &[u8]) -> Result<Option<CityId>, Refusal> {
         let mut fields = Fields::default();
         let Event::Market(event) = fields.read(line)? else {
             self.unknown += 1;
-            return Ok(None);
+            return Ok(());
         };
         let index = self.city_index(&event.city)?;
         let KnownCity { id, config } = &self.cities[index];
@@ -113,10 +108,11 @@ impl<S: RecordSink> RecordPacker<S> {
         event.write(named, &config.products, open);
         end_event(open, start, |record| self.sink.put(lane, record))?;
         let due = self.watermarks.lock().observe(id, counted_ms, config.watermark_config());
-        let Some(due) = due else { return Ok(None) };
-        let city = self.cities[index].id.clone();
-        self.broadcast(&[(&city, due)]);
-        Ok(Some(city))
+        if let (Some(due), TimeRule::Replay) = (due, self.rule) {
+            let city = self.cities[index].id.clone();
+            self.broadcast(&[(&city, due)]);
+        }
+        Ok(())
     }
 
     /// Packs for `lanes` after the records so far, and returns the sink.

@@ -18,7 +18,7 @@ use crate::policy::policy_set::PolicySet;
 use crate::policy::ports::PolicySource;
 use crate::surge::metrics::SurgeMetrics;
 use crate::surge::ports::{ChangeStream, MapStore, TickLog};
-use crate::unavailable::Unavailable;
+use crate::unavailable::{SendError, Unavailable};
 
 /// The sinks of pricing.
 #[derive(Debug)]
@@ -223,7 +223,10 @@ impl<'r, M: MapStore, K: MapStore, H: ChangeStream, T: TickLog> LogBatch for Cit
         }
         self.sinks.ticks.record(&output.map, &output.ticks).await?;
         for tick in output.ticks.iter().filter(|tick| !tick.changes.is_empty()) {
-            self.sinks.changes.send(&output.map.city, changes(&output.map, tick)).await?;
+            for record in changes(&output.map, tick) {
+                let sent = self.sinks.changes.send(&output.map.city, record).await;
+                SendError::count_too_large(sent, &mut metrics.too_large)?;
+            }
         }
         metrics.count(&output);
         Ok(())
@@ -237,8 +240,9 @@ async fn save(maps: &impl MapStore, output: &Output) -> Result<(), Unavailable> 
     maps.save_head(&output.map).await
 }
 
-fn changes(map: &MapHead, tick: &ClosedTick) -> Vec<u8> {
-    let ClosedTick { at, version, changes, .. } = tick.clone();
+/// The records of the changes of a tick.
+fn changes(map: &MapHead, tick: &ClosedTick) -> Vec<Vec<u8>> {
+    let ClosedTick { at, version, ref changes, .. } = *tick;
     let (city, products) = (map.city.clone(), map.products.clone());
-    TickChanges { city, at, version, products, changes }.encode()
+    TickChanges { city, at, version, products, changes: changes.clone() }.records()
 }

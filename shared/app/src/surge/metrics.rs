@@ -5,8 +5,8 @@ use equilibrium_domain::surge::city_pricing::Output;
 use crate::checkpoint::metrics::CheckpointMetrics;
 use crate::telemetry::emf::{Measurements, ToMeasurements};
 use crate::telemetry::metrics::{
-    MAP_CACHE_WRITE_FAILURES, MULTIPLIERS_CHANGED, RECORDS_MALFORMED, RECORDS_OF_UNKNOWN_CITY, TICKS_CLOSED,
-    TICKS_CLOSED_INCOMPLETE,
+    MAP_CACHE_WRITE_FAILURES, MULTIPLIERS_CHANGED, RECORDS_MALFORMED, RECORDS_OF_UNKNOWN_CITY,
+    RECORDS_TOO_LARGE, TICKS_CLOSED, TICKS_CLOSED_INCOMPLETE,
 };
 
 /// The metrics of a batch.
@@ -24,6 +24,8 @@ pub struct SurgeMetrics {
     pub unknown_city: u64,
     /// Maps that were saved but not copied to the cache.
     pub cache_write_failures: u64,
+    /// Records of changes that the stream never takes.
+    pub too_large: u64,
     /// What became of the records in the checkpoint logs.
     pub checkpoint: CheckpointMetrics,
 }
@@ -44,6 +46,7 @@ impl SurgeMetrics {
         self.malformed += other.malformed;
         self.unknown_city += other.unknown_city;
         self.cache_write_failures += other.cache_write_failures;
+        self.too_large += other.too_large;
         self.checkpoint.add(other.checkpoint);
     }
 }
@@ -57,6 +60,7 @@ impl ToMeasurements for SurgeMetrics {
         measures.put(RECORDS_MALFORMED, self.malformed);
         measures.put(RECORDS_OF_UNKNOWN_CITY, self.unknown_city);
         measures.put(MAP_CACHE_WRITE_FAILURES, self.cache_write_failures);
+        measures.put(RECORDS_TOO_LARGE, self.too_large);
         self.checkpoint.put(&mut measures);
         measures
     }

@@ -5,7 +5,7 @@ use std::future::Future;
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::surge::map::{ChunkName, ClosedTick, MapHead};
 
-use crate::unavailable::Unavailable;
+use crate::unavailable::{SendError, Unavailable};
 
 /// The store of the cities' maps: immutable chunks, and a head that names them.
 pub trait MapStore: Send + Sync {
@@ -45,11 +45,12 @@ pub trait MapStore: Send + Sync {
 
 /// The stream of changed multipliers, for subscribers and analytics.
 pub trait ChangeStream: Send + Sync {
-    /// Sends the changes of one tick of a city ([`equilibrium_domain::surge::map::TickChanges`], encoded).
+    /// Sends changes of one tick of a city ([`equilibrium_domain::surge::map::TickChanges`], encoded). Records of one city
+    /// keep the order of the calls.
     ///
     /// # Errors
-    /// [`Unavailable`]: the record may or may not have been sent.
-    fn send(&self, city: &CityId, record: Vec<u8>) -> impl Future<Output = Result<(), Unavailable>> + Send;
+    /// [`SendError`].
+    fn send(&self, city: &CityId, record: Vec<u8>) -> impl Future<Output = Result<(), SendError>> + Send;
 }
 
 /// The log of closed ticks.

@@ -227,6 +227,7 @@ mod tests {
             late: 1,
             outside: 1,
             evicted: 1,
+            too_large: 1,
             checkpoint: checkpoint.clone(),
         };
         let surge = SurgeMetrics {
@@ -236,6 +237,7 @@ mod tests {
             malformed: 1,
             unknown_city: 1,
             cache_write_failures: 1,
+            too_large: 1,
             checkpoint,
         };
         let price = MapReaderMetrics {

@@ -56,6 +56,8 @@ pub const RECORDS_SKIPPED: Metric = fault("records_skipped");
 pub const RECORDS_MALFORMED: Metric = fault("records_malformed");
 /// `surge`: a city's counts in a record where the city has no policy.
 pub const RECORDS_OF_UNKNOWN_CITY: Metric = fault("records_of_unknown_city");
+/// `count`, `surge`: records that the next stream never takes, because they are too large.
+pub const RECORDS_TOO_LARGE: Metric = fault("records_too_large");
 /// `count`, `surge`: appends that another instance's entry prevented.
 pub const APPEND_CONFLICTS: Metric = fault("append_conflicts");
 /// `count`: entities evicted because a city had too many.
@@ -89,7 +91,7 @@ pub const CHUNKS_CORRUPTED: Metric = fault("chunks_corrupted");
 pub const ITERATOR_AGE: Metric = Metric { name: "iterator_age_ms", unit: "Milliseconds", reports_zero: true };
 
 /// All metrics but those of [`EVENTS_REFUSED_BY_CODE`].
-pub const METRICS: [Metric; 27] = [
+pub const METRICS: [Metric; 28] = [
     EVENTS_ACCEPTED,
     EVENTS_ABSORBED,
     EVENTS_REFUSED,
@@ -102,6 +104,7 @@ pub const METRICS: [Metric; 27] = [
     RECORDS_SKIPPED,
     RECORDS_MALFORMED,
     RECORDS_OF_UNKNOWN_CITY,
+    RECORDS_TOO_LARGE,
     APPEND_CONFLICTS,
     ENTITIES_EVICTED,
     LOGS_CORRUPTED,

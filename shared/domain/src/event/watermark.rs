@@ -2,6 +2,7 @@
 
 use hashbrown::HashMap;
 
+use crate::event::watermark_board::ReachedTick;
 use crate::id::{CityId, LaneCount, LaneId};
 use crate::time::{tick_at_or_after, tick_at_or_before};
 use crate::wire::{self, Corrupt, Kind, put_bytes, put_varint_i64, put_varint_u64};
@@ -88,21 +89,22 @@ pub struct Watermarks {
 struct CityWatermarkState {
     greatest_ms: i64,
     first_tick: i64,
+    config: WatermarkConfig,
     /// The greatest time from which on the next broadcast is due, because the watermark has reached a tick.
     due_ms: i64,
 }
 
 impl Watermarks {
-    /// Observes an event of `city` that counts at `time_ms`. Returns the city's watermark if it must be broadcast
-    /// after this event: the watermark has reached a tick, or the event is the city's first from this producer. The
-    /// first one is broadcast at once so that the first tick survives a producer that fails before reaching it.
+    /// Observes an event of `city` that counts at `time_ms`. Returns the city's watermark if a replay broadcasts it after
+    /// this event: the watermark has reached a tick, or the event is the city's first. The first one is broadcast at once
+    /// so that the first tick survives a producer that fails before reaching it.
     ///
     /// Any other event costs one look-up.
     #[inline]
     pub fn observe(&mut self, city: &CityId, time_ms: i64, config: WatermarkConfig) -> Option<CityWatermark> {
         let Some(state) = self.cities.get_mut(city) else {
             let first_tick = tick_at_or_after(time_ms, config.tick_ms);
-            let mut state = CityWatermarkState { greatest_ms: time_ms, first_tick, due_ms: i64::MIN };
+            let mut state = CityWatermarkState { greatest_ms: time_ms, first_tick, config, due_ms: i64::MIN };
             let due = state.broadcast_if_due(config);
             self.cities.insert(city.clone(), state);
             return due;
@@ -111,12 +113,15 @@ impl Watermarks {
         state.broadcast_if_due(config)
     }
 
-    /// Makes the next event of `city` broadcast its watermark, whatever the event's time: a lane may have missed the
-    /// last broadcast.
-    pub fn rebroadcast(&mut self, city: &CityId) {
-        if let Some(state) = self.cities.get_mut(city) {
-            state.due_ms = i64::MIN;
-        }
+    /// Every city's watermark after the events so far, and the tick that it has reached.
+    pub fn reached(&self) -> impl Iterator<Item = (&CityId, ReachedTick)> {
+        self.cities.iter().map(|(city, state)| {
+            let WatermarkConfig { tick_ms, lateness_ms } = state.config;
+            let watermark_ms = state.greatest_ms - lateness_ms;
+            let tick = tick_at_or_before(watermark_ms, tick_ms);
+            let watermark = CityWatermark { watermark: watermark_ms, first_tick: state.first_tick };
+            (city, ReachedTick { watermark, tick })
+        })
     }
 
     /// Every city's watermark at the end of all events, which is its greatest time, ordered by city id.
@@ -192,15 +197,16 @@ mod tests {
     }
 
     #[test]
-    fn a_rebroadcast_follows_the_next_event() {
+    fn a_reached_tick_is_the_newest_at_or_before_the_watermark() {
         let mut watermarks = Watermarks::default();
-        watermarks.observe(&nyc(), 35_000, CONFIG);
-        let due = watermarks.observe(&nyc(), 41_000, CONFIG);
-        assert_eq!(due, Some(CityWatermark { watermark: 36_000, first_tick: 35_000 }));
-        watermarks.rebroadcast(&nyc());
-        assert_eq!(watermarks.observe(&nyc(), 20_000, CONFIG), due);
-        assert_eq!(watermarks.observe(&nyc(), 44_999, CONFIG), None);
-        assert!(watermarks.observe(&nyc(), 45_000, CONFIG).is_some());
+        for time_ms in [31_926, 44_999, 20_000] {
+            watermarks.observe(&nyc(), time_ms, CONFIG);
+        }
+        let watermark = CityWatermark { watermark: 39_999, first_tick: 35_000 };
+        let reached: Vec<_> = watermarks.reached().collect();
+        assert_eq!(reached, [(&nyc(), ReachedTick { watermark, tick: 35_000 })]);
+        watermarks.observe(&nyc(), 45_000, CONFIG);
+        assert_eq!(watermarks.reached().next().unwrap().1.tick, 40_000);
     }
 
     #[test]

@@ -92,7 +92,7 @@ async fn every_port_passes_its_contract_suite_in_memory_and_on_disk() {
         contract::checkpoint_log(&store).await;
         contract::map_store(&store).await;
         contract::event_log(&store, async |lane| records(store.events(), &lane.to_string()).await).await;
-        contract::counts_stream(&store, async |group| records(store.counts(), &group.to_string()).await)
+        contract::counts_stream(&store, async |_, group| records(store.counts(), &group.to_string()).await)
             .await;
         store.close();
     }
@@ -114,7 +114,7 @@ async fn a_reopened_store_holds_everything_that_was_saved() {
     store.save_head(&head(1, vec![ChunkName::new(Cell(7), 1)])).await.unwrap();
     EventLog::put(&store, LaneId(0), b"one".to_vec()).await.unwrap();
     EventLog::put(&store, LaneId(3), b"two".to_vec()).await.unwrap();
-    store.send(CityGroup(5), b"counts".to_vec()).await.unwrap();
+    store.send(LaneId(0), CityGroup(5), b"counts".to_vec()).await.unwrap();
 
     let store = reopen(store, folder.path());
     let from_snapshot = entries(Some(b"before two"), 2, &[b"aa", b"aaa"]);
@@ -135,7 +135,7 @@ async fn a_removed_record_stays_removed_and_its_number_is_not_reused() {
     let store = open(folder.path());
     for data in [b"one", b"two"] {
         EventLog::put(&store, LaneId(0), data.to_vec()).await.unwrap();
-        store.send(CityGroup(0), data.to_vec()).await.unwrap();
+        store.send(LaneId(0), CityGroup(0), data.to_vec()).await.unwrap();
     }
     let shard = ShardId::numbered(0);
     store.trim_events([(&shard, &after(2))].into_iter());
@@ -150,7 +150,7 @@ async fn a_removed_record_stays_removed_and_its_number_is_not_reused() {
     let store = reopen(store, folder.path());
     assert_eq!(read(store.events()).await, [(3, b"three".to_vec())]);
     assert!(store.counts().is_empty());
-    store.send(CityGroup(0), b"three".to_vec()).await.unwrap();
+    store.send(LaneId(0), CityGroup(0), b"three".to_vec()).await.unwrap();
     assert_eq!(read(store.counts()).await, [(3, b"three".to_vec())]);
     store.close();
 }
@@ -311,7 +311,7 @@ fn database_bytes() -> Vec<u8> {
         }
         store.save_chunk(&nyc, ChunkName::new(Cell(7), 1), b"chunk").await.unwrap();
         store.save_head(&head(1, vec![ChunkName::new(Cell(7), 1)])).await.unwrap();
-        store.send(CityGroup(5), b"counts".to_vec()).await.unwrap();
+        store.send(LaneId(0), CityGroup(5), b"counts".to_vec()).await.unwrap();
     });
     store.close();
     drop(store);
