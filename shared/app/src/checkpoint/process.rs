@@ -38,6 +38,11 @@ pub trait LogBatch: Sync {
     /// Absorbs records that the state does not hold, and closes the ticks that this completes.
     fn absorb(&self, state: &mut Self::State, records: &[&Self::Record], outcome: &mut Self::Outcome);
 
+    /// Whether what was absorbed must not become an entry: the batch is processed again.
+    fn is_withheld(&self, _: &Self::Outcome) -> bool {
+        false
+    }
+
     /// Delivers output. The same output may be delivered again, after a failure.
     ///
     /// # Errors
@@ -132,6 +137,9 @@ impl<L: CheckpointLog, S: EventSourced> Checkpoints<L, S> {
             // 5. Absorb the others into one entry.
             cached.state.begin_batch();
             batch.absorb(&mut cached.state, &new, &mut processed.outcome);
+            if batch.is_withheld(&processed.outcome) {
+                return Err(ProcessFailure::NotAppended);
+            }
             let entry = cached.state.seal_entry(last);
             // 6. Append the entry, unless another instance has appended one of this number.
             match self.log.append(key, &entry).await {

@@ -34,7 +34,7 @@ impl<'a> Absorber<'a> {
     pub(super) fn absorb(&mut self, record: &LaneRecord<'_>, result: &mut BatchResult) {
         let LaneRecord { record, content } = record;
         match content {
-            Content::Watermarks(watermarks) => self.advance_watermarks(watermarks),
+            Content::Watermarks(watermarks) => self.advance_watermarks(watermarks, result),
             Content::Events { lead, first, line, rest } => {
                 result.take_lead(record, lead);
                 self.count(first, record, *line, result);
@@ -52,11 +52,13 @@ impl<'a> Absorber<'a> {
     }
 
     /// Advances the cities' watermarks; a city without a policy has none.
-    fn advance_watermarks(&mut self, watermarks: &[(CityId, CityWatermark)]) {
+    fn advance_watermarks(&mut self, watermarks: &[(CityId, CityWatermark)], result: &mut BatchResult) {
         for (city, watermark) in watermarks {
             if let Some(config) = self.policies.city(city.as_str()) {
                 let index = self.lane.city_mut(city, &config.counting);
                 self.lane.advance_watermark(index, watermark);
+            } else {
+                result.has_unknown = true;
             }
         }
     }
@@ -77,7 +79,11 @@ impl<'a> Absorber<'a> {
                 result.metrics.absorbed += 1;
                 result.metrics.outside += u64::from(is_outside);
             }
-            Err(refusal) => result.refuse(record, line.index, line.bytes, &refusal),
+            Err(refusal) => {
+                result.has_unknown |=
+                    matches!(refusal, Refusal::UnknownCity { .. } | Refusal::UnknownProduct { .. });
+                result.refuse(record, line.index, line.bytes, &refusal);
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! Counting: a batch of the event stream becomes, lane by lane, checkpoint entries and the counts of closed ticks.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
 use equilibrium_domain::count::lane::{LaneIdentity, LaneState};
@@ -41,13 +42,16 @@ pub struct LaneProcessor<C, S, D> {
     counts: S,
     dead_letters: D,
     locators: Mutex<Locators>,
+    /// Whether the last batch had a city or product that no policy has.
+    met_unknown: AtomicBool,
 }
 
 impl<C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LaneProcessor<C, S, D> {
     /// A processor without a lane in memory.
     pub fn new(settings: CountSettings, log: C, counts: S, dead_letters: D) -> Self {
         let checkpoints = Checkpoints::new(log);
-        Self { settings, checkpoints, counts, dead_letters, locators: Mutex::default() }
+        let (locators, met_unknown) = (Mutex::default(), AtomicBool::new(false));
+        Self { settings, checkpoints, counts, dead_letters, locators, met_unknown }
     }
 
     /// Entities in memory, over all lanes.
@@ -70,14 +74,25 @@ impl<C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LaneProcessor<C, S, 
         policies: &impl PolicySource,
         now_ms: i64,
     ) -> Result<BatchOutcome<CountMetrics>, Unavailable> {
-        let policies = policies.policies(now_ms).await?;
+        let source = policies;
+        let first = if self.met_unknown.load(Relaxed) { source.newest(now_ms).await } else { None };
+        let (policies, are_newest) = match first {
+            Some(newest) => (newest, true),
+            None => (source.policies(now_ms).await?, false),
+        };
         let mut result = BatchResult::default();
         let lanes = RoutedBatch::route(batch, self.settings.lanes, &mut result).lanes;
         let processed = lanes.into_iter().map(|(lane, records)| {
             let policies = &policies;
             async move {
                 let first = records[0].record.sequence.to_owned();
-                (first, self.process_lane(lane, &records, policies, now_ms).await)
+                let processed = self.process_lane(lane, &records, (policies, are_newest), now_ms).await;
+                if are_newest || !processed.0.has_unknown {
+                    return (first, processed);
+                }
+                // Another instance may have accepted the events by a policy that this one has not read yet.
+                let Some(newest) = source.newest(now_ms).await else { return (first, withheld()) };
+                (first, self.process_lane(lane, &records, (&newest, true), now_ms).await)
             }
         });
         let mut failed = Vec::new();
@@ -85,6 +100,7 @@ impl<C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LaneProcessor<C, S, 
             result.add(lane);
             failed.extend(failure.map(|_| first));
         }
+        self.met_unknown.store(result.has_unknown, Relaxed);
         Ok(BatchOutcome { failed, metrics: self.send_dead_letters(result).await })
     }
 
@@ -92,11 +108,11 @@ impl<C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LaneProcessor<C, S, 
         &self,
         lane: LaneId,
         records: &[LaneRecord<'_>],
-        policies: &PolicySet,
+        (policies, are_newest): (&PolicySet, bool),
         now_ms: i64,
     ) -> (BatchResult, Option<ProcessFailure>) {
         let identity = LaneIdentity { lane, lanes: self.settings.lanes };
-        let batch = LaneBatch { processor: self, identity, records, policies };
+        let batch = LaneBatch { processor: self, identity, records, policies, are_newest };
         let processed = self.checkpoints.process(&CheckpointKey::Lane(lane), &batch, now_ms).await;
         let mut result = processed.outcome;
         if processed.failure == Some(ProcessFailure::NotAppended) {
@@ -110,7 +126,7 @@ impl<C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LaneProcessor<C, S, 
     }
 
     async fn send_dead_letters(&self, result: BatchResult) -> CountMetrics {
-        let BatchResult { mut metrics, dead_letters } = result;
+        let BatchResult { mut metrics, dead_letters, .. } = result;
         let dead_letters = dead_letters.into_inner();
         let count = dead_letters.len() as u64;
         if count > 0 && self.dead_letters.send(dead_letters).await.is_err() {
@@ -126,6 +142,13 @@ struct LaneBatch<'a, C, S, D> {
     identity: LaneIdentity,
     records: &'a [LaneRecord<'a>],
     policies: &'a PolicySet,
+    /// Whether the policies were read after the records arrived: then what they lack is refused.
+    are_newest: bool,
+}
+
+/// The result of a lane whose records can be neither counted nor refused now.
+fn withheld() -> (BatchResult, Option<ProcessFailure>) {
+    (BatchResult { has_unknown: true, ..BatchResult::default() }, Some(ProcessFailure::NotAppended))
 }
 
 impl<'r, C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LogBatch for LaneBatch<'r, C, S, D> {
@@ -159,16 +182,22 @@ impl<'r, C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LogBatch for Lan
         result.metrics.evicted = lane.evicted_in_batch();
     }
 
+    fn is_withheld(&self, result: &BatchResult) -> bool {
+        result.has_unknown && !self.are_newest
+    }
+
     async fn deliver(&self, counts: Vec<CityCounts>, _: &mut BatchResult) -> Result<(), Unavailable> {
         let mut groups: BTreeMap<CityGroup, Vec<CityCounts>> = BTreeMap::new();
         for counts in counts {
             groups.entry(self.processor.settings.groups.group_of(&counts.city)).or_default().push(counts);
         }
-        for (group, counts) in groups {
+        // Each group within the time of its own records: one after the other, sixteen could outlast the function.
+        let sends = groups.into_iter().map(async |(group, counts)| {
             for record in tick_counts::records(self.identity.lane, self.identity.lanes, counts) {
                 self.processor.counts.send(group, record).await?;
             }
-        }
-        Ok(())
+            Ok(())
+        });
+        join_all(sends).await.into_iter().collect()
     }
 }

@@ -60,6 +60,8 @@ pub(super) struct Finding {
     pub(super) newer: Option<Arc<CityMap>>,
     /// For how long no read of the store is allowed, where one would have been needed.
     pub(super) postponed_ms: Option<i64>,
+    /// Whether a read failed that would have been needed.
+    pub(super) has_failed: bool,
 }
 
 /// A newer map, of which some chunks may not be read yet.
@@ -103,6 +105,8 @@ pub(super) async fn look<M: MapStore, K: MapStore, T: Timer>(
         if missing.is_empty() {
             chunks.sort_unstable_by_key(|chunk| chunk.name);
             findings[at].newer = Some(Arc::new(CityMap { head, chunks }));
+        } else {
+            findings[at].has_failed = true;
         }
     }
     findings.into()
@@ -140,8 +144,11 @@ impl<M: MapStore, K: MapStore, T: Timer> Sources<M, K, T> {
         let asked = &asked[..allowed];
         if !asked.is_empty() {
             let cities: Vec<CityId> = asked.iter().map(|at| wanted[*at].city.clone()).collect();
-            let stored = self.stored(self.store.heads(&cities)).await.unwrap_or_default();
-            for (at, stored) in asked.iter().zip(stored) {
+            let stored = self.stored(self.store.heads(&cities)).await;
+            for at in asked {
+                findings[*at].has_failed = stored.is_err();
+            }
+            for (at, stored) in asked.iter().zip(stored.unwrap_or_default()) {
                 let version = heads[*at].as_ref().map(|head| head.version);
                 heads[*at] = stored.filter(|stored| Some(stored.version) > version).or(heads[*at].take());
             }

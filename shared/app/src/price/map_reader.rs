@@ -77,8 +77,10 @@ struct CityEntry {
     age_asked_at_ms: Option<i64>,
     head_looked_at_ms: Option<i64>,
     cache_bypassed_at_ms: Option<i64>,
-    /// Whether a read that the last look needed was not allowed.
+    /// Whether the last look was not allowed to read what it needed.
     is_postponed: bool,
+    /// Whether a read of the last look failed.
+    has_failed: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -255,16 +257,20 @@ where
         }
     }
 
-    /// Waits for looks until one has ended that could read what the city needs.
+    /// Waits for looks until one has ended that could read what the city needs. One more follows a look that failed: a
+    /// connection is often dead after a rest, and another is opened at once.
     async fn wait_for_map(&self, city: &CityId, entry: &Mutex<CityEntry>, now_ms: i64) {
         let mut at_ms = now_ms;
+        let mut failures = 0;
         loop {
-            match self.next_step(entry, at_ms) {
+            match self.next_step(entry, failures > 0, at_ms) {
                 Step::Join(look) => {
                     let result = look.result.clone().await;
                     self.complete(&look, Some(result), at_ms);
                     let is_own = look.cities.iter().any(|(other, needs_map)| *needs_map && other == city);
-                    if is_own && !entry.lock().is_postponed {
+                    let entry = entry.lock();
+                    failures += u32::from(is_own && entry.has_failed);
+                    if is_own && !entry.is_postponed && (!entry.has_failed || failures > 1) {
                         return;
                     }
                 }
@@ -278,10 +284,11 @@ where
         }
     }
 
-    fn next_step(&self, entry: &Mutex<CityEntry>, at_ms: i64) -> Step {
-        let (is_due, is_postponed, wait_ms) = {
+    fn next_step(&self, entry: &Mutex<CityEntry>, looks_again: bool, at_ms: i64) -> Step {
+        let (is_due, looks_again, wait_ms) = {
             let entry = entry.lock();
-            (entry.schedule.is_due(at_ms), entry.is_postponed, entry.schedule.wait_ms(at_ms))
+            let looks_again = entry.is_postponed || looks_again && entry.has_failed;
+            (entry.schedule.is_due(at_ms), looks_again, entry.schedule.wait_ms(at_ms))
         };
         match self.current(at_ms, is_due) {
             Some(look) if is_late(&look, at_ms) => {
@@ -289,7 +296,7 @@ where
                 Step::Again
             }
             Some(look) => Step::Join(look),
-            None if is_postponed => Step::WaitMs(wait_ms.max(1)),
+            None if looks_again => Step::WaitMs(wait_ms.max(1)),
             None => Step::Done,
         }
     }
@@ -305,7 +312,7 @@ where
             return completion;
         }
         self.is_looking.store(false, Ordering::Release);
-        let nothing = Finding::default();
+        let nothing = Finding { has_failed: true, ..Finding::default() };
         for (at, (city, needs_map)) in look.cities.iter().enumerate() {
             let finding = findings.as_ref().map_or(&nothing, |findings| &findings[at]);
             current.random = xxh3_64(&current.random.to_le_bytes());
@@ -330,6 +337,7 @@ impl CityEntry {
             head_looked_at_ms: None,
             cache_bypassed_at_ms: None,
             is_postponed: false,
+            has_failed: false,
         }
     }
 
@@ -377,6 +385,7 @@ impl CityEntry {
             return;
         }
         self.is_postponed = finding.newer.is_none() && finding.postponed_ms.is_some();
+        self.has_failed = finding.has_failed;
         let is_newer =
             |newer: &&Arc<CityMap>| self.map.as_ref().is_none_or(|map| map.head.version < newer.head.version);
         match (finding.newer.as_ref().filter(is_newer), finding.postponed_ms) {

@@ -19,6 +19,7 @@ use super::item::{
 };
 use super::table::Table;
 use super::{Connection, Tables};
+use crate::resources::DEFAULT_RETENTION_HOURS;
 use crate::retry::{log_unavailable, with_deadline};
 
 const LOG: &str = "log";
@@ -30,14 +31,14 @@ const SNAPSHOT: &str = "snapshot";
 const HOUR_S: u64 = 3600;
 const DAY_S: u64 = 24 * HOUR_S;
 
-/// Lifetime of an entry, in seconds: one day longer than the longest retention of this system's streams,
-/// 7 days, so that no record is delivered after its entry has expired.
-const ENTRY_TTL_S: u64 = 8 * DAY_S;
+/// Lifetime of an entry beyond the retention of the stream, in seconds: no record is delivered after its entry has
+/// expired.
+const ENTRY_EXTRA_TTL_S: u64 = DAY_S;
 
-/// Lifetime of an entry with a snapshot, one day longer: the entries after it are useless without it. They are
-/// written within two hours of it, because a snapshot is due every half minute, an instance trusts its state
+/// Lifetime of an entry with a snapshot beyond the retention, one day longer: the entries after it are useless without
+/// it. They are written within two hours of it, because a snapshot is due every half minute, an instance trusts its state
 /// for an hour, and [`Checkpoints::load`] renews entries older than [`RENEW_AFTER_S`] before any is appended.
-const SNAPSHOT_TTL_S: u64 = 9 * DAY_S;
+const SNAPSHOT_EXTRA_TTL_S: u64 = 2 * DAY_S;
 
 /// Parts expire this much later than the entry that names them: only the entry's expiry is checked.
 const PART_EXTRA_TTL_S: u64 = HOUR_S;
@@ -63,6 +64,8 @@ const PAGE_ITEMS: i32 = 40;
 pub struct Checkpoints {
     table: Table,
     writers: WriterTokens,
+    /// How long the stream keeps a record, in seconds.
+    retention_s: u64,
 }
 
 /// The item of an entry.
@@ -88,10 +91,22 @@ enum WriteOutcome {
 }
 
 impl Checkpoints {
-    /// The checkpoint logs in these tables.
+    /// The checkpoint logs in these tables, of streams with the default retention.
     #[must_use]
     pub fn new(connection: &Connection, tables: &Tables) -> Self {
-        Self { table: Table::new(connection, &tables.checkpoints), writers: WriterTokens::default() }
+        let table = Table::new(connection, &tables.checkpoints);
+        let retention_s = u64::from(DEFAULT_RETENTION_HOURS) * HOUR_S;
+        Self { table, writers: WriterTokens::default(), retention_s }
+    }
+
+    /// The same logs, of streams that keep a record for so many hours.
+    #[must_use]
+    pub fn with_retention_hours(self, hours: u32) -> Self {
+        Self { retention_s: u64::from(hours) * HOUR_S, ..self }
+    }
+
+    fn ttl_s(&self, snapshot: bool) -> u64 {
+        self.retention_s + if snapshot { SNAPSHOT_EXTRA_TTL_S } else { ENTRY_EXTRA_TTL_S }
     }
 
     /// Writes an entry in parts, which no reader sees before an entry names them.
@@ -206,13 +221,13 @@ impl Checkpoints {
     /// Renews the lifetime of the entries and their parts, if one of them is older than [`RENEW_AFTER_S`].
     async fn renew(&self, log: &CheckpointKey, entries: &[StoredEntry]) -> Result<(), Unavailable> {
         let now_s = now_s();
-        if entries.iter().all(|entry| entry.expires + RENEW_AFTER_S >= now_s + ttl_s(entry.snapshot)) {
+        if entries.iter().all(|entry| entry.expires + RENEW_AFTER_S >= now_s + self.ttl_s(entry.snapshot)) {
             return Ok(());
         }
         let mut parts = Vec::new();
         let mut items = Vec::new();
         for entry in entries {
-            let expires = now_s + ttl_s(entry.snapshot);
+            let expires = now_s + self.ttl_s(entry.snapshot);
             items.push((key(log.to_string(), entry.number), expires));
             if let Content::Parts { prefix, count } = &entry.content {
                 let part = |index| (key(prefix.as_str(), index), expires + PART_EXTRA_TTL_S);
@@ -266,7 +281,7 @@ impl CheckpointLog for Checkpoints {
         let policy = self.table.retry_policy();
         let (deadline, write_deadline) = (policy.deadline(), policy.write_deadline());
         let writer = self.writers.next_token();
-        let expires = now_s() + ttl_s(entry.has_snapshot);
+        let expires = now_s() + self.ttl_s(entry.has_snapshot);
         let mut item = key(log.to_string(), entry.number);
         item.insert(SNAPSHOT.into(), AttributeValue::Bool(entry.has_snapshot));
         item.insert(WRITER.into(), text(writer.as_str()));
@@ -320,10 +335,6 @@ fn key(log: impl Into<String>, n: u64) -> Item {
 /// The log in which a writer stores the parts of one entry.
 fn prefix(log: &CheckpointKey, number: u64, writer: &str) -> String {
     format!("{log}#{number}#{writer}")
-}
-
-fn ttl_s(snapshot: bool) -> u64 {
-    if snapshot { SNAPSHOT_TTL_S } else { ENTRY_TTL_S }
 }
 
 fn outcome_for(writer: &str, stored: &Item) -> WriteOutcome {
