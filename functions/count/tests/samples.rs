@@ -351,7 +351,8 @@ async fn saved_meanwhile(policy: &Policy) -> PolicyCache<MemoryPolicies, fn(Dura
 async fn a_policy_that_was_saved_before_its_events_is_read_before_they_are_refused() {
     let function = Function::new();
     let policies = saved_meanwhile(&Policy::open_city(&CityId::new("nyc").unwrap())).await;
-    let handled = equilibrium_count::handle_event(&function.processor, &sample("count"), &policies, NOW_MS);
+    let payload = sample("count");
+    let handled = equilibrium_count::handle_event(&function.processor, &payload, &policies, NOW_MS);
     let (response, metrics) = handled.await.unwrap();
     assert_eq!(String::from_utf8(response).unwrap(), NONE_FAILED);
     assert_eq!(metrics, CountMetrics { absorbed: 8, ..CountMetrics::default() });
@@ -362,7 +363,8 @@ async fn a_policy_that_was_saved_before_its_events_is_read_before_they_are_refus
 async fn events_of_a_city_without_a_policy_are_refused_by_the_newest_policies() {
     let function = Function::new();
     let policies = saved_meanwhile(&Policy::open_city(&CityId::new("suva").unwrap())).await;
-    let handled = equilibrium_count::handle_event(&function.processor, &sample("count"), &policies, NOW_MS);
+    let payload = sample("count");
+    let handled = equilibrium_count::handle_event(&function.processor, &payload, &policies, NOW_MS);
     let (response, metrics) = handled.await.unwrap();
     assert_eq!(String::from_utf8(response).unwrap(), NONE_FAILED);
     assert_eq!((refused(&metrics, "unknown_city"), metrics.absorbed), (8, 0));
@@ -386,10 +388,15 @@ impl PolicySource for Stale {
 async fn while_policies_cannot_be_read_unknown_events_wait_in_the_stream() {
     let function = Function::new();
     let stale = Stale(Arc::new(PolicySet::of(Vec::new(), ResourceLimits::default())));
-    let handled = equilibrium_count::handle_event(&function.processor, &sample("count"), &stale, NOW_MS).await;
+    let handled =
+        equilibrium_count::handle_event(&function.processor, &sample("count"), &stale, NOW_MS).await;
     let (response, metrics) = handled.unwrap();
     assert_ne!(String::from_utf8(response).unwrap(), NONE_FAILED);
     assert_eq!(metrics.refused.iter().sum::<u64>(), 0);
     assert!(function.dead_letters.take().is_empty());
-    assert_eq!(function.handle_sample("count").await.absorbed, 8, "and are counted by the policy once it is read");
+    assert_eq!(
+        function.handle_sample("count").await.absorbed,
+        8,
+        "and are counted by the policy once it is read"
+    );
 }

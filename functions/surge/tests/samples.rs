@@ -178,7 +178,8 @@ async fn a_city_waits_in_the_stream_while_the_newest_policies_cannot_be_read() {
     }
     let function = Function::new();
     let stale = Stale(Arc::new(PolicySet::of(Vec::new(), ResourceLimits::default())));
-    let handled = equilibrium_surge::handle_event(&function.processor, &sample("surge"), &stale, NOW_MS).await;
+    let handled =
+        equilibrium_surge::handle_event(&function.processor, &sample("surge"), &stale, NOW_MS).await;
     let (response, metrics) = handled.unwrap();
     assert_ne!(String::from_utf8(response).unwrap(), NONE_FAILED);
     assert_eq!(metrics, SurgeMetrics::default());

@@ -9,6 +9,7 @@ use equilibrium_app::clock::Clock;
 use equilibrium_app::ingest::ingester::Ingester;
 use equilibrium_app::memory::{MemoryPolicies, NoOp};
 use equilibrium_app::policy::policy_cache::PolicyCache;
+use equilibrium_app::price::Pace;
 use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_embedded::store::Store;
 use equilibrium_http::routes::{self, Function};
@@ -29,7 +30,7 @@ const MAP: &str = "/v1/cities/{city}/surge";
 const MAP_TURNS: usize = 2;
 
 /// The policies in force: a saved policy takes effect without a restart.
-pub type Policies = PolicyCache<MemoryPolicies>;
+pub type Policies = PolicyCache<MemoryPolicies, fn(Duration) -> Sleep>;
 
 /// Reads maps from the store of the process, without a cache.
 pub type Maps = MapReader<Store, NoOp, fn(Duration) -> Sleep>;
@@ -54,7 +55,7 @@ impl LocalApi {
     pub fn new(store: &Store, policies: Arc<Policies>, index: String) -> Self {
         Self {
             ingester: Ingester::new(store.clone(), store.lanes()),
-            maps: MapReader::new(store.clone(), NoOp, tokio::time::sleep),
+            maps: MapReader::with_pace(store.clone(), NoOp, tokio::time::sleep, Pace::OWN_STORE),
             rendered: RenderedMaps::default(),
             map_turns: Semaphore::new(MAP_TURNS),
             policies,
