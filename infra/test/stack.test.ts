@@ -18,6 +18,7 @@ for (const name of functionNames) {
   // An empty archive.
   writeFileSync(join(code, name, "bootstrap.zip"), Buffer.from("504b0506" + "00".repeat(18), "hex"));
 }
+writeFileSync(join(code, "architecture"), "x86-64\n");
 after(() => rmSync(code, { recursive: true }));
 
 const synthesised = (props: { endpoint?: string; code?: string; shards?: number; lanes?: number }) =>
@@ -135,6 +136,22 @@ test("functions trust Amazon's root certificates on AWS and call the emulator on
   assert.ok(aws.every((set) => set.SSL_CERT_FILE === "/var/task/amazon-roots.pem" && !set.AWS_ENDPOINT_URL));
   const emulator = [...environments(onEmulator()).values()];
   assert.ok(emulator.every((set) => set.AWS_ENDPOINT_URL && !set.SSL_CERT_FILE));
+});
+
+test("functions are deployed for the architecture that they were built for", () => {
+  onAws().allResourcesProperties("AWS::Lambda::Function", { Architectures: ["x86_64"] });
+  const unknown = mkdtempSync(join(tmpdir(), "equilibrium-code-"));
+  assert.throws(() => synthesised({ code: unknown }), /names no architecture/);
+  rmSync(unknown, { recursive: true });
+});
+
+test("the log of every function expires, and Lambda adds a line only for what fails", () => {
+  const template = onAws();
+  template.resourceCountIs("AWS::Logs::LogGroup", functionNames.length);
+  template.allResourcesProperties("AWS::Logs::LogGroup", { RetentionInDays: 14 });
+  template.allResourcesProperties("AWS::Lambda::Function", {
+    LoggingConfig: { LogFormat: "JSON", SystemLogLevel: "WARN" },
+  });
 });
 
 test("price has no permission to write", () => {

@@ -6,6 +6,7 @@ use equilibrium_domain::event_sourced::Entry;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use equilibrium_app::checkpoint::metrics::CheckpointMetrics;
 use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog, Loaded};
@@ -13,14 +14,18 @@ use equilibrium_app::count::dead_letters::{MAX_DEAD_LETTER_LINE_BYTES, MAX_DEAD_
 use equilibrium_app::count::lane_processor::{CountSettings, LaneProcessor};
 use equilibrium_app::count::metrics::CountMetrics;
 use equilibrium_app::count::ports::{CountsStream, DeadLetter, DeadLetterQueue};
-use equilibrium_app::memory::{MemoryCheckpoints, NoOp, Recorder};
+use equilibrium_app::memory::{MemoryCheckpoints, MemoryPolicies, NoOp, Recorder};
+use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
+use equilibrium_app::policy::ports::{PolicySource, PolicyStore};
 use equilibrium_app::unavailable::{SendError, Unavailable};
 use equilibrium_domain::count::sightings::Count;
 use equilibrium_domain::count::tick_counts::{self, TickCounts};
 use equilibrium_domain::event::Refusal;
-use equilibrium_domain::id::{LaneCount, LaneId};
+use equilibrium_domain::id::{CityId, LaneCount, LaneId};
+use equilibrium_domain::policy::Policy;
 use equilibrium_lambda::kinesis::decode::decode_event;
+use tokio::time::Sleep;
 
 /// 2026-03-06T17:00:05Z, the first tick of New York in the samples.
 const TICK: i64 = 1_772_816_405_000;
@@ -368,4 +373,68 @@ async fn a_record_that_the_stream_never_takes_is_counted_and_blocks_nothing() {
     assert_eq!(sent.1.take().len(), 1, "the record of the other lane");
     let (_, metrics) = handle().await;
     assert_eq!((metrics.too_large, metrics.absorbed), (0, 0), "nothing is owed");
+}
+
+/// A policy store in which a policy was saved after the instance had read it.
+async fn saved_meanwhile(policy: &Policy) -> PolicyCache<MemoryPolicies, fn(Duration) -> Sleep> {
+    let store = MemoryPolicies::default();
+    let cache: PolicyCache<_, fn(Duration) -> Sleep> =
+        PolicyCache::new(store.clone(), ResourceLimits::default(), tokio::time::sleep);
+    assert!(cache.policies(NOW_MS - 1_500).await.unwrap().city("nyc").is_none());
+    store.save(&policy.city, &policy.to_json().to_string(), None).await.unwrap();
+    cache
+}
+
+#[tokio::test]
+async fn a_policy_that_was_saved_before_its_events_is_read_before_they_are_refused() {
+    let function = Function::new();
+    let policies = saved_meanwhile(&Policy::open_city(&CityId::new("nyc").unwrap())).await;
+    let payload = sample("count");
+    let handled = equilibrium_count::handle_event(&function.processor, &payload, &policies, NOW_MS);
+    let (response, metrics) = handled.await.unwrap();
+    assert_eq!(String::from_utf8(response).unwrap(), NONE_FAILED);
+    assert_eq!(metrics, CountMetrics { absorbed: 8, ..CountMetrics::default() });
+    assert_eq!(function.sent_ticks(), [(LaneId(0), vec![(TICK, 1, 3)]), (LaneId(1), vec![(TICK, 0, 3)])]);
+}
+
+#[tokio::test]
+async fn events_of_a_city_without_a_policy_are_refused_by_the_newest_policies() {
+    let function = Function::new();
+    let policies = saved_meanwhile(&Policy::open_city(&CityId::new("suva").unwrap())).await;
+    let payload = sample("count");
+    let handled = equilibrium_count::handle_event(&function.processor, &payload, &policies, NOW_MS);
+    let (response, metrics) = handled.await.unwrap();
+    assert_eq!(String::from_utf8(response).unwrap(), NONE_FAILED);
+    assert_eq!((refused(&metrics, "unknown_city"), metrics.absorbed), (8, 0));
+    assert_eq!(function.dead_letters.take().len(), 8, "once each");
+}
+
+/// A source whose policies cannot be read again.
+struct Stale(Arc<PolicySet>);
+
+impl PolicySource for Stale {
+    async fn policies(&self, _: i64) -> Result<Arc<PolicySet>, Unavailable> {
+        Ok(Arc::clone(&self.0))
+    }
+
+    async fn newest(&self, _: i64) -> Option<Arc<PolicySet>> {
+        None
+    }
+}
+
+#[tokio::test]
+async fn while_policies_cannot_be_read_unknown_events_wait_in_the_stream() {
+    let function = Function::new();
+    let stale = Stale(Arc::new(PolicySet::of(Vec::new(), ResourceLimits::default())));
+    let handled =
+        equilibrium_count::handle_event(&function.processor, &sample("count"), &stale, NOW_MS).await;
+    let (response, metrics) = handled.unwrap();
+    assert_ne!(String::from_utf8(response).unwrap(), NONE_FAILED);
+    assert_eq!(metrics.refused.iter().sum::<u64>(), 0);
+    assert!(function.dead_letters.take().is_empty());
+    assert_eq!(
+        function.handle_sample("count").await.absorbed,
+        8,
+        "and are counted by the policy once it is read"
+    );
 }

@@ -34,9 +34,6 @@ pub enum IngestError {
     /// The payload is not a request of API Gateway.
     #[error(transparent)]
     Payload(#[from] ApiGatewayError),
-    /// The policies have never been read and cannot be read now.
-    #[error("no policies: {0}")]
-    Policies(#[from] Unavailable),
 }
 
 /// Handles one invocation at `now_ms`, the receiver's clock in milliseconds since the epoch: takes API Gateway's
@@ -54,9 +51,8 @@ pub async fn handle_event<L: EventLog, B: WatermarkBoard, T: Timer>(
     policies: &impl PolicySource,
     now_ms: i64,
 ) -> Result<(Vec<u8>, IngestMetrics), IngestError> {
-    let policies = policies.policies(now_ms).await?;
     let (response, metrics) = match ApiGatewayRequest::read(payload) {
-        Ok(payload) => respond(ingester, &payload.request(), &policies, now_ms).await,
+        Ok(payload) => respond(ingester, &payload.request(), policies, now_ms).await,
         Err(ApiGatewayError::Body) => (malformed_base64().into(), IngestMetrics::default()),
         Err(error) => return Err(error.into()),
     };

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use equilibrium_app::clock::system_now_ms;
 use equilibrium_app::ingest::ingester::Ingester;
 use equilibrium_app::ingest::pace::Pace;
 use equilibrium_app::policy::policy_cache::PolicyCache;
+use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::telemetry::emf::ToMeasurements;
 use equilibrium_aws::dynamodb::{self, Policies, Tables, WatermarkBoard};
 use equilibrium_aws::kinesis::{self, Events, Streams};
 use equilibrium_aws::resources;
 use equilibrium_aws::retry::RetryPolicy;
-use equilibrium_aws::runtime::{self, Invocation, RuntimeError};
+use equilibrium_aws::runtime::{self, FunctionName, Invocation, RuntimeError};
 use equilibrium_aws::secrets::{self, SECRET_TIMEOUT};
 use equilibrium_aws::system_timer::SystemTimer;
 
@@ -39,14 +41,16 @@ async fn main() -> Result<(), RuntimeError> {
     let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::default());
     let kinesis = kinesis::Connection::new(&sdk, STREAM_RETRY);
     let board = WatermarkBoard::new(&dynamodb::Connection::new(&sdk, BOARD_RETRY), &tables);
-    let policy_cache = &PolicyCache::new(Policies::new(&dynamodb, &tables), limits);
+    let policy_cache = &PolicyCache::new(Policies::new(&dynamodb, &tables), limits, tokio::time::sleep);
+    policy_cache.policies(system_now_ms()).await.ok();
     let key = secrets::pseudonym_key(&sdk, &deployment, SECRET_TIMEOUT).await?;
     let events = Events::new(&kinesis, &streams, lanes);
     let ingester = &Ingester::new(events, lanes, key, board, SystemTimer, Pace::FLEET);
-    runtime::run("ingest", async move |Invocation { payload, now_ms, .. }| {
+    let name = FunctionName { deployment: &deployment, function: "ingest" };
+    let handle = async move |Invocation { payload, now_ms, .. }: Invocation| {
         let handled = equilibrium_ingest::handle_event(ingester, &payload, policy_cache, now_ms).await;
         let (response, metrics) = handled?;
         Ok((response, metrics.measures()))
-    })
-    .await
+    };
+    runtime::run(name, handle, async || policy_cache.finish().await).await
 }

@@ -112,7 +112,7 @@ mod tests {
         let mut refused = [0; Refusal::CODES.len()];
         refused[1] = 2;
         refused[6] = 1;
-        let context = Context { function: "ingest", request_id: "8f5a-1", now_ms: 1 };
+        let context = Context { deployment: "test", function: "ingest", request_id: "8f5a-1", now_ms: 1 };
         let document = IngestMetrics { accepted: 5, unknown: 1, refused }.measures().document(&context);
         let document: serde_json::Value = serde_json::from_str(&document).unwrap();
         let of = |name: &str| document[name].as_u64();

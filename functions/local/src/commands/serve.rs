@@ -162,7 +162,8 @@ impl Serve {
         let policies = self.policies()?;
         let policy = policies[0].clone();
         let limits = ResourceLimits { max_hold_ms: self.max_hold_ms, ..ResourceLimits::default() };
-        let policies = Arc::new(PolicyCache::new(MemoryPolicies::of(&policies), limits));
+        let policies =
+            Arc::new(PolicyCache::new(MemoryPolicies::of(&policies), limits, tokio::time::sleep as _));
         // A port in use is reported before any work. Connections are accepted once the first price is there.
         let socket = self.bind()?;
         let address = socket.local_addr()?;

@@ -10,6 +10,7 @@ use equilibrium_app::ingest::ingester::Ingester;
 use equilibrium_app::ingest::pace::Pace;
 use equilibrium_app::memory::{MemoryPolicies, MemoryWatermarkBoard, NoOp};
 use equilibrium_app::policy::policy_cache::PolicyCache;
+use equilibrium_app::price::Pace as MapPace;
 use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_domain::pseudonym::PseudonymKey;
 use equilibrium_embedded::store::Store;
@@ -32,7 +33,7 @@ const MAP: &str = "/v1/cities/{city}/surge";
 const MAP_TURNS: usize = 2;
 
 /// The policies in force: a saved policy takes effect without a restart.
-pub type Policies = PolicyCache<MemoryPolicies>;
+pub type Policies = PolicyCache<MemoryPolicies, fn(Duration) -> Sleep>;
 
 /// Reads maps from the store of the process, without a cache.
 pub type Maps = MapReader<Store, NoOp, fn(Duration) -> Sleep>;
@@ -59,7 +60,7 @@ impl LocalApi {
         let ingester = Ingester::new(store.clone(), store.lanes(), key, board, timer, Pace::ALONE);
         Self {
             ingester: Arc::new(ingester),
-            maps: MapReader::new(store.clone(), NoOp, tokio::time::sleep),
+            maps: MapReader::with_pace(store.clone(), NoOp, tokio::time::sleep, MapPace::OWN_STORE),
             rendered: RenderedMaps::default(),
             map_turns: Semaphore::new(MAP_TURNS),
             policies,

@@ -59,6 +59,12 @@ pub trait LogBatch: Sync {
     /// Absorbs records that the state does not hold, and closes the ticks that this completes.
     fn absorb(&self, state: &mut Self::State, records: &[&Self::Record], outcome: &mut Self::Outcome);
 
+    /// Whether what was absorbed must not become an entry: the batch is processed again.
+    fn is_withheld(&self, outcome: &Self::Outcome) -> bool {
+        let _ = outcome;
+        false
+    }
+
     /// Delivers output. The same output may be delivered again, after a failure.
     ///
     /// # Errors
@@ -301,6 +307,9 @@ impl<L: CheckpointLog, S: EventSourced> Checkpoints<L, S> {
         let last = batch.sequence(last);
         state.begin_batch(batch.arrival_ms(first));
         batch.absorb(&mut state, &new, &mut processed.outcome);
+        if batch.is_withheld(&processed.outcome) {
+            return Err(ProcessFailure::NotAppended.into());
+        }
         let entry = state.seal_entry(last);
         // 5. Append the entry, unless another instance has appended one of this number.
         self.append(key, &entry, processed).await?;

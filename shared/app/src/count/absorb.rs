@@ -35,7 +35,9 @@ impl<'a> Absorber<'a> {
         let LaneRecord { lane, record, content } = record;
         let Some(state) = self.range.lane_mut(*lane) else { return };
         match content {
-            Content::Watermarks(watermarks) => advance_watermarks(state, watermarks, self.policies),
+            Content::Watermarks(watermarks) => {
+                result.has_unknown |= advance_watermarks(state, watermarks, self.policies);
+            }
             Content::Events { lead, first, line, rest } => {
                 result.take_lead(record, lead);
                 self.count(first, record, *line, result);
@@ -71,7 +73,11 @@ impl<'a> Absorber<'a> {
                 result.metrics.absorbed += 1;
                 result.metrics.outside += u64::from(is_outside);
             }
-            Err(refusal) => result.refuse(record, line.index, line.bytes, &refusal),
+            Err(refusal) => {
+                result.has_unknown |=
+                    matches!(refusal, Refusal::UnknownCity { .. } | Refusal::UnknownProduct { .. });
+                result.refuse(record, line.index, line.bytes, &refusal);
+            }
         }
     }
 
@@ -97,14 +103,22 @@ impl<'a> Absorber<'a> {
     }
 }
 
-/// Advances the cities' watermarks; a city without a policy has none.
-fn advance_watermarks(lane: &mut LaneState, watermarks: &[(CityId, CityWatermark)], policies: &PolicySet) {
+/// Advances the cities' watermarks; a city without a policy has none. Returns whether there is one.
+fn advance_watermarks(
+    lane: &mut LaneState,
+    watermarks: &[(CityId, CityWatermark)],
+    policies: &PolicySet,
+) -> bool {
+    let mut has_unknown = false;
     for (city, watermark) in watermarks {
         if let Some(config) = policies.city(city.as_str()) {
             let index = lane.city_mut(city, &config.counting);
             lane.advance_watermark(index, watermark);
+        } else {
+            has_unknown = true;
         }
     }
+    has_unknown
 }
 
 fn find_city(lane: &mut LaneState, name: &[u8], policies: &PolicySet) -> Result<CityIndex, Refusal> {

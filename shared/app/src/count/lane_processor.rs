@@ -2,6 +2,7 @@
 //! ticks.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
 use equilibrium_domain::count::lane::LaneState;
@@ -48,13 +49,16 @@ pub struct LaneProcessor<C, S, D> {
     counts: S,
     dead_letters: D,
     locators: Mutex<Locators>,
+    /// Whether the last batch had a city or product that no policy has.
+    met_unknown: AtomicBool,
 }
 
 impl<C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LaneProcessor<C, S, D> {
     /// A processor without a lane in memory.
     pub fn new(settings: CountSettings, log: C, counts: S, dead_letters: D) -> Self {
         let checkpoints = Checkpoints::new(log);
-        Self { settings, checkpoints, counts, dead_letters, locators: Mutex::default() }
+        let (locators, met_unknown) = (Mutex::default(), AtomicBool::new(false));
+        Self { settings, checkpoints, counts, dead_letters, locators, met_unknown }
     }
 
     /// Entities in memory, over all lanes.
@@ -77,14 +81,26 @@ impl<C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LaneProcessor<C, S, 
         policies: &impl PolicySource,
         now_ms: i64,
     ) -> Result<BatchOutcome<CountMetrics>, Unavailable> {
-        let policies = policies.policies(now_ms).await?;
+        let source = policies;
+        let first = if self.met_unknown.load(Relaxed) { source.newest(now_ms).await } else { None };
+        let (policies, are_newest) = match first {
+            Some(newest) => (newest, true),
+            None => (source.policies(now_ms).await?, false),
+        };
         let mut result = BatchResult::default();
         let ranges = RoutedBatch::route(batch, self.settings.lanes, &mut result).ranges;
         let processed = ranges.into_iter().map(|(range, records)| {
             let policies = &policies;
             async move {
                 let first = records[0].record.sequence.to_owned();
-                (first, self.process_range(range, &records, policies, now_ms).await)
+                let delivered = (records.as_slice(), (&**policies, are_newest));
+                let processed = self.process_range(range, delivered, now_ms).await;
+                if are_newest || !processed.0.has_unknown {
+                    return (first, processed);
+                }
+                // Another instance may have accepted the events by a policy that this one has not read yet.
+                let Some(newest) = source.newest(now_ms).await else { return (first, withheld()) };
+                (first, self.process_range(range, (&records, (&newest, true)), now_ms).await)
             }
         });
         let mut failed = Vec::new();
@@ -92,14 +108,14 @@ impl<C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LaneProcessor<C, S, 
             result.add(range);
             failed.extend(failure.map(|_| first));
         }
+        self.met_unknown.store(result.has_unknown, Relaxed);
         Ok(BatchOutcome { failed, metrics: self.send_dead_letters(result).await })
     }
 
     async fn process_range(
         &self,
         range: LaneRange,
-        records: &[LaneRecord<'_>],
-        policies: &PolicySet,
+        (records, policies): (&[LaneRecord<'_>], (&PolicySet, bool)),
         now_ms: i64,
     ) -> (BatchResult, Option<ProcessFailure>) {
         let delivered = (records, BatchKind::Delivered);
@@ -132,10 +148,10 @@ impl<C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LaneProcessor<C, S, 
         &self,
         range: LaneRange,
         (records, kind): (&[LaneRecord<'_>], BatchKind),
-        policies: &PolicySet,
+        (policies, are_newest): (&PolicySet, bool),
         now_ms: i64,
     ) -> (BatchResult, Option<ProcessFailure>, Vec<Vec<ParkedRecord>>) {
-        let batch = RangeBatch { processor: self, range, records, policies };
+        let batch = RangeBatch { processor: self, range, records, policies, are_newest };
         let processed = self.checkpoints.process(&CheckpointKey::Lanes(range), (&batch, kind), now_ms).await;
         let mut result = processed.outcome;
         if processed.failure == Some(ProcessFailure::NotAppended) {
@@ -147,7 +163,7 @@ impl<C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LaneProcessor<C, S, 
     }
 
     async fn send_dead_letters(&self, result: BatchResult) -> CountMetrics {
-        let BatchResult { mut metrics, dead_letters } = result;
+        let BatchResult { mut metrics, dead_letters, .. } = result;
         let dead_letters = dead_letters.into_inner();
         let count = dead_letters.len() as u64;
         if count > 0 && self.dead_letters.send(dead_letters).await.is_err() {
@@ -193,6 +209,13 @@ struct RangeBatch<'a, C, S, D> {
     range: LaneRange,
     records: &'a [LaneRecord<'a>],
     policies: &'a PolicySet,
+    /// Whether the policies were read after the records arrived: then what they lack is refused.
+    are_newest: bool,
+}
+
+/// The result of a lane whose records can be neither counted nor refused now.
+fn withheld() -> (BatchResult, Option<ProcessFailure>) {
+    (BatchResult { has_unknown: true, ..BatchResult::default() }, Some(ProcessFailure::NotAppended))
 }
 
 impl<'r, C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LogBatch for RangeBatch<'r, C, S, D> {
@@ -235,10 +258,14 @@ impl<'r, C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LogBatch for Ran
             Content::Watermarks(watermarks) => state.lane(*lane).is_some_and(|lane| {
                 watermarks.iter().any(|(city, watermark)| {
                     lane.is_watermark_due(city.as_str(), watermark)
-                        && self.policies.city(city.as_str()).is_some()
+                        && (!self.are_newest || self.policies.city(city.as_str()).is_some())
                 })
             }),
         })
+    }
+
+    fn is_withheld(&self, result: &BatchResult) -> bool {
+        result.has_unknown && !self.are_newest
     }
 
     fn absorb(&self, state: &mut LaneRangeState, records: &[&LaneRecord<'r>], result: &mut BatchResult) {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use equilibrium_domain::count::tick_counts::{self, CityCountsRef};
 use equilibrium_domain::event::record_batch::{RecordBatch, RecordRef};
 use equilibrium_domain::event::sequence::SequenceRef;
-use equilibrium_domain::id::{CityId, LaneCount, LaneId};
+use equilibrium_domain::id::{CityId, LaneCount, LaneId, ProductId};
 use equilibrium_domain::parking::{self, ParkedRecord};
 use equilibrium_domain::surge::city_pricing::{CityPricing, Output, PricingConfig};
 use equilibrium_domain::surge::map::{ClosedTick, MapHead, TickChanges};
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 
 use crate::checkpoint::ports::{CheckpointKey, CheckpointLog};
 use crate::checkpoint::process::{BatchKind, BatchOutcome, Checkpoints, LogBatch, ProcessFailure};
@@ -77,13 +77,24 @@ where
         policies: &impl PolicySource,
         now_ms: i64,
     ) -> Result<BatchOutcome<SurgeMetrics>, Unavailable> {
-        let policies = policies.policies(now_ms).await?;
+        let source = policies;
+        let mut policies = source.policies(now_ms).await?;
         let mut metrics = SurgeMetrics::default();
         let cities = by_city(batch, &mut metrics);
+        // A lane may have counted by a policy that this instance has not read yet.
+        let mut are_newest = false;
+        if cities.iter().any(|(city, records)| lacks_policy(&policies, city, records))
+            && let Some(newest) = source.newest(now_ms).await
+        {
+            (policies, are_newest) = (newest, true);
+        }
         let processed = cities.into_iter().map(|(city, records)| {
             let policies = &policies;
             async move {
                 let first = records[0].record.sequence.to_owned();
+                if !are_newest && lacks_policy(policies, &city, &records) {
+                    return (first, (SurgeMetrics::default(), Some(ProcessFailure::NotAppended)));
+                }
                 (first, self.process_city(city, &records, policies, now_ms).await)
             }
         });
@@ -164,6 +175,15 @@ fn by_city<'a>(
     cities
 }
 
+/// Whether the policies lack the city, or a product of its counts.
+fn lacks_policy(policies: &PolicySet, city: &CityId, records: &[CityRecord<'_>]) -> bool {
+    policies.city(city.as_str()).is_none_or(|config| {
+        let known = &config.pricing.policy.products;
+        let is_unknown = |id: &ProductId| known.iter().all(|product| product.id != *id);
+        records.iter().any(|record| record.counts.products.iter().any(is_unknown))
+    })
+}
+
 /// The counts of one city.
 struct CityBatch<'a, M, K, H, T> {
     sinks: &'a SurgeSinks<M, K, H, T>,
@@ -214,11 +234,18 @@ impl<'r, M: MapStore, K: MapStore, H: ChangeStream, T: TickLog> LogBatch for Cit
         }
     }
 
-    /// Saves the map before its copy, chunks before the head that names them, and sends the changes last. A copy that
+    /// Saves chunks before the head that names them, the store's head before the cache's, and sends the changes last. The
+    /// cache takes the chunks meanwhile, so that the copy of a map is complete a moment after the map is. A copy that
     /// fails is counted; readers take from the store what the cache lacks.
     async fn deliver(&self, output: Output, metrics: &mut SurgeMetrics) -> Result<(), Unavailable> {
-        save(&self.sinks.maps, &output).await?;
-        if save(&self.sinks.cache, &output).await.is_err() {
+        let SurgeSinks { maps, cache, .. } = self.sinks;
+        let save = async {
+            save_chunks(maps, &output).await?;
+            maps.save_head(&output.map).await
+        };
+        let (saved, copied) = join(save, save_chunks(cache, &output)).await;
+        saved?;
+        if copied.is_err() || cache.save_head(&output.map).await.is_err() {
             metrics.cache_write_failures += 1;
         }
         self.sinks.ticks.record(&output.map, &output.ticks).await?;
@@ -233,11 +260,10 @@ impl<'r, M: MapStore, K: MapStore, H: ChangeStream, T: TickLog> LogBatch for Cit
     }
 }
 
-async fn save(maps: &impl MapStore, output: &Output) -> Result<(), Unavailable> {
+async fn save_chunks(maps: &impl MapStore, output: &Output) -> Result<(), Unavailable> {
     let city = &output.map.city;
     let saves = output.chunks.iter().map(|(name, chunk)| maps.save_chunk(city, *name, chunk));
-    join_all(saves).await.into_iter().collect::<Result<(), _>>()?;
-    maps.save_head(&output.map).await
+    join_all(saves).await.into_iter().collect()
 }
 
 /// The records of the changes of a tick.

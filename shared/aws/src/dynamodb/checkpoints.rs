@@ -23,6 +23,7 @@ use super::item::{
 use super::table::Table;
 use super::{Connection, Tables};
 use crate::dynamodb::checkpoints::parts::{Parts, deflate, inflate};
+use crate::resources::DEFAULT_RETENTION_HOURS;
 use crate::retry::{log_unavailable, with_deadline};
 
 const LOG: &str = "log";
@@ -37,14 +38,14 @@ const SNAPSHOT_WRITER: &str = "snapshot_writer";
 const HOUR_S: u64 = 3600;
 const DAY_S: u64 = 24 * HOUR_S;
 
-/// Lifetime of an entry, in seconds: one day longer than the longest retention of this system's streams,
-/// 7 days, so that no record is delivered after its entry has expired.
-const ENTRY_TTL_S: u64 = 8 * DAY_S;
+/// Lifetime of an entry beyond the retention of the stream, in seconds: no record is delivered after its entry has
+/// expired.
+const ENTRY_EXTRA_TTL_S: u64 = DAY_S;
 
-/// Lifetime of an entry with a snapshot, one day longer: the entries after it are useless without it. A snapshot is
-/// due every half minute of the log, and [`Checkpoints::load`] renews entries older than [`RENEW_AFTER_S`] before any
-/// is appended.
-const SNAPSHOT_TTL_S: u64 = 9 * DAY_S;
+/// Lifetime of an entry with a snapshot beyond the retention, one day longer: the entries after it are useless without
+/// it. A snapshot is due every half minute of the log, and [`Checkpoints::load`] renews entries older than
+/// [`RENEW_AFTER_S`] before any is appended.
+const SNAPSHOT_EXTRA_TTL_S: u64 = 2 * DAY_S;
 
 /// Parts expire this much later than the entry that names them: only the entry's expiry is checked.
 const PART_EXTRA_TTL_S: u64 = HOUR_S;
@@ -77,6 +78,8 @@ const PAGE_ITEMS: i32 = 40;
 pub struct Checkpoints {
     table: Table,
     writers: WriterTokens,
+    /// How long the stream keeps a record, in seconds.
+    retention_s: u64,
 }
 
 /// The item of an entry.
@@ -105,10 +108,22 @@ enum WriteOutcome {
 }
 
 impl Checkpoints {
-    /// The checkpoint logs in these tables.
+    /// The checkpoint logs in these tables, of streams with the default retention.
     #[must_use]
     pub fn new(connection: &Connection, tables: &Tables) -> Self {
-        Self { table: Table::new(connection, &tables.checkpoints), writers: WriterTokens::default() }
+        let table = Table::new(connection, &tables.checkpoints);
+        let retention_s = u64::from(DEFAULT_RETENTION_HOURS) * HOUR_S;
+        Self { table, writers: WriterTokens::default(), retention_s }
+    }
+
+    /// The same logs, of streams that keep a record for so many hours.
+    #[must_use]
+    pub fn with_retention_hours(self, hours: u32) -> Self {
+        Self { retention_s: u64::from(hours) * HOUR_S, ..self }
+    }
+
+    fn ttl_s(&self, snapshot: bool) -> u64 {
+        self.retention_s + if snapshot { SNAPSHOT_EXTRA_TTL_S } else { ENTRY_EXTRA_TTL_S }
     }
 
     /// Writes the item that makes an entry visible, unless there is one that has not expired.
@@ -226,7 +241,7 @@ impl Checkpoints {
     /// Renews the lifetime of the entries and their parts, if one of them is older than [`RENEW_AFTER_S`].
     async fn renew(&self, log: &CheckpointKey, entries: &[StoredEntry]) -> Result<(), Unavailable> {
         let now_s = now_s();
-        let ttl_s = |entry: &StoredEntry| ttl_s(entry.snapshot.is_some());
+        let ttl_s = |entry: &StoredEntry| self.ttl_s(entry.snapshot.is_some());
         if entries.iter().all(|entry| entry.expires + RENEW_AFTER_S >= now_s + ttl_s(entry)) {
             return Ok(());
         }
@@ -313,7 +328,7 @@ impl CheckpointLog for Checkpoints {
         let policy = self.table.retry_policy();
         let (deadline, write_deadline) = (policy.deadline(), policy.write_deadline());
         let writer = self.writers.next_token();
-        let expires = now_s() + ttl_s(false);
+        let expires = now_s() + self.ttl_s(false);
         let mut item = key(log.to_string(), entry.number);
         item.insert(WRITER.into(), text(writer.as_str()));
         item.insert(EXPIRES.into(), number(expires));
@@ -351,7 +366,7 @@ impl CheckpointLog for Checkpoints {
     async fn save_snapshot(&self, log: &CheckpointKey, n: u64, snapshot: &[u8]) -> Result<(), Unavailable> {
         let save = async {
             let deflated = deflate(snapshot);
-            let expires = now_s() + ttl_s(true);
+            let expires = now_s() + self.ttl_s(true);
             let request = self
                 .table
                 .update_item(key(log.to_string(), n))
@@ -421,10 +436,6 @@ fn without_gaps(items: Vec<StoredEntry>) -> impl Iterator<Item = StoredEntry> {
 /// The key of an entry, or of a part.
 fn key(log: impl Into<String>, n: u64) -> Item {
     Item::from([(LOG.into(), text(log)), (N.into(), number(n))])
-}
-
-fn ttl_s(snapshot: bool) -> u64 {
-    if snapshot { SNAPSHOT_TTL_S } else { ENTRY_TTL_S }
 }
 
 fn outcome_for(writer: &str, stored: &Item) -> WriteOutcome {

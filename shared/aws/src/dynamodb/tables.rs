@@ -19,6 +19,7 @@ use crate::provision::{ProvisionError, wait_until};
 /// | checkpoints | `log` S, `n` N | `entry` B or `parts` N, `snapshot` BOOL, `writer` S, `expires` N |
 /// | maps | `city` S, `part` S | `version` N, `bytes` B, `expires` N |
 /// | policies | `city` S | `version` N, `document` S, `writer` S |
+/// | policies | `#versions` | `@nyc` N, the version of each city |
 /// | watermarks | `board` S, `part` S | `version` N, and `cities` B or `taken_ms` N and `due_ms` N |
 ///
 /// `expires` is the table's time-to-live attribute.
