@@ -13,7 +13,8 @@ pub mod replay;
 #[cfg(feature = "aws")]
 pub mod run_event_sources;
 pub mod serve;
-mod stop_signals;
+pub mod serve_error;
+pub mod stop_signals;
 pub mod terminal;
 
 use std::fmt::Display;

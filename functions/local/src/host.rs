@@ -2,9 +2,11 @@
 //! `surge`.
 
 pub mod banner;
+pub mod clock_report;
 pub mod clock_timer;
 pub mod console;
 pub mod pipeline;
 pub mod pipeline_thread;
 pub mod router;
 pub mod status_line;
+pub mod threads;

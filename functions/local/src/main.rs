@@ -6,6 +6,7 @@ use equilibrium_local::commands::city::CityCommand;
 use equilibrium_local::commands::deployment::DeploymentCommand;
 use equilibrium_local::commands::replay::Replay;
 use equilibrium_local::commands::serve::Serve;
+use equilibrium_local::commands::stop_signals;
 use equilibrium_local::commands::terminal::Exit;
 
 /// Real-time surge pricing for ride-hailing and delivery marketplaces.
@@ -37,6 +38,7 @@ enum Command {
 
 fn main() -> Exit {
     let Arguments { command, serve } = Arguments::parse();
+    stop_signals::fail_writes_beyond_the_file_size_limit();
     match command.unwrap_or(Command::Serve(serve)) {
         Command::Serve(serve) => serve.execute(),
         Command::Replay(replay) => replay.execute(),

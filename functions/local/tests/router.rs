@@ -28,7 +28,7 @@ async fn a_saved_policy_takes_effect_without_a_restart() {
     let mut policy = city::policy::policy();
     let stored = MemoryPolicies::of(std::slice::from_ref(&policy));
     let cache = PolicyCache::new(stored.clone(), ResourceLimits::default(), tokio::time::sleep as _);
-    let store = Store::in_memory(LaneCount::ONE, Clock::live(NonZeroU32::new(1_000).unwrap(), 0));
+    let store = Store::in_memory(LaneCount::ONE, Clock::live(NonZeroU32::new(1_000).unwrap()));
     let api = LocalApi::new(&store, Arc::new(cache), PseudonymKey::new([7; 16]), String::new());
     assert_eq!(name_of_the_city(&api).await, policy.name);
 

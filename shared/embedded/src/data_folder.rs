@@ -4,6 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use crate::acknowledged::Acknowledged;
 use crate::open_error::OpenError;
 
 /// Name of the database file in its folder.
@@ -15,6 +16,9 @@ const UNFINISHED_NAME: &str = "equilibrium.redb.new";
 /// Name of the file whose lock the process holds.
 const LOCK_NAME: &str = "equilibrium.lock";
 
+/// Name of the file with the number of the last acknowledged event.
+pub const ACKNOWLEDGED_NAME: &str = "equilibrium.acknowledged";
+
 /// Size of the database library's header, which begins with its magic number.
 const HEADER_BYTES: usize = 4096;
 const MAGIC_BYTES: usize = 9;
@@ -25,6 +29,7 @@ pub struct DataFolder {
     folder: PathBuf,
     path: PathBuf,
     _lock: File,
+    acknowledged: Acknowledged,
 }
 
 impl DataFolder {
@@ -37,10 +42,19 @@ impl DataFolder {
         let lock = File::options().create(true).truncate(false).write(true).open(&at);
         let lock = lock.map_err(|cause| OpenError::Inaccessible { path: at.clone(), cause })?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { folder: folder.to_owned(), path, _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path }),
-            Err(TryLockError::Error(cause)) => Err(OpenError::Inaccessible { path: at, cause }),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse { path }),
+            Err(TryLockError::Error(cause)) => return Err(OpenError::Inaccessible { path: at, cause }),
         }
+        let at = folder.join(ACKNOWLEDGED_NAME);
+        let acknowledged =
+            Acknowledged::open(&at).map_err(|cause| OpenError::Inaccessible { path: at, cause })?;
+        Ok(Self { folder: folder.to_owned(), path, _lock: lock, acknowledged })
+    }
+
+    /// The number of the last acknowledged event.
+    pub(crate) fn acknowledged(&self) -> &Acknowledged {
+        &self.acknowledged
     }
 
     /// The path of the database.
@@ -54,11 +68,15 @@ impl DataFolder {
         self.folder.join(UNFINISHED_NAME)
     }
 
-    /// Whether the folder lacks a database, or has one of which nothing was ever committed.
+    /// Whether the folder lacks a database, or has one of which nothing was ever committed. The events of a database
+    /// that was removed are forgotten.
     pub(crate) fn is_without_database(&self) -> io::Result<bool> {
         match File::open(&self.path) {
-            Ok(file) => is_never_committed(file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            Ok(file) => Ok(self.acknowledged.number() == 0 && is_never_committed(file)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.acknowledged.forget()?;
+                Ok(true)
+            }
             Err(error) => Err(error),
         }
     }

@@ -100,6 +100,12 @@ impl<E: Into<redb::Error>> From<E> for WriteError {
     }
 }
 
+/// A database that lacks acknowledged events.
+fn missing_events(acknowledged: u64, event: u64) -> OpenErrorKind {
+    let what = format!("it ends with event {event}, but events up to {acknowledged} were acknowledged");
+    OpenErrorKind::Damaged(what)
+}
+
 /// An open database.
 #[derive(Debug)]
 pub struct Database {
@@ -122,6 +128,10 @@ impl Database {
         let redb = open_file(path).map_err(failed)?;
         check(&redb, lanes).map_err(failed)?;
         let contents = read(&redb).map_err(failed)?;
+        let acknowledged = folder.acknowledged().number();
+        if acknowledged > contents.ends.event {
+            return Err(failed(missing_events(acknowledged, contents.ends.event)));
+        }
         Ok((Self { folder, redb }, contents))
     }
 

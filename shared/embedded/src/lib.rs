@@ -1,5 +1,6 @@
 //! Adapters of Equilibrium's ports for one process: all data in memory and, given a folder, written behind to disk.
 
+mod acknowledged;
 pub mod data_folder;
 pub mod database;
 pub mod open_error;

@@ -56,8 +56,9 @@ pub(crate) struct PendingWrites {
 #[derive(Debug)]
 pub(crate) struct PendingEvent {
     pub(crate) record: StoredRecord,
-    /// Receives `()` once the record is on disk; dropped if the write failed.
-    pub(crate) written: oneshot::Sender<()>,
+    /// Receives `()` once the record and those before it are on disk; dropped if the write failed. Of records that were
+    /// put together, the last has one.
+    pub(crate) written: Option<oneshot::Sender<()>>,
 }
 
 impl Shared {

@@ -99,7 +99,7 @@ impl Store {
     /// The process clock.
     #[must_use]
     pub fn clock(&self) -> Clock {
-        self.0.clock
+        self.0.clock.clone()
     }
 
     /// The event log, from which `count` reads.
@@ -197,24 +197,36 @@ impl Store {
 
 impl EventLog for Store {
     async fn put(&self, lane: LaneId, data: Vec<u8>) -> Result<(), Unavailable> {
+        self.put_all(lane, vec![data]).await
+    }
+
+    /// All records are in one transaction.
+    async fn put_all(&self, lane: LaneId, records: Vec<Vec<u8>>) -> Result<(), Unavailable> {
         self.wait_for_capacity().await?;
-        let on_disk = {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let (written, on_disk) = oneshot::channel();
+        {
             let mut state = self.0.state.lock();
             let Some(pending) = &mut state.pending else {
                 drop(state);
-                self.put_in_memory(lane, data);
+                for record in records {
+                    self.put_in_memory(lane, record);
+                }
                 return Ok(());
             };
             if pending.write_error.is_some() || pending.closing {
                 return Err(Unavailable);
             }
-            let arrival_ms = self.0.clock.arrival_ms();
-            let record = StoredRecord { partition: u32::from(lane.0), arrival_ms, data };
-            let (written, on_disk) = oneshot::channel();
-            pending.events.push(PendingEvent { record, written });
+            let (partition, arrival_ms) = (u32::from(lane.0), self.0.clock.arrival_ms());
+            let records = records.into_iter().map(|data| StoredRecord { partition, arrival_ms, data });
+            pending.events.extend(records.map(|record| PendingEvent { record, written: None }));
+            if let Some(last) = pending.events.last_mut() {
+                last.written = Some(written);
+            }
             self.0.changed.notify_one();
-            on_disk
-        };
+        }
         on_disk.await.map_err(|_| Unavailable)
     }
 }

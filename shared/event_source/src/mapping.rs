@@ -128,6 +128,13 @@ impl EventSourceMapping {
         readable.filter_map(|tracked| tracked.shard.due_at(&self.settings)).min()
     }
 
+    /// Lets no shard wait for a time that was computed before the clock was set back to `now_ms`.
+    pub fn clock_set_back(&mut self, now_ms: i64) {
+        for tracked in &mut self.shards {
+            tracked.shard.clock_set_back(now_ms);
+        }
+    }
+
     fn mark_drained(&mut self) -> bool {
         let mut any = false;
         for tracked in &mut self.shards {

@@ -138,6 +138,8 @@ pub struct EventSourcePoller<S, T, F> {
     list_at_ms: i64,
     listed: bool,
     due_ms: i64,
+    /// The time of the last poll.
+    polled_at_ms: i64,
 }
 
 impl<S: Source, T: Target, F: OnFailure> EventSourcePoller<S, T, F> {
@@ -167,6 +169,7 @@ impl<S: Source, T: Target, F: OnFailure> EventSourcePoller<S, T, F> {
             list_at_ms: i64::MIN,
             listed: false,
             due_ms: i64::MIN,
+            polled_at_ms: i64::MIN,
         }
     }
 
@@ -206,8 +209,14 @@ impl<S: Source, T: Target, F: OnFailure> EventSourcePoller<S, T, F> {
     }
 
     /// Does what is due at `now_ms`: for each shard at most one read and one invocation. Before the last poll's
-    /// [`PollOutcome::due_ms`] it does nothing.
+    /// [`PollOutcome::due_ms`] it does nothing. If the clock was set back since the last poll, nothing waits for times
+    /// that were computed by it.
     pub async fn poll(&mut self, now_ms: i64) -> PollOutcome {
+        if now_ms < self.polled_at_ms {
+            self.mapping.clock_set_back(now_ms);
+            (self.list_at_ms, self.due_ms) = (now_ms, now_ms);
+        }
+        self.polled_at_ms = now_ms;
         if now_ms < self.due_ms {
             return PollOutcome { due_ms: self.due_ms, ..PollOutcome::default() };
         }

@@ -163,6 +163,16 @@ impl Shard {
         self.ended = true;
     }
 
+    /// Lets the shard wait for no time that was computed before the clock was set back to `now_ms`: a batching window
+    /// begins again, and a pause is over.
+    pub fn clock_set_back(&mut self, now_ms: i64) {
+        self.read_at_ms = self.read_at_ms.min(now_ms);
+        self.not_before_ms = self.not_before_ms.min(now_ms);
+        for gathered in &mut self.gathered {
+            gathered.at_ms = gathered.at_ms.min(now_ms);
+        }
+    }
+
     /// When [`Self::step`] or a read is next due, as far as is known now.
     #[must_use]
     pub fn due_at(&self, settings: &Settings) -> Option<i64> {

@@ -22,10 +22,11 @@ use std::num::NonZeroU32;
 use equilibrium_domain::policy::Policy;
 
 use self::delivery_delay::DeliveryDelay;
-use self::demand::Demand;
+use self::demand::{Demand, STADIUM};
 use self::event_writer::EventWriter;
 pub use self::export::write_city;
 use self::fleet::Fleet;
+use self::geography::{Frame, Point};
 use self::riders::Riders;
 use crate::rng::SplitMix64;
 
@@ -54,6 +55,8 @@ pub struct Settings {
     /// Maximum time between an event and its delivery, in milliseconds; with 0 events are delivered in the
     /// order of their times.
     pub delay_ms: i64,
+    /// Latitude and longitude of the stadium, in degrees: the city lies around it. `None`: in New York.
+    pub stadium_at: Option<(f64, f64)>,
 }
 
 impl Settings {
@@ -68,6 +71,7 @@ impl Settings {
             crowd: 1_000,
             stadium_ms: 60_000,
             delay_ms: 0,
+            stadium_at: None,
         }
     }
 
@@ -112,7 +116,7 @@ enum Due {
 }
 
 impl City {
-    /// A city at its start. `policy` gives its id and products; its geography is always New York's.
+    /// A city at its start. `policy` gives its id and products; its geography is New York's, wherever it lies.
     #[must_use]
     pub fn new(settings: &Settings, policy: &Policy) -> Self {
         let mut rng = SplitMix64::new(settings.seed);
@@ -120,6 +124,8 @@ impl City {
         let demand = Demand::new(drivers, settings.day_ms, settings.crowd, settings.stadium_ms);
         let fleet = Fleet::new(drivers, &demand, &mut rng);
         let products: Vec<_> = policy.products.iter().map(|product| product.id.clone()).collect();
+        let stadium = Point::at(STADIUM.0, STADIUM.1);
+        let frame = settings.stadium_at.map_or(Frame::NEW_YORK, |at| Frame::with(stadium, at));
         let first_pings: Vec<i64> = fleet.first_pings_ms().collect();
         let mut city = Self {
             start_ms: settings.start_ms,
@@ -130,7 +136,7 @@ impl City {
             products: products.len(),
             requests: 0,
             riders_created: 0,
-            writer: EventWriter::new(policy.city.clone(), products, settings.start_ms),
+            writer: EventWriter::new(policy.city.clone(), products, settings.start_ms, frame),
             delay: DeliveryDelay::new(settings.delay_ms, settings.seed),
             due: BinaryHeap::new(),
             scheduled: 0,

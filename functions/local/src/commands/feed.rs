@@ -40,7 +40,7 @@ impl FeedCommand {
     /// The I/O error of the file, or why the deployment will never accept a body.
     pub async fn run(self) -> io::Result<()> {
         let mut signals = StopSignals::install()?;
-        let clock = Clock::live(NonZeroU32::MIN, 0);
+        let clock = Clock::live(NonZeroU32::MIN);
         let (source, start_ms) = self.source(clock.now_ms())?;
         let driver = WorkloadDriver::new(source, HttpEventSink::new(self.url)?, clock, start_ms)?;
         let (_sender, stop) = watch::channel(false);

@@ -21,26 +21,30 @@ use equilibrium_embedded::open_error::OpenError;
 use equilibrium_embedded::store::Store;
 use equilibrium_http_server as http_server;
 use equilibrium_simulator::city::{self, City};
-use thiserror::Error;
 use tokio::net::TcpSocket;
 use tokio::runtime;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::commands::city_file::{self, CityFileError};
+use crate::commands::serve_error::ServeError;
 use crate::commands::stop_signals::StopSignals;
 use crate::commands::terminal::Exit;
 use crate::commands::{parse_lanes, whole};
-use crate::host::banner::StartupBanner;
+use crate::host::banner::{self, StartupBanner};
+use crate::host::clock_report;
 use crate::host::console::print;
 use crate::host::pipeline_thread::{self, Progress};
 use crate::host::router::LocalApi;
-use crate::host::status_line;
+use crate::host::{status_line, threads};
 use crate::workload::driver::{Ended, WorkloadDriver};
 use crate::workload::source::{self, FeedSource, OpenSource, WorkloadSource};
 
 /// How long startup waits for the driver to catch up with the clock. With a fast clock or a full disk it may never.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a stop waits for requests in progress and other tasks.
+const TASKS_TIMEOUT: Duration = Duration::from_millis(1_100);
 
 /// Connections that may wait to be accepted.
 const LISTEN_BACKLOG: u32 = 4_096;
@@ -87,50 +91,6 @@ enum Auth {
     Off,
 }
 
-/// Why the server cannot start.
-#[derive(Debug, Error)]
-pub enum ServeError {
-    /// `--auth on`.
-    #[error("--auth on: authentication is not available yet")]
-    Auth,
-    /// The city file cannot be used.
-    #[error(transparent)]
-    City(#[from] CityFileError),
-    /// The folder of the database cannot be used.
-    #[error(transparent)]
-    Data(#[from] OpenError),
-    /// The port cannot be bound.
-    #[error("--port {port}: {cause}")]
-    Port {
-        /// The port.
-        port: u16,
-        /// The I/O error.
-        cause: io::Error,
-    },
-    /// The file of events cannot be read.
-    #[error("--feed {}: {cause}", path.display())]
-    Feed {
-        /// The file.
-        path: PathBuf,
-        /// The I/O error.
-        cause: io::Error,
-    },
-    /// The system refused a thread, a socket or a signal handler.
-    #[error("cannot start: {0}")]
-    System(#[from] io::Error),
-}
-
-impl ServeError {
-    /// The exit status (CONTRACT §4).
-    #[must_use]
-    pub fn status(&self) -> u8 {
-        match self {
-            Self::System(_) => 1,
-            Self::Auth | Self::City(_) | Self::Data(_) | Self::Port { .. } | Self::Feed { .. } => 2,
-        }
-    }
-}
-
 /// What the tasks of a running server share.
 struct Server {
     store: Store,
@@ -146,11 +106,19 @@ impl Serve {
     /// Runs the command until a signal arrives.
     #[must_use]
     pub fn execute(self) -> Exit {
-        let runtime = runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeError::from);
-        match runtime.and_then(|runtime| runtime.block_on(self.serve())) {
+        match self.run() {
             Ok(()) => Exit::success(),
             Err(error) => Exit::failure(error.status(), error),
         }
+    }
+
+    fn run(self) -> Result<(), ServeError> {
+        threads::check().map_err(|cause| ServeError::Threads { needed: threads::needed(), cause })?;
+        let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
+        let served = runtime.block_on(self.serve());
+        // A map that is being written has no client any more.
+        runtime.shutdown_background();
+        served
     }
 
     async fn serve(self) -> Result<(), ServeError> {
@@ -160,15 +128,15 @@ impl Serve {
         let mut signals = StopSignals::install()?;
         let max_connections = http_server::max_connections()?;
         let policies = self.policies()?;
-        let policy = policies[0].clone();
         let limits = ResourceLimits { max_hold_ms: self.max_hold_ms, ..ResourceLimits::default() };
-        let policies =
-            Arc::new(PolicyCache::new(MemoryPolicies::of(&policies), limits, tokio::time::sleep as _));
         // A port in use is reported before any work. Connections are accepted once the first price is there.
         let socket = self.bind()?;
         let address = socket.local_addr()?;
-        let store = self.open_store()?;
+        let store = self.open_store(&policies).await?;
         let key = equilibrium_embedded::pseudonym_key::open(self.data.as_deref())?;
+        let policy = policies[0].clone();
+        let policies =
+            Arc::new(PolicyCache::new(MemoryPolicies::of(&policies), limits, tokio::time::sleep as _));
         let banner = self.banner(address, &policy);
         let api = Arc::new(LocalApi::new(&store, Arc::clone(&policies), key, banner.clone()));
         let (stop_sender, stop) = watch::channel(false);
@@ -188,8 +156,7 @@ impl Serve {
             Err(error) => Err(error),
         };
         stop_sender.send_replace(true);
-        drop(pipeline.join());
-        store.close();
+        pipeline_thread::finish(pipeline, store).await;
         served
     }
 
@@ -225,8 +192,8 @@ impl Serve {
         let serving = tokio::spawn(http_server::serve(listener, api, max_connections, stop));
         signals.received().await;
         stop_sender.send_replace(true);
-        // The tasks end by themselves; the panic of a task has been printed.
-        drop(tokio::join!(serving, driving, reporting));
+        // The tasks end by themselves, unless a client or a map takes long; the panic of a task has been printed.
+        drop(timeout(TASKS_TIMEOUT, async { tokio::join!(serving, driving, reporting) }).await);
         print("\nstopped\n");
         Ok(())
     }
@@ -242,14 +209,16 @@ impl Serve {
         http_server::bind(self.port).map_err(|cause| self.port_error(cause))
     }
 
-    fn open_store(&self) -> Result<Store, OpenError> {
-        let Some(folder) = &self.data else {
-            return Ok(Store::in_memory(self.lanes, Clock::live(self.speed, 0)));
-        };
+    async fn open_store(&self, policies: &[Policy]) -> Result<Store, OpenError> {
+        let clock = Clock::live(self.speed);
+        let Some(folder) = &self.data else { return Ok(Store::in_memory(self.lanes, clock)) };
         let (database, contents) = Database::open(folder, self.lanes)?;
-        // The clock never runs backwards, even if the previous process ran a faster one.
-        let clock = Clock::live(self.speed, contents.ends.arrival_ms);
-        Ok(Store::on_disk(self.lanes, clock, database, contents))
+        let arrival_ms = contents.ends.arrival_ms;
+        let store = Store::on_disk(self.lanes, clock, database, contents);
+        if let Some(ahead) = clock_report::continue_clock(&store, policies, folder, arrival_ms).await {
+            print(&ahead);
+        }
+        Ok(store)
     }
 
     fn banner(&self, address: SocketAddr, policy: &Policy) -> String {
@@ -266,7 +235,8 @@ impl Serve {
                 (source::file(path, now_ms, print).map_err(|cause| self.feed_error(cause))?, now_ms)
             }
             FeedSource::City => {
-                let settings = city::Settings::live(self.seed, now_ms);
+                let mut settings = city::Settings::live(self.seed, now_ms);
+                settings.stadium_at = banner::stadium_elsewhere(policy);
                 let city = City::new(&settings, policy);
                 // Events that the previous process has counted are skipped.
                 let head = server.store.head(&policy.city).await.ok().flatten();

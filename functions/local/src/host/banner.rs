@@ -38,6 +38,14 @@ struct Place {
     lng: f64,
 }
 
+/// Where the stadium of the simulated city lies under this policy, if not in New York: latitude and longitude in degrees
+/// of the place of the examples.
+#[must_use]
+pub fn stadium_elsewhere(policy: &Policy) -> Option<(f64, f64)> {
+    let place = Place::within(policy);
+    (place != STADIUM).then_some((place.lat, place.lng))
+}
+
 impl Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "lat={:.4}&lng={:.4}", self.lat, self.lng)
@@ -54,6 +62,9 @@ impl Display for StartupBanner<'_> {
         writeln!(f, "  POST /v1/events > ingest > [events: {lanes} lanes] > count > [counts] > surge > map")?;
         writeln!(f, "  GET  /v1/price, /v1/cities... > price < map\n")?;
         writeln!(f, "  event source  {feed}")?;
+        if **feed == FeedSource::City && place != STADIUM {
+            writeln!(f, "                it is New York's city, moved: the stadium of {city} is at {place}")?;
+        }
         match folder {
             Some(path) => writeln!(f, "  storage       {}; events are saved before 202\n", path.display())?,
             None => writeln!(f, "  storage       in memory; --data DIR saves to disk\n")?,
@@ -109,7 +120,7 @@ mod tests {
 
     #[test]
     fn the_example_place_is_inside_the_boundary() {
-        assert_eq!(Place::within(&city::policy::policy()), STADIUM);
+        assert_eq!(stadium_elsewhere(&city::policy::policy()), None);
         let ring = json!([[0, 0], [9, 0], [9, 9], [8, 9], [8, 1], [0, 1], [0, 0]]);
         let document = json!({"city": "corner", "currency": "EUR", "products": [{"id": "one"}],
             "boundary": {"type": "Polygon", "coordinates": [ring]}});

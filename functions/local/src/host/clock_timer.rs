@@ -4,7 +4,7 @@ use equilibrium_app::clock::Clock;
 use equilibrium_app::ingest::ports::Timer;
 
 /// The process clock.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ClockTimer(pub Clock);
 
 impl Timer for ClockTimer {

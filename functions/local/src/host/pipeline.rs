@@ -87,7 +87,7 @@ impl<T: TickLog, P: PolicySource + Clone> Pipeline<T, P> {
         let count = CountFunction {
             processor: LaneProcessor::new(settings, store.clone(), store.clone(), NoOp),
             policies: policies.clone(),
-            clock,
+            clock: clock.clone(),
             metrics: Mutex::default(),
         };
         let sinks = SurgeSinks { maps: store.clone(), cache: NoOp, changes: NoOp, ticks };

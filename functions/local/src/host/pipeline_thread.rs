@@ -1,6 +1,7 @@
 //! Runs the pipeline on a thread of its own, so that batches that take milliseconds do not delay HTTP requests.
 
 use std::io;
+use std::mem;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -10,12 +11,16 @@ use equilibrium_app::memory::NoOp;
 use equilibrium_embedded::store::Store;
 use tokio::runtime;
 use tokio::sync::watch;
+use tokio::task;
 
 use crate::host::pipeline::{Pipeline, PipelineState};
 use crate::host::router::Policies;
 
 /// Pause after a poll in which batches failed.
 const RETRY_BACKOFF: Duration = Duration::from_millis(100);
+
+/// How long a stop waits for the pipeline and the store.
+const FINISH_TIMEOUT: Duration = Duration::from_millis(600);
 
 /// The progress of the pipeline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +48,19 @@ pub fn start(
     let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
     let run = move || runtime.block_on(run(store, policies, progress, stop));
     thread::Builder::new().name("pipeline".into()).spawn(run)
+}
+
+/// Waits until the pipeline has ended and everything is on disk, but not longer than a stop may take: acknowledged
+/// events are on disk already, and the next start derives the rest from them.
+pub async fn finish(pipeline: JoinHandle<()>, store: Store) {
+    let finished = task::spawn_blocking(move || {
+        // A panic has been printed.
+        drop(pipeline.join());
+        store.close();
+        // The end of the process frees its memory at once; piece by piece it takes a second.
+        mem::forget(store);
+    });
+    drop(tokio::time::timeout(FINISH_TIMEOUT, finished).await);
 }
 
 async fn run(
@@ -75,4 +93,6 @@ async fn run(
             _ = stop.wait_for(|stop| *stop) => {}
         }
     }
+    // See `finish`.
+    mem::forget(pipeline);
 }

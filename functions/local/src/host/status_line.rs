@@ -12,6 +12,7 @@ use equilibrium_embedded::store::Store;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::host::clock_report;
 use crate::host::console::print;
 use crate::host::pipeline_thread::Progress;
 use crate::host::router::LocalApi;
@@ -75,6 +76,9 @@ pub async fn run(
             _ = stop.wait_for(|stop| *stop) => return,
         }
         let line = sample(&api, &store, &progress, &mut accepted_before).await;
+        if let Some(jump) = store.clock().take_jump() {
+            print(&clock_report::jump(jump));
+        }
         print(&if rewrites { format!("\r{line}\x1b[K") } else { format!("{line}\n") });
     }
 }
@@ -104,6 +108,7 @@ async fn sample(
     for city in policies.iter().flat_map(|policies| policies.cities(None)) {
         let policy = &city.pricing.policy;
         let Some(map) = api.maps().map(&policy.city, policy.clock, now_ms).await else { continue };
+        store.clock().tick_closed(map.head().as_of + policy.clock.lateness_ms, policy.clock.tick_ms);
         line.age_ms = line.age_ms.max(Fallback::new(policy, Some(map.head().as_of), now_ms).age_ms);
         for row in (0..=u8::MAX).take(map.head().products.len()).flat_map(|product| map.rows(product)) {
             line.cells += 1;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::fixture::{SETTLED_MS, Server};
+use crate::harness::fixture::{SETTLED_MS, Server, serve};
 use crate::harness::http_client::post;
 use crate::harness::market::{TICK_MS, counts, driver, fleet, ms, now_ms, place};
 use crate::harness::process::until;
@@ -95,4 +96,25 @@ fn an_acknowledged_event_is_counted_after_a_kill() {
         }
         server.stop("TERM");
     }
+}
+
+#[test]
+fn a_folder_that_is_ahead_of_the_clock_says_so_and_is_priced_at_once() {
+    const HOUR_MS: i64 = 3_600_000;
+    let folder = TempDir::new().unwrap();
+    let data = ["--data", folder.path().to_str().unwrap()];
+    let fast = Server::start(serve(&["--speed", "1000"]).args(data));
+    let ahead = |map: &Value| ms(&map["as_of"]).map(|as_of_ms| as_of_ms - now_ms());
+    until("a map far ahead", || ahead(&fast.map()).filter(|ahead_ms| *ahead_ms > HOUR_MS / 10));
+    fast.stop("TERM");
+
+    let server = Server::start(serve(&[]).args(data));
+    assert!(server.process.lines().iter().any(|line| line.contains("ahead of this machine's clock")));
+    let first = server.map();
+    let newer = until("a newer map", || Some(server.map()).filter(|map| map["as_of"] != first["as_of"]));
+    for map in [first, newer] {
+        assert_eq!(map["mode"], "fresh", "{map}");
+        assert!((0..=30_000).contains(&map["age_ms"].as_i64().unwrap()), "{map}");
+    }
+    server.stop("TERM");
 }

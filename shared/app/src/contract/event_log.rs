@@ -14,4 +14,14 @@ use crate::ingest::record_packer::MAX_RECORD_BYTES;
 pub async fn event_log(log: &impl EventLog, read: impl AsyncFn(LaneId) -> Vec<Vec<u8>>) {
     let put = async |part, record| log.put(LaneId(part), record).await;
     ordered_partitions(put, async |part| read(LaneId(part)).await, MAX_RECORD_BYTES).await;
+
+    let lane = LaneId(0);
+    let before = read(lane).await;
+    let records: Vec<Vec<u8>> = (0..40_u8).map(|number| vec![number; 3]).collect();
+    log.put_all(lane, records.clone()).await.expect("the log is available");
+    assert_eq!(
+        read(lane).await,
+        [before, records].concat(),
+        "records that are put together keep their order"
+    );
 }

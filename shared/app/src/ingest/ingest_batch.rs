@@ -52,8 +52,8 @@ impl IngestBatch {
         self.packer.unknown()
     }
 
-    /// Puts the records into the log: the lanes concurrently, the records of a lane one after the other. The number of
-    /// records, and the watermarks of their cities.
+    /// Puts the records into the log: the lanes concurrently, the records of a lane in order. The number of records, and
+    /// the watermarks of their cities.
     ///
     /// # Errors
     /// [`Unavailable`] if a lane failed. Of that lane, no record after the failed one was put; the other lanes are
@@ -62,18 +62,11 @@ impl IngestBatch {
         let LaneRecords(lanes) = std::mem::take(self.packer.flush());
         let records = lanes.iter().map(|records| records.len() as u64).sum();
         let lanes = (0..=u16::MAX).map(LaneId).zip(lanes).filter(|(_, records)| !records.is_empty());
-        for put in join_all(lanes.map(|(lane, records)| put_lane(log, lane, records))).await {
+        for put in join_all(lanes.map(|(lane, records)| log.put_all(lane, records))).await {
             put?;
         }
         Ok((records, std::mem::take(&mut *self.watermarks.lock())))
     }
-}
-
-async fn put_lane(log: &impl EventLog, lane: LaneId, records: Vec<Vec<u8>>) -> Result<(), Unavailable> {
-    for record in records {
-        log.put(lane, record).await?;
-    }
-    Ok(())
 }
 
 /// The records of each lane, in order.

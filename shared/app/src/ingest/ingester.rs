@@ -40,9 +40,9 @@ impl<L: EventLog, B: WatermarkBoard, T: Timer> Ingester<L, B, T> {
         Ok(IngestBatch::new(self.lanes, policies, Arc::clone(&self.key), now_ms))
     }
 
-    /// Puts a batch into the log: the lanes concurrently, the records of a lane one after the other. Then announces
-    /// the ticks that it has reached, if that takes no waiting; otherwise [`Self::turn_ms`] says when to call
-    /// [`Self::settle`]. Events are in the log before the watermark that they move.
+    /// Puts a batch into the log: the lanes concurrently, the records of a lane in order. Then announces the ticks that it
+    /// has reached, if that takes no waiting; otherwise [`Self::turn_ms`] says when to call [`Self::settle`]. Events are
+    /// in the log before the watermark that they move.
     ///
     /// # Errors
     /// [`Unavailable`] if a lane failed: it is unknown which events are in the log. A failed announcement is no

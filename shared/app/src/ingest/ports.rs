@@ -16,6 +16,23 @@ pub trait EventLog: Send + Sync {
     /// # Errors
     /// [`Unavailable`]: the record may or may not be in the log.
     fn put(&self, lane: LaneId, record: Vec<u8>) -> impl Future<Output = Result<(), Unavailable>> + Send;
+
+    /// Appends records to `lane` in their order. An adapter that can append several durably at once does.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: some of the records may be in the log, but none without those before it.
+    fn put_all(
+        &self,
+        lane: LaneId,
+        records: Vec<Vec<u8>>,
+    ) -> impl Future<Output = Result<(), Unavailable>> + Send {
+        async move {
+            for record in records {
+                self.put(lane, record).await?;
+            }
+            Ok(())
+        }
+    }
 }
 
 /// A value of the board, and the number of times that it was saved; 0 if it never was.

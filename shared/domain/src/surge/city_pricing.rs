@@ -51,7 +51,7 @@ pub struct CityPricing {
     version: u64,
     /// The arrival of the first counts.
     began_ms: Option<i64>,
-    /// The latest arrival seen.
+    /// The time of the log: the latest arrival seen, unless arrivals have gone back since.
     now_ms: i64,
     log: LogPosition,
     last_processed: Option<Sequence>,
@@ -229,7 +229,7 @@ impl CityPricing {
         }
         self.enqueue(first, ticks, &mapping, arrival_ms);
         self.began_ms.get_or_insert(arrival_ms);
-        self.now_ms = self.now_ms.max(arrival_ms);
+        self.advance_time(arrival_ms);
         self.close_ticks();
     }
 
@@ -249,6 +249,23 @@ impl CityPricing {
             }
             next.missing -= usize::from(!had_reported && progress.has_reported(next.at));
             next.first_ms = next.first_ms.into_iter().chain(progress.arrival_ms(next.at)).min();
+        }
+    }
+
+    /// Advances the time of the log to an arrival. One that is earlier by more than a tick may wait comes after a clock
+    /// was set back: what is pending has waited since then at the earliest, for it would else wait as long as the clock
+    /// was wrong, or not at all.
+    fn advance_time(&mut self, arrival_ms: i64) {
+        if self.now_ms.saturating_sub(arrival_ms) <= self.config.max_hold_ms {
+            self.now_ms = self.now_ms.max(arrival_ms);
+            return;
+        }
+        self.now_ms = arrival_ms;
+        for lane in &mut self.lanes {
+            lane.limit_arrivals(arrival_ms);
+        }
+        if let Some(next) = &mut self.next {
+            next.first_ms = next.first_ms.map(|first_ms| first_ms.min(arrival_ms));
         }
     }
 

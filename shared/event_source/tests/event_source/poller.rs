@@ -71,6 +71,24 @@ fn a_poll_before_its_due_time_calls_nothing() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_delays_no_poll_and_no_retry() {
+    const DAY_MS: i64 = 86_400_000;
+    let (log, function) = (Arc::new(StreamLog::new(1)), Function::default());
+    let settings = Settings { batching_window_ms: 1_000, ..Settings::default() };
+    let mut poller = poller(settings, &log, &function, Vec::new());
+    poll(&mut poller, DAY_MS);
+    function.put(&log, 0, vec![0; 9], DAY_MS);
+    // The record is read, and the batching window begins.
+    poll(&mut poller, DAY_MS + 1_000);
+    assert!(poll(&mut poller, 5_000).due_ms <= 6_000);
+    function.script([Outcome::Refuse, Outcome::Success]);
+    assert_eq!(poll(&mut poller, 6_000).invoked, 1);
+    // The pause after the refusal is over once the clock is set back again.
+    assert_eq!(poll(&mut poller, 10).invoked, 1);
+    assert_eq!(poller.backlog(), 0);
+}
+
+#[test]
 fn the_list_of_shards_is_refreshed() {
     let source = Arc::new(FlakyLog::new(0, SourceError::Unavailable));
     let mut poller = poller_of(&source);

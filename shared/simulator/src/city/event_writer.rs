@@ -6,7 +6,7 @@ use equilibrium_domain::id::{CityId, ProductId};
 use equilibrium_domain::time::Timestamp;
 
 use super::fleet::{Ping, Status};
-use super::geography::Point;
+use super::geography::Frame;
 use super::riders::Rider;
 
 /// What happens to a request after it was made.
@@ -23,6 +23,7 @@ pub(super) struct EventWriter {
     city: CityId,
     products: Vec<ProductId>,
     start_ms: i64,
+    frame: Frame,
     events: u64,
     /// The second of the last event, and its RFC 3339 form without fraction and `Z`: most events share it.
     second: i64,
@@ -30,8 +31,8 @@ pub(super) struct EventWriter {
 }
 
 impl EventWriter {
-    pub(super) fn new(city: CityId, products: Vec<ProductId>, start_ms: i64) -> Self {
-        Self { city, products, start_ms, events: 0, second: i64::MIN, second_text: String::new() }
+    pub(super) fn new(city: CityId, products: Vec<ProductId>, start_ms: i64, frame: Frame) -> Self {
+        Self { city, products, start_ms, frame, events: 0, second: i64::MIN, second_text: String::new() }
     }
 
     /// Number of events written so far.
@@ -48,7 +49,7 @@ impl EventWriter {
         };
         self.open("driver_location", now_ms, out);
         put(out, format_args!(",\"driver_id\":\"d{driver}\""));
-        put_point(out, "", ping.at);
+        put_point(out, "", self.frame.microdegrees(ping.at));
         put(out, format_args!(",\"status\":\"{status}\""));
         if !ping.serves_all && self.products.len() > 1 {
             put(out, format_args!(",\"products\":[\"{}\"]", self.products[0]));
@@ -59,9 +60,9 @@ impl EventWriter {
     pub(super) fn ride_requested(&mut self, now_ms: i64, rider: &Rider, out: &mut Vec<u8>) {
         self.open("ride_requested", now_ms, out);
         put_request(out, rider);
-        put_point(out, "", rider.pickup);
+        put_point(out, "", self.frame.microdegrees(rider.pickup));
         put(out, format_args!(",\"product\":\"{}\"", self.products[rider.product]));
-        put_point(out, "dropoff_", rider.dropoff);
+        put_point(out, "dropoff_", self.frame.microdegrees(rider.dropoff));
         out.extend_from_slice(b"}\n");
     }
 
@@ -97,8 +98,7 @@ fn put_request(out: &mut Vec<u8>, rider: &Rider) {
     put(out, format_args!(",\"request_id\":\"q{}\",\"rider_id\":\"r{}\"", rider.request, rider.number));
 }
 
-fn put_point(out: &mut Vec<u8>, prefix: &str, at: Point) {
-    let (lat, lng) = at.microdegrees();
+fn put_point(out: &mut Vec<u8>, prefix: &str, (lat, lng): (i64, i64)) {
     put_degrees(out, prefix, "lat", lat);
     put_degrees(out, prefix, "lng", lng);
 }

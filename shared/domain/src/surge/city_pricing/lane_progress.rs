@@ -76,6 +76,13 @@ impl LaneProgress {
         self.queue.iter().find(|pending| pending.to >= tick).map(|pending| pending.arrival_ms)
     }
 
+    /// Lets no pending counts have arrived after `latest_ms`.
+    pub(super) fn limit_arrivals(&mut self, latest_ms: i64) {
+        for pending in self.queue.iter_mut().chain(&mut self.partial) {
+            pending.arrival_ms = pending.arrival_ms.min(latest_ms);
+        }
+    }
+
     /// Queues the counts of a tick or of a run. Ticks that the lane has reported before are ignored.
     pub(super) fn enqueue(&mut self, counts: TickCounts, mapping: &ProductMapping, arrival_ms: i64) {
         match counts {

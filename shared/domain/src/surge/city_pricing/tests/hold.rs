@@ -80,11 +80,29 @@ fn the_hold_begins_with_the_first_report_of_a_tick_by_any_lane() {
     fixture.report_empty(2, 14_999, 5_000, 5_000);
     assert_eq!(fixture.closed(), []);
     // An older arrival time has no effect.
-    fixture.report_empty(2, 3_000, 10_000, 10_000);
+    fixture.report_empty(2, 5_000, 10_000, 10_000);
     assert_eq!(fixture.closed(), []);
     fixture.report_empty(2, 15_000, 15_000, 15_000);
-    // The first report of the second tick arrived at 3 s, and that of the third arrives now.
+    // The first report of the second tick arrived at 5 s, and that of the third arrives now.
     assert_eq!(fixture.closed(), [(5_000, 1, 3), (10_000, 2, 1)]);
+}
+
+#[test]
+fn after_a_clock_was_set_back_a_tick_waits_neither_longer_nor_less() {
+    const DAY_MS: i64 = 86_400_000;
+    let mut fixture = Fixture::new(2, config(json!({})));
+    fixture.report(0, DAY_MS, 5_000, &[(HERE, 1)], &[]);
+    fixture.report(1, DAY_MS, 5_000, &[(HERE, 1)], &[]);
+    assert_eq!(fixture.closed(), [(5_000, 1, 2)]);
+    fixture.report_empty(0, DAY_MS + 5_000, 10_000, 10_000);
+    // The clock is set right. Both ticks wait for the second lane, up to the hold from now on.
+    fixture.report_empty(0, 1_000, 15_000, 15_000);
+    fixture.report_empty(0, 10_999, 20_000, 20_000);
+    assert_eq!(fixture.closed(), []);
+    fixture.report_empty(1, 10_999, 10_000, 10_000);
+    assert_eq!(fixture.closed(), [(10_000, 2, 2)]);
+    fixture.report_empty(0, 11_000, 25_000, 25_000);
+    assert_eq!(fixture.closed(), [(15_000, 3, 1)]);
 }
 
 #[test]
