@@ -9,6 +9,7 @@ export type FunctionName = keyof typeof json.functions;
 export type TableName = keyof typeof json.tables;
 export type StreamName = keyof typeof json.streams;
 export type QueueName = keyof typeof json.queues;
+export type SecretName = keyof typeof json.secrets;
 export type VariableName = keyof typeof json.variables;
 /** A function that reads a stream. */
 export type MappedFunctionName = keyof typeof json.mappings & FunctionName;
@@ -51,6 +52,13 @@ export interface Queue {
   retentionDays: number;
 }
 
+/** A secret whose value is generated. */
+export interface Secret {
+  /** Length of the value: each digit is four random bits. */
+  hexDigits: number;
+  description: string;
+}
+
 /** An event source mapping of Lambda: how a function reads a stream. */
 export interface Mapping {
   stream: StreamName;
@@ -82,6 +90,7 @@ export interface Deployment {
   tables: Record<TableName, Table>;
   streams: Record<StreamName, Stream>;
   queues: Record<QueueName, Queue>;
+  secrets: Record<SecretName, Secret>;
   mappings: Record<MappedFunctionName, Mapping>;
   variables: Record<VariableName, Variable>;
 }

@@ -19,8 +19,12 @@ mozilla=/usr/share/ca-certificates/mozilla
 [ -d "$mozilla" ] || install_package ca-certificates "contains Amazon's root certificates"
 mkdir -p "$target/lambda"
 cat "$mozilla"/Amazon_Root_CA_[1-4].crt "$mozilla"/Starfield_Services_Root_Certificate_Authority_-_G2.crt > "$roots"
+# Under another umask the function could not read them.
+chmod 644 "$roots"
 
 build_functions "--$architecture" --output-format zip
+# The stack deploys for what was built.
+echo "$architecture" > "$target/lambda/architecture"
 names=$(list_functions)
 for name in $names; do
     python3 -c 'import sys, zipfile; zipfile.ZipFile(sys.argv[1], "a").write(sys.argv[2], "amazon-roots.pem")' \

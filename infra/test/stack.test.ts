@@ -18,6 +18,7 @@ for (const name of functionNames) {
   // An empty archive.
   writeFileSync(join(code, name, "bootstrap.zip"), Buffer.from("504b0506" + "00".repeat(18), "hex"));
 }
+writeFileSync(join(code, "architecture"), "x86-64\n");
 after(() => rmSync(code, { recursive: true }));
 
 const synthesised = (props: { endpoint?: string; code?: string; shards?: number; lanes?: number }) =>
@@ -44,7 +45,7 @@ function environments(template: Template): Map<string, Record<string, unknown>> 
   );
 }
 
-test("every table, stream and queue has the name that the functions use", () => {
+test("every table, stream, queue and secret has the name that the functions use", () => {
   const template = onAws();
   for (const table of Object.keys(deployment.tables)) {
     template.hasResourceProperties("AWS::DynamoDB::Table", { TableName: `test-${table}` });
@@ -54,6 +55,9 @@ test("every table, stream and queue has the name that the functions use", () => 
   }
   for (const queue of Object.keys(deployment.queues)) {
     template.hasResourceProperties("AWS::SQS::Queue", { QueueName: `test-${queue}` });
+  }
+  for (const secret of Object.keys(deployment.secrets)) {
+    template.hasResourceProperties("AWS::SecretsManager::Secret", { Name: `test-${secret}` });
   }
 });
 
@@ -134,6 +138,22 @@ test("functions trust Amazon's root certificates on AWS and call the emulator on
   assert.ok(emulator.every((set) => set.AWS_ENDPOINT_URL && !set.SSL_CERT_FILE));
 });
 
+test("functions are deployed for the architecture that they were built for", () => {
+  onAws().allResourcesProperties("AWS::Lambda::Function", { Architectures: ["x86_64"] });
+  const unknown = mkdtempSync(join(tmpdir(), "equilibrium-code-"));
+  assert.throws(() => synthesised({ code: unknown }), /names no architecture/);
+  rmSync(unknown, { recursive: true });
+});
+
+test("the log of every function expires, and Lambda adds a line only for what fails", () => {
+  const template = onAws();
+  template.resourceCountIs("AWS::Logs::LogGroup", functionNames.length);
+  template.allResourcesProperties("AWS::Logs::LogGroup", { RetentionInDays: 14 });
+  template.allResourcesProperties("AWS::Lambda::Function", {
+    LoggingConfig: { LogFormat: "JSON", SystemLogLevel: "WARN" },
+  });
+});
+
 test("price has no permission to write", () => {
   const policies = Object.entries(onAws().findResources("AWS::IAM::Policy"));
   const [, price] = policies.find(([id]) => id.startsWith("functionsprice")) ?? assert.fail("no policy");
@@ -143,6 +163,22 @@ test("price has no permission to write", () => {
   assert.ok(actions.includes("dynamodb:GetItem"));
   const writing = /Put|Update|Delete|BatchWrite|Send/;
   assert.deepEqual(actions.filter((action: string) => writing.test(action)), []);
+});
+
+test("a key is generated from hexadecimal digits alone", () => {
+  const [secret] = Object.values(onAws().findResources("AWS::SecretsManager::Secret"));
+  const { ExcludeCharacters, PasswordLength, RequireEachIncludedType } = secret!.Properties.GenerateSecretString;
+  const printable = Array.from({ length: 94 }, (_, index) => String.fromCharCode(33 + index));
+  const left = printable.filter((character) => !ExcludeCharacters.includes(character)).join("");
+  assert.deepEqual([left, PasswordLength, RequireEachIncludedType], ["0123456789abcdef", 32, false]);
+});
+
+test("ingest alone can read the key of pseudonyms", () => {
+  const readers = Object.entries(onAws().findResources("AWS::IAM::Policy"))
+    .filter(([, policy]) => JSON.stringify(policy).includes("secretsmanager:"))
+    .map(([id]) => id);
+  assert.equal(readers.length, 1);
+  assert.match(readers[0]!, /ingest/);
 });
 
 test("every path reaches the function that the list gives it, whatever the method", () => {

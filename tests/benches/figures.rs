@@ -14,6 +14,8 @@
 mod alloc;
 #[path = "figures/count.rs"]
 mod count;
+#[path = "figures/ingest.rs"]
+mod ingest;
 #[path = "figures/replay.rs"]
 mod replay;
 #[path = "figures/surge.rs"]
@@ -23,9 +25,13 @@ fn main() {
     // `make bench ONLY=surge` prints one part.
     let only = std::env::var("ONLY").unwrap_or_default();
     println!("| what | figure |\n|---|---|");
-    for (name, figures) in
-        [("count", count::figures as fn()), ("surge", surge::figures), ("replay", replay::figures)]
-    {
+    for (name, figures) in [
+        ("ingest", ingest::figures as fn()),
+        ("bodies", ingest::bodies),
+        ("count", count::figures),
+        ("surge", surge::figures),
+        ("replay", replay::figures),
+    ] {
         if only.is_empty() || only == name {
             figures();
         }

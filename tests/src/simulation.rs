@@ -15,11 +15,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use equilibrium_app::checkpoint::ports::CheckpointKey;
+use equilibrium_app::checkpoint::ports::{CheckpointKey, Loaded};
 use equilibrium_app::clock::Clock;
 use equilibrium_app::ingest::record_packer::{RecordPacker, RecordSink};
 use equilibrium_domain::event::is_blank;
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
+use equilibrium_domain::pseudonym::{KEY_BYTES, PseudonymKey};
 use equilibrium_embedded::stream_log::StreamLog;
 use equilibrium_event_source::poller::{EventSourcePoller, NeverDiscard, Target};
 use equilibrium_event_source::settings::Settings;
@@ -36,6 +37,9 @@ use self::faults::FaultInjector;
 use self::instances::Instances;
 use crate::markets::Market;
 
+/// A fixed key: a seed gives the same trace.
+const PSEUDONYM_KEY: [u8; KEY_BYTES] = *b"simulated market";
+
 /// Whether the event source and the instances misbehave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultLevel {
@@ -51,6 +55,8 @@ pub struct Simulation<'a> {
     pub market: &'a Market,
     /// Lanes of the event stream.
     pub lanes: LaneCount,
+    /// Whether the lanes double twice while events arrive.
+    pub doubles_lanes: bool,
     /// Whether the event source and the instances misbehave.
     pub level: FaultLevel,
     /// The faults of ports.
@@ -70,8 +76,8 @@ pub struct Outcome {
     pub late: u64,
     /// The rows of each city's stored map.
     pub maps: BTreeMap<CityId, Vec<String>>,
-    /// The stored entries of each checkpoint log, from the newest snapshot on.
-    pub checkpoints: BTreeMap<CheckpointKey, Vec<Vec<u8>>>,
+    /// What each checkpoint log holds.
+    pub checkpoints: BTreeMap<CheckpointKey, Loaded>,
     /// Calls to ports.
     pub calls: u64,
 }
@@ -115,7 +121,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// Puts the market's events in four parts; after each it polls a few times, and may split or merge shards.
+    /// Puts the market's events in six parts; after each it polls a few times, and may split or merge shards.
     fn put_events(
         &self,
         events: &Arc<StreamLog>,
@@ -124,9 +130,20 @@ impl Simulation<'_> {
         mut poll: impl FnMut(&Deployment),
     ) {
         let log = EventLog { log: Arc::clone(events), lanes: self.lanes };
-        let mut packer = RecordPacker::replay(log, self.lanes, Arc::clone(&deployment.policies));
+        let key = Arc::new(PseudonymKey::new(PSEUDONYM_KEY));
+        let mut packer = RecordPacker::replay(log, self.lanes, Arc::clone(&deployment.policies), key);
         let lines: Vec<&[u8]> = self.market.events.split(|byte| *byte == b'\n').collect();
-        for part in lines.chunks(lines.len().div_ceil(4).max(1)) {
+        let parts = lines.chunks(lines.len().div_ceil(6).max(1));
+        for (number, part) in parts.enumerate() {
+            // `count` is deployed with more lanes first. The feeder follows when no older instance is left.
+            match number {
+                1 | 4 if self.doubles_lanes => deployment.double_lanes(),
+                2 | 5 => {
+                    let lanes = deployment.retire_instances();
+                    packer.set_lanes(lanes).lanes = lanes;
+                }
+                _ => {}
+            }
             for line in part.iter().map(|line| line.strip_suffix(b"\r").unwrap_or(line)) {
                 if !is_blank(line) {
                     // `tests/tests/replay.rs` compares refusals.

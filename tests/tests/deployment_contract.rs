@@ -7,6 +7,8 @@ use equilibrium_app::config::Variables;
 use equilibrium_aws::dynamodb::Tables;
 use equilibrium_aws::kinesis::Streams;
 use equilibrium_aws::resources;
+use equilibrium_aws::secrets::pseudonym_key_name;
+use equilibrium_domain::pseudonym::KEY_BYTES;
 use equilibrium_http::routes::{DEFAULT_FUNCTION, ROUTES, Route};
 use serde_json::Value;
 
@@ -19,14 +21,16 @@ fn keys(object: &Value) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_functions_use_every_table_and_stream_of_the_deployment() {
+fn the_functions_use_every_table_stream_and_secret_of_the_deployment() {
     let prefixed = |names: &Value| -> BTreeSet<String> {
         keys(names).into_iter().map(|name| format!("live-{name}")).collect()
     };
-    let Tables { checkpoints, maps, policies } = Tables::named("live");
-    assert_eq!(prefixed(&deployment()["tables"]), [checkpoints, maps, policies].into());
+    let Tables { checkpoints, maps, policies, watermarks } = Tables::named("live");
+    assert_eq!(prefixed(&deployment()["tables"]), [checkpoints, maps, policies, watermarks].into());
     let Streams { events, counts, changes } = Streams::named("live");
     assert_eq!(prefixed(&deployment()["streams"]), [events, counts, changes].into());
+    assert_eq!(prefixed(&deployment()["secrets"]), [pseudonym_key_name("live")].into());
+    assert_eq!(deployment()["secrets"]["pseudonym-key"]["hexDigits"], 2 * KEY_BYTES);
 }
 
 #[test]

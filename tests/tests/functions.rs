@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
+use equilibrium_domain::count::lane_range::LaneRange;
 use std::sync::Arc;
 
 use equilibrium_app::checkpoint::ports::{CheckpointKey, CheckpointLog};
@@ -42,7 +43,7 @@ impl Functions {
         Self {
             policies: Arc::new(PolicySet::open(limits)),
             lanes: LaneProcessor::new(settings, checkpoints.clone(), counts.clone(), NoOp),
-            cities: CityProcessor::new(LaneCount::ONE, checkpoints.clone(), sinks),
+            cities: CityProcessor::new(checkpoints.clone(), sinks),
             checkpoints,
             counts,
             maps,
@@ -131,11 +132,16 @@ async fn a_repeated_batch_writes_and_sends_nothing() {
     let bytes = functions.checkpoints.bytes();
 
     let (response, metrics) = functions.count(&payload).await;
-    assert_eq!((response.as_str(), metrics.skipped, metrics.absorbed), (NONE_FAILED, 2, 0));
+    assert_eq!((response.as_str(), metrics.checkpoint.skipped, metrics.absorbed), (NONE_FAILED, 2, 0));
     let (response, metrics) = functions.surge(&counts).await;
-    assert_eq!((response.as_str(), metrics.skipped, metrics.ticks), (NONE_FAILED, 1, 0));
+    assert_eq!((response.as_str(), metrics.checkpoint.skipped, metrics.ticks), (NONE_FAILED, 1, 0));
     assert!(functions.counts.take().is_empty());
     assert_eq!(functions.checkpoints.bytes(), bytes, "no entry was written");
+}
+
+/// The key of the log of all lanes, of which there is one.
+fn only_range() -> CheckpointKey {
+    CheckpointKey::Lanes(LaneRange::of(LaneId(0), LaneCount::ONE))
 }
 
 #[tokio::test]
@@ -143,15 +149,18 @@ async fn a_corrupt_entry_is_named_and_its_batch_fails() {
     let mut functions = Functions::new(ResourceLimits::default());
     let payload = functions.payload(&[&ping(1, 1)]);
     functions.count(&payload).await;
-    functions.checkpoints.corrupt(&CheckpointKey::Lane(LaneId(0)), |entry| entry[20] ^= 1);
+    functions.checkpoints.corrupt(&only_range(), |entry| entry[20] ^= 1);
     let settings = CountSettings { lanes: LaneCount::ONE, groups: GroupCount::ONE };
     let fresh = LaneProcessor::new(settings, functions.checkpoints.clone(), Sent::default(), NoOp);
     let payload = functions.payload(&[&ping(1, 2), &ping(2, 3)]);
     let (response, metrics) =
         equilibrium_count::handle_event(&fresh, &payload, &functions.policies, 0).await.unwrap();
     assert_eq!(String::from_utf8(response).unwrap(), r#"{"batchItemFailures":[{"itemIdentifier":"2"}]}"#);
-    let (lane, corrupt) = &metrics.corrupt[0];
-    assert_eq!((lane.0, corrupt.to_string().as_str()), (0, "a LaneEntry frame with a wrong checksum"));
+    let (key, corrupt) = &metrics.checkpoint.corrupt[0];
+    assert_eq!(
+        (key, corrupt.to_string().as_str()),
+        (&only_range(), "a LaneEntry frame with a wrong checksum")
+    );
 }
 
 #[tokio::test]
@@ -166,21 +175,24 @@ async fn a_spike_of_new_entities_is_limited_and_counted() {
 }
 
 #[tokio::test]
-async fn an_event_of_another_lane_is_misrouted_and_not_absorbed() {
-    let lanes = LaneCount::new(2).unwrap();
-    let two_lanes = LaneProcessor::new(
+async fn an_event_of_another_range_of_lanes_is_misrouted_and_not_absorbed() {
+    let lanes = LaneCount::new(8).unwrap();
+    let eight_lanes = LaneProcessor::new(
         CountSettings { lanes, groups: GroupCount::ONE },
         MemoryCheckpoints::default(),
         Sent::default(),
         NoOp,
     );
     let mut functions = Functions::new(ResourceLimits::default());
-    let one = (0..100).find(|driver| lanes.lane_of(format!("d{driver}").as_bytes()) == LaneId(0)).unwrap();
-    let other = (0..100).find(|driver| lanes.lane_of(format!("d{driver}").as_bytes()) == LaneId(1)).unwrap();
-    let payload = functions.payload(&[&[&ping(one, 1)[..], b"\n", &ping(other, 1)].concat()]);
+    let driver_of = |lane: u16| {
+        let is_of = |driver: &u32| lanes.lane_of(format!("d{driver}").as_bytes()) == LaneId(lane);
+        (0..1000).find(is_of).unwrap()
+    };
+    let lines = [0, 1, 4].map(|lane| [&ping(driver_of(lane), 1)[..], b"\n"].concat());
+    let payload = functions.payload(&[&lines.concat()]);
     let (_, metrics) =
-        equilibrium_count::handle_event(&two_lanes, &payload, &functions.policies, 0).await.unwrap();
-    assert_eq!((metrics.absorbed, metrics.misrouted), (1, 1));
+        equilibrium_count::handle_event(&eight_lanes, &payload, &functions.policies, 0).await.unwrap();
+    assert_eq!((metrics.absorbed, metrics.misrouted), (2, 1), "a neighbour may have been the same lane");
 }
 
 #[tokio::test]
@@ -194,6 +206,6 @@ async fn the_stored_map_is_that_of_the_last_tick() {
     let city = CityId::new("nyc").unwrap();
     let head = functions.maps.head(&city).await.unwrap().unwrap();
     assert_eq!((head.version, head.lanes_reported, head.lanes), (2, 1, 1));
-    let entries = functions.checkpoints.load(&CheckpointKey::City(city)).await.unwrap();
+    let entries = functions.checkpoints.load(&CheckpointKey::City(city), None).await.unwrap().entries;
     assert_eq!(entries.len(), 1);
 }

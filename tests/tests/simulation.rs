@@ -26,7 +26,7 @@ fn under_random_faults_every_event_counts_exactly_once() {
 #[test]
 fn a_crash_or_a_lost_response_at_any_call_changes_no_row() {
     let lanes = LaneCount::new(2).unwrap();
-    let calm = Scenario { seed: 4, lanes, events: 40, schedule: FaultSchedule::None };
+    let calm = Scenario { seed: 4, lanes, doubles_lanes: false, events: 40, schedule: FaultSchedule::None };
     let (market, expected) = calm.market();
     let calls = run(&calm, &market, &expected).calls;
     assert!(calls > 50, "{calls} calls");
@@ -35,6 +35,15 @@ fn a_crash_or_a_lost_response_at_any_call_changes_no_row() {
             let scenario = Scenario { schedule: FaultSchedule::At(call, fault), ..calm };
             run(&scenario, &market, &expected);
         }
+    }
+}
+
+#[test]
+fn lanes_double_while_shards_split_and_instances_fail() {
+    for seed in 0..16 {
+        let scenario = Scenario { doubles_lanes: true, ..Scenario::random(seed, LaneCount::new(8)) };
+        let (market, expected) = scenario.market();
+        run(&scenario, &market, &expected);
     }
 }
 
@@ -49,7 +58,7 @@ fn one_seed_gives_identical_rows_entries_and_traces() {
         (outcome, lines)
     };
     let (first, second) = (traced(), traced());
-    assert!(first.0.checkpoints.values().any(|entries| !entries.is_empty()));
+    assert!(first.0.checkpoints.values().any(|log| !log.entries.is_empty()));
     for event in [" batch ", " append ", " fault ", " tick "] {
         assert!(first.1.iter().any(|line| line.contains(event)), "no line of{event}");
     }

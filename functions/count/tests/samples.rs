@@ -6,20 +6,26 @@ use equilibrium_domain::event_sourced::Entry;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
+use equilibrium_app::checkpoint::metrics::CheckpointMetrics;
+use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog, Loaded};
 use equilibrium_app::count::dead_letters::{MAX_DEAD_LETTER_LINE_BYTES, MAX_DEAD_LETTERS_PER_BATCH};
 use equilibrium_app::count::lane_processor::{CountSettings, LaneProcessor};
 use equilibrium_app::count::metrics::CountMetrics;
-use equilibrium_app::count::ports::{DeadLetter, DeadLetterQueue};
-use equilibrium_app::memory::{MemoryCheckpoints, Recorder};
+use equilibrium_app::count::ports::{CountsStream, DeadLetter, DeadLetterQueue};
+use equilibrium_app::memory::{MemoryCheckpoints, MemoryPolicies, NoOp, Recorder};
+use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
-use equilibrium_app::unavailable::Unavailable;
+use equilibrium_app::policy::ports::{PolicySource, PolicyStore};
+use equilibrium_app::unavailable::{SendError, Unavailable};
 use equilibrium_domain::count::sightings::Count;
 use equilibrium_domain::count::tick_counts::{self, TickCounts};
 use equilibrium_domain::event::Refusal;
-use equilibrium_domain::id::{LaneCount, LaneId};
+use equilibrium_domain::id::{CityId, LaneCount, LaneId};
+use equilibrium_domain::policy::Policy;
 use equilibrium_lambda::kinesis::decode::decode_event;
+use tokio::time::Sleep;
 
 /// 2026-03-06T17:00:05Z, the first tick of New York in the samples.
 const TICK: i64 = 1_772_816_405_000;
@@ -80,7 +86,7 @@ impl<D: DeadLetterQueue + Clone> Function<D> {
     /// The ticks of New York in each record that was sent since the last call.
     fn sent_ticks(&self) -> Vec<LaneTicks> {
         let sent = self.sent.take().into_iter().map(|(_, record)| {
-            let counts = tick_counts::open(&record, lanes()).unwrap();
+            let counts = tick_counts::open(&record).unwrap();
             let [city] = &counts.cities[..] else { panic!("{} cities", counts.cities.len()) };
             assert_eq!(city.city.as_str(), "nyc");
             let ticks = tick_counts::read_tick_counts(city.ticks, city.products.len()).unwrap();
@@ -88,6 +94,10 @@ impl<D: DeadLetterQueue + Clone> Function<D> {
         });
         sent.collect()
     }
+}
+
+fn skipped(skipped: u64) -> CheckpointMetrics {
+    CheckpointMetrics { skipped, ..CheckpointMetrics::default() }
 }
 
 /// A tick and its number of drivers and riders.
@@ -153,7 +163,7 @@ async fn a_repeated_batch_is_skipped_and_sends_nothing() {
     for _ in 0..2 {
         assert_eq!(
             function.handle_sample("count").await,
-            CountMetrics { skipped: 4, ..CountMetrics::default() }
+            CountMetrics { checkpoint: skipped(4), ..CountMetrics::default() }
         );
         assert!(function.sent.take().is_empty());
     }
@@ -165,7 +175,7 @@ async fn an_overlapping_batch_is_absorbed_from_its_first_new_record() {
     function.handle_sample("count").await;
     assert_eq!(function.sent_ticks().len(), 2);
     let metrics = function.handle_sample("count-overlapping").await;
-    assert_eq!(metrics, CountMetrics { absorbed: 1, skipped: 2, ..CountMetrics::default() });
+    assert_eq!(metrics, CountMetrics { absorbed: 1, checkpoint: skipped(2), ..CountMetrics::default() });
     assert!(function.sent.take().is_empty());
 }
 
@@ -270,8 +280,12 @@ async fn a_repeated_record_sends_no_dead_letter_again() {
 struct UnavailableLog;
 
 impl CheckpointLog for UnavailableLog {
-    async fn load(&self, _: &CheckpointKey) -> Result<Vec<Vec<u8>>, Unavailable> {
-        Ok(Vec::new())
+    async fn load(&self, _: &CheckpointKey, _: Option<u64>) -> Result<Loaded, Unavailable> {
+        Ok(Loaded::default())
+    }
+
+    async fn save_snapshot(&self, _: &CheckpointKey, _: u64, _: &[u8]) -> Result<(), Unavailable> {
+        Err(Unavailable)
     }
 
     async fn append(&self, _: &CheckpointKey, _: &Entry) -> Result<(), AppendError> {
@@ -327,7 +341,100 @@ async fn sequence_numbers_have_up_to_129_digits() {
     let payload = String::from_utf8(batch(7, VALID.as_bytes())).unwrap();
     let longest = format!("1{}", "0".repeat(128));
     let metrics = function.handle(payload.replace("\"7\"", &format!("\"{longest}\"")).as_bytes()).await;
-    assert_eq!((metrics.absorbed, metrics.skipped), (1, 0));
+    assert_eq!((metrics.absorbed, metrics.checkpoint.skipped), (1, 0));
     let metrics = function.handle(payload.replace("\"7\"", &format!("\"00{longest}\"")).as_bytes()).await;
-    assert_eq!((metrics.absorbed, metrics.skipped), (0, 1), "leading zeros do not count");
+    assert_eq!((metrics.absorbed, metrics.checkpoint.skipped), (0, 1), "leading zeros do not count");
+}
+
+/// A counts stream that takes no record of one lane, because it would be too large.
+#[derive(Clone, Default)]
+struct TooLargeOf(Option<LaneId>, Recorder<(CityGroup, Vec<u8>)>);
+
+impl CountsStream for TooLargeOf {
+    async fn send(&self, lane: LaneId, group: CityGroup, record: Vec<u8>) -> Result<(), SendError> {
+        if self.0 == Some(lane) {
+            return Err(SendError::TooLarge { bytes: record.len() });
+        }
+        self.1.send(lane, group, record).await
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_the_stream_never_takes_is_counted_and_blocks_nothing() {
+    let settings = CountSettings { lanes: lanes(), groups: GroupCount::ONE };
+    let sent = TooLargeOf(Some(LaneId(0)), Recorder::default());
+    let processor = LaneProcessor::new(settings, MemoryCheckpoints::default(), sent.clone(), NoOp);
+    let policies = Arc::new(PolicySet::open(ResourceLimits::default()));
+    let handle = async || {
+        equilibrium_count::handle_event(&processor, &sample("count"), &policies, NOW_MS).await.unwrap()
+    };
+    let (response, metrics) = handle().await;
+    assert_eq!((String::from_utf8(response).unwrap().as_str(), metrics.too_large), (NONE_FAILED, 1));
+    assert_eq!(sent.1.take().len(), 1, "the record of the other lane");
+    let (_, metrics) = handle().await;
+    assert_eq!((metrics.too_large, metrics.absorbed), (0, 0), "nothing is owed");
+}
+
+/// A policy store in which a policy was saved after the instance had read it.
+async fn saved_meanwhile(policy: &Policy) -> PolicyCache<MemoryPolicies, fn(Duration) -> Sleep> {
+    let store = MemoryPolicies::default();
+    let cache: PolicyCache<_, fn(Duration) -> Sleep> =
+        PolicyCache::new(store.clone(), ResourceLimits::default(), tokio::time::sleep);
+    assert!(cache.policies(NOW_MS - 1_500).await.unwrap().city("nyc").is_none());
+    store.save(&policy.city, &policy.to_json().to_string(), None).await.unwrap();
+    cache
+}
+
+#[tokio::test]
+async fn a_policy_that_was_saved_before_its_events_is_read_before_they_are_refused() {
+    let function = Function::new();
+    let policies = saved_meanwhile(&Policy::open_city(&CityId::new("nyc").unwrap())).await;
+    let payload = sample("count");
+    let handled = equilibrium_count::handle_event(&function.processor, &payload, &policies, NOW_MS);
+    let (response, metrics) = handled.await.unwrap();
+    assert_eq!(String::from_utf8(response).unwrap(), NONE_FAILED);
+    assert_eq!(metrics, CountMetrics { absorbed: 8, ..CountMetrics::default() });
+    assert_eq!(function.sent_ticks(), [(LaneId(0), vec![(TICK, 1, 3)]), (LaneId(1), vec![(TICK, 0, 3)])]);
+}
+
+#[tokio::test]
+async fn events_of_a_city_without_a_policy_are_refused_by_the_newest_policies() {
+    let function = Function::new();
+    let policies = saved_meanwhile(&Policy::open_city(&CityId::new("suva").unwrap())).await;
+    let payload = sample("count");
+    let handled = equilibrium_count::handle_event(&function.processor, &payload, &policies, NOW_MS);
+    let (response, metrics) = handled.await.unwrap();
+    assert_eq!(String::from_utf8(response).unwrap(), NONE_FAILED);
+    assert_eq!((refused(&metrics, "unknown_city"), metrics.absorbed), (8, 0));
+    assert_eq!(function.dead_letters.take().len(), 8, "once each");
+}
+
+/// A source whose policies cannot be read again.
+struct Stale(Arc<PolicySet>);
+
+impl PolicySource for Stale {
+    async fn policies(&self, _: i64) -> Result<Arc<PolicySet>, Unavailable> {
+        Ok(Arc::clone(&self.0))
+    }
+
+    async fn newest(&self, _: i64) -> Option<Arc<PolicySet>> {
+        None
+    }
+}
+
+#[tokio::test]
+async fn while_policies_cannot_be_read_unknown_events_wait_in_the_stream() {
+    let function = Function::new();
+    let stale = Stale(Arc::new(PolicySet::of(Vec::new(), ResourceLimits::default())));
+    let handled =
+        equilibrium_count::handle_event(&function.processor, &sample("count"), &stale, NOW_MS).await;
+    let (response, metrics) = handled.unwrap();
+    assert_ne!(String::from_utf8(response).unwrap(), NONE_FAILED);
+    assert_eq!(metrics.refused.iter().sum::<u64>(), 0);
+    assert!(function.dead_letters.take().is_empty());
+    assert_eq!(
+        function.handle_sample("count").await.absorbed,
+        8,
+        "and are counted by the policy once it is read"
+    );
 }

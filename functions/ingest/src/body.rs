@@ -102,12 +102,13 @@ pub(crate) fn events(lines: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// tokens, for a string cannot contain one (RFC 8259 §7).
 fn array_to_lines(body: &[u8]) -> Result<Vec<u8>, Problem> {
     let text = simdutf8::compat::from_utf8(body).map_err(|error| malformed_json(error.valid_up_to()))?;
+    let is_one_line = memchr::memchr2(b'\n', b'\r', body).is_none();
     // Each line end takes the place of a comma or bracket.
     let mut lines = Vec::with_capacity(body.len());
     let mut scan = Scan::new(text);
     let read = scan.array(|scan| {
         let element = scan.raw()?.as_bytes();
-        if memchr::memchr2(b'\n', b'\r', element).is_none() {
+        if is_one_line || memchr::memchr2(b'\n', b'\r', element).is_none() {
             lines.extend_from_slice(element);
         } else {
             lines.extend(element.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));

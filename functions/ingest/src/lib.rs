@@ -11,7 +11,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use equilibrium_app::ingest::ingester::Ingester;
-use equilibrium_app::ingest::ports::EventLog;
+use equilibrium_app::ingest::ports::{EventLog, Timer, WatermarkBoard};
 use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_http::routes::{self, Function};
@@ -34,36 +34,36 @@ pub enum IngestError {
     /// The payload is not a request of API Gateway.
     #[error(transparent)]
     Payload(#[from] ApiGatewayError),
-    /// The policies have never been read and cannot be read now.
-    #[error("no policies: {0}")]
-    Policies(#[from] Unavailable),
 }
 
 /// Handles one invocation at `now_ms`, the receiver's clock in milliseconds since the epoch: takes API Gateway's
 /// payload, returns the response for API Gateway and the metrics.
 ///
+/// Nothing runs after the response of an invocation, so one whose events make a tick due, and whose turn it is to announce
+/// it, waits for that turn: half a second as a rule, a second at most, and over all instances one invocation at a time.
+///
 /// # Errors
 /// [`IngestError`]. A body that is not the Base64 that the payload says is the client's fault and is answered
 /// with 400.
-pub async fn handle_event<L: EventLog>(
-    ingester: &Ingester<L>,
+pub async fn handle_event<L: EventLog, B: WatermarkBoard, T: Timer>(
+    ingester: &Ingester<L, B, T>,
     payload: &[u8],
     policies: &impl PolicySource,
     now_ms: i64,
 ) -> Result<(Vec<u8>, IngestMetrics), IngestError> {
-    let policies = policies.policies(now_ms).await?;
     let (response, metrics) = match ApiGatewayRequest::read(payload) {
-        Ok(payload) => respond(ingester, &payload.request(), &policies, now_ms).await,
+        Ok(payload) => respond(ingester, &payload.request(), policies, now_ms).await,
         Err(ApiGatewayError::Body) => (malformed_base64().into(), IngestMetrics::default()),
         Err(error) => return Err(error.into()),
     };
+    ingester.settle().await;
     Ok((encode_response(&response), metrics))
 }
 
 /// Answers one request at `now_ms`, the receiver's clock in milliseconds since the epoch, and returns the metrics
-/// with the response.
-pub async fn respond<L: EventLog>(
-    ingester: &Ingester<L>,
+/// with the response. The host then calls [`Ingester::settle`].
+pub async fn respond<L: EventLog, B: WatermarkBoard, T: Timer>(
+    ingester: &Ingester<L, B, T>,
     request: &Request<'_>,
     policies: &impl PolicySource,
     now_ms: i64,
@@ -73,8 +73,8 @@ pub async fn respond<L: EventLog>(
     (request.respond(result.map(Receipt::into_response)), metrics)
 }
 
-async fn accept_events<L: EventLog>(
-    ingester: &Ingester<L>,
+async fn accept_events<L: EventLog, B: WatermarkBoard, T: Timer>(
+    ingester: &Ingester<L, B, T>,
     request: &Request<'_>,
     policies: &impl PolicySource,
     now_ms: i64,
@@ -88,8 +88,9 @@ async fn accept_events<L: EventLog>(
         if number % TURN_EVENTS == TURN_EVENTS - 1 {
             end_turn().await;
         }
-        receipt.record(batch.line(event));
+        receipt.record(&batch.line(event));
     }
+    receipt.unknown(batch.unknown());
     ingester.commit(batch).await.map_err(log_unavailable)?;
     Ok(receipt)
 }

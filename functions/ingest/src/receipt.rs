@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use equilibrium_app::telemetry::emf::{Measurements, ToMeasurements};
-use equilibrium_app::telemetry::metrics::EVENTS_ACCEPTED;
+use equilibrium_app::telemetry::metrics::{EVENTS_ACCEPTED, EVENTS_UNKNOWN};
 use equilibrium_domain::event::Refusal;
 use equilibrium_http::Response;
 
@@ -17,8 +17,10 @@ pub const MAX_LISTED_BYTES: usize = 256 << 10;
 /// The metrics of one request; all 0 if it was answered with a problem.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IngestMetrics {
-    /// Events put into the log.
+    /// Accepted events. All are in the log but those of an unknown type.
     pub accepted: u64,
+    /// Accepted events of an unknown type.
+    pub unknown: u64,
     /// Refused events, by [`Refusal::index`].
     pub refused: [u64; Refusal::CODES.len()],
 }
@@ -27,6 +29,7 @@ impl ToMeasurements for IngestMetrics {
     fn measures(&self) -> Measurements {
         let mut measures = Measurements::default();
         measures.put(EVENTS_ACCEPTED, self.accepted);
+        measures.put(EVENTS_UNKNOWN, self.unknown);
         measures.put_refused(&self.refused);
         measures
     }
@@ -46,18 +49,23 @@ pub(crate) struct Receipt {
 
 impl Receipt {
     /// Records the outcome of the next event.
-    pub(crate) fn record(&mut self, outcome: Result<(), Refusal>) {
+    pub(crate) fn record(&mut self, outcome: &Result<(), Refusal>) {
         match outcome {
             Ok(()) => self.metrics.accepted += 1,
-            Err(refusal) => self.refuse(&refusal),
+            Err(refusal) => self.refuse(refusal),
         }
         self.events += 1;
+    }
+
+    /// Records how many of the accepted events have an unknown type.
+    pub(crate) fn unknown(&mut self, events: u64) {
+        self.metrics.unknown = events;
     }
 
     fn refuse(&mut self, refusal: &Refusal) {
         self.metrics.refused[refusal.index()] += 1;
         let listed_bytes = self.listed.len();
-        if self.unlisted == 0 && self.metrics.refused.iter().sum::<u64>() <= MAX_LISTED {
+        if self.unlisted == 0 && self.events - self.metrics.accepted < MAX_LISTED {
             self.list(refusal);
             if self.listed.len() <= MAX_LISTED_BYTES {
                 return;
@@ -104,11 +112,12 @@ mod tests {
         let mut refused = [0; Refusal::CODES.len()];
         refused[1] = 2;
         refused[6] = 1;
-        let context = Context { function: "ingest", request_id: "8f5a-1", now_ms: 1 };
-        let document = IngestMetrics { accepted: 5, refused }.measures().document(&context);
+        let context = Context { deployment: "test", function: "ingest", request_id: "8f5a-1", now_ms: 1 };
+        let document = IngestMetrics { accepted: 5, unknown: 1, refused }.measures().document(&context);
         let document: serde_json::Value = serde_json::from_str(&document).unwrap();
         let of = |name: &str| document[name].as_u64();
         assert_eq!((of("events_accepted"), of("events_refused")), (Some(5), Some(3)));
+        assert_eq!(of("events_unknown"), Some(1));
         assert_eq!(of("events_refused_malformed_json"), Some(2));
         assert_eq!(of("events_refused_too_far_in_future"), Some(1));
         assert_eq!(document["function"], "ingest");

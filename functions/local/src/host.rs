@@ -3,6 +3,7 @@
 
 pub mod banner;
 pub mod clock_report;
+pub mod clock_timer;
 pub mod console;
 pub mod pipeline;
 pub mod pipeline_thread;

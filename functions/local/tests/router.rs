@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use equilibrium_app::clock::Clock;
 use equilibrium_app::memory::MemoryPolicies;
-use equilibrium_app::policy::policy_cache::{POLICY_TTL_MS, PolicyCache};
+use equilibrium_app::policy::policy_cache::{MAX_UNCHECKED_MS, PolicyCache};
 use equilibrium_app::policy::policy_set::ResourceLimits;
 use equilibrium_app::policy::ports::PolicyStore;
 use equilibrium_domain::id::LaneCount;
+use equilibrium_domain::pseudonym::PseudonymKey;
 use equilibrium_embedded::store::Store;
 use equilibrium_http::Request;
 use equilibrium_local::host::router::LocalApi;
@@ -26,13 +27,13 @@ async fn name_of_the_city(api: &LocalApi) -> String {
 async fn a_saved_policy_takes_effect_without_a_restart() {
     let mut policy = city::policy::policy();
     let stored = MemoryPolicies::of(std::slice::from_ref(&policy));
-    let cache = PolicyCache::new(stored.clone(), ResourceLimits::default());
+    let cache = PolicyCache::new(stored.clone(), ResourceLimits::default(), tokio::time::sleep as _);
     let store = Store::in_memory(LaneCount::ONE, Clock::live(NonZeroU32::new(1_000).unwrap()));
-    let api = LocalApi::new(&store, Arc::new(cache), String::new());
+    let api = LocalApi::new(&store, Arc::new(cache), PseudonymKey::new([7; 16]), String::new());
     assert_eq!(name_of_the_city(&api).await, policy.name);
 
     policy.name = "Gotham".into();
     stored.save(&policy.city, &policy.to_json().to_string(), Some(1)).await.unwrap();
-    tokio::time::sleep(store.clock().until(store.clock().now_ms() + POLICY_TTL_MS)).await;
+    tokio::time::sleep(store.clock().until(store.clock().now_ms() + MAX_UNCHECKED_MS)).await;
     assert_eq!(name_of_the_city(&api).await, "Gotham");
 }

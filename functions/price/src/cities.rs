@@ -1,16 +1,17 @@
 //! `GET /v1/cities` and `/v1/cities/{city}`: the cities, with mode and age of their prices.
 
+use std::iter;
+
 use equilibrium_app::policy::policy_set::CityConfig;
-use equilibrium_app::price::map_reader::Timer;
 use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::timer::Timer;
 use equilibrium_domain::id::CityId;
-use equilibrium_domain::surge::fallback::Mode;
+use equilibrium_domain::policy::Policy;
+use equilibrium_domain::surge::fallback::{Fallback, Mode};
 use equilibrium_domain::time::Timestamp;
 use equilibrium_http::{Problem, Request, Response, page_token, parameters};
-use futures_util::future::join_all;
 use serde::Serialize;
 
-use crate::city_view::CityView;
 use crate::json::{self, AsDisplay};
 use crate::{PriceApi, with_no_cache};
 
@@ -45,8 +46,10 @@ where
 {
     pub(crate) async fn one_city(&self, city: &str) -> Result<Response, Problem> {
         let config = self.city(city)?;
-        let view = self.view(&config).await;
-        Ok(with_no_cache(Response::of(200, "application/json", &CitySummary::of(&view))))
+        let policy = &config.pricing.policy;
+        let ages = self.maps.ages(iter::once((&policy.city, policy.clock)), self.now_ms).await;
+        let summary = CitySummary::of(policy, ages.into_iter().next().flatten(), self.now_ms);
+        Ok(with_no_cache(Response::of(200, "application/json", &summary)))
     }
 
     pub(crate) async fn all_cities(&self, request: &Request<'_>) -> Result<Response, Problem> {
@@ -58,11 +61,14 @@ where
 
         let mut rest = self.policies.cities(after.as_ref().map(CityId::as_str));
         let configs: Vec<&CityConfig> = rest.by_ref().take(limit).collect();
-        let views = join_all(configs.iter().map(|config| self.view(config))).await;
-        let last = views.last().filter(|_| rest.next().is_some());
+        let last = configs.last().filter(|_| rest.next().is_some());
+        // The age of a city's prices is in the head of its map: no chunk is read, and the heads are read together.
+        let policies = || configs.iter().map(|city| &city.pricing.policy);
+        let ages = policies().map(|policy| (&policy.city, policy.clock));
+        let ages = policies().zip(self.maps.ages(ages, self.now_ms).await);
         let page = Page {
-            cities: views.iter().map(CitySummary::of).collect(),
-            next: last.map(|view| page_token::encode(view.policy.city.as_str())),
+            cities: ages.map(|(policy, as_of_ms)| CitySummary::of(policy, as_of_ms, self.now_ms)).collect(),
+            next: last.map(|city| page_token::encode(city.pricing.policy.city.as_str())),
         };
         let response = with_no_cache(Response::of(200, "application/json", &page));
         Ok(response.with("vary", "accept-encoding").compressed_for(request.header("accept-encoding")))
@@ -70,15 +76,15 @@ where
 }
 
 impl<'a> CitySummary<'a> {
-    fn of(view: &CityView<'a>) -> Self {
-        let policy = view.policy;
+    fn of(policy: &'a Policy, as_of_ms: Option<i64>, now_ms: i64) -> Self {
+        let fallback = Fallback::new(policy, as_of_ms, now_ms);
         Self {
             city: policy.city.as_str(),
             name: &policy.name,
             products: policy.products.iter().map(|product| product.id.as_str()).collect(),
-            mode: json::mode(view.fallback.mode),
-            as_of: json::time(view.as_of_ms()),
-            age_ms: view.fallback.age_ms,
+            mode: json::mode(fallback.mode),
+            as_of: json::time(as_of_ms),
+            age_ms: fallback.age_ms,
         }
     }
 }

@@ -14,47 +14,48 @@ use std::sync::Arc;
 
 use equilibrium_app::policy::policy_set::{CityConfig, PolicySet};
 use equilibrium_app::policy::ports::PolicySource;
-use equilibrium_app::price::map_reader::{MapReader, Timer};
+use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::timer::Timer;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_http::{Problem, Request, Response};
 use equilibrium_lambda::api_gateway::{ApiGatewayError, ApiGatewayRequest, encode_response};
-use thiserror::Error;
 
 pub use crate::rendered_maps::RenderedMaps;
 
 use crate::city_view::CityView;
 
-/// Why an invocation fails.
-#[derive(Debug, Error)]
-pub enum PriceError {
-    /// The payload is not a request of API Gateway.
-    #[error(transparent)]
-    Payload(#[from] ApiGatewayError),
-    /// The policies have never been read and cannot be read now.
-    #[error("no policies: {0}")]
-    Policies(#[from] Unavailable),
+/// Reads the policies and the maps of all cities at `now_ms`, in milliseconds since the epoch, before the first request.
+/// What cannot be read now is read when a request needs it.
+pub async fn read_at_start<M, K, T>(maps: &MapReader<M, K, T>, policies: &impl PolicySource, now_ms: i64)
+where
+    M: MapStore + 'static,
+    K: MapStore + 'static,
+    T: Timer + 'static,
+{
+    let Ok(policies) = policies.policies(now_ms).await else { return };
+    let policies = policies.cities(None).map(|city| &city.pricing.policy);
+    maps.read_all(policies.map(|policy| (&policy.city, policy.clock)), now_ms).await;
 }
 
 /// Handles one invocation at `now_ms`, in milliseconds since the epoch: takes API Gateway's payload, returns the
 /// response for API Gateway. Its metrics are those of [`MapReader::take_metrics`].
 ///
 /// # Errors
-/// [`PriceError`].
+/// [`ApiGatewayError`] if the payload is not a request of API Gateway.
 pub async fn handle_event<M, K, T>(
     (maps, rendered): (&MapReader<M, K, T>, &RenderedMaps),
     payload: &[u8],
     policies: &impl PolicySource,
     now_ms: i64,
-) -> Result<Vec<u8>, PriceError>
+) -> Result<Vec<u8>, ApiGatewayError>
 where
     M: MapStore + 'static,
     K: MapStore + 'static,
     T: Timer + 'static,
 {
-    let policies = policies.policies(now_ms).await?;
     let payload = ApiGatewayRequest::read(payload)?;
-    Ok(encode_response(&respond((maps, rendered), &payload.request(), &policies, now_ms).await))
+    Ok(encode_response(&respond((maps, rendered), &payload.request(), policies, now_ms).await))
 }
 
 /// Answers one request at `now_ms`, in milliseconds since the epoch, with the newest maps, and with what was written of

@@ -1,5 +1,6 @@
 //! `price` on AWS: responds to requests from API Gateway with maps from memory, the cache and DynamoDB.
 
+use equilibrium_app::clock::system_now_ms;
 use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_app::telemetry::emf::ToMeasurements;
@@ -7,8 +8,9 @@ use equilibrium_aws::cache::Cache;
 use equilibrium_aws::dynamodb::{self, Maps, Policies, Tables};
 use equilibrium_aws::resources;
 use equilibrium_aws::retry::RetryPolicy;
-use equilibrium_aws::runtime::{self, Invocation, RuntimeError};
+use equilibrium_aws::runtime::{self, FunctionName, Invocation, RuntimeError};
 use equilibrium_price::RenderedMaps;
+use tokio::time::sleep;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), RuntimeError> {
@@ -18,14 +20,23 @@ async fn main() -> Result<(), RuntimeError> {
     .await?;
     let tables = Tables::named(&deployment);
 
-    let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::default());
-    let policy_cache = &PolicyCache::new(Policies::new(&dynamodb, &tables), limits);
-    let map_reader = &MapReader::new(Maps::new(&dynamodb, &tables), Cache::new(&cache)?, tokio::time::sleep);
+    // Both caches look again by themselves.
+    let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::ONCE);
+    let policy_cache = &PolicyCache::new(Policies::new(&dynamodb, &tables), limits, sleep);
+    let map_cache = Cache::optional(cache.as_ref())?;
+    let map_reader = &MapReader::new(Maps::new(&dynamodb, &tables), map_cache, sleep);
     let rendered = &RenderedMaps::default();
-    runtime::run("price", async move |Invocation { payload, now_ms, .. }| {
+    equilibrium_price::read_at_start(map_reader, policy_cache, system_now_ms()).await;
+
+    let name = FunctionName { deployment: &deployment, function: "price" };
+    let handle = async move |Invocation { payload, now_ms, .. }: Invocation| {
         let response =
             equilibrium_price::handle_event((map_reader, rendered), &payload, policy_cache, now_ms).await?;
         Ok((response, map_reader.take_metrics().measures()))
-    })
-    .await
+    };
+    let finish = async || {
+        policy_cache.finish().await;
+        map_reader.finish().await;
+    };
+    runtime::run(name, handle, finish).await
 }

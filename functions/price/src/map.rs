@@ -1,7 +1,7 @@
 //! `GET /v1/cities/{city}/surge`: the map, as JSON or as GeoJSON hexagons (RFC 7946).
 
-use equilibrium_app::price::map_reader::Timer;
 use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::timer::Timer;
 use equilibrium_domain::geo::outline::outline;
 use equilibrium_domain::geo::polygon::Position;
 use equilibrium_domain::surge::fallback::Mode;

@@ -1,8 +1,8 @@
 //! `GET /v1/price`: the multiplier of a ride from a point.
 
 use equilibrium_app::policy::policy_set::CityConfig;
-use equilibrium_app::price::map_reader::Timer;
 use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::timer::Timer;
 use equilibrium_domain::event::Position;
 use equilibrium_domain::geo::locate::cell_at;
 use equilibrium_domain::surge::fallback::Mode;

@@ -1,7 +1,9 @@
 //! `surge` on AWS: reads tick counts of a Kinesis stream, writes maps to DynamoDB and to the cache.
 
+use equilibrium_app::clock::system_now_ms;
 use equilibrium_app::memory::NoOp;
 use equilibrium_app::policy::policy_cache::PolicyCache;
+use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
 use equilibrium_app::telemetry::emf::ToMeasurements;
 use equilibrium_aws::cache::Cache;
@@ -9,31 +11,34 @@ use equilibrium_aws::dynamodb::{self, Checkpoints, Maps, Policies, Tables};
 use equilibrium_aws::kinesis::{self, Changes, Streams};
 use equilibrium_aws::resources;
 use equilibrium_aws::retry::RetryPolicy;
-use equilibrium_aws::runtime::{self, Invocation, RuntimeError};
+use equilibrium_aws::runtime::{self, FunctionName, Invocation, RuntimeError};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), RuntimeError> {
-    let ((deployment, settings, limits, cache), sdk) = runtime::start(|variables| {
-        let (deployment, settings) = (resources::deployment(variables), variables.counting());
-        (deployment, settings, variables.limits(), resources::cache(variables))
+    let ((deployment, limits, retention_hours, cache), sdk) = runtime::start(|variables| {
+        let (limits, retention_hours) = (variables.limits(), resources::retention_hours(variables));
+        (resources::deployment(variables), limits, retention_hours, resources::cache(variables))
     })
     .await?;
     let (tables, streams) = (Tables::named(&deployment), Streams::named(&deployment));
 
     let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::default());
     let kinesis = kinesis::Connection::new(&sdk, RetryPolicy::default());
-    let policy_cache = &PolicyCache::new(Policies::new(&dynamodb, &tables), limits);
+    let policy_cache = &PolicyCache::new(Policies::new(&dynamodb, &tables), limits, tokio::time::sleep);
+    policy_cache.policies(system_now_ms()).await.ok();
     let sinks = SurgeSinks {
         maps: Maps::new(&dynamodb, &tables),
-        cache: Cache::new(&cache)?,
+        cache: Cache::optional(cache.as_ref())?,
         changes: Changes::new(&kinesis, &streams),
         ticks: NoOp,
     };
-    let city_processor = &CityProcessor::new(settings.lanes, Checkpoints::new(&dynamodb, &tables), sinks);
-    runtime::run("surge", async move |Invocation { payload, now_ms, .. }| {
+    let checkpoints = Checkpoints::new(&dynamodb, &tables).with_retention_hours(retention_hours);
+    let city_processor = &CityProcessor::new(checkpoints, sinks);
+    let name = FunctionName { deployment: &deployment, function: "surge" };
+    let handle = async move |Invocation { payload, now_ms, .. }: Invocation| {
         let handled = equilibrium_surge::handle_event(city_processor, &payload, policy_cache, now_ms).await;
         let (response, metrics) = handled?;
         Ok((response, metrics.measures()))
-    })
-    .await
+    };
+    runtime::run(name, handle, async || policy_cache.finish().await).await
 }

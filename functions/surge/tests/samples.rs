@@ -4,15 +4,20 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, Recorder};
+use equilibrium_app::checkpoint::metrics::CheckpointMetrics;
+use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, MemoryPolicies, NoOp, Recorder};
+use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
+use equilibrium_app::policy::ports::{PolicySource, PolicyStore};
 use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
 use equilibrium_app::surge::metrics::SurgeMetrics;
-use equilibrium_app::surge::ports::MapStore;
-use equilibrium_domain::id::{CityId, LaneCount};
+use equilibrium_app::surge::ports::{ChangeStream, MapStore};
+use equilibrium_app::unavailable::{SendError, Unavailable};
+use equilibrium_domain::id::{CityId, ProductId};
 use equilibrium_domain::policy::Policy;
-use equilibrium_domain::surge::map::{ClosedTick, MapHead, Row, TickChanges};
+use equilibrium_domain::surge::map::{ChunkName, ClosedTick, MapHead, Row, TickChanges};
 
 /// 2026-03-06T17:00:05Z, the first tick of New York in the samples.
 const TICK: i64 = 1_772_816_405_000;
@@ -56,7 +61,7 @@ impl Function {
         let mut policy = Policy::open_city(&nyc());
         // So that the one tick of the samples changes prices.
         policy.surge.half_life_up_ms = 30_000;
-        let processor = CityProcessor::new(LaneCount::new(2).unwrap(), MemoryCheckpoints::default(), sinks);
+        let processor = CityProcessor::new(MemoryCheckpoints::default(), sinks);
         Self {
             processor,
             maps,
@@ -130,6 +135,124 @@ async fn a_repeated_batch_is_skipped_and_sends_nothing() {
     function.handle_sample("surge").await;
     function.rows();
     assert!(!function.changes.take().is_empty());
-    assert_eq!(function.handle_sample("surge").await, SurgeMetrics { skipped: 2, ..SurgeMetrics::default() });
+    let checkpoint = CheckpointMetrics { skipped: 2, ..CheckpointMetrics::default() };
+    assert_eq!(function.handle_sample("surge").await, SurgeMetrics { checkpoint, ..SurgeMetrics::default() });
     assert!(function.ticks.take().is_empty() && function.changes.take().is_empty());
+}
+
+/// A stream of changes that takes none, because each would be too large.
+struct TakesNone;
+
+impl ChangeStream for TakesNone {
+    async fn send(&self, _: &CityId, record: Vec<u8>) -> Result<(), SendError> {
+        Err(SendError::TooLarge { bytes: record.len() })
+    }
+}
+
+#[tokio::test]
+async fn changes_that_the_stream_never_takes_are_counted_and_block_nothing() {
+    let whole = Function::new();
+    let maps = MemoryMaps::default();
+    let sinks = SurgeSinks { maps: maps.clone(), cache: NoOp, changes: TakesNone, ticks: NoOp };
+    let processor = CityProcessor::new(MemoryCheckpoints::default(), sinks);
+    let handled =
+        equilibrium_surge::handle_event(&processor, &sample("surge"), &whole.policies, NOW_MS).await;
+    let (response, metrics) = handled.unwrap();
+    let expected = whole.handle_sample("surge").await;
+    assert_eq!(String::from_utf8(response).unwrap(), NONE_FAILED);
+    assert_eq!(metrics, SurgeMetrics { too_large: 1, ..expected });
+    assert_eq!(maps.head(&nyc()).await, whole.maps.head(&nyc()).await);
+}
+
+#[tokio::test]
+async fn a_policy_that_was_saved_before_its_counts_is_read_before_they_are_refused() {
+    for product_is_new in [false, true] {
+        let function = Function::new();
+        let mut policy = Policy::open_city(&nyc());
+        let store = MemoryPolicies::default();
+        let mut after = None;
+        if product_is_new {
+            policy.products[0].id = ProductId::new("boat").unwrap();
+            after = Some(store.save(&nyc(), &policy.to_json().to_string(), None).await.unwrap());
+        }
+        let policies = PolicyCache::new(store.clone(), ResourceLimits::default(), tokio::time::sleep);
+        policies.policies(NOW_MS - 1_500).await.unwrap();
+        let policy = Policy::open_city(&nyc());
+        store.save(&nyc(), &policy.to_json().to_string(), after).await.unwrap();
+
+        let payload = sample("surge");
+        let handled = equilibrium_surge::handle_event(&function.processor, &payload, &policies, NOW_MS);
+        let (response, metrics) = handled.await.unwrap();
+        assert_eq!(String::from_utf8(response).unwrap(), NONE_FAILED);
+        assert_eq!((metrics.ticks, metrics.unknown_city), (1, 0));
+        let rows = function.rows();
+        assert!(rows.iter().map(|row| row.demand).sum::<u32>() > 0, "{rows:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_city_waits_in_the_stream_while_the_newest_policies_cannot_be_read() {
+    struct Stale(Arc<PolicySet>);
+    impl PolicySource for Stale {
+        async fn policies(&self, _: i64) -> Result<Arc<PolicySet>, Unavailable> {
+            Ok(Arc::clone(&self.0))
+        }
+
+        async fn newest(&self, _: i64) -> Option<Arc<PolicySet>> {
+            None
+        }
+    }
+    let function = Function::new();
+    let stale = Stale(Arc::new(PolicySet::of(Vec::new(), ResourceLimits::default())));
+    let handled =
+        equilibrium_surge::handle_event(&function.processor, &sample("surge"), &stale, NOW_MS).await;
+    let (response, metrics) = handled.unwrap();
+    assert_ne!(String::from_utf8(response).unwrap(), NONE_FAILED);
+    assert_eq!(metrics, SurgeMetrics::default());
+    assert_eq!(function.handle_sample("surge").await.ticks, 1);
+}
+
+/// A map store whose chunks take time to save.
+#[derive(Clone, Default)]
+struct SlowChunks(MemoryMaps);
+
+impl MapStore for SlowChunks {
+    async fn save_chunk(&self, city: &CityId, name: ChunkName, chunk: &[u8]) -> Result<(), Unavailable> {
+        tokio::time::sleep(Duration::from_millis(15)).await;
+        self.0.save_chunk(city, name, chunk).await
+    }
+
+    async fn save_head(&self, head: &MapHead) -> Result<(), Unavailable> {
+        self.0.save_head(head).await
+    }
+
+    async fn head(&self, city: &CityId) -> Result<Option<MapHead>, Unavailable> {
+        self.0.head(city).await
+    }
+
+    async fn chunk(&self, city: &CityId, name: ChunkName) -> Result<Option<Vec<u8>>, Unavailable> {
+        self.0.chunk(city, name).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_chunks_go_to_the_store_and_the_cache_at_once_and_without_a_cache_nothing_fails() {
+    let maps = SlowChunks::default();
+    for cache in [Some(SlowChunks::default()), None] {
+        let sinks = SurgeSinks {
+            maps: maps.clone(),
+            cache: cache.clone(),
+            changes: Changes::default(),
+            ticks: Ticks::default(),
+        };
+        let processor = CityProcessor::new(MemoryCheckpoints::default(), sinks);
+        let policies = Function::new().policies;
+        let began = tokio::time::Instant::now();
+        let handled = equilibrium_surge::handle_event(&processor, &sample("surge"), &policies, NOW_MS).await;
+        assert_eq!(began.elapsed(), Duration::from_millis(15));
+        assert_eq!(handled.unwrap().1.cache_write_failures, 0);
+        if let Some(cache) = cache {
+            assert_eq!(cache.head(&nyc()).await, maps.head(&nyc()).await);
+        }
+    }
 }

@@ -1,8 +1,10 @@
 // What all functions have in common: program, size, shared environment, and how one reads a stream.
-import { Duration } from "aws-cdk-lib";
+import { Duration, RemovalPolicy } from "aws-cdk-lib";
 import * as lambda from "aws-cdk-lib/aws-lambda";
 import { KinesisEventSource, SqsDlq } from "aws-cdk-lib/aws-lambda-event-sources";
+import * as logs from "aws-cdk-lib/aws-logs";
 import type { Construct } from "constructs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { deployment, type FunctionName, type MappedFunctionName, type VariableName } from "../deployment.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -34,10 +36,19 @@ export abstract class EquilibriumFunction extends lambda.Function {
       functionName: `${props.deployment}-${name}`,
       runtime: lambda.Runtime.PROVIDED_AL2023,
       handler: "bootstrap",
-      architecture: endpoint ? lambda.Architecture.X86_64 : lambda.Architecture.ARM_64,
+      architecture: endpoint ? lambda.Architecture.X86_64 : packagedArchitecture(code),
       code: lambda.Code.fromAsset(endpoint ? join(code, name) : join(code, name, "bootstrap.zip")),
       memorySize: memoryMb,
       timeout: Duration.seconds(timeoutSeconds),
+      // The functions write what they report themselves; three lines of Lambda's for each request would cost more than
+      // the request.
+      loggingFormat: lambda.LoggingFormat.JSON,
+      systemLogLevelV2: lambda.SystemLogLevel.WARN,
+      logGroup: new logs.LogGroup(scope, `${name}-log`, {
+        logGroupName: `/aws/lambda/${props.deployment}-${name}`,
+        retention: logs.RetentionDays.TWO_WEEKS,
+        removalPolicy: RemovalPolicy.DESTROY,
+      }),
       environment: {
         ...shared,
         // The package brings the root certificates of Amazon alone: reading a system's whole bundle would take
@@ -47,6 +58,21 @@ export abstract class EquilibriumFunction extends lambda.Function {
       },
     });
   }
+}
+
+/** The architecture that `make package` built for, which it writes beside the functions. */
+function packagedArchitecture(code: string): lambda.Architecture {
+  const file = join(code, "architecture");
+  const name = existsSync(file) ? readFileSync(file, "utf8").trim() : "";
+  const known = new Map([
+    ["arm64", lambda.Architecture.ARM_64],
+    ["x86-64", lambda.Architecture.X86_64],
+  ]);
+  const architecture = known.get(name);
+  if (!architecture) {
+    throw new Error(`${file} names no architecture: build the functions with \`make package\``);
+  }
+  return architecture;
 }
 
 /** Invokes `target` with the records of the stream that the list maps to the function `name`. */

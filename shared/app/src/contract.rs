@@ -12,6 +12,7 @@ mod map_store;
 mod partitions;
 mod policy_store;
 mod tick_log;
+mod watermark_board;
 
 pub use self::change_stream::change_stream;
 pub use self::checkpoint_log::checkpoint_log;
@@ -22,6 +23,7 @@ pub use self::map_store::map_store;
 pub use self::partitions::STREAM_PARTS;
 pub use self::policy_store::policy_store;
 pub use self::tick_log::{RecordedRow, recorded_rows, tick_log};
+pub use self::watermark_board::watermark_board;
 
 /// The items without later copies of the same: an adapter may have tried more than once.
 fn without_repeats<T: PartialEq>(items: Vec<T>) -> Vec<T> {

@@ -3,6 +3,7 @@
 mod absorb;
 mod batch_result;
 pub mod dead_letters;
+mod lane_doubling;
 pub mod lane_processor;
 pub mod metrics;
 pub mod ports;

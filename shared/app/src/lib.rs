@@ -14,4 +14,5 @@ pub mod policy;
 pub mod price;
 pub mod surge;
 pub mod telemetry;
+pub mod timer;
 pub mod unavailable;

@@ -6,12 +6,14 @@ mod no_op;
 mod policies;
 mod recorder;
 mod shared;
+mod watermark_board;
 
 pub use self::checkpoints::{Logs, MemoryCheckpoints};
 pub use self::maps::{Maps, MemoryMaps};
 pub use self::no_op::NoOp;
 pub use self::policies::MemoryPolicies;
 pub use self::recorder::Recorder;
+pub use self::watermark_board::MemoryWatermarkBoard;
 
 #[cfg(test)]
 mod tests {
@@ -45,7 +47,7 @@ mod tests {
     #[tokio::test]
     async fn the_recorder_keeps_the_contract_of_the_counts_stream() {
         let counts = Recorder::default();
-        contract::counts_stream(&counts, async |group| recorded(&counts, &group)).await;
+        contract::counts_stream(&counts, async |_, group| recorded(&counts, &group)).await;
     }
 
     #[tokio::test]
@@ -64,6 +66,11 @@ mod tests {
     async fn the_recorder_keeps_the_contract_of_the_tick_log() {
         let log = Recorder::default();
         contract::tick_log(&log, async |city| rows(&log, city)).await;
+    }
+
+    #[tokio::test]
+    async fn the_watermark_board_keeps_the_contract() {
+        contract::watermark_board(&MemoryWatermarkBoard::default()).await;
     }
 
     /// The records of this key, in order.

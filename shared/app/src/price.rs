@@ -1,5 +1,10 @@
 //! Prices: the newest map of each city, in the memory of every instance that answers requests.
 
 pub mod city_map;
+mod look;
 pub mod map_reader;
 pub mod metrics;
+mod schedule;
+
+pub use self::look::{CACHE_CHUNKS_TIMEOUT, CACHE_READ_TIMEOUT, MAX_READ_ITEMS};
+pub use self::schedule::Pace;

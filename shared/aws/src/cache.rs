@@ -52,6 +52,14 @@ impl Cache {
         Ok(Self { connection, written: Mutex::default() })
     }
 
+    /// The cache of a deployment that may have none.
+    ///
+    /// # Errors
+    /// [`UnusableSettings`].
+    pub fn optional(settings: Option<&CacheSettings>) -> Result<Option<Self>, UnusableSettings> {
+        settings.map(Self::new).transpose()
+    }
+
     /// Checks that the server responds (`PING`). Built ahead: health checks will be its first caller.
     ///
     /// # Errors

@@ -7,16 +7,17 @@ use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::error::DisplayErrorContext;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit, Statistic};
-use equilibrium_app::telemetry::emf::{FUNCTION, NAMESPACE};
+use equilibrium_app::telemetry::emf::{DEPLOYMENT, FUNCTION, NAMESPACE};
 use equilibrium_app::telemetry::metrics::{ITERATOR_AGE, Metric};
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_event_source::iterator_age::IteratorAgeSink;
 use tokio::time::timeout;
 
-/// Metrics of the functions; the dimension is the function.
+/// Metrics of a deployment's functions; the dimensions are those of the functions' own lines.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     client: Client,
+    deployment: String,
     deadline: Duration,
 }
 
@@ -30,10 +31,15 @@ pub struct Greatest {
 }
 
 impl Metrics {
-    /// Metrics of `config`'s account and region; each call ends within `deadline`.
+    /// Metrics of the deployment of this name in `config`'s account and region; each call ends within `deadline`.
     #[must_use]
-    pub fn new(config: &SdkConfig, deadline: Duration) -> Self {
-        Self { client: Client::new(config), deadline }
+    pub fn new(config: &SdkConfig, deployment: String, deadline: Duration) -> Self {
+        Self { client: Client::new(config), deployment, deadline }
+    }
+
+    fn dimensions(&self, function: &str) -> Vec<Dimension> {
+        let dimension = |name: &str, value: &str| Dimension::builder().name(name).value(value).build();
+        vec![dimension(DEPLOYMENT, &self.deployment), dimension(FUNCTION, function)]
     }
 
     /// Puts one value of a function's metric at `at_ms`, in milliseconds since the epoch (`PutMetricData`,
@@ -51,7 +57,7 @@ impl Metrics {
         let datum = MetricDatum::builder()
             .metric_name(metric.name)
             .unit(StandardUnit::from(metric.unit))
-            .dimensions(dimension(function))
+            .set_dimensions(Some(self.dimensions(function)))
             .timestamp(DateTime::from_millis(at_ms))
             .value(value)
             .build();
@@ -78,7 +84,7 @@ impl Metrics {
             .get_metric_statistics()
             .namespace(NAMESPACE)
             .metric_name(metric.name)
-            .dimensions(dimension(function))
+            .set_dimensions(Some(self.dimensions(function)))
             .start_time(DateTime::from_millis(from_ms))
             .end_time(DateTime::from_millis(until_ms))
             .period(i32::try_from(period.as_secs()).unwrap_or(i32::MAX))
@@ -106,10 +112,6 @@ impl IteratorAgeSink for Metrics {
         let age = iterator_age_ms as f64;
         self.put(function, ITERATOR_AGE, at_ms, age).await
     }
-}
-
-fn dimension(function: &str) -> Dimension {
-    Dimension::builder().name(FUNCTION).value(function).build()
 }
 
 fn log_unavailable<E: std::error::Error + 'static>(request: &'static str, error: &E) -> Unavailable {

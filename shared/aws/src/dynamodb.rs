@@ -1,4 +1,4 @@
-//! Checkpoints, maps and policies in DynamoDB tables.
+//! Checkpoints, maps, policies and the watermark board in DynamoDB tables.
 
 mod checkpoints;
 mod item;
@@ -6,6 +6,7 @@ mod maps;
 mod policies;
 mod table;
 mod tables;
+mod watermark_board;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
@@ -14,6 +15,7 @@ pub use self::checkpoints::Checkpoints;
 pub use self::maps::Maps;
 pub use self::policies::Policies;
 pub use self::tables::Tables;
+pub use self::watermark_board::WatermarkBoard;
 use crate::retry::RetryPolicy;
 
 /// A client of DynamoDB, cheap to clone, and its retry policy.

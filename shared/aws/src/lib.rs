@@ -23,3 +23,6 @@ pub mod resources;
 pub mod retry;
 #[cfg(feature = "function")]
 pub mod runtime;
+#[cfg(feature = "secretsmanager")]
+pub mod secrets;
+pub mod system_timer;

@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::future::Future;
-#[cfg(feature = "kinesis")]
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
@@ -44,6 +43,14 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
+    /// For reads whose caller looks again by itself, at its own pace: an attempt in all. A second attempt would double the
+    /// load on a store that is slow.
+    pub const ONCE: Self = Self {
+        call_timeout: Duration::from_secs(1),
+        attempt_timeout: Duration::from_secs(1),
+        max_attempts: 1,
+    };
+
     /// The client settings `config` with the retries and timeouts of this policy.
     pub(crate) fn apply_to(self, config: &SdkConfig) -> SdkConfig {
         let retries = RetryConfig::standard()
@@ -86,7 +93,6 @@ pub(crate) fn with_deadline<'a, T: Send + 'a>(
 
 /// The pause before retry number `retry`, counted from 0. It is random, so that clients that failed together
 /// do not retry together ("Exponential Backoff And Jitter", AWS Architecture Blog).
-#[cfg(feature = "kinesis")]
 pub(crate) fn jittered_backoff(retry: u32, max_backoff: Duration) -> Duration {
     let limit = INITIAL_BACKOFF.saturating_mul(1 << retry.min(16)).min(max_backoff);
     let random = RandomState::new().hash_one(retry);

@@ -1,7 +1,9 @@
-//! The process of a function around its handler: start, JSON log lines, and invocations with raw payloads.
+//! The process of a function around its handler: start, JSON log lines, invocations with raw payloads, and what follows
+//! a response.
 
 use parking_lot::Mutex;
 use std::fmt::Display;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
@@ -9,7 +11,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use bytes::Bytes;
 use equilibrium_app::clock::system_now_ms;
 use equilibrium_app::config::Variables;
-use equilibrium_app::telemetry::emf::{Context, Measurements};
+use equilibrium_app::telemetry::emf::{Context, MeasurementSums, Measurements};
 use lambda_runtime::tower::layer::layer_fn;
 use lambda_runtime::{Diagnostic, LambdaEvent, LambdaInvocation, Runtime, Service, service_fn};
 use serde_json::value::RawValue;
@@ -22,6 +24,15 @@ pub type RuntimeError = lambda_runtime::Error;
 
 /// The environment variables of the process.
 pub type Environment = Variables<fn(&str) -> Option<String>>;
+
+/// The name of a function.
+#[derive(Clone, Copy, Debug)]
+pub struct FunctionName<'a> {
+    /// The deployment's name.
+    pub deployment: &'a str,
+    /// The function's short name, as `count`.
+    pub function: &'static str,
+}
 
 /// One invocation.
 #[derive(Clone, Debug)]
@@ -84,48 +95,64 @@ fn env_var(name: &str) -> Option<String> {
 }
 
 /// Handles invocations of the function called `name` one at a time. Each responds with JSON, and its metrics are
-/// written to stdout, from where `CloudWatch` extracts them.
+/// written to stdout now and then, from where `CloudWatch` extracts them.
+///
+/// `finish` runs between a response and the next invocation. Lambda delivers the response meanwhile, and freezes the process
+/// only once it asks for the next invocation ("Running code after returning a response from an AWS Lambda function", AWS
+/// Compute Blog): what a handler began and did not wait for goes on there.
 ///
 /// # Errors
 /// The Lambda Runtime API cannot be reached.
-pub async fn run<H>(name: &str, handle: H) -> Result<(), RuntimeError>
+pub async fn run<H, F>(name: FunctionName<'_>, handle: H, finish: F) -> Result<(), RuntimeError>
 where
     H: AsyncFn(Invocation) -> Result<(Vec<u8>, Measurements), InvocationError>,
+    F: AsyncFn(),
 {
     let payload = Arc::new(Mutex::new(Bytes::new()));
     let raw_payload = Arc::clone(&payload);
-    let handle = &handle;
+    let sums = &Mutex::new(MeasurementSums::default());
+    let (handle, finish) = (&handle, &finish);
+    let FunctionName { deployment, function } = name;
     let respond = move |event: LambdaEvent<()>| {
         let payload = std::mem::take(&mut *raw_payload.lock());
         let request_id = event.context.request_id;
-        let span = info_span!("invocation", function = name, request_id);
+        let span = info_span!("invocation", function, request_id);
         async move {
             let now_ms = system_now_ms();
             let handled = handle(Invocation { payload, request_id: request_id.clone(), now_ms }).await;
             let response = handled.and_then(|(response, measurements)| {
-                let context = Context { function: name, request_id: &request_id, now_ms };
-                println!("{}", measurements.document(&context));
+                if let Some(measurements) = sums.lock().add(measurements, now_ms) {
+                    let context = Context { deployment, function, request_id: &request_id, now_ms };
+                    println!("{}", measurements.document(&context));
+                }
                 Ok(RawValue::from_string(String::from_utf8(response)?)?)
             });
             response.inspect_err(|InvocationError(reason)| error!(reason, "invocation failed"))
         }
         .instrument(span)
     };
-    let raw = layer_fn(|inner| RawPayload { inner, payload: Arc::clone(&payload) });
-    Runtime::new(service_fn(respond)).layer(raw).run().await
+    let around = layer_fn(|inner| Around { inner, payload: Arc::clone(&payload), finish });
+    Runtime::new(service_fn(respond)).layer(around).run().await
 }
 
-/// Takes the payload before the runtime parses it, so that only the handler parses its up to six megabytes.
+/// Takes the payload before the runtime parses it, so that only the handler parses its up to six megabytes, and runs
+/// `finish` after the response.
 #[derive(Debug)]
-struct RawPayload<S> {
+struct Around<'a, S, F> {
     inner: S,
     payload: Arc<Mutex<Bytes>>,
+    finish: &'a F,
 }
 
-impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for RawPayload<S> {
+impl<'a, S, F> Service<LambdaInvocation> for Around<'a, S, F>
+where
+    S: Service<LambdaInvocation>,
+    S::Future: 'a,
+    F: AsyncFn(),
+{
     type Response = S::Response;
     type Error = S::Error;
-    type Future = S::Future;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + 'a>>;
 
     fn poll_ready(&mut self, context: &mut TaskContext<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(context)
@@ -134,7 +161,12 @@ impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for RawPayload<S> {
     fn call(&mut self, mut invocation: LambdaInvocation) -> Self::Future {
         let payload = std::mem::replace(&mut invocation.body, Bytes::from_static(b"null"));
         *self.payload.lock() = payload;
-        self.inner.call(invocation)
+        let (call, finish) = (self.inner.call(invocation), self.finish);
+        Box::pin(async move {
+            let responded = call.await;
+            finish().await;
+            responded
+        })
     }
 }
 
@@ -145,7 +177,8 @@ mod tests {
     use std::time::Duration;
 
     use equilibrium_app::checkpoint::ports::{CheckpointKey, CheckpointLog};
-    use equilibrium_domain::id::LaneId;
+    use equilibrium_domain::count::lane_range::LaneRange;
+    use equilibrium_domain::id::{LaneCount, LaneId};
     use tracing::instrument::WithSubscriber;
 
     use super::*;
@@ -183,7 +216,8 @@ mod tests {
         let to = output.clone();
         let load = async {
             let span = info_span!("invocation", function = "count", request_id = "r-1");
-            let load = async { checkpoints.load(&CheckpointKey::Lane(LaneId(7))).await };
+            let range = LaneRange::of(LaneId(7), LaneCount::new(64).unwrap());
+            let load = async { checkpoints.load(&CheckpointKey::Lanes(range), None).await };
             load.instrument(span).await
         };
         let loaded = load.with_subscriber(subscriber(LevelFilter::INFO, move || to.clone())).await;
@@ -192,6 +226,6 @@ mod tests {
         let line: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
         assert_eq!((&line["level"], &line["request"]), (&"WARN".into(), &"Query".into()), "{text}");
         assert_eq!(line["spans"][0]["request_id"], "r-1");
-        assert_eq!(line["spans"][1]["lane"], "7");
+        assert_eq!(line["spans"][1]["lanes"], "lanes-64/1");
     }
 }

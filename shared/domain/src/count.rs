@@ -3,5 +3,7 @@
 pub mod city_group;
 pub mod config;
 pub mod lane;
+pub mod lane_range;
+pub mod range_state;
 pub mod sightings;
 pub mod tick_counts;

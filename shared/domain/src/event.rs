@@ -1,16 +1,18 @@
 //! Market events: their model, and how a line of JSON becomes one or is refused (CONTRACT §1).
 
+pub mod canonical;
 mod lines;
 mod parse;
 pub mod record_batch;
 mod refusal;
 pub mod sequence;
 pub mod watermark;
+pub mod watermark_board;
 
 use std::borrow::Cow;
 
 pub use self::lines::{Lines, is_blank};
-pub use self::parse::read;
+pub use self::parse::{Fields, check_start, read};
 pub use self::refusal::Refusal;
 use crate::time::Timestamp;
 use crate::wire::json::{self, Value};
@@ -110,21 +112,28 @@ impl<'a> ProductList<'a> {
     /// The list, if `array` is the JSON text of an array of strings that can be decoded.
     fn new(array: &'a str) -> Option<Self> {
         let mut are_strings = true;
-        let read = json::items(array, |item| {
-            are_strings &= matches!(item, Value::String(text) if text.decode().is_some());
+        let read = json::items_while(array, |item| {
+            are_strings = matches!(item, Value::String(text) if text.is_decodable());
+            are_strings
         });
         (read.is_ok() && are_strings).then_some(Self(array))
     }
 
-    /// Calls `product` with each product, in order.
-    pub fn for_each(self, mut product: impl FnMut(Cow<'a, [u8]>)) {
-        let read = json::items(self.0, |item| {
+    /// Calls `product` with each product, in order, up to the first error.
+    ///
+    /// # Errors
+    /// That of `product`.
+    pub fn try_for_each<E>(self, mut product: impl FnMut(Cow<'a, [u8]>) -> Result<(), E>) -> Result<(), E> {
+        let mut result = Ok(());
+        let read = json::items_while(self.0, |item| {
             if let Value::String(text) = item
                 && let Some(name) = text.decode()
             {
-                product(name);
+                result = product(name);
             }
+            result.is_ok()
         });
         read.expect("the constructor has read the same text");
+        result
     }
 }

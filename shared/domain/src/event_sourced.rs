@@ -1,11 +1,12 @@
 //! State that is a function of its checkpoint log, and its place in that log.
 //!
-//! An entry holds what happened, not what came of it: replaying it gives the same state and the same output again. A
-//! snapshot, where an entry holds one, is the state before what happened in it, so the rule has no exception.
+//! An entry holds what happened, not what came of it: replaying it gives the same state and the same output again. Some
+//! entries begin with a compaction, for which the state is written out and read back. What is written there is the
+//! snapshot before that entry. It is stored apart from the log, after the entry, and saves a reader the entries before
+//! it; without it, the log still determines the state.
 
 use crate::event::sequence::{Sequence, SequenceRef};
-use crate::id::LaneCount;
-use crate::wire::{self, Corrupt, Reader, put_bytes, put_varint_u64};
+use crate::wire::{self, Corrupt, Reader, put_bytes, put_varint_i64, put_varint_u64};
 
 /// An entry of a checkpoint log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,15 +15,15 @@ pub struct Entry {
     pub number: u64,
     /// Its content.
     pub bytes: Vec<u8>,
-    /// Whether it holds a snapshot, so that no entry before it is needed to load the state.
-    pub has_snapshot: bool,
+    /// The snapshot before the entry, if it begins with a compaction.
+    pub snapshot: Option<Vec<u8>>,
 }
 
 impl Entry {
-    /// Entry `number` with this content.
+    /// Entry `number` with this content, which begins without a compaction.
     #[must_use]
-    pub fn new(number: u64, bytes: impl Into<Vec<u8>>, has_snapshot: bool) -> Self {
-        Self { number, bytes: bytes.into(), has_snapshot }
+    pub fn new(number: u64, bytes: impl Into<Vec<u8>>) -> Self {
+        Self { number, bytes: bytes.into(), snapshot: None }
     }
 }
 
@@ -38,170 +39,199 @@ pub trait EventSourced: Sized {
     /// What an entry puts out.
     type Output;
 
-    /// Whether the record at `sequence` is in the state.
-    fn already_processed(&self, sequence: SequenceRef<'_>) -> bool;
+    /// The number of the entry that follows the state.
+    fn next_entry(&self) -> u64;
 
-    /// Has the next entry hold a snapshot.
-    fn request_snapshot(&mut self);
-
-    /// Begins the next entry, and takes the snapshot that it must hold if one is due.
-    fn begin_batch(&mut self);
+    /// Begins the next entry, whose records arrived at `arrival_ms` or later, with a compaction if one is due.
+    fn begin_batch(&mut self, arrival_ms: i64);
 
     /// Ends the entry with the record at `last_processed`.
     fn seal_entry(&mut self, last_processed: SequenceRef<'_>) -> Entry;
 
-    /// Applies an entry to the state before it, `None` before the first entry that is loaded; the output of the entry
+    /// The state that was written as a snapshot.
+    ///
+    /// # Errors
+    /// [`Corrupt`] where `snapshot` is not one of this log.
+    fn restore(identity: &Self::Identity, snapshot: &[u8]) -> Result<Self, Corrupt>;
+
+    /// Applies entry `number` to the state before it, `None` where no entry before it is left; the output of the entry
     /// is pending then, and that of no entry before it.
     ///
     /// # Errors
-    /// [`Corrupt`] where `entry` is not the next entry of this log.
-    fn replay(before: Option<Self>, identity: &Self::Identity, entry: &[u8]) -> Result<Self, Corrupt>;
+    /// [`Corrupt`] where `entry` is not that entry of this log.
+    fn replay(
+        before: Option<Self>,
+        identity: &Self::Identity,
+        number: u64,
+        entry: &[u8],
+    ) -> Result<Self, Corrupt>;
+
+    /// Has entry `number` follow the state: between them, the log holds entries that do not belong to it.
+    fn skip_to(&mut self, number: u64);
 
     /// Takes the pending output: it is no longer pending then. `None` where there is none.
     fn take_output(&mut self) -> Option<Self::Output>;
-
-    /// The state after `entries`: the newest that holds a snapshot, or the very first, and all that follow. `None`
-    /// where there is none.
-    ///
-    /// # Errors
-    /// [`Corrupt`] where they are not that.
-    fn load<'a>(
-        identity: &Self::Identity,
-        entries: impl IntoIterator<Item = &'a [u8]>,
-    ) -> Result<Option<Self>, Corrupt> {
-        let mut state = None;
-        for entry in entries {
-            state = Some(Self::replay(state, identity, entry)?);
-        }
-        Ok(state)
-    }
 }
+
+/// Snapshots of a log are this far apart by the arrival of its records, so that another instance has little to load.
+pub const SNAPSHOT_INTERVAL_MS: i64 = 30_000;
 
 /// Where a state is in its log, and when the log needs a snapshot.
 #[derive(Debug, Default)]
 pub(crate) struct LogPosition {
     next_entry: u64,
-    last_processed: Option<Sequence>,
-    /// Bytes of the entries since the last snapshot, and of that snapshot.
+    /// The latest arrival of a record, in milliseconds since the epoch.
+    reached_ms: i64,
+    /// The latest arrival when the state was compacted last.
+    compacted_ms: i64,
+    /// Bytes of the entries since the last compaction, and of its snapshot.
     entry_bytes: usize,
     snapshot_bytes: usize,
-    is_snapshot_requested: bool,
-    /// The snapshot of the entry that has begun.
+    /// Whether an entry has been written or read.
+    has_begun: bool,
+    /// Whether the state was restored and nothing has happened since, so that a compaction changes nothing.
+    is_compact: bool,
+    /// Milliseconds by which this log's snapshots are shifted against those of other logs.
+    phase_ms: i64,
+    /// The snapshot before the entry that has begun.
     snapshot: Option<Vec<u8>>,
 }
 
 /// The header of every entry, after the identity of its log.
-pub(crate) struct EntryHeader<'a> {
-    pub(crate) number: u64,
+pub(crate) struct EntryHeader {
     pub(crate) last_processed: Sequence,
-    pub(crate) snapshot: Option<&'a [u8]>,
+    pub(crate) is_compacted: bool,
 }
 
 impl LogPosition {
-    /// See [`EventSourced::already_processed`].
-    pub(crate) fn already_processed(&self, sequence: SequenceRef<'_>) -> bool {
-        self.last_processed.as_ref().is_some_and(|last| sequence <= last.borrowed())
+    /// The position before the first entry. `phase` is a hash of the log's identity.
+    pub(crate) fn new(phase: u64) -> Self {
+        let phase_ms = (phase % SNAPSHOT_INTERVAL_MS.unsigned_abs()).cast_signed();
+        Self { phase_ms, ..Self::default() }
     }
 
-    #[cfg(test)]
+    /// See [`EventSourced::next_entry`].
     pub(crate) fn next_entry(&self) -> u64 {
         self.next_entry
     }
 
-    /// The snapshot of the entry that has begun.
+    /// See [`EventSourced::skip_to`].
+    pub(crate) fn skip_to(&mut self, number: u64) {
+        self.is_compact &= self.next_entry == number;
+        self.next_entry = number;
+    }
+
+    /// Whether the next entry begins with a compaction: another interval has begun, or the entries outweigh the last
+    /// snapshot and `floor` bytes.
+    pub(crate) fn is_snapshot_due(&self, floor: usize) -> bool {
+        let interval = |ms: i64| ms.saturating_add(self.phase_ms).div_euclid(SNAPSHOT_INTERVAL_MS);
+        interval(self.reached_ms) > interval(self.compacted_ms)
+            || self.entry_bytes > self.snapshot_bytes.max(floor)
+    }
+
+    /// Advances the log's clock to the arrival of a batch's first record.
+    pub(crate) fn reach(&mut self, arrival_ms: i64) {
+        if !self.has_begun {
+            (self.reached_ms, self.compacted_ms, self.has_begun) = (arrival_ms, arrival_ms, true);
+        }
+        self.reached_ms = self.reached_ms.max(arrival_ms);
+    }
+
+    /// Begins a snapshot of the state before the next entry, with room for one like the last.
+    pub(crate) fn begin_snapshot(&self, kind: wire::Kind) -> Vec<u8> {
+        let mut snapshot = Vec::with_capacity(self.snapshot_bytes + 64);
+        wire::begin(&mut snapshot, kind);
+        snapshot
+    }
+
+    /// Appends the position to a snapshot that holds the identity of its log.
+    pub(crate) fn put_position(&self, snapshot: &mut Vec<u8>) {
+        put_varint_u64(snapshot, self.next_entry);
+        put_varint_i64(snapshot, self.reached_ms);
+    }
+
+    /// Reads a position that [`Self::put_position`] wrote into a snapshot of `length` bytes.
+    pub(crate) fn read_position(&mut self, snapshot: &mut Reader<'_>, length: usize) -> Result<(), Corrupt> {
+        self.next_entry = snapshot.varint_u64("an entry's number")?;
+        self.reached_ms = snapshot.instant("an arrival time")?;
+        (self.compacted_ms, self.snapshot_bytes, self.entry_bytes) = (self.reached_ms, length, 0);
+        (self.has_begun, self.is_compact, self.snapshot) = (true, true, None);
+        Ok(())
+    }
+
+    /// Keeps the snapshot for the entry that has begun.
+    pub(crate) fn set_snapshot(&mut self, snapshot: Vec<u8>) {
+        self.snapshot = Some(snapshot);
+    }
+
+    /// Has the next entry begin with a compaction, unless it is the first.
+    #[cfg(test)]
+    pub(crate) fn request_snapshot(&mut self) {
+        self.compacted_ms = i64::MIN;
+    }
+
+    /// The snapshot before the entry that has begun.
     #[cfg(test)]
     pub(crate) fn snapshot(&self) -> Option<Vec<u8>> {
         self.snapshot.clone()
     }
 
-    /// See [`EventSourced::request_snapshot`].
-    pub(crate) fn request_snapshot(&mut self) {
-        self.is_snapshot_requested = true;
-    }
-
-    /// Whether the entries outweigh the last snapshot and `floor` bytes, or a snapshot was requested; never for the
-    /// first entry, before which there is no state.
-    pub(crate) fn is_snapshot_due(&self, floor: usize) -> bool {
-        self.next_entry > 0
-            && (self.is_snapshot_requested || self.entry_bytes > self.snapshot_bytes.max(floor))
-    }
-
-    /// Whether the next entry is the first.
-    pub(crate) fn is_at_start(&self) -> bool {
-        self.next_entry == 0
-    }
-
-    /// An empty buffer with room for a snapshot like the last one.
-    pub(crate) fn snapshot_buffer(&self) -> Vec<u8> {
-        Vec::with_capacity(self.snapshot_bytes)
-    }
-
-    /// Keeps the snapshot for the entry that has begun.
-    pub(crate) fn set_snapshot(&mut self, snapshot: Vec<u8>) {
-        self.is_snapshot_requested = false;
-        self.snapshot_bytes = snapshot.len();
-        self.entry_bytes = 0;
-        self.snapshot = Some(snapshot);
+    /// Whether a replayed entry that begins with a compaction needs one: not where the state has just been restored.
+    pub(crate) fn needs_compaction(&self, header: &EntryHeader) -> bool {
+        header.is_compacted && !self.is_compact
     }
 
     /// Appends the header to an entry that holds the identity of its log.
-    pub(crate) fn put_header(&self, entry: &mut Vec<u8>, lanes: LaneCount, last: SequenceRef<'_>) {
-        put_varint_u64(entry, u64::from(lanes.get()));
+    pub(crate) fn put_header(&self, entry: &mut Vec<u8>, last: SequenceRef<'_>) {
         put_varint_u64(entry, self.next_entry);
-        put_bytes(entry, last.as_str().as_bytes());
+        put_varint_i64(entry, self.reached_ms);
         put_varint_u64(entry, u64::from(self.snapshot.is_some()));
-        if let Some(snapshot) = &self.snapshot {
-            put_bytes(entry, snapshot);
-        }
+        put_bytes(entry, last.as_str().as_bytes());
     }
 
     /// Seals an entry and advances past it.
-    pub(crate) fn seal(&mut self, mut bytes: Vec<u8>, last: SequenceRef<'_>) -> Entry {
+    pub(crate) fn seal(&mut self, mut bytes: Vec<u8>) -> Entry {
         wire::seal(&mut bytes);
-        let entry = Entry { number: self.next_entry, bytes, has_snapshot: self.snapshot.take().is_some() };
-        if !entry.has_snapshot {
-            self.entry_bytes += entry.bytes.len();
-        }
-        self.next_entry += 1;
-        self.last_processed = Some(last.to_owned());
+        let entry = Entry { number: self.next_entry, bytes, snapshot: self.snapshot.take() };
+        self.advance(entry.bytes.len());
         entry
     }
 
-    /// Reads the header of the entry that follows `before`, or of the first that is loaded.
+    /// Reads the header of the entry that follows, and advances the log's clock.
     ///
     /// # Errors
-    /// [`Corrupt`] where it is of a stream with another number of lanes, or does not follow.
-    pub(crate) fn read_header<'a>(
-        before: Option<&Self>,
-        entry: &mut Reader<'a>,
-        lanes: LaneCount,
-    ) -> Result<EntryHeader<'a>, Corrupt> {
-        if entry.varint_u64("a lane count")? != u64::from(lanes.get()) {
-            return Err(entry.invalid("another stream's entry"));
-        }
+    /// [`Corrupt`] where it does not follow.
+    pub(crate) fn read_header(&mut self, entry: &mut Reader<'_>) -> Result<EntryHeader, Corrupt> {
         let number = entry.varint_u64("an entry's number")?;
-        if before.is_some_and(|before| before.next_entry != number) {
+        if number != self.next_entry {
             return Err(entry.invalid("an entry out of order"));
         }
+        let reached_ms = entry.instant("an arrival time")?;
+        let is_compacted = entry.varint_up_to(1, "a compaction's mark")? == 1;
         let last = entry.text("a sequence number")?;
         let last_processed = Sequence::new(last).ok_or(entry.invalid("a sequence number"))?;
-        let snapshot = match entry.varint_up_to(1, "a snapshot's mark")? {
-            0 => None,
-            _ => Some(entry.bytes("a snapshot")?),
-        };
-        if before.is_none() && snapshot.is_none() && number != 0 {
-            return Err(entry.invalid("a beginning without a snapshot"));
-        }
-        Ok(EntryHeader { number, last_processed, snapshot })
+        self.reach(reached_ms);
+        Ok(EntryHeader { last_processed, is_compacted })
     }
 
-    /// Advances past a replayed entry of `length` bytes.
-    pub(crate) fn replayed(&mut self, header: EntryHeader<'_>, length: usize) {
-        match header.snapshot {
-            Some(snapshot) => (self.snapshot_bytes, self.entry_bytes) = (snapshot.len(), 0),
-            None => self.entry_bytes += length,
-        }
-        self.next_entry = header.number + 1;
-        self.last_processed = Some(header.last_processed);
+    /// Advances past an entry of `length` bytes.
+    pub(crate) fn advance(&mut self, length: usize) {
+        self.entry_bytes += length;
+        self.next_entry += 1;
+        self.is_compact = false;
     }
+}
+
+/// The state at the end of a log that begins with `snapshot` or with its very first entry.
+#[cfg(test)]
+pub(crate) fn load<S: EventSourced>(
+    identity: &S::Identity,
+    snapshot: Option<&[u8]>,
+    entries: &[&[u8]],
+) -> Result<Option<S>, Corrupt> {
+    let mut state = snapshot.map(|snapshot| S::restore(identity, snapshot)).transpose()?;
+    for (number, entry) in (0..).zip(entries) {
+        state = Some(S::replay(state, identity, number, entry)?);
+    }
+    Ok(state)
 }

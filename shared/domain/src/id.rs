@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 use std::fmt;
 
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::hash::spread;
 
@@ -75,7 +75,7 @@ id! {
 }
 
 /// The number of lanes of a stream: a power of two, fixed for the life of the stream (CONTRACT §2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LaneCount(u32);
 
 impl LaneCount {
@@ -94,11 +94,21 @@ impl LaneCount {
         self.0
     }
 
+    /// Half as many lanes, if there are two at least.
+    #[must_use]
+    pub fn halved(self) -> Option<Self> {
+        Self::new(self.0 / 2)
+    }
+
     /// The lane of the entity with this id: `⌊xxh3_64(id, seed 0) · L / 2⁶⁴⌋`, so that lane `i` becomes `2i` and `2i + 1`
     /// when the lanes double (CONTRACT §2).
     #[must_use]
     pub fn lane_of(self, entity: &[u8]) -> LaneId {
-        let product = u128::from(xxh3_64(entity)) * u128::from(self.0);
+        self.lane_of_hash(xxh3_64(entity))
+    }
+
+    fn lane_of_hash(self, hash: u64) -> LaneId {
+        let product = u128::from(hash) * u128::from(self.0);
         // The quotient is below the number of lanes.
         #[expect(clippy::cast_possible_truncation)]
         let lane = (product >> 64) as u16;
@@ -108,6 +118,23 @@ impl LaneCount {
     /// Every lane, in order.
     pub fn iter(self) -> impl Iterator<Item = LaneId> {
         (0..=u16::MAX).take(self.0 as usize).map(LaneId)
+    }
+}
+
+impl LaneId {
+    /// The lanes that this one, of a stream that had `before`, is among `lanes`: those that it became where the lanes
+    /// have doubled since, the one that it became a part of where they had not.
+    pub fn among(self, before: LaneCount, lanes: LaneCount) -> impl Iterator<Item = Self> {
+        let lane = u32::from(self.0);
+        let (first, count) = if before <= lanes {
+            let became = lanes.get() / before.get();
+            (lane * became, became)
+        } else {
+            (lane / (before.get() / lanes.get()), 1)
+        };
+        #[expect(clippy::cast_possible_truncation)]
+        let id = |lane: u32| Self(lane as u16);
+        (first..first + count).map(id)
     }
 }
 
@@ -133,30 +160,35 @@ impl fmt::Display for LaneId {
     }
 }
 
-/// The key of an entity within one lane, city and role: a 64-bit digest of its id.
+/// The key of an entity within one lane, city and role: a 64-bit digest of its id as the log has it.
 ///
 /// Among a million entities of one lane, the probability that any two share a digest is 3·10⁻⁸; a collision makes a
-/// count one too low. In return no id is stored, and an entity's key takes 8 bytes.
+/// count one too low. In return no id is stored, and an entity's key takes 8 bytes. The id is a pseudonym, 128 bits of a
+/// keyed hash, of which no client can choose two with one digest; ids of other producers can be chosen so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EntityKey(pub u64);
 
-/// Makes the digest independent of the lane's hash, whose high bits are equal within a lane.
-const KEY_SEED: u64 = 0x45_51_4b_45_59;
+/// The bits of a key that no product changes: the greatest lane count takes as many.
+const LANE_BITS: u64 = !(u64::MAX >> 16);
 
 impl EntityKey {
     /// The key of a driver.
     #[must_use]
     pub fn driver(id: &[u8]) -> Self {
-        Self(xxh3_64_with_seed(id, KEY_SEED))
+        Self(xxh3_64(id))
     }
 
     /// The key of a rider who requests one product, given by its bit in the city's product table: demand is counted per
     /// product (CONTRACT §3).
     #[must_use]
     pub fn rider(id: &[u8], product: u8) -> Self {
-        // Not by a seed per product: XXH3 only adds the seed to the bytes of a short input, so two ids and two seeds
-        // with the same difference would collide.
-        Self(spread(xxh3_64_with_seed(id, KEY_SEED)).wrapping_add(spread(u64::from(product))))
+        Self(xxh3_64(id) ^ (spread(u64::from(product)) & !LANE_BITS))
+    }
+
+    /// The lane of the entity among `lanes`, which the high bits of its key determine, as those of its id's hash do.
+    #[must_use]
+    pub fn lane(self, lanes: LaneCount) -> LaneId {
+        lanes.lane_of_hash(self.0)
     }
 }
 
@@ -198,6 +230,18 @@ mod tests {
     }
 
     #[test]
+    fn a_lane_is_found_among_more_and_fewer_lanes() {
+        let lanes = |count| LaneCount::new(count).unwrap();
+        let among = |lane, before, now| -> Vec<u16> {
+            LaneId(lane).among(lanes(before), lanes(now)).map(|lane| lane.0).collect()
+        };
+        assert_eq!(among(3, 64, 64), [3]);
+        assert_eq!(among(3, 64, 256), [12, 13, 14, 15]);
+        assert_eq!(among(13, 256, 64), [3]);
+        assert_eq!(among(65_535, 65_536, 1), [0]);
+    }
+
+    #[test]
     fn a_lane_count_is_a_power_of_two_within_its_limit() {
         for lanes in [0, 3, 6, 131_072] {
             assert_eq!(LaneCount::new(lanes), None, "{lanes}");
@@ -231,6 +275,17 @@ mod tests {
         ];
         for (i, a) in keys.iter().enumerate() {
             assert!(keys[i + 1..].iter().all(|b| a != b));
+        }
+    }
+
+    #[test]
+    fn a_key_has_the_lane_of_its_id() {
+        let lanes = LaneCount::new(65_536).unwrap();
+        for entity in (0..100_u32).map(|number| number.to_string()) {
+            let id = entity.as_bytes();
+            for key in [EntityKey::driver(id), EntityKey::rider(id, 0), EntityKey::rider(id, 63)] {
+                assert_eq!(key.lane(lanes), lanes.lane_of(id), "{entity}");
+            }
         }
     }
 

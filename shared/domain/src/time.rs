@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// Length of a time in UTC to the millisecond.
+pub const TIME_BYTES: usize = 24;
+
 const DAY_MS: i64 = 86_400_000;
 /// 9999-12-31T23:59:59.999Z: RFC 3339 has four digits for the year.
 const LAST_MS: i64 = 253_402_300_799_999;
@@ -55,13 +58,31 @@ impl Timestamp {
     }
 }
 
+impl Timestamp {
+    /// `2026-02-25T06:13:25.000Z` in ASCII.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; TIME_BYTES] {
+        let (year, month, day) = civil(self.0.div_euclid(DAY_MS));
+        let ms = self.0.rem_euclid(DAY_MS);
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let numbers = [(0, 4, year), (5, 2, month), (8, 2, day), (11, 2, ms / 3_600_000)];
+        let of_the_hour = [(14, 2, ms / 60_000 % 60), (17, 2, ms / 1000 % 60), (20, 3, ms % 1000)];
+        for (at, width, mut number) in numbers.into_iter().chain(of_the_hour) {
+            for digit in text[at..at + width].iter_mut().rev() {
+                #[expect(clippy::cast_sign_loss, reason = "a digit")]
+                let units = (number % 10) as u8;
+                *digit += units;
+                number /= 10;
+            }
+        }
+        text
+    }
+}
+
 impl fmt::Display for Timestamp {
     /// `2026-02-25T06:13:25.000Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (year, month, day) = civil(self.0.div_euclid(DAY_MS));
-        let ms = self.0.rem_euclid(DAY_MS);
-        let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", ms % 1000)
+        f.write_str(std::str::from_utf8(&self.to_bytes()).expect("the digits of a time are ASCII"))
     }
 }
 

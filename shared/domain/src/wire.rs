@@ -17,23 +17,35 @@ pub enum Kind {
     Watermark = b'k',
     /// Tick counts of a lane.
     Counts = b'r',
-    /// An entry of a lane's checkpoint log.
+    /// An entry of the checkpoint log of a range of lanes.
     LaneEntry = b'l',
+    /// A snapshot of a range of lanes.
+    LaneSnapshot = b's',
     /// An entry of a city's checkpoint log.
     CityEntry = b'c',
+    /// A snapshot of a city's pricing.
+    CitySnapshot = b't',
+    /// A mark in a checkpoint log.
+    LogMark = b'p',
+    /// Records that wait for a log that cannot go on.
+    ParkedRecords = b'q',
+    /// A note in the list of parked logs.
+    ParkedLog = b'n',
     /// The head of a city's map.
     MapHead = b'h',
     /// A chunk of a city's map.
     MapChunk = b'm',
+    /// A part of the watermark board.
+    BoardPart = b'w',
     /// Changes of a city's map.
     Changes = b'd',
 }
 
-/// Version 1 had no contact with drivers, and another assignment of entities to lanes.
-const VERSION: u8 = 2;
+/// Version 2 had a checkpoint log per lane, and snapshots within entries.
+const VERSION: u8 = 3;
 const MAGIC: [u8; 3] = [0xff, b'E', b'Q'];
 const HEAD: usize = MAGIC.len() + 2;
-const SEAL: usize = 8;
+pub(crate) const SEAL: usize = 8;
 
 /// Why bytes cannot be decoded. A decoder never guesses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -316,11 +328,11 @@ mod tests {
         damaged[6] ^= 1;
         assert_eq!(open(&damaged, Kind::Watermark).unwrap_err(), Corrupt::Checksum { kind: Kind::Watermark });
         let mut newer = MAGIC.to_vec();
-        newer.extend_from_slice(b"k\x03abc");
+        newer.extend_from_slice(b"k\x09abc");
         seal(&mut newer);
         assert_eq!(
             open(&newer, Kind::Watermark).unwrap_err(),
-            Corrupt::UnknownVersion { kind: Kind::Watermark, version: 3 }
+            Corrupt::UnknownVersion { kind: Kind::Watermark, version: 9 }
         );
     }
 

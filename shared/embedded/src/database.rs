@@ -9,7 +9,7 @@ use std::sync::Arc;
 use equilibrium_app::checkpoint::ports::CheckpointKey;
 use equilibrium_app::memory::{Logs, Maps};
 use equilibrium_domain::geo::locate::Cell;
-use equilibrium_domain::id::{CityId, LaneCount, LaneId};
+use equilibrium_domain::id::{CityId, LaneCount};
 use equilibrium_domain::surge::map::{ChunkName, MapHead};
 use redb::{
     Key, ReadTransaction, ReadableDatabase, ReadableTable, StorageError, Table, TableDefinition, TableError,
@@ -22,7 +22,7 @@ use crate::open_error::{OpenError, OpenErrorKind};
 use crate::record_batch::{self, StoredRecord};
 
 /// Increases whenever a program would misread rows of an older version.
-pub const FORMAT_VERSION: u64 = 2;
+pub const FORMAT_VERSION: u64 = 3;
 
 /// Size of the page cache. Rows are read only when the database is opened: 8 MiB hold the pages of recent writes.
 const CACHE_BYTES: usize = 8 << 20;
@@ -32,8 +32,8 @@ type Bytes = &'static [u8];
 const METADATA: TableDefinition<'_, &str, i64> = TableDefinition::new("about");
 const EVENTS: TableDefinition<'_, u64, Bytes> = TableDefinition::new("events");
 const COUNTS: TableDefinition<'_, u64, Bytes> = TableDefinition::new("counts");
-const LANES: TableDefinition<'_, (u16, u64), Bytes> = TableDefinition::new("lanes");
-const CITIES: TableDefinition<'_, (&str, u64), Bytes> = TableDefinition::new("cities");
+const ENTRIES: TableDefinition<'_, (&str, u64), Bytes> = TableDefinition::new("entries");
+const SNAPSHOTS: TableDefinition<'_, (&str, u64), Bytes> = TableDefinition::new("snapshots");
 const HEADS: TableDefinition<'_, &str, Bytes> = TableDefinition::new("heads");
 const CHUNKS: TableDefinition<'_, (&str, u64, u64), Bytes> = TableDefinition::new("chunks");
 
@@ -46,6 +46,8 @@ pub enum Row {
     Counts(u64),
     /// An entry of a checkpoint log.
     Entry(CheckpointKey, u64),
+    /// The snapshot before an entry of a checkpoint log.
+    Snapshot(CheckpointKey, u64),
     /// The head of a city's map.
     Head(CityId),
     /// A chunk of a city's map.
@@ -222,8 +224,8 @@ fn read(redb: &redb::Database) -> Result<Contents, OpenErrorKind> {
 struct Tables<'a> {
     events: Table<'a, u64, Bytes>,
     counts: Table<'a, u64, Bytes>,
-    lanes: Table<'a, (u16, u64), Bytes>,
-    cities: Table<'a, (&'static str, u64), Bytes>,
+    entries: Table<'a, (&'static str, u64), Bytes>,
+    snapshots: Table<'a, (&'static str, u64), Bytes>,
     heads: Table<'a, &'static str, Bytes>,
     chunks: Table<'a, (&'static str, u64, u64), Bytes>,
 }
@@ -234,8 +236,8 @@ impl<'a> Tables<'a> {
         Ok(Self {
             events: transaction.open_table(EVENTS)?,
             counts: transaction.open_table(COUNTS)?,
-            lanes: transaction.open_table(LANES)?,
-            cities: transaction.open_table(CITIES)?,
+            entries: transaction.open_table(ENTRIES)?,
+            snapshots: transaction.open_table(SNAPSHOTS)?,
             heads: transaction.open_table(HEADS)?,
             chunks: transaction.open_table(CHUNKS)?,
         })
@@ -245,9 +247,9 @@ impl<'a> Tables<'a> {
         match row {
             Row::Events(first) => put(&mut self.events, first, content),
             Row::Counts(number) => put(&mut self.counts, number, content),
-            Row::Entry(CheckpointKey::Lane(lane), number) => put(&mut self.lanes, (lane.0, *number), content),
-            Row::Entry(CheckpointKey::City(city), number) => {
-                put(&mut self.cities, (city.as_str(), *number), content)
+            Row::Entry(key, number) => put(&mut self.entries, (key.to_string().as_str(), *number), content),
+            Row::Snapshot(key, number) => {
+                put(&mut self.snapshots, (key.to_string().as_str(), *number), content)
             }
             Row::Head(city) => put(&mut self.heads, city.as_str(), content),
             Row::Chunk(city, ChunkName { parent, version }) => {
@@ -292,15 +294,16 @@ fn read_records(
 
 fn read_logs(transaction: &ReadTransaction) -> Result<Logs, OpenErrorKind> {
     let mut logs = Logs::default();
-    for row in transaction.open_table(LANES)?.iter()? {
+    let log_key = |text: &str| CheckpointKey::parse(text).ok_or("an invalid key of a checkpoint log");
+    for row in transaction.open_table(ENTRIES)?.iter()? {
         let (key, entry) = row?;
-        let (lane, number) = key.value();
-        logs.restore(CheckpointKey::Lane(LaneId(lane)), number, entry.value().to_vec());
+        let (key, number) = key.value();
+        logs.restore(log_key(key)?, number, entry.value().to_vec());
     }
-    for row in transaction.open_table(CITIES)?.iter()? {
-        let (key, entry) = row?;
-        let (city, number) = key.value();
-        logs.restore(CheckpointKey::City(city_id(city)?), number, entry.value().to_vec());
+    for row in transaction.open_table(SNAPSHOTS)?.iter()? {
+        let (key, snapshot) = row?;
+        let (key, number) = key.value();
+        logs.restore_snapshot(&log_key(key)?, number, snapshot.value().to_vec());
     }
     Ok(logs)
 }

@@ -4,6 +4,7 @@ mod acknowledged;
 pub mod data_folder;
 pub mod database;
 pub mod open_error;
+pub mod pseudonym_key;
 mod record_batch;
 mod state;
 pub mod store;

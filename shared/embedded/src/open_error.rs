@@ -50,6 +50,12 @@ pub enum OpenError {
         /// The number of lanes in the arguments.
         requested: u32,
     },
+    /// A key cannot be made.
+    #[error("the system has no randomness: {cause}")]
+    NoRandomness {
+        /// The system's error.
+        cause: io::Error,
+    },
     /// The file's content is corrupt.
     #[error("{}: damaged: {what}; restore it, or name another folder", path.display())]
     Damaged {

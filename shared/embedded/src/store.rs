@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
+use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog, Loaded};
 use equilibrium_app::clock::Clock;
 use equilibrium_app::count::ports::CountsStream;
 use equilibrium_app::ingest::ports::EventLog;
 use equilibrium_app::ingest::record_packer::RecordSink;
 use equilibrium_app::surge::ports::MapStore;
-use equilibrium_app::unavailable::Unavailable;
+use equilibrium_app::unavailable::{SendError, Unavailable};
 use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
 use equilibrium_domain::event_sourced::Entry;
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
@@ -238,7 +238,7 @@ impl RecordSink for Store {
 }
 
 impl CountsStream for Store {
-    async fn send(&self, group: CityGroup, data: Vec<u8>) -> Result<(), Unavailable> {
+    async fn send(&self, _: LaneId, group: CityGroup, data: Vec<u8>) -> Result<(), SendError> {
         let mut state = self.0.state.lock();
         let arrival_ms = self.0.clock.arrival_ms();
         let row = state.pending.is_some().then(|| {
@@ -257,18 +257,34 @@ impl CountsStream for Store {
 }
 
 impl CheckpointLog for Store {
-    async fn load(&self, log: &CheckpointKey) -> Result<Vec<Vec<u8>>, Unavailable> {
-        Ok(self.0.state.lock().logs.entries(log).to_vec())
+    async fn load(&self, key: &CheckpointKey, next: Option<u64>) -> Result<Loaded, Unavailable> {
+        Ok(self.0.state.lock().logs.load(key, next))
     }
 
     async fn append(&self, key: &CheckpointKey, entry: &Entry) -> Result<(), AppendError> {
         let mut state = self.0.state.lock();
-        let removed = state.logs.append(key, entry)?;
+        state.logs.append(key, entry)?;
         if let Some(pending) = &mut state.pending {
-            let rows = removed.map(|number| (Row::Entry(key.clone(), number), None));
-            pending.changes.rows.extend(rows);
             let row = Row::Entry(key.clone(), entry.number);
             pending.changes.rows.insert(row, Some(entry.bytes.clone()));
+            self.0.changed.notify_one();
+        }
+        Ok(())
+    }
+
+    async fn save_snapshot(
+        &self,
+        key: &CheckpointKey,
+        number: u64,
+        snapshot: &[u8],
+    ) -> Result<(), Unavailable> {
+        let mut state = self.0.state.lock();
+        let Some(removed) = state.logs.save_snapshot(key, number, snapshot) else { return Ok(()) };
+        if let Some(pending) = &mut state.pending {
+            let rows = &mut pending.changes.rows;
+            rows.insert(Row::Snapshot(key.clone(), removed.start), None);
+            rows.extend(removed.map(|number| (Row::Entry(key.clone(), number), None)));
+            rows.insert(Row::Snapshot(key.clone(), number), Some(snapshot.to_vec()));
             self.0.changed.notify_one();
         }
         Ok(())

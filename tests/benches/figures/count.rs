@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
+use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog, Loaded};
 use equilibrium_app::count::lane_processor::{CountSettings, LaneProcessor};
 use equilibrium_app::count::ports::CountsStream;
 use equilibrium_app::memory::NoOp;
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
-use equilibrium_app::unavailable::Unavailable;
+use equilibrium_app::unavailable::{SendError, Unavailable};
 use equilibrium_domain::event::watermark::{self, CityWatermark, WatermarkConfig, Watermarks};
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_domain::time::Timestamp;
@@ -27,14 +27,16 @@ use crate::{alloc, figure, median, run};
 struct EntryBytes(Arc<AtomicU64>);
 
 impl CheckpointLog for EntryBytes {
-    async fn load(&self, _: &CheckpointKey) -> Result<Vec<Vec<u8>>, Unavailable> {
-        Ok(Vec::new())
+    async fn load(&self, _: &CheckpointKey, _: Option<u64>) -> Result<Loaded, Unavailable> {
+        Ok(Loaded::default())
+    }
+
+    async fn save_snapshot(&self, _: &CheckpointKey, _: u64, _: &[u8]) -> Result<(), Unavailable> {
+        Ok(())
     }
 
     async fn append(&self, _: &CheckpointKey, entry: &Entry) -> Result<(), AppendError> {
-        if !entry.has_snapshot {
-            self.0.fetch_add(entry.bytes.len() as u64, Ordering::Relaxed);
-        }
+        self.0.fetch_add(entry.bytes.len() as u64, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -43,7 +45,7 @@ impl CheckpointLog for EntryBytes {
 struct NoCounts;
 
 impl CountsStream for NoCounts {
-    async fn send(&self, _: CityGroup, record: Vec<u8>) -> Result<(), Unavailable> {
+    async fn send(&self, _: LaneId, _: CityGroup, record: Vec<u8>) -> Result<(), SendError> {
         std::hint::black_box(record);
         Ok(())
     }

@@ -63,7 +63,7 @@ pub fn figures() {
         changes: NoOp,
         ticks: RowCount::default(),
     };
-    let processor = CityProcessor::new(lanes, MemoryCheckpoints::default(), sinks);
+    let processor = CityProcessor::new(MemoryCheckpoints::default(), sinks);
     let mut sequence = 0;
     let mut times = Vec::new();
     let mut rows = 0;

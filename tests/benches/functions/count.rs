@@ -8,6 +8,7 @@ use equilibrium_app::ingest::time_rule::TimeRule;
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_domain::event::sequence::Sequence;
 use equilibrium_domain::id::{LaneCount, LaneId};
+use equilibrium_domain::pseudonym::PseudonymKey;
 use equilibrium_event_source::poller::Target;
 use equilibrium_event_source::settings::MAX_PAYLOAD_BYTES;
 use equilibrium_lambda::kinesis::encode::{Envelope, Stream};
@@ -45,6 +46,7 @@ pub async fn measure() {
         policies,
         Arc::default(),
         TimeRule::Replay,
+        Arc::new(PseudonymKey::new([7; 16])),
     );
     let mut events = 0;
     for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {

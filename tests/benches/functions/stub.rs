@@ -1,4 +1,4 @@
-//! Stubs of DynamoDB, Kinesis and SQS that accept everything and store nothing: what remains is the function's own time.
+//! Stubs of DynamoDB, Kinesis, SQS and Secrets Manager that accept everything and store nothing: what remains is the function's own time.
 
 use std::convert::Infallible;
 
@@ -47,6 +47,7 @@ async fn respond(request: Request<Incoming>, scan: &str) -> Result<Response<Full
             let taken = vec![json!({"SequenceNumber": "1", "ShardId": "shardId-000000000000"}); records];
             json!({"FailedRecordCount": 0, "Records": taken}).to_string()
         }
+        "GetSecretValue" => r#"{"SecretString":"000102030405060708090a0b0c0d0e0f"}"#.to_owned(),
         _ => "{}".to_owned(),
     };
     let response = Response::builder().header("content-type", "application/x-amz-json-1.0").body(body.into());

@@ -29,6 +29,9 @@ struct Arguments {
     /// Lanes of the event stream, a power of two [default: 1, 4 or 64 by the seed].
     #[arg(long, value_parser = lanes, conflicts_with = "folder")]
     lanes: Option<LaneCount>,
+    /// Double the lanes twice while events arrive; of at least eight lanes.
+    #[arg(long, conflicts_with = "folder")]
+    double_lanes: bool,
     /// Lines of the market.
     #[arg(long, default_value_t = Scenario::EVENTS, conflicts_with = "folder")]
     events: usize,
@@ -70,7 +73,8 @@ fn simulate_seeds(arguments: &Arguments) -> bool {
             Faults::None => FaultSchedule::None,
             Faults::Once(fault) => FaultSchedule::At(arguments.call, fault),
         };
-        all_same &= simulate(&Scenario { events: arguments.events, schedule, ..random }, arguments.trace);
+        let (events, doubles_lanes) = (arguments.events, arguments.double_lanes);
+        all_same &= simulate(&Scenario { events, doubles_lanes, schedule, ..random }, arguments.trace);
     }
     all_same
 }
@@ -119,7 +123,8 @@ fn compare_folder(folder: &Path) -> io::Result<bool> {
 fn compare_file(name: &str, market: &Market, expected: &[String], seed: u64, lanes: u32) -> bool {
     let lanes = LaneCount::new(lanes).expect("a power of two");
     let (level, schedule) = (FaultLevel::Random, FaultSchedule::random(seed, lanes));
-    let outcome = Simulation { market, lanes, level, schedule, seed, trace: Trace::off() }.run();
+    let outcome =
+        Simulation { market, lanes, doubles_lanes: false, level, schedule, seed, trace: Trace::off() }.run();
     let (calls, late) = (outcome.calls, outcome.late);
     let same = by_city(outcome.rows) == expected;
     let verdict = if same { "same" } else { "DIFFERENT" };

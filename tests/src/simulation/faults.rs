@@ -3,13 +3,13 @@
 use std::future::{Future, pending};
 use std::sync::Arc;
 
-use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
+use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog, Loaded};
 use equilibrium_app::count::ports::CountsStream;
 use equilibrium_app::surge::ports::{ChangeStream, MapStore, TickLog};
-use equilibrium_app::unavailable::Unavailable;
+use equilibrium_app::unavailable::{SendError, Unavailable};
 use equilibrium_domain::count::city_group::CityGroup;
 use equilibrium_domain::event_sourced::Entry;
-use equilibrium_domain::id::CityId;
+use equilibrium_domain::id::{CityId, LaneId};
 use equilibrium_domain::surge::map::{ChunkName, ClosedTick, MapHead};
 use parking_lot::Mutex;
 
@@ -78,8 +78,17 @@ impl<P> FaultyPort<P> {
 }
 
 impl<P: CheckpointLog> CheckpointLog for FaultyPort<P> {
-    async fn load(&self, log: &CheckpointKey) -> Result<Vec<Vec<u8>>, Unavailable> {
-        self.call("load", self.port.load(log)).await
+    async fn load(&self, log: &CheckpointKey, next: Option<u64>) -> Result<Loaded, Unavailable> {
+        self.call("load", self.port.load(log, next)).await
+    }
+
+    async fn save_snapshot(
+        &self,
+        key: &CheckpointKey,
+        number: u64,
+        snapshot: &[u8],
+    ) -> Result<(), Unavailable> {
+        self.call("save_snapshot", self.port.save_snapshot(key, number, snapshot)).await
     }
 
     async fn append(&self, key: &CheckpointKey, entry: &Entry) -> Result<(), AppendError> {
@@ -90,11 +99,12 @@ impl<P: CheckpointLog> CheckpointLog for FaultyPort<P> {
                 Err(AppendError::Conflict) => "conflict",
                 Err(AppendError::Unavailable(_)) => "unavailable",
             };
-            let Entry { number, bytes, has_snapshot } = entry;
+            let Entry { number, bytes, snapshot } = entry;
+            let is_compacted = snapshot.is_some();
             self.injector.trace.write(
                 "append",
                 format_args!(
-                    "key={key} entry={number} bytes={} snapshot={has_snapshot} outcome={outcome}",
+                    "key={key} entry={number} bytes={} compacted={is_compacted} outcome={outcome}",
                     bytes.len()
                 ),
             );
@@ -105,8 +115,8 @@ impl<P: CheckpointLog> CheckpointLog for FaultyPort<P> {
 }
 
 impl<P: CountsStream> CountsStream for FaultyPort<P> {
-    async fn send(&self, group: CityGroup, record: Vec<u8>) -> Result<(), Unavailable> {
-        self.call("send", self.port.send(group, record)).await
+    async fn send(&self, lane: LaneId, group: CityGroup, record: Vec<u8>) -> Result<(), SendError> {
+        self.call("send", self.port.send(lane, group, record)).await
     }
 }
 
@@ -129,7 +139,7 @@ impl<P: MapStore> MapStore for FaultyPort<P> {
 }
 
 impl<P: ChangeStream> ChangeStream for FaultyPort<P> {
-    async fn send(&self, city: &CityId, record: Vec<u8>) -> Result<(), Unavailable> {
+    async fn send(&self, city: &CityId, record: Vec<u8>) -> Result<(), SendError> {
         self.call("send", self.port.send(city, record)).await
     }
 }

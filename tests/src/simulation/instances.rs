@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use equilibrium_app::policy::policy_set::PolicySet;
+use equilibrium_domain::id::LaneCount;
 use equilibrium_event_source::poller::{InvokeError, Target};
 use equilibrium_simulator::rng::SplitMix64;
 use parking_lot::Mutex;
@@ -43,7 +44,7 @@ impl Handler for SimulatedLaneProcessor {
     async fn handle(&self, payload: &[u8], policies: &Arc<PolicySet>, now_ms: i64) -> Response {
         let handled = equilibrium_count::handle_event(self, payload, policies, now_ms).await;
         let (payload, metrics) = handled.expect("the poller sends Kinesis events");
-        Response { payload, skipped: metrics.skipped, late: metrics.late }
+        Response { payload, skipped: metrics.checkpoint.skipped, late: metrics.late }
     }
 }
 
@@ -53,7 +54,7 @@ impl Handler for SimulatedCityProcessor {
     async fn handle(&self, payload: &[u8], policies: &Arc<PolicySet>, now_ms: i64) -> Response {
         let handled = equilibrium_surge::handle_event(self, payload, policies, now_ms).await;
         let (payload, metrics) = handled.expect("the poller sends Kinesis events");
-        Response { payload, skipped: metrics.skipped, late: 0 }
+        Response { payload, skipped: metrics.checkpoint.skipped, late: 0 }
     }
 }
 
@@ -75,6 +76,8 @@ struct State<H> {
 
 struct Instance<H> {
     number: usize,
+    /// The lanes that were deployed when it was started.
+    lanes: LaneCount,
     handler: H,
 }
 
@@ -99,12 +102,14 @@ impl<'a, H: Handler> Instances<'a, H> {
     /// Has one of the instances handle a batch, and removes it if it dies.
     fn handle(&self, state: &mut State<H>, payload: &[u8]) -> Handled {
         let is_random = self.level == FaultLevel::Random;
+        state.alive.retain(|instance| !self.deployment.is_retired(instance.lanes));
         if state.alive.is_empty() || (is_random && state.rng.percent(5)) {
-            state.alive.push(Instance { number: state.started, handler: (self.start)(self.deployment) });
+            let (number, lanes) = (state.started, self.deployment.lanes());
+            state.alive.push(Instance { number, lanes, handler: (self.start)(self.deployment) });
             state.started += 1;
         }
         let at = if is_random { state.rng.below(state.alive.len()) } else { 0 };
-        let Instance { number, handler } = &state.alive[at];
+        let Instance { number, handler, .. } = &state.alive[at];
         let (instance, now_ms) = (*number, self.deployment.now_ms());
         let response = poll_once(handler.handle(payload, &self.deployment.policies, now_ms));
         if response.is_none() {

@@ -15,6 +15,8 @@ pub struct Scenario {
     pub seed: u64,
     /// Lanes of the event stream.
     pub lanes: LaneCount,
+    /// Whether the lanes double twice while events arrive. Shards split and merge at the bounds of eight lanes.
+    pub doubles_lanes: bool,
     /// Lines of the market.
     pub events: usize,
     /// The faults of ports. With random ones, event source and instances misbehave, too.
@@ -30,7 +32,13 @@ impl Scenario {
     pub fn random(seed: u64, lanes: Option<LaneCount>) -> Self {
         let by_seed = LaneCount::new([1, 4, 64][(seed % 3) as usize]).expect("powers of two");
         let lanes = lanes.unwrap_or(by_seed);
-        Self { seed, lanes, events: Self::EVENTS, schedule: FaultSchedule::random(seed, lanes) }
+        Self {
+            seed,
+            lanes,
+            doubles_lanes: false,
+            events: Self::EVENTS,
+            schedule: FaultSchedule::random(seed, lanes),
+        }
     }
 
     /// The market, and the oracle's result for it.
@@ -66,8 +74,8 @@ impl Scenario {
             FaultSchedule::Random { .. } => FaultLevel::Random,
             FaultSchedule::None | FaultSchedule::At(..) => FaultLevel::None,
         };
-        let Self { seed, lanes, schedule, .. } = *self;
-        let outcome = Simulation { market, lanes, level, schedule, seed, trace }.run();
+        let Self { seed, lanes, doubles_lanes, schedule, .. } = *self;
+        let outcome = Simulation { market, lanes, doubles_lanes, level, schedule, seed, trace }.run();
         compare(&outcome, expected).map(|()| outcome)
     }
 
@@ -83,9 +91,10 @@ impl Scenario {
             FaultSchedule::None => " --fault none".to_owned(),
             FaultSchedule::At(call, fault) => format!(" --fault {fault} --call {call}"),
         };
+        let doubles = if self.doubles_lanes { " --double-lanes" } else { "" };
         let events = self.events;
         format!(
-            "cargo run -p equilibrium-tests --bin simulate -- --seed {seed} --lanes {lanes} --events {events}{faults} --trace"
+            "cargo run -p equilibrium-tests --bin simulate -- --seed {seed} --lanes {lanes}{doubles} --events {events}{faults} --trace"
         )
     }
 }

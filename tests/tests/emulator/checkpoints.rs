@@ -1,20 +1,24 @@
 //! Checkpoint logs in DynamoDB.
 
-use equilibrium_domain::event_sourced::Entry;
+use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
+use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog, Loaded};
 use equilibrium_app::contract;
-use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::dynamodb::{Checkpoints, Connection, Tables};
 use equilibrium_aws::retry::RetryPolicy;
-use equilibrium_domain::id::{CityId, LaneId};
+use equilibrium_domain::count::lane_range::LaneRange;
+use equilibrium_domain::event_sourced::Entry;
+use equilibrium_domain::id::{CityId, LaneCount, LaneId};
+use equilibrium_simulator::rng::SplitMix64;
 use equilibrium_tests::harness::emulator::{emulator, sdk_config, unique_name};
 use futures_util::future::join_all;
 
-const LANE: CheckpointKey = CheckpointKey::Lane(LaneId(7));
+fn lanes_key() -> CheckpointKey {
+    CheckpointKey::Lanes(LaneRange::of(LaneId(7), LaneCount::new(64).unwrap()))
+}
 
 /// A table of checkpoints, and a client that reads and changes its items.
 struct Fixture {
@@ -67,6 +71,15 @@ fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
+/// The text of [`lanes_key`].
+const LANES: &str = "lanes-64/1";
+
+/// Bytes that hardly shrink.
+fn random(length: usize) -> Vec<u8> {
+    let mut rng = SplitMix64::new(7);
+    (0..length / 8).flat_map(|_| rng.next_u64().to_le_bytes()).collect()
+}
+
 /// An entry that is larger than an item.
 fn large(byte: u8) -> Vec<u8> {
     vec![byte; 1_000_000]
@@ -81,10 +94,10 @@ async fn checkpoints_meet_the_contract_of_the_checkpoint_log() {
 #[tokio::test]
 async fn creating_tables_again_changes_nothing() {
     let fixture = Fixture::new("again").await;
-    fixture.checkpoints().append(&LANE, &Entry::new(0, b"zero", false)).await.unwrap();
+    fixture.checkpoints().append(&lanes_key(), &Entry::new(0, b"zero")).await.unwrap();
     let connection = Connection::new(&sdk_config(&emulator().endpoint), RetryPolicy::default());
     fixture.tables.create(&connection).await.unwrap();
-    assert_eq!(fixture.checkpoints().load(&LANE).await.unwrap(), [b"zero".to_vec()]);
+    assert_eq!(fixture.checkpoints().load(&lanes_key(), None).await.unwrap().entries, [b"zero".to_vec()]);
 }
 
 #[tokio::test]
@@ -95,7 +108,7 @@ async fn one_of_many_concurrent_writers_wins_and_the_others_get_a_conflict() {
         // Every other entry is larger than an item.
         let entry = |writer| if n % 2 == 0 { vec![writer] } else { large(writer) };
         let append = async |(writer, log): (u8, &Checkpoints)| {
-            log.append(&LANE, &Entry::new(n, entry(writer), true)).await
+            log.append(&lanes_key(), &Entry::new(n, entry(writer))).await
         };
         let appends = (0..).zip(&writers).map(append);
         let outcomes = join_all(appends).await;
@@ -104,7 +117,7 @@ async fn one_of_many_concurrent_writers_wins_and_the_others_get_a_conflict() {
             let expected = if writer == winner { Ok(()) } else { Err(AppendError::Conflict) };
             assert_eq!(*outcome, expected, "writer {writer}");
         }
-        let loaded = writers[0].load(&LANE).await.unwrap();
+        let loaded = writers[0].load(&lanes_key(), None).await.unwrap().entries;
         assert!(loaded.last().unwrap().iter().all(|byte| usize::from(*byte) == winner), "entry {n}");
     }
 }
@@ -115,79 +128,107 @@ async fn a_log_is_read_over_many_pages() {
     let log = fixture.checkpoints();
     let entry = |n: u64| format!("entry {n}").into_bytes();
     for n in 0..100 {
-        log.append(&LANE, &Entry::new(n, entry(n), n == 5)).await.unwrap();
+        log.append(&lanes_key(), &Entry::new(n, entry(n))).await.unwrap();
     }
-    let expected: Vec<_> = (5..100).map(entry).collect();
-    assert_eq!(log.load(&LANE).await.unwrap(), expected);
+    log.save_snapshot(&lanes_key(), 5, b"before five").await.unwrap();
+    let loaded = log.load(&lanes_key(), None).await.unwrap();
+    let entries = (5..100).map(entry).collect();
+    assert_eq!(loaded, Loaded { snapshot: Some(b"before five".to_vec()), first: 5, entries });
+    let loaded = log.load(&lanes_key(), Some(2)).await.unwrap();
+    assert_eq!((loaded.snapshot, loaded.first, loaded.entries.len()), (None, 2, 98));
 }
 
 #[tokio::test]
 async fn parts_of_a_writer_that_crashed_are_invisible() {
     let fixture = Fixture::new("crashed").await;
     let log = fixture.checkpoints();
-    log.append(&LANE, &Entry::new(0, b"zero", false)).await.unwrap();
+    log.append(&lanes_key(), &Entry::new(0, b"zero")).await.unwrap();
     // A writer that crashes between its parts and its entry leaves these items.
     for part in 0..2 {
-        let put = fixture.client.put_item().table_name(&fixture.tables.checkpoints);
-        let put = put.item("log", AttributeValue::S("lane/7#1#crashed".into()));
-        let put = put.item("n", AttributeValue::N(part.to_string()));
-        let put = put.item("expires", AttributeValue::N((now_s() + 1000).to_string()));
-        put.item("entry", AttributeValue::B(large(0).into())).send().await.unwrap_err();
-        let put = fixture.client.put_item().table_name(&fixture.tables.checkpoints);
-        let put = put.item("log", AttributeValue::S("lane/7#1#crashed".into()));
-        let put = put.item("n", AttributeValue::N(part.to_string()));
-        let put = put.item("expires", AttributeValue::N((now_s() + 1000).to_string()));
-        put.item("entry", AttributeValue::B(vec![0; 400_000].into())).send().await.unwrap();
+        let put = |bytes: Vec<u8>| {
+            let put = fixture.client.put_item().table_name(&fixture.tables.checkpoints);
+            put.item("log", AttributeValue::S(format!("lanes-64/1#1#crashed#{part}")))
+                .item("n", AttributeValue::N("0".into()))
+                .item("expires", AttributeValue::N((now_s() + 1000).to_string()))
+                .item("entry", AttributeValue::B(bytes.into()))
+                .send()
+        };
+        put(large(0)).await.unwrap_err();
+        put(vec![0; 400_000]).await.unwrap();
     }
-    assert_eq!(log.load(&LANE).await.unwrap(), [b"zero".to_vec()]);
-    log.append(&LANE, &Entry::new(1, large(1), true)).await.unwrap();
-    assert_eq!(log.load(&LANE).await.unwrap(), [large(1)]);
+    assert_eq!(log.load(&lanes_key(), None).await.unwrap().entries, [b"zero".to_vec()]);
+    log.append(&lanes_key(), &Entry::new(1, large(1))).await.unwrap();
+    assert_eq!(log.load(&lanes_key(), Some(1)).await.unwrap().entries, [large(1)]);
 }
 
 #[tokio::test]
-async fn an_entry_with_a_missing_part_is_unavailable() {
+async fn each_part_has_a_partition_of_its_own() {
+    let fixture = Fixture::new("partitions").await;
+    let log = fixture.checkpoints();
+    log.append(&lanes_key(), &Entry::new(0, large(1))).await.unwrap();
+    let keys = fixture.keys().await;
+    let partitions: BTreeSet<&String> = keys.iter().map(|(log, _)| log).collect();
+    assert_eq!((keys.len(), partitions.len()), (4, 4), "three parts and the entry: {keys:?}");
+}
+
+#[tokio::test]
+async fn an_entry_that_exists_costs_its_rival_no_parts() {
+    let fixture = Fixture::new("rival").await;
+    let log = fixture.checkpoints();
+    log.append(&lanes_key(), &Entry::new(0, b"zero")).await.unwrap();
+    assert_eq!(log.append(&lanes_key(), &Entry::new(0, large(1))).await, Err(AppendError::Conflict));
+    assert_eq!(fixture.keys().await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_entry_with_a_missing_part_is_empty() {
     let fixture = Fixture::new("torn").await;
     let log = fixture.checkpoints();
-    log.append(&LANE, &Entry::new(0, large(1), true)).await.unwrap();
+    log.append(&lanes_key(), &Entry::new(0, large(1))).await.unwrap();
+    log.append(&lanes_key(), &Entry::new(1, b"one")).await.unwrap();
     let keys = fixture.keys().await;
-    let (prefix, _) = keys.iter().find(|(log, _)| log.contains('#')).unwrap();
+    let (part, _) = keys.iter().find(|(log, _)| log.ends_with("#1")).unwrap();
     let delete = fixture.client.delete_item().table_name(&fixture.tables.checkpoints);
-    let delete = delete.key("log", AttributeValue::S(prefix.clone())).key("n", AttributeValue::N("1".into()));
+    let delete = delete.key("log", AttributeValue::S(part.clone())).key("n", AttributeValue::N("0".into()));
     delete.send().await.unwrap();
-    assert_eq!(log.load(&LANE).await, Err(Unavailable));
+    assert_eq!(log.load(&lanes_key(), None).await.unwrap().entries, [b"".to_vec(), b"one".to_vec()]);
 }
 
 #[tokio::test]
 async fn a_snapshot_and_its_parts_expire_after_the_entries_that_follow() {
     let fixture = Fixture::new("lifetimes").await;
     let log = fixture.checkpoints();
-    log.append(&LANE, &Entry::new(0, large(1), true)).await.unwrap();
-    log.append(&LANE, &Entry::new(1, b"one", false)).await.unwrap();
+    log.append(&lanes_key(), &Entry::new(0, b"zero")).await.unwrap();
+    log.save_snapshot(&lanes_key(), 0, &random(1_000_000)).await.unwrap();
+    log.append(&lanes_key(), &Entry::new(1, b"one")).await.unwrap();
     let keys = fixture.keys().await;
-    let (prefix, _) = keys.iter().find(|(log, _)| log.contains('#')).unwrap();
-    let (snapshot, follower) = (fixture.expiry("lane/7", 0).await, fixture.expiry("lane/7", 1).await);
+    let (part, _) = keys.iter().find(|(log, _)| log.contains('#')).unwrap();
+    let (snapshot, follower) = (fixture.expiry(LANES, 0).await, fixture.expiry(LANES, 1).await);
     assert!(follower > now_s() + 7 * 86_400, "longer than the retention of any stream");
     assert!(snapshot >= follower + 86_000);
-    assert!(fixture.expiry(prefix, 0).await > snapshot);
+    assert!(fixture.expiry(part, 0).await > snapshot);
 }
 
 #[tokio::test]
 async fn loading_an_idle_log_renews_its_entries_and_parts() {
     let fixture = Fixture::new("rested").await;
     let log = fixture.checkpoints();
-    log.append(&LANE, &Entry::new(0, large(1), true)).await.unwrap();
-    log.append(&LANE, &Entry::new(1, b"one", false)).await.unwrap();
-    let (snapshot, follower) = (fixture.expiry("lane/7", 0).await, fixture.expiry("lane/7", 1).await);
-    fixture.set_expiry("lane/7", 0, snapshot - 7 * 86_400).await;
-    fixture.set_expiry("lane/7", 1, follower - 7 * 86_400).await;
+    log.append(&lanes_key(), &Entry::new(0, b"zero")).await.unwrap();
+    log.save_snapshot(&lanes_key(), 0, &random(1_000_000)).await.unwrap();
+    log.append(&lanes_key(), &Entry::new(1, b"one")).await.unwrap();
+    let (snapshot, follower) = (fixture.expiry(LANES, 0).await, fixture.expiry(LANES, 1).await);
+    fixture.set_expiry(LANES, 0, snapshot - 7 * 86_400).await;
+    fixture.set_expiry(LANES, 1, follower - 7 * 86_400).await;
     let keys = fixture.keys().await;
-    let (prefix, _) = keys.iter().find(|(log, _)| log.contains('#')).unwrap();
-    fixture.set_expiry(prefix, 2, now_s() + 1000).await;
+    let (part, _) = keys.iter().find(|(log, _)| log.ends_with("#1")).unwrap();
+    fixture.set_expiry(part, 0, now_s() + 1000).await;
 
-    assert_eq!(log.load(&LANE).await.unwrap(), [large(1), b"one".to_vec()]);
-    assert!(fixture.expiry("lane/7", 0).await >= snapshot);
-    assert!(fixture.expiry("lane/7", 1).await >= follower);
-    assert!(fixture.expiry(prefix, 2).await > snapshot);
+    let loaded = log.load(&lanes_key(), None).await.unwrap();
+    assert_eq!(loaded.snapshot, Some(random(1_000_000)));
+    assert_eq!(loaded.entries, [b"zero".to_vec(), b"one".to_vec()]);
+    assert!(fixture.expiry(LANES, 0).await >= snapshot);
+    assert!(fixture.expiry(LANES, 1).await >= follower);
+    assert!(fixture.expiry(part, 0).await > snapshot);
 }
 
 #[tokio::test]
@@ -204,24 +245,29 @@ async fn expired_entries_count_as_absent() {
     let fixture = Fixture { tables, client: fixture.client };
     let log = fixture.checkpoints();
     for n in 0..4 {
-        log.append(&LANE, &Entry::new(n, b"old", n == 1)).await.unwrap();
+        log.append(&lanes_key(), &Entry::new(n, b"old")).await.unwrap();
     }
+    log.save_snapshot(&lanes_key(), 1, b"before one").await.unwrap();
 
-    fixture.set_expiry("lane/7", 2, now_s() - 1).await;
-    assert_eq!(log.load(&LANE).await, Err(Unavailable), "a gap until the next entry expires too");
-    fixture.set_expiry("lane/7", 3, now_s() - 1).await;
-    assert_eq!(log.load(&LANE).await.unwrap(), [b"old".to_vec()]);
-    log.append(&LANE, &Entry::new(2, b"new", false)).await.unwrap();
-    log.append(&LANE, &Entry::new(3, b"new", false)).await.unwrap();
-    assert_eq!(log.append(&LANE, &Entry::new(3, b"other", false)).await, Err(AppendError::Conflict));
-    assert_eq!(log.load(&LANE).await.unwrap(), [b"old".to_vec(), b"new".to_vec(), b"new".to_vec()]);
+    let loaded = |entries: &[&[u8]]| {
+        let entries = entries.iter().map(|entry| entry.to_vec()).collect();
+        Ok(Loaded { snapshot: Some(b"before one".to_vec()), first: 1, entries })
+    };
+    fixture.set_expiry(LANES, 2, now_s() - 1).await;
+    assert_eq!(log.load(&lanes_key(), None).await, loaded(&[b"old", b"", b"old"]), "one is missing");
+    fixture.set_expiry(LANES, 3, now_s() - 1).await;
+    assert_eq!(log.load(&lanes_key(), None).await, loaded(&[b"old"]));
+    log.append(&lanes_key(), &Entry::new(2, b"new")).await.unwrap();
+    log.append(&lanes_key(), &Entry::new(3, b"new")).await.unwrap();
+    assert_eq!(log.append(&lanes_key(), &Entry::new(3, b"other")).await, Err(AppendError::Conflict));
+    assert_eq!(log.load(&lanes_key(), None).await, loaded(&[b"old", b"new", b"new"]));
 
     for n in 0..4 {
-        fixture.set_expiry("lane/7", n, now_s() - 1).await;
+        fixture.set_expiry(LANES, n, now_s() - 1).await;
     }
-    assert!(log.load(&LANE).await.unwrap().is_empty());
-    log.append(&LANE, &Entry::new(0, b"first again", false)).await.unwrap();
-    assert_eq!(log.load(&LANE).await.unwrap(), [b"first again".to_vec()]);
+    assert_eq!(log.load(&lanes_key(), None).await, Ok(Loaded::default()));
+    log.append(&lanes_key(), &Entry::new(0, b"first again")).await.unwrap();
+    assert_eq!(log.load(&lanes_key(), None).await.unwrap().entries, [b"first again".to_vec()]);
 }
 
 #[tokio::test]
@@ -229,15 +275,15 @@ async fn logs_whose_keys_share_a_prefix_are_separate() {
     let fixture = Fixture::new("names").await;
     let log = fixture.checkpoints();
     let keys = [
-        CheckpointKey::Lane(LaneId(1)),
-        CheckpointKey::Lane(LaneId(11)),
+        CheckpointKey::parse("lanes-64/1").unwrap(),
+        CheckpointKey::parse("lanes-64/11").unwrap(),
         CheckpointKey::City(CityId::new("1").unwrap()),
         CheckpointKey::City(CityId::new("11").unwrap()),
     ];
     for (index, key) in (0..).zip(&keys) {
-        log.append(key, &Entry::new(0, [index], false)).await.unwrap();
+        log.append(key, &Entry::new(0, [index])).await.unwrap();
     }
     for (index, key) in (0..).zip(&keys) {
-        assert_eq!(log.load(key).await.unwrap(), [vec![index]]);
+        assert_eq!(log.load(key, None).await.unwrap().entries, [vec![index]]);
     }
 }

@@ -6,11 +6,13 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use aws_sdk_secretsmanager::Client as SecretsManager;
 use equilibrium_app::clock::system_now_ms;
 use equilibrium_app::policy::ports::PolicyStore;
 use equilibrium_aws::dynamodb::{self, Policies, Tables};
 use equilibrium_aws::kinesis::{self, KinesisConsumer, Streams};
 use equilibrium_aws::retry::RetryPolicy;
+use equilibrium_aws::secrets::pseudonym_key_name;
 use equilibrium_domain::id::{CityId, LaneCount};
 use equilibrium_event_source::poller::{EventSourcePoller, OnFailure, Target};
 use equilibrium_event_source::record::Discarded;
@@ -150,6 +152,8 @@ impl Fixture {
         let kinesis = kinesis::Connection::new(&sdk, RetryPolicy::default());
         tables.create(&dynamodb).await.unwrap();
         streams.create(&kinesis, SHARDS).await.unwrap();
+        let key = SecretsManager::new(&sdk).create_secret().name(pseudonym_key_name(&deployment));
+        key.secret_string("000102030405060708090a0b0c0d0e0f").send().await.unwrap();
         let nyc = CityId::new("nyc").unwrap();
         Policies::new(&dynamodb, &tables).save(&nyc, policy::JSON, None).await.unwrap();
 

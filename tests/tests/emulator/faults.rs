@@ -1,12 +1,13 @@
 //! Adapters with faults of the connection: no write is lost or duplicated, and every call ends in time.
 
+use equilibrium_domain::count::lane_range::LaneRange;
 use equilibrium_domain::event_sourced::Entry;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::surge::feed_guard::Feed;
 use equilibrium_domain::surge::map::ChunkName;
 use std::time::{Duration, Instant};
 
-use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
+use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog, Loaded};
 use equilibrium_app::ingest::ports::EventLog;
 use equilibrium_app::policy::ports::{PolicyStore, ReplaceError};
 use equilibrium_app::surge::ports::MapStore;
@@ -25,7 +26,9 @@ use futures_util::future::join_all;
 use crate::fault_proxy::{EXCEEDED, Fault, FaultProxy, SERVER_ERROR, THROTTLED};
 use crate::streams::records_of_key;
 
-const LANE: CheckpointKey = CheckpointKey::Lane(LaneId(7));
+fn lanes_key() -> CheckpointKey {
+    CheckpointKey::Lanes(LaneRange::of(LaneId(7), LaneCount::new(64).unwrap()))
+}
 
 /// Short, so that tests of timeouts are short.
 const RETRY_POLICY: RetryPolicy = RetryPolicy {
@@ -60,7 +63,7 @@ impl Fixture {
     /// The entries of the log, read without faults.
     async fn stored(&self) -> Vec<Vec<u8>> {
         let direct = Connection::new(&sdk_config(&emulator().endpoint), RetryPolicy::default());
-        Checkpoints::new(&direct, &self.tables).load(&LANE).await.unwrap()
+        Checkpoints::new(&direct, &self.tables).load(&lanes_key(), None).await.unwrap().entries
     }
 }
 
@@ -90,7 +93,7 @@ async fn a_transient_fault_is_retried_and_the_entry_is_stored_once() {
     ];
     for (n, fault) in (0..).zip(faults) {
         fixture.proxy.plan("PutItem", fault, 1);
-        assert_eq!(in_time(log.append(&LANE, &Entry::new(n, [1], false))).await, Ok(()), "{fault:?}");
+        assert_eq!(in_time(log.append(&lanes_key(), &Entry::new(n, [1]))).await, Ok(()), "{fault:?}");
         assert_eq!(fixture.proxy.requests("PutItem").len() as u64, 2 * (n + 1), "{fault:?}");
     }
     assert_eq!(fixture.stored().await, vec![vec![1]; faults.len()]);
@@ -102,7 +105,7 @@ async fn a_write_whose_responses_were_all_lost_succeeds() {
         let fixture = Fixture::new("lost").await;
         fixture.proxy.plan("PutItem", fault, 3);
         assert_eq!(
-            in_time(fixture.checkpoints().append(&LANE, &Entry::new(0, b"ours", true))).await,
+            in_time(fixture.checkpoints().append(&lanes_key(), &Entry::new(0, b"ours"))).await,
             Ok(()),
             "{fault:?}"
         );
@@ -115,7 +118,7 @@ async fn a_write_whose_responses_were_all_lost_succeeds() {
 async fn a_write_without_a_response_succeeds() {
     let fixture = Fixture::new("silent").await;
     fixture.proxy.plan("PutItem", Fault::ResponseHung, 9);
-    assert_eq!(in_time(fixture.checkpoints().append(&LANE, &Entry::new(0, b"ours", true))).await, Ok(()));
+    assert_eq!(in_time(fixture.checkpoints().append(&lanes_key(), &Entry::new(0, b"ours"))).await, Ok(()));
     assert_eq!(fixture.stored().await, [b"ours".to_vec()]);
 }
 
@@ -124,16 +127,16 @@ async fn a_write_whose_retries_are_throttled_succeeds() {
     let fixture = Fixture::new("refused").await;
     fixture.proxy.plan("PutItem", Fault::ResponseLost, 1);
     fixture.proxy.plan("PutItem", THROTTLED, 2);
-    assert_eq!(in_time(fixture.checkpoints().append(&LANE, &Entry::new(0, b"ours", true))).await, Ok(()));
+    assert_eq!(in_time(fixture.checkpoints().append(&lanes_key(), &Entry::new(0, b"ours"))).await, Ok(()));
 }
 
 #[tokio::test]
 async fn after_lost_responses_the_entry_of_another_writer_is_a_conflict() {
     let fixture = Fixture::new("other").await;
     let (log, other_log) = (fixture.checkpoints(), fixture.checkpoints());
-    other_log.append(&LANE, &Entry::new(0, b"other", false)).await.unwrap();
+    other_log.append(&lanes_key(), &Entry::new(0, b"other")).await.unwrap();
     fixture.proxy.plan("PutItem", Fault::ResponseLost, 3);
-    assert_eq!(in_time(log.append(&LANE, &Entry::new(0, b"ours", false))).await, Err(AppendError::Conflict));
+    assert_eq!(in_time(log.append(&lanes_key(), &Entry::new(0, b"ours"))).await, Err(AppendError::Conflict));
     assert_eq!(fixture.stored().await, [b"other".to_vec()]);
 }
 
@@ -144,13 +147,13 @@ async fn a_write_that_does_not_arrive_leaves_no_entry() {
         let log = fixture.checkpoints();
         fixture.proxy.plan("PutItem", fault, 99);
         assert_eq!(
-            in_time(log.append(&LANE, &Entry::new(0, b"ours", false))).await,
+            in_time(log.append(&lanes_key(), &Entry::new(0, b"ours"))).await,
             Err(AppendError::Unavailable(Unavailable)),
             "{fault:?}"
         );
         assert!(fixture.stored().await.is_empty());
         fixture.proxy.clear();
-        assert_eq!(log.append(&LANE, &Entry::new(0, b"again", false)).await, Ok(()), "{fault:?}");
+        assert_eq!(log.append(&lanes_key(), &Entry::new(0, b"again")).await, Ok(()), "{fault:?}");
     }
 }
 
@@ -177,11 +180,13 @@ async fn every_call_ends_in_time_when_the_service_hangs() {
     let policies = Policies::new(&connection, &fixture.tables);
     in_time(async {
         tokio::join!(
-            async { assert_eq!(log.load(&LANE).await, Err(Unavailable)) },
-            async { assert_eq!(log.append(&LANE, &Entry::new(0, b"", true)).await, Err(Unavailable.into())) },
+            async { assert_eq!(log.load(&lanes_key(), None).await, Err(Unavailable)) },
+            async {
+                assert_eq!(log.append(&lanes_key(), &Entry::new(0, b"")).await, Err(Unavailable.into()));
+            },
             async {
                 assert_eq!(
-                    log.append(&LANE, &Entry::new(0, [0; 1_000_000], true)).await,
+                    log.append(&lanes_key(), &Entry::new(0, [0; 1_000_000])).await,
                     Err(Unavailable.into())
                 );
             },
@@ -202,11 +207,11 @@ async fn a_failed_write_of_parts_leaves_no_entry() {
     let fixture = Fixture::new("parts").await;
     let log = fixture.checkpoints();
     let large = vec![1; 1_000_000];
-    log.append(&LANE, &Entry::new(0, b"zero", false)).await.unwrap();
+    log.append(&lanes_key(), &Entry::new(0, b"zero")).await.unwrap();
     fixture.proxy.plan("PutItem", Fault::ResponseLost, 1);
     fixture.proxy.plan("PutItem", SERVER_ERROR, 99);
     assert_eq!(
-        in_time(log.append(&LANE, &Entry::new(1, large.clone(), true))).await,
+        in_time(log.append(&lanes_key(), &Entry::new(1, large.clone()))).await,
         Err(Unavailable.into())
     );
     assert_eq!(fixture.stored().await, [b"zero".to_vec()]);
@@ -214,8 +219,23 @@ async fn a_failed_write_of_parts_leaves_no_entry() {
     for fault in [Fault::ResponseLost, Fault::ResponseTruncated, THROTTLED] {
         fixture.proxy.plan("PutItem", fault, 1);
     }
-    assert_eq!(in_time(log.append(&LANE, &Entry::new(1, large.clone(), true))).await, Ok(()));
-    assert_eq!(fixture.stored().await, [large]);
+    assert_eq!(in_time(log.append(&lanes_key(), &Entry::new(1, large.clone()))).await, Ok(()));
+    assert_eq!(fixture.stored().await, [b"zero".to_vec(), large]);
+}
+
+#[tokio::test]
+async fn a_snapshot_is_saved_in_parts_while_the_table_throttles() {
+    let fixture = Fixture::new("snapshot").await;
+    let log = fixture.checkpoints();
+    // It hardly shrinks, so that it takes several parts.
+    let mut rng = SplitMix64::new(7);
+    let snapshot: Vec<u8> = (0..250_000).flat_map(|_| rng.next_u64().to_le_bytes()).collect();
+    log.append(&lanes_key(), &Entry::new(0, b"zero")).await.unwrap();
+    fixture.proxy.plan("PutItem", THROTTLED, 12);
+    fixture.proxy.plan("UpdateItem", Fault::ResponseLost, 1);
+    assert_eq!(log.save_snapshot(&lanes_key(), 0, &snapshot).await, Ok(()));
+    let loaded = log.load(&lanes_key(), None).await.unwrap();
+    assert_eq!(loaded, Loaded { snapshot: Some(snapshot), first: 0, entries: vec![b"zero".to_vec()] });
 }
 
 #[tokio::test]
@@ -223,11 +243,12 @@ async fn transient_faults_of_reads_are_retried() {
     let fixture = Fixture::new("read").await;
     let log = fixture.checkpoints();
     let large = vec![1; 1_000_000];
-    log.append(&LANE, &Entry::new(0, large.clone(), true)).await.unwrap();
+    log.append(&lanes_key(), &Entry::new(0, large.clone())).await.unwrap();
     for fault in [THROTTLED, SERVER_ERROR, Fault::Closed, Fault::ResponseTruncated, Fault::Hung] {
         fixture.proxy.plan("Query", fault, 1);
         fixture.proxy.plan("GetItem", fault, 1);
-        assert_eq!(in_time(log.load(&LANE)).await.as_deref(), Ok(&[large.clone()][..]), "{fault:?}");
+        let loaded = in_time(log.load(&lanes_key(), None)).await.map(|loaded| loaded.entries);
+        assert_eq!(loaded, Ok(vec![large.clone()]), "{fault:?}");
     }
 }
 
@@ -264,13 +285,13 @@ async fn random_faults_lose_and_duplicate_no_entry() {
             for number in 0..12_u8 {
                 let entry = [writer, number];
                 loop {
-                    match in_time(log.append(&LANE, &Entry::new(next, entry, false))).await {
+                    match in_time(log.append(&lanes_key(), &Entry::new(next, entry))).await {
                         Ok(()) => break,
                         Err(AppendError::Conflict | AppendError::Unavailable(_)) => {}
                     }
                     let entries = loop {
-                        if let Ok(entries) = in_time(log.load(&LANE)).await {
-                            break entries;
+                        if let Ok(loaded) = in_time(log.load(&lanes_key(), None)).await {
+                            break loaded.entries;
                         }
                     };
                     next = entries.len() as u64;

@@ -2,6 +2,7 @@
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
+use equilibrium_app::clock::system_now_ms;
 use equilibrium_app::contract;
 use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::unavailable::Unavailable;
@@ -20,11 +21,13 @@ async fn maps(test: &str) -> (Maps, Tables) {
     (Maps::new(&connection, &tables), tables)
 }
 
-/// Whether the chunk has an expiry.
-async fn has_expiry(tables: &Tables, part: &str) -> bool {
+/// In how many hours the chunk expires.
+async fn expires_in_hours(tables: &Tables, part: &str) -> i64 {
     let get = Client::new(&sdk_config(&emulator().endpoint)).get_item().table_name(&tables.maps);
     let get = get.key("city", AttributeValue::S("nyc".into())).key("part", AttributeValue::S(part.into()));
-    get.send().await.unwrap().item.unwrap().contains_key("expires")
+    let item = get.send().await.unwrap().item.unwrap();
+    let expires_s: i64 = item["expires"].as_n().unwrap().parse().unwrap();
+    (expires_s - system_now_ms() / 1_000 + 1_800) / 3_600
 }
 
 #[tokio::test]
@@ -33,26 +36,31 @@ async fn maps_meet_the_contract_of_the_map_store() {
 }
 
 #[tokio::test]
-async fn only_chunks_that_the_newest_head_does_not_name_expire() {
+async fn a_chunk_expires_unless_heads_name_it_for_long() {
     let (maps, tables) = maps("expiry").await;
-    for (parent, version) in [(255, 1), (7, 1), (255, 2)] {
-        maps.save_chunk(&nyc(), ChunkName::new(Cell(parent), version), b"chunk").await.unwrap();
+    for parent in [255, 7] {
+        maps.save_chunk(&nyc(), ChunkName::new(Cell(parent), 1), b"chunk").await.unwrap();
     }
-    maps.save_head(&head(1, &[(255, 1), (7, 1), (8, 1)])).await.unwrap();
-    assert!(!has_expiry(&tables, "chunk#ff#1").await);
-    maps.save_head(&head(2, &[(255, 2), (7, 1)])).await.unwrap();
-    assert!(has_expiry(&tables, "chunk#ff#1").await);
-    assert!(!has_expiry(&tables, "chunk#ff#2").await);
-    assert!(!has_expiry(&tables, "chunk#7#1").await);
-    assert_eq!(
-        maps.chunk(&nyc(), ChunkName::new(Cell(8), 1)).await,
-        Ok(None),
-        "setting the expiry of a missing chunk creates nothing"
-    );
-    assert!(
-        maps.chunk(&nyc(), ChunkName::new(Cell(255), 1)).await.unwrap().is_some(),
-        "readers of the previous head still need it"
-    );
+    maps.save_head(&head(1, &[(255, 1), (7, 1)])).await.unwrap();
+    assert_eq!(expires_in_hours(&tables, "chunk#ff#1").await, 6);
+    for part in ["chunk#ff#1", "chunk#7#1"] {
+        let soon = (system_now_ms() / 1_000 + 3_600).to_string();
+        let update = Client::new(&sdk_config(&emulator().endpoint)).update_item().table_name(&tables.maps);
+        let update = update.key("city", AttributeValue::S("nyc".into()));
+        let update =
+            update.key("part", AttributeValue::S(part.into())).update_expression("SET expires = :soon");
+        update.expression_attribute_values(":soon", AttributeValue::N(soon)).send().await.unwrap();
+    }
+    maps.save_head(&head(2, &[(255, 1), (7, 1)])).await.unwrap();
+    assert_eq!(expires_in_hours(&tables, "chunk#ff#1").await, 1, "this instance has just written it");
+    // Another instance does not know when the chunks were written.
+    let connection = Connection::new(&sdk_config(&emulator().endpoint), RetryPolicy::default());
+    let other = Maps::new(&connection, &tables);
+    other.save_head(&head(3, &[(7, 1), (8, 1)])).await.unwrap();
+    assert_eq!(expires_in_hours(&tables, "chunk#7#1").await, 6);
+    assert_eq!(expires_in_hours(&tables, "chunk#ff#1").await, 1, "replaced");
+    let missing = maps.chunk(&nyc(), ChunkName::new(Cell(8), 1)).await;
+    assert_eq!(missing, Ok(None), "renewing a missing chunk creates nothing");
 }
 
 #[tokio::test]

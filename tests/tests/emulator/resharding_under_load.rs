@@ -13,12 +13,15 @@ use aws_sdk_kinesis::types::Shard;
 use equilibrium_app::clock::system_now_ms;
 use equilibrium_app::count::lane_processor::{CountSettings, LaneProcessor};
 use equilibrium_app::ingest::ingester::Ingester;
-use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, NoOp};
+use equilibrium_app::ingest::pace::Pace;
+use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, MemoryWatermarkBoard, NoOp};
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
 use equilibrium_aws::kinesis::{Connection, Counts, Events, KinesisConsumer, Streams};
 use equilibrium_aws::retry::RetryPolicy;
+use equilibrium_aws::system_timer::SystemTimer;
 use equilibrium_domain::id::LaneCount;
+use equilibrium_domain::pseudonym::PseudonymKey;
 use equilibrium_event_source::poller::{EventSourcePoller, InvokeError, Source, Target};
 use equilibrium_event_source::settings::Settings;
 use equilibrium_http::Request;
@@ -177,17 +180,18 @@ impl Fixture {
             changes: NoOp,
             ticks: TickWriter::new(File::create(ticks).unwrap()),
         };
-        let surge = Surge(
-            CityProcessor::new(lanes(), MemoryCheckpoints::default(), sinks),
-            Arc::clone(&self.policies),
-        );
+        let surge =
+            Surge(CityProcessor::new(MemoryCheckpoints::default(), sinks), Arc::clone(&self.policies));
         poller("counts", self.consumer(&self.streams.counts), surge)
     }
 
     /// Ingests the events in small requests and reshards their stream meanwhile; the number of resharding
     /// operations and of shards.
     async fn ingest(&self, events: &str) -> (usize, usize) {
-        let ingester = Ingester::new(Events::new(&self.connection, &self.streams, lanes()), lanes());
+        let events_log = Events::new(&self.connection, &self.streams, lanes());
+        let board = MemoryWatermarkBoard::default();
+        let key = PseudonymKey::new([7; 16]);
+        let ingester = Ingester::new(events_log, lanes(), key, board, SystemTimer, Pace::ALONE);
         let mut resharding = Resharding {
             client: Client::new(&self.sdk),
             stream: &self.streams.events,
@@ -206,6 +210,7 @@ impl Fixture {
                 equilibrium_ingest::respond(&ingester, &request, &self.policies, system_now_ms()).await;
             assert_eq!((response.status, metrics.refused), (202, [0; 7]));
         }
+        ingester.flush().await;
         (resharding.steps, resharding.consumer.shards().await.unwrap().len())
     }
 

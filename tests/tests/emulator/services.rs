@@ -135,7 +135,8 @@ async fn a_missing_on_failure_queue_is_an_error_at_the_start() {
 
 #[tokio::test]
 async fn metrics_are_read_as_they_were_written() {
-    let metrics = Metrics::new(&sdk_config(&emulator().endpoint), DEADLINE);
+    let of = |deployment: &str| Metrics::new(&sdk_config(&emulator().endpoint), deployment.into(), DEADLINE);
+    let (metrics, other_deployment) = (of("production"), of("staging"));
     // The start of a recent minute.
     let minute = (system_now_ms() / 60_000 - 3) * 60_000;
     for (at_ms, value) in [(minute, 250.0), (minute + 20_000, 900.0), (minute + 61_000, 40.0)] {
@@ -149,6 +150,8 @@ async fn metrics_are_read_as_they_were_written() {
         [Greatest { at_ms: minute, value: 900.0 }, Greatest { at_ms: minute + 60_000, value: 40.0 }]
     );
     assert_eq!(metrics.greatest("another", ITERATOR_AGE, range, period).await.unwrap(), []);
+    let elsewhere = other_deployment.greatest("metrics-test", ITERATOR_AGE, range, period).await;
+    assert_eq!(elsewhere.unwrap(), [], "deployments of one account share no metric");
     assert_eq!(metrics.greatest("metrics-test", EVENTS_LATE, range, period).await.unwrap(), []);
 }
 
@@ -169,7 +172,7 @@ async fn unreachable_services_are_unavailable_within_the_deadline() {
     // Nothing listens on port 1.
     let config = sdk_config("http://127.0.0.1:1");
     let deadline = Duration::from_secs(3);
-    let metrics = Metrics::new(&config, deadline);
+    let metrics = Metrics::new(&config, "test".into(), deadline);
     let (put, read, status) = tokio::time::timeout(2 * deadline, async {
         tokio::join!(
             metrics.put("count", ITERATOR_AGE, 0, 1.0),

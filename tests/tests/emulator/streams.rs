@@ -9,7 +9,7 @@ use equilibrium_app::contract::{self, STREAM_PARTS};
 use equilibrium_app::count::ports::CountsStream;
 use equilibrium_app::ingest::ports::EventLog;
 use equilibrium_app::surge::ports::ChangeStream;
-use equilibrium_app::unavailable::Unavailable;
+use equilibrium_app::unavailable::{SendError, Unavailable};
 use equilibrium_aws::kinesis::{Changes, Connection, Counts, Events, KinesisConsumer, Streams};
 use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_domain::event::sequence::Sequence;
@@ -92,8 +92,8 @@ async fn events_meet_the_contract_of_the_event_log() {
 async fn counts_meet_the_contract_of_the_counts_stream() {
     let fixture = Fixture::new("counts").await;
     let counts = Counts::new(&fixture.connection, &fixture.streams, GROUPS);
-    let read = async |group: CityGroup| {
-        records_of_key(&fixture.connection, &fixture.streams.counts, &group.to_string()).await
+    let read = async |lane: LaneId, _: CityGroup| {
+        records_of_key(&fixture.connection, &fixture.streams.counts, &lane.to_string()).await
     };
     contract::counts_stream(&counts, read).await;
 }
@@ -133,8 +133,8 @@ async fn lanes_and_groups_are_spread_evenly_over_the_shards() {
     let fixture = Fixture::new("spread").await;
     let (events, counts) = (fixture.events(), Counts::new(&fixture.connection, &fixture.streams, GROUPS));
     join_all(lanes().iter().map(async |lane| events.put(lane, vec![b'e']).await.unwrap())).await;
-    join_all((0..GROUPS.get()).map(async |group| counts.send(CityGroup(group), vec![b'c']).await.unwrap()))
-        .await;
+    let send = async |lane: LaneId| counts.send(lane, CityGroup(lane.0.into()), vec![b'c']).await.unwrap();
+    join_all(lanes().iter().map(send)).await;
     for stream in [&fixture.streams.events, &fixture.streams.counts] {
         for (shard, records) in all_records(&fixture.connection, stream).await {
             assert_eq!(records.len(), 4, "{shard} of {stream}");
@@ -179,6 +179,14 @@ async fn a_record_that_is_too_large_does_not_affect_others() {
     let (large, small) =
         tokio::join!(events.put(LaneId(1), vec![0; 1 << 20]), events.put(LaneId(2), vec![0; 1000]));
     assert_eq!((large, small), (Err(Unavailable), Ok(())));
+    let changes = Changes::new(&fixture.connection, &fixture.streams);
+    let city = CityId::new("nyc").unwrap();
+    let most = (1 << 20) - city.as_str().len();
+    assert_eq!(
+        changes.send(&city, vec![0; most + 1]).await,
+        Err(SendError::TooLarge { bytes: (1 << 20) + 1 })
+    );
+    assert_eq!(changes.send(&city, vec![0; most]).await, Ok(()));
     // More bytes than one request may have.
     let puts = lanes().iter().map(async |lane| events.put(lane, vec![1; 1_000_000]).await);
     assert!(join_all(puts).await.iter().all(Result::is_ok));

@@ -8,11 +8,14 @@ use std::sync::Arc;
 
 use equilibrium_app::contract;
 use equilibrium_app::ingest::ingester::Ingester;
-use equilibrium_app::ingest::ports::EventLog;
+use equilibrium_app::ingest::pace::Pace;
+use equilibrium_app::ingest::ports::{EventLog, Timer};
+use equilibrium_app::memory::MemoryWatermarkBoard;
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::id::{LaneCount, LaneId};
 use equilibrium_domain::policy::Policy;
+use equilibrium_domain::pseudonym::PseudonymKey;
 use equilibrium_domain::time::Timestamp;
 use equilibrium_http::{Header, Request};
 use equilibrium_ingest::{IngestMetrics, handle_event, respond};
@@ -83,27 +86,57 @@ impl EventLog for SlowLog {
     }
 }
 
+/// A clock that goes forward only while it is waited for, or when a test sets it.
+#[derive(Clone, Debug)]
+pub struct ManualTimer(Arc<Mutex<i64>>);
+
+impl ManualTimer {
+    pub fn advance(&self, ms: i64) {
+        *self.0.lock() += ms;
+    }
+}
+
+impl Timer for ManualTimer {
+    fn now_ms(&self) -> i64 {
+        *self.0.lock()
+    }
+
+    async fn wait_until(&self, at_ms: i64) {
+        let mut now_ms = self.0.lock();
+        *now_ms = at_ms.max(*now_ms);
+    }
+}
+
 /// An instance and its log.
 pub struct Fixture {
     pub log: SlowLog,
-    pub ingester: Ingester<SlowLog>,
+    pub timer: ManualTimer,
+    pub ingester: Ingester<SlowLog, MemoryWatermarkBoard, ManualTimer>,
     pub policies: Arc<PolicySet>,
 }
 
 impl Fixture {
     pub fn new() -> Self {
+        Self::with_products(&["standard", "xl"].map(str::to_owned))
+    }
+
+    pub fn with_products(products: &[String]) -> Self {
+        let products: Vec<Value> = products.iter().map(|id| json!({"id": id})).collect();
+        let products = Value::from(products);
         let square = "[[[-74.3,40.4],[-73.6,40.4],[-73.6,41],[-74.3,41],[-74.3,40.4]]]";
         let policies = ["nyc", "suva"].map(|city| {
             format!(
                 r#"{{"city":"{city}","currency":"USD","boundary":{{"type":"Polygon","coordinates":{square}}},
-                "products":[{{"id":"standard"}},{{"id":"xl"}}]}}"#
+                "products":{products}}}"#
             )
         });
         let policies = Policy::list_from_json(&format!("[{}]", policies.join(","))).unwrap();
         let log = SlowLog::default();
-        let ingester = Ingester::new(log.clone(), lanes());
+        let timer = ManualTimer(Arc::new(Mutex::new(NOW)));
+        let board = MemoryWatermarkBoard::default();
+        let ingester = Ingester::new(log.clone(), lanes(), key(), board, timer.clone(), Pace::FLEET);
         let policies = Arc::new(PolicySet::of(policies, ResourceLimits::default()));
-        Self { log, ingester, policies }
+        Self { log, timer, ingester, policies }
     }
 
     /// A fixture whose city has begun: every lane has its first tick, and no watermark is due.
@@ -182,9 +215,18 @@ pub fn lanes() -> LaneCount {
     LaneCount::new(LANES).unwrap()
 }
 
-/// The lane of a driver.
+pub fn key() -> PseudonymKey {
+    PseudonymKey::new(*b"a key for a test")
+}
+
+/// What the log has in place of the id of a person.
+pub fn pseudonym(id: &str) -> String {
+    String::from_utf8(key().pseudonym(id.as_bytes()).as_bytes().to_vec()).unwrap()
+}
+
+/// The lane of a driver, whatever id the client sent.
 pub fn lane_of(driver: &str) -> LaneId {
-    lanes().lane_of(driver.as_bytes())
+    lanes().lane_of(pseudonym(driver).as_bytes())
 }
 
 /// A payload of API Gateway.
@@ -271,6 +313,11 @@ pub fn ping(driver: &str, ms: i64) -> String {
     format!(
         r#"{{"type":"driver_location","id":"e","time":"{time}","city":"nyc","driver_id":"{driver}","lat":40.75,"lng":-73.97,"status":"available"}}"#
     )
+}
+
+/// The event with the canonical form `line`, but for its driver's pseudonym, as the log has it.
+pub fn logged_ping(line: &str, driver: &str) -> String {
+    line.replace(&format!("\"driver_id\":\"{driver}\""), &format!("\"driver_id\":\"{}\"", pseudonym(driver)))
 }
 
 /// `line` with an unknown field that makes it `length` bytes long.

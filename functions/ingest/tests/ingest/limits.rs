@@ -1,6 +1,8 @@
 //! The size limit of a body, and how much of a compressed one is inflated.
 
-use crate::fixture::{Call, Fixture, NOW, gzip, ping, post, sample};
+use equilibrium_domain::event::MAX_EVENT_BYTES;
+
+use crate::fixture::{Call, Fixture, NOW, gzip, lane_of, ping, post, pseudonym, sample};
 
 const MIB: usize = 1 << 20;
 
@@ -81,4 +83,26 @@ async fn a_body_of_many_lines_lets_other_tasks_go_on() {
     };
     assert_eq!((reply.status, reply.json()["accepted"].as_u64()), (202, Some(0)));
     assert!(turns >= 1_000, "{turns}");
+}
+
+#[tokio::test]
+async fn an_event_that_becomes_too_large_for_a_line_of_the_log_is_refused_whole() {
+    let products: Vec<String> = (0..64).map(|n| format!("{n:064}")).collect();
+    let fixture = Fixture::with_products(&products);
+    // The longest line whose canonical form is a line of the log, and one byte more.
+    let line = |id: &str| {
+        let list = products[..58].iter().map(|id| format!("\"{id}\"")).collect::<Vec<_>>().join(",");
+        let line = ping("d", NOW).replace("\"status\"", &format!("\"products\":[{list}],\"status\""));
+        line.replace("\"id\":\"e\"", &format!("\"id\":\"{id}\""))
+    };
+    let growth = pseudonym("d").len() - 1;
+    let id = "e".repeat(MAX_EVENT_BYTES - growth - line("").len());
+    let lines = [line(&id), line(&format!("{id}e")), ping("d", NOW)];
+    assert!(lines[1].len() < MAX_EVENT_BYTES);
+    let reply = fixture.send_lines(&lines).await;
+    assert_eq!(reply.refused(), [(1, "too_large".to_owned())]);
+    let records = fixture.log.lanes().remove(&lane_of("d")).unwrap();
+    let logged: Vec<usize> =
+        records.iter().flat_map(|record| record.split(|b| *b == b'\n')).map(<[u8]>::len).collect();
+    assert!(logged.contains(&MAX_EVENT_BYTES), "{logged:?}");
 }

@@ -4,20 +4,31 @@ use equilibrium_app::contract;
 use equilibrium_app::ingest::record_packer::MAX_RECORD_BYTES;
 use equilibrium_domain::id::LaneId;
 
-use crate::fixture::{Fixture, NOW, SlowLog, lane_of, padded, ping, sample};
+use crate::fixture::{Fixture, NOW, SlowLog, lane_of, logged_ping, ping, sample};
+
+/// Length of a logged event, with its line end.
+const LINE_BYTES: usize = 200;
+
+/// An event whose canonical form is of that length.
+fn event(driver: &str, ms: i64) -> String {
+    let line = ping(driver, ms);
+    let id = "e".repeat(LINE_BYTES - logged_ping(&line, driver).len());
+    line.replace("\"id\":\"e\"", &format!("\"id\":\"{id}\""))
+}
 
 /// Many events of many drivers: more than one record for each lane.
 fn crowd() -> Vec<String> {
-    (0..1500).map(|n| padded(&ping(&format!("d{}", n % 97), NOW - 1500 + n), 500)).collect()
+    (0..3000).map(|n| event(&format!("d{}", n % 97), NOW - 3000 + n)).collect()
 }
 
-/// The lines of `lines` that belong to a lane, in order.
+/// The lines that belong to a lane as they are logged, in order.
 fn share(lane: LaneId, lines: &[String]) -> String {
     let mut share = String::new();
     for event in lines {
         let driver = event.split("\"driver_id\":\"").nth(1).and_then(|rest| rest.split('"').next());
-        if lane_of(driver.unwrap()) == lane {
-            share.push_str(event);
+        let driver = driver.unwrap();
+        if lane_of(driver) == lane {
+            share.push_str(&logged_ping(event, driver));
             share.push('\n');
         }
     }
@@ -35,14 +46,14 @@ async fn the_log_in_memory_keeps_the_contract() {
 async fn lanes_are_put_concurrently_and_the_records_of_a_lane_one_by_one() {
     let (fixture, lines) = (Fixture::begun().await, crowd());
     // The log panics if two puts to a lane overlap.
-    assert_eq!(fixture.send_lines(&lines).await.json()["accepted"], 1500);
+    assert_eq!(fixture.send_lines(&lines).await.json()["accepted"], 3000);
     assert_eq!(fixture.log.state().most_at_once, 4);
     for (lane, records) in fixture.log.lanes() {
         assert!(records.len() > 3);
         assert!(records.iter().all(|record| record.len() <= MAX_RECORD_BYTES));
         let full = &records[..records.len() - 1];
         assert!(
-            full.iter().all(|record| record.len() + 501 > MAX_RECORD_BYTES),
+            full.iter().all(|record| record.len() + LINE_BYTES > MAX_RECORD_BYTES),
             "a record was put before it was full"
         );
         assert_eq!(String::from_utf8(records.concat()).unwrap(), share(lane, &lines));
@@ -52,10 +63,9 @@ async fn lanes_are_put_concurrently_and_the_records_of_a_lane_one_by_one() {
 #[tokio::test]
 async fn a_record_is_filled_up_to_the_limit_exactly() {
     let fixture = Fixture::begun().await;
-    let line = padded(&ping("d", NOW), 255);
-    fixture.send_lines(&vec![line; 101]).await;
+    fixture.send_lines(&vec![event("d", NOW); 129]).await;
     let sizes: Vec<usize> = fixture.log.lanes()[&lane_of("d")].iter().map(Vec::len).collect();
-    assert_eq!(sizes, [25_600, 256]);
+    assert_eq!(sizes, [25_600, 200]);
 }
 
 #[tokio::test]
@@ -86,7 +96,7 @@ async fn a_body_sent_again_after_a_failure_is_completely_in_the_log() {
     assert_eq!(fixture.send_lines(&lines).await.status, 503);
     fixture.log.state().fails = None;
     fixture.log.state().records.clear();
-    assert_eq!(fixture.send_lines(&lines).await.json()["accepted"], 1500);
+    assert_eq!(fixture.send_lines(&lines).await.json()["accepted"], 3000);
     for (lane, records) in fixture.log.lanes() {
         assert_eq!(String::from_utf8(records.concat()).unwrap(), share(lane, &lines));
     }

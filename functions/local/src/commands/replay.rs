@@ -15,6 +15,7 @@ use equilibrium_app::ingest::record_packer::RecordPacker;
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_domain::event;
 use equilibrium_domain::id::LaneCount;
+use equilibrium_embedded::pseudonym_key;
 use equilibrium_embedded::store::Store;
 use indicatif::{ProgressBar, ProgressStyle};
 use thiserror::Error;
@@ -86,6 +87,9 @@ pub enum ReplayError {
         /// The I/O error.
         cause: io::Error,
     },
+    /// The system has no randomness.
+    #[error("cannot start: {0}")]
+    System(io::Error),
     /// The ticks cannot be written.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -103,7 +107,7 @@ impl ReplayError {
     pub fn status(&self) -> u8 {
         match self {
             Self::City(_) | Self::Open { .. } => 2,
-            Self::Read { .. } | Self::Unprocessed { .. } => 1,
+            Self::Read { .. } | Self::System(_) | Self::Unprocessed { .. } => 1,
             Self::Output(error) => error.status(),
         }
     }
@@ -142,7 +146,9 @@ impl Replay {
         let store = Store::in_memory(self.lanes, Clock::Replay);
         let mut pipeline = Pipeline::new(store.clone(), Arc::clone(&policies), ticks)
             .expect("the settings are within their bounds");
-        let packer = RecordPacker::replay(store, self.lanes, policies);
+        // No key is known before, so no ids can be chosen to collide. The output is the same with every key.
+        let key = Arc::new(pseudonym_key::random().map_err(ReplayError::System)?);
+        let packer = RecordPacker::replay(store, self.lanes, policies, key);
         let mut intake = Intake { packer, refusals, line: 0, events: 0, refused: 0 };
         let mut lines = LineSplitter::default();
         let progress = progress_bar(blocks.file_bytes);

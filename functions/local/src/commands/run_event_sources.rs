@@ -185,7 +185,7 @@ impl RunEventSources {
             print(&format!("control API at http://{}\n", listener.local_addr()?));
             running.spawn(control_api::serve(listener, mapping_tasks, stop.clone()));
         }
-        let metrics = Metrics::new(&sdk, REPORT_TIMEOUT);
+        let metrics = Metrics::new(&sdk, self.deployment.clone(), REPORT_TIMEOUT);
         for ReadyMapping { task, poller, positions } in mappings {
             let (metrics, stop) = (metrics.clone(), stop.clone());
             running.spawn(async move { Box::pin(task.run(poller, positions, metrics, stop)).await });

@@ -133,10 +133,12 @@ impl Serve {
         let socket = self.bind()?;
         let address = socket.local_addr()?;
         let store = self.open_store(&policies).await?;
+        let key = equilibrium_embedded::pseudonym_key::open(self.data.as_deref())?;
         let policy = policies[0].clone();
-        let policies = Arc::new(PolicyCache::new(MemoryPolicies::of(&policies), limits));
+        let policies =
+            Arc::new(PolicyCache::new(MemoryPolicies::of(&policies), limits, tokio::time::sleep as _));
         let banner = self.banner(address, &policy);
-        let api = Arc::new(LocalApi::new(&store, Arc::clone(&policies), banner.clone()));
+        let api = Arc::new(LocalApi::new(&store, Arc::clone(&policies), key, banner.clone()));
         let (stop_sender, stop) = watch::channel(false);
         let (progress_sender, progress) = watch::channel(Progress::default());
         let pipeline = pipeline_thread::start(store.clone(), policies, progress_sender, stop.clone())?;
@@ -164,6 +166,7 @@ impl Serve {
         if let Some(driver) = &mut driver {
             let posted = timeout(CATCH_UP_TIMEOUT, driver.catch_up()).await;
             posted.unwrap_or(Ok(())).map_err(|cause| self.feed_error(cause))?;
+            server.api.announce_due().await;
         }
         // A corrupt log is reported by the status line, and does not keep the port shut.
         let is_priced = |at: &Progress| at.corrupt > 0 || at.is_idle && server.store.events().is_empty();

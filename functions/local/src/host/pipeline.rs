@@ -92,7 +92,7 @@ impl<T: TickLog, P: PolicySource + Clone> Pipeline<T, P> {
         };
         let sinks = SurgeSinks { maps: store.clone(), cache: NoOp, changes: NoOp, ticks };
         let surge = SurgeFunction {
-            processor: CityProcessor::new(lanes, store.clone(), sinks),
+            processor: CityProcessor::new(store.clone(), sinks),
             policies,
             clock,
             metrics: Mutex::default(),

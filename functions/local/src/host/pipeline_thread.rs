@@ -78,7 +78,8 @@ async fn run(
             late: count_metrics.late,
             evicted: count_metrics.evicted,
             is_idle: state == PipelineState::Idle,
-            corrupt: (count_metrics.corrupt.len() + pipeline.surge_metrics().corrupt.len()) as u64,
+            corrupt: (count_metrics.checkpoint.corrupt.len()
+                + pipeline.surge_metrics().checkpoint.corrupt.len()) as u64,
         });
         let pause = async {
             match state {

@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use equilibrium_app::clock::Clock;
 use equilibrium_app::ingest::ingester::Ingester;
-use equilibrium_app::memory::{MemoryPolicies, NoOp};
+use equilibrium_app::ingest::pace::Pace;
+use equilibrium_app::memory::{MemoryPolicies, MemoryWatermarkBoard, NoOp};
 use equilibrium_app::policy::policy_cache::PolicyCache;
+use equilibrium_app::price::Pace as MapPace;
 use equilibrium_app::price::map_reader::MapReader;
+use equilibrium_domain::pseudonym::PseudonymKey;
 use equilibrium_embedded::store::Store;
 use equilibrium_http::routes::{self, Function};
 use equilibrium_http::{Problem, Request, Response};
@@ -20,6 +23,7 @@ use tokio::sync::Semaphore;
 use tokio::task;
 use tokio::time::Sleep;
 
+use crate::host::clock_timer::ClockTimer;
 use crate::workload::driver::EventSink;
 
 /// The path of the map.
@@ -29,7 +33,7 @@ const MAP: &str = "/v1/cities/{city}/surge";
 const MAP_TURNS: usize = 2;
 
 /// The policies in force: a saved policy takes effect without a restart.
-pub type Policies = PolicyCache<MemoryPolicies>;
+pub type Policies = PolicyCache<MemoryPolicies, fn(Duration) -> Sleep>;
 
 /// Reads maps from the store of the process, without a cache.
 pub type Maps = MapReader<Store, NoOp, fn(Duration) -> Sleep>;
@@ -37,7 +41,7 @@ pub type Maps = MapReader<Store, NoOp, fn(Duration) -> Sleep>;
 /// Responds to requests with the function that each path belongs to.
 #[derive(Debug)]
 pub struct LocalApi {
-    ingester: Ingester<Store>,
+    ingester: Arc<Ingester<Store, MemoryWatermarkBoard, ClockTimer>>,
     maps: Maps,
     rendered: RenderedMaps,
     map_turns: Semaphore,
@@ -49,12 +53,14 @@ pub struct LocalApi {
 }
 
 impl LocalApi {
-    /// An API over the store's event log and maps; `index` is the text at `/`.
+    /// An API over the store's event log and maps; ids of people become pseudonyms under `key`, and `index` is the text at `/`.
     #[must_use]
-    pub fn new(store: &Store, policies: Arc<Policies>, index: String) -> Self {
+    pub fn new(store: &Store, policies: Arc<Policies>, key: PseudonymKey, index: String) -> Self {
+        let (board, timer) = (MemoryWatermarkBoard::default(), ClockTimer(store.clock()));
+        let ingester = Ingester::new(store.clone(), store.lanes(), key, board, timer, Pace::ALONE);
         Self {
-            ingester: Ingester::new(store.clone(), store.lanes()),
-            maps: MapReader::new(store.clone(), NoOp, tokio::time::sleep),
+            ingester: Arc::new(ingester),
+            maps: MapReader::with_pace(store.clone(), NoOp, tokio::time::sleep, MapPace::OWN_STORE),
             rendered: RenderedMaps::default(),
             map_turns: Semaphore::new(MAP_TURNS),
             policies,
@@ -77,6 +83,11 @@ impl LocalApi {
         &self.maps
     }
 
+    /// Announces every tick that events have reached: those of the past, before the first price.
+    pub async fn announce_due(&self) {
+        self.ingester.flush().await;
+    }
+
     /// Number of events accepted and refused so far.
     #[must_use]
     pub fn ingest_totals(&self) -> (u64, u64) {
@@ -93,6 +104,10 @@ impl LocalApi {
             Function::Ingest => {
                 let ingest = equilibrium_ingest::respond(&self.ingester, request, &*self.policies, now_ms);
                 let (response, metrics) = ingest.await;
+                if self.ingester.turn_ms().is_some() {
+                    let ingester = Arc::clone(&self.ingester);
+                    task::spawn(async move { ingester.settle().await });
+                }
                 self.accepted.fetch_add(metrics.accepted, Ordering::Relaxed);
                 self.refused.fetch_add(metrics.refused.iter().sum(), Ordering::Relaxed);
                 response

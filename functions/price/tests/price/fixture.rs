@@ -3,14 +3,15 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use equilibrium_app::memory::MemoryMaps;
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
-use equilibrium_app::price::map_reader::{MapReader, Timer};
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::map_reader::MapReader;
+use equilibrium_app::surge::ports::{Consistency, MapStore};
+use equilibrium_app::timer::Timer;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::event::Position;
 use equilibrium_domain::geo::locate::{Cell, cell_at};
@@ -21,8 +22,10 @@ use equilibrium_domain::surge::map::{ChunkName, MapHead, Row, encode_chunk};
 use equilibrium_http::{Header, Request, Response};
 use equilibrium_price::RenderedMaps;
 use flate2::read::GzDecoder;
+use futures_util::future::join_all;
 use h3o::Resolution;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 /// 2026-02-25T06:13:20Z, a tick.
 pub const TICK: i64 = 1_772_000_000_000;
@@ -96,6 +99,12 @@ pub fn ok_body(response: &Response) -> Value {
 pub fn rectangle(west: f64, south: f64, east: f64, north: f64) -> Value {
     let ring = [[west, south], [east, south], [east, north], [west, north], [west, south]];
     json!({"type": "Polygon", "coordinates": [ring]})
+}
+
+/// The policy of a city somewhere.
+pub fn policy(city: &str) -> Value {
+    json!({"city": city, "currency": "USD", "products": [{"id": "standard"}],
+        "boundary": rectangle(0.0, 0.0, 1.0, 1.0)})
 }
 
 fn policies() -> [Value; 4] {
@@ -186,6 +195,9 @@ struct Inner {
     delay_ms: AtomicU64,
     heads: AtomicUsize,
     chunks: AtomicUsize,
+    requests: Mutex<Vec<Instant>>,
+    /// Whether eventually consistent reads find no chunk.
+    lags: AtomicBool,
 }
 
 impl Source {
@@ -200,6 +212,25 @@ impl Source {
     /// Heads and chunks read.
     pub fn reads(&self) -> (usize, usize) {
         (self.0.heads.load(Relaxed), self.0.chunks.load(Relaxed))
+    }
+
+    /// Reads, of however many heads or chunks each.
+    pub fn requests(&self) -> usize {
+        self.0.requests.lock().unwrap().len()
+    }
+
+    /// The most reads in a second.
+    pub fn most_in_a_second(&self) -> usize {
+        let requests = self.0.requests.lock().unwrap();
+        let in_second = |from: &Instant| {
+            let until = *from + Duration::from_secs(1);
+            requests.iter().filter(|at| (*from..until).contains(at)).count()
+        };
+        requests.iter().map(in_second).max().unwrap_or(0)
+    }
+
+    pub fn set_lagging(&self, lags: bool) {
+        self.0.lags.store(lags, Relaxed);
     }
 
     pub fn maps(&self) -> &MemoryMaps {
@@ -236,6 +267,23 @@ impl MapStore for Source {
         self.0.chunks.fetch_add(1, Relaxed);
         self.answer().await?;
         self.0.maps.chunk(city, name).await
+    }
+
+    async fn heads(&self, cities: &[CityId]) -> Result<Vec<Option<MapHead>>, Unavailable> {
+        self.0.requests.lock().unwrap().push(Instant::now());
+        join_all(cities.iter().map(|city| self.head(city))).await.into_iter().collect()
+    }
+
+    async fn chunks(
+        &self,
+        names: &[(CityId, ChunkName)],
+        consistency: Consistency,
+    ) -> Result<Vec<Option<Vec<u8>>>, Unavailable> {
+        self.0.requests.lock().unwrap().push(Instant::now());
+        if self.0.lags.load(Relaxed) && consistency == Consistency::Eventual {
+            return Ok(vec![None; names.len()]);
+        }
+        join_all(names.iter().map(|(city, name)| self.chunk(city, *name))).await.into_iter().collect()
     }
 }
 

@@ -1,12 +1,10 @@
 //! The contract of the changes stream.
 
 use equilibrium_domain::id::CityId;
+use equilibrium_domain::surge::map::MAX_CHANGES_RECORD_BYTES;
 
 use super::partitions::ordered_partitions;
 use crate::surge::ports::ChangeStream;
-
-/// The largest record that is sent: with its partition key it stays within the mebibyte that every stream accepts.
-const MAX_RECORD_BYTES: usize = 1_000_000;
 
 /// The contract of [`ChangeStream`]. `read` returns all records of a city, in order.
 ///
@@ -15,5 +13,5 @@ const MAX_RECORD_BYTES: usize = 1_000_000;
 pub async fn change_stream(changes: &impl ChangeStream, read: impl AsyncFn(&CityId) -> Vec<Vec<u8>>) {
     let city = |part: u16| CityId::new(&format!("contract-{part}")).expect("well-formed");
     let put = async |part, record| changes.send(&city(part), record).await;
-    ordered_partitions(put, async |part| read(&city(part)).await, MAX_RECORD_BYTES).await;
+    ordered_partitions(put, async |part| read(&city(part)).await, MAX_CHANGES_RECORD_BYTES).await;
 }

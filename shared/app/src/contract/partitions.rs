@@ -1,9 +1,10 @@
 //! The part of the contract that all streams share: each partition keeps its records, whole and in order.
 
+use std::fmt::Debug;
+
 use futures_util::future::join_all;
 
 use super::without_repeats;
-use crate::unavailable::Unavailable;
 
 /// The number of partitions (lanes, groups, cities) that a stream needs at least for its contract suite, which sends
 /// to all of them at once.
@@ -11,8 +12,8 @@ pub const STREAM_PARTS: u16 = 16;
 
 /// Checks a stream of which `put` sends to a partition and `read` returns all records of one, in order. `largest` is
 /// the size of the largest record.
-pub(super) async fn ordered_partitions(
-    put: impl AsyncFn(u16, Vec<u8>) -> Result<(), Unavailable>,
+pub(super) async fn ordered_partitions<E: Debug>(
+    put: impl AsyncFn(u16, Vec<u8>) -> Result<(), E>,
     read: impl AsyncFn(u16) -> Vec<Vec<u8>>,
     largest: usize,
 ) {

@@ -11,12 +11,15 @@ use super::metrics::CountMetrics;
 pub(super) struct BatchResult {
     pub(super) metrics: CountMetrics,
     pub(super) dead_letters: DeadLetterBuffer,
+    /// Whether an event or a watermark is of a city or product that the policies lack.
+    pub(super) has_unknown: bool,
 }
 
 impl BatchResult {
     /// Adds the result of a lane.
     pub(super) fn add(&mut self, other: Self) {
         self.metrics.add(other.metrics);
+        self.has_unknown |= other.has_unknown;
         self.metrics.dead_letters_dropped += self.dead_letters.append(other.dead_letters) as u64;
     }
 

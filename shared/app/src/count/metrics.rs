@@ -1,14 +1,12 @@
 //! The metrics of counting.
 
 use equilibrium_domain::event::Refusal;
-use equilibrium_domain::id::LaneId;
-use equilibrium_domain::wire;
 
-use crate::checkpoint::ports::CheckpointKey;
+use crate::checkpoint::metrics::CheckpointMetrics;
 use crate::telemetry::emf::{Measurements, ToMeasurements};
 use crate::telemetry::metrics::{
-    APPEND_CONFLICTS, DEAD_LETTERS_DROPPED, ENTITIES_EVICTED, EVENTS_ABSORBED, EVENTS_LATE, EVENTS_MISROUTED,
-    EVENTS_OUTSIDE, EVENTS_UNKNOWN, RECORDS_SKIPPED, RECORDS_UNROUTABLE,
+    DEAD_LETTERS_DROPPED, ENTITIES_EVICTED, EVENTS_ABSORBED, EVENTS_LATE, EVENTS_MISROUTED, EVENTS_OUTSIDE,
+    EVENTS_UNKNOWN, RECORDS_TOO_LARGE, RECORDS_UNROUTABLE,
 };
 
 /// The metrics of a batch. Refused and unknown events of an unroutable record count at every delivery; the rest is
@@ -31,14 +29,12 @@ pub struct CountMetrics {
     pub late: u64,
     /// Events whose place is outside their city's boundary.
     pub outside: u64,
-    /// Records that the state held already.
-    pub skipped: u64,
-    /// Appends that another instance's entry prevented.
-    pub append_conflicts: u64,
     /// Entities evicted because a city had too many.
     pub evicted: u64,
-    /// Lanes whose log cannot be read, and why.
-    pub corrupt: Vec<(LaneId, wire::Corrupt)>,
+    /// Records of counts that the stream never takes.
+    pub too_large: u64,
+    /// What became of the records in the checkpoint logs.
+    pub checkpoint: CheckpointMetrics,
 }
 
 impl CountMetrics {
@@ -51,15 +47,9 @@ impl CountMetrics {
         self.dead_letters_dropped += other.dead_letters_dropped;
         self.late += other.late;
         self.outside += other.outside;
-        self.skipped += other.skipped;
-        self.append_conflicts += other.append_conflicts;
         self.evicted += other.evicted;
-        // A lane that stays corrupt is named once, however often its batch comes.
-        for (lane, corrupt) in other.corrupt {
-            if !self.corrupt.iter().any(|(known, _)| *known == lane) {
-                self.corrupt.push((lane, corrupt));
-            }
-        }
+        self.too_large += other.too_large;
+        self.checkpoint.add(other.checkpoint);
         for (mine, theirs) in self.refused.iter_mut().zip(other.refused) {
             *mine += theirs;
         }
@@ -77,10 +67,9 @@ impl ToMeasurements for CountMetrics {
         measures.put(EVENTS_LATE, self.late);
         measures.put(EVENTS_OUTSIDE, self.outside);
         measures.put(RECORDS_UNROUTABLE, self.unroutable);
-        measures.put(RECORDS_SKIPPED, self.skipped);
-        measures.put(APPEND_CONFLICTS, self.append_conflicts);
         measures.put(ENTITIES_EVICTED, self.evicted);
-        measures.put_corrupt(self.corrupt.iter().map(|(lane, _)| CheckpointKey::Lane(*lane).to_string()));
+        measures.put(RECORDS_TOO_LARGE, self.too_large);
+        self.checkpoint.put(&mut measures);
         measures
     }
 }

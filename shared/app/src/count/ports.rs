@@ -4,17 +4,23 @@ use std::future::Future;
 
 use equilibrium_domain::count::city_group::CityGroup;
 use equilibrium_domain::event::sequence::Sequence;
+use equilibrium_domain::id::LaneId;
 
-use crate::unavailable::Unavailable;
+use crate::unavailable::{SendError, Unavailable};
 
 /// The stream of tick counts, from lanes to cities.
 pub trait CountsStream: Send + Sync {
-    /// Sends a record to the processors of the cities of `group`. Records of one lane keep the order of the calls.
+    /// Sends a record of `lane` to the processors of the cities of `group`. Records of one lane keep the order of the
+    /// calls; those of several lanes may be sent together.
     ///
     /// # Errors
-    /// [`Unavailable`]: the record may or may not have been sent.
-    fn send(&self, group: CityGroup, record: Vec<u8>)
-    -> impl Future<Output = Result<(), Unavailable>> + Send;
+    /// [`SendError`].
+    fn send(
+        &self,
+        lane: LaneId,
+        group: CityGroup,
+        record: Vec<u8>,
+    ) -> impl Future<Output = Result<(), SendError>> + Send;
 }
 
 /// A refused line of the event log, and the reason.

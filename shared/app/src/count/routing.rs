@@ -1,30 +1,34 @@
 //! The lane of each record of a batch.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use equilibrium_domain::count::lane_range::LaneRange;
 use equilibrium_domain::event::record_batch::{RecordBatch, RecordRef};
-use equilibrium_domain::event::watermark::{self, CityWatermark};
+use equilibrium_domain::event::sequence::SequenceRef;
+use equilibrium_domain::event::watermark::{self, CityWatermark, WatermarkRecord};
 use equilibrium_domain::event::{self, Event, Lines, MarketEvent, Refusal};
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 use equilibrium_domain::wire;
 
 use super::batch_result::BatchResult;
 
-/// The records of a batch by lane, each in the order of the log.
+/// The records of a batch by range of lanes, each in the order of the log.
 #[derive(Default)]
 pub(super) struct RoutedBatch<'a> {
-    pub(super) lanes: BTreeMap<LaneId, Vec<LaneRecord<'a>>>,
+    pub(super) ranges: BTreeMap<LaneRange, Vec<LaneRecord<'a>>>,
 }
 
 /// A record, parsed as far as its lane shows.
 pub(super) struct LaneRecord<'a> {
+    pub(super) lane: LaneId,
     pub(super) record: RecordRef<'a>,
     pub(super) content: Content<'a>,
 }
 
 pub(super) enum Content<'a> {
-    /// A watermark record.
-    Watermarks(Vec<(CityId, CityWatermark)>),
+    /// A watermark record. It is one of several lanes, if they have doubled since.
+    Watermarks(Arc<[(CityId, CityWatermark)]>),
     /// Events: the lines before the first event of a known type, that event and its line, and the lines after it.
     Events { lead: Vec<LeadLine<'a>>, first: MarketEvent<'a>, line: Line<'a>, rest: Lines<'a> },
 }
@@ -44,57 +48,66 @@ pub(super) enum LeadLine<'a> {
 
 impl<'a> RoutedBatch<'a> {
     /// Routes every record of `batch`. The events of a record are all of one lane (CONTRACT §1), that of the first. A
-    /// record that does not follow the one before it in its lane is a repeat, and skipped.
+    /// record that does not follow the one before it in its range is a repeat, and skipped.
     pub(super) fn route(batch: &'a RecordBatch<'_>, lanes: LaneCount, result: &mut BatchResult) -> Self {
         let mut routed = Self::default();
+        let mut last: Option<SequenceRef<'_>> = None;
         for record in batch.iter() {
-            let Some((lane, content)) = lane_of(&record, lanes, result) else {
-                result.metrics.unroutable += 1;
+            if last.is_some_and(|last| record.sequence <= last) {
+                result.metrics.checkpoint.skipped += 1;
                 continue;
-            };
-            let records = routed.lanes.entry(lane).or_default();
-            if records.last().is_none_or(|last: &LaneRecord<'_>| last.record.sequence < record.sequence) {
-                records.push(LaneRecord { record, content });
+            }
+            last = Some(record.sequence);
+            if wire::is_frame(record.data) {
+                routed.route_watermarks(record, lanes, result);
             } else {
-                result.metrics.skipped += 1;
+                routed.route_events(record, lanes, result);
             }
         }
         routed
     }
-}
 
-/// Parses a record as far as its lane shows; `None` where nothing in it has a lane.
-fn lane_of<'a>(
-    record: &RecordRef<'a>,
-    lanes: LaneCount,
-    result: &mut BatchResult,
-) -> Option<(LaneId, Content<'a>)> {
-    if wire::is_frame(record.data) {
-        // A whole frame that this lane count or version cannot read holds no lines.
-        let Ok((lane, watermarks)) = watermark::read(record.data, lanes) else {
-            result.refuse(record, 0, record.data, &Refusal::MalformedJson { at: 0 });
-            return None;
+    fn push(&mut self, lanes: LaneCount, record: LaneRecord<'a>) {
+        self.ranges.entry(LaneRange::of(record.lane, lanes)).or_default().push(record);
+    }
+
+    fn route_watermarks(&mut self, record: RecordRef<'a>, lanes: LaneCount, result: &mut BatchResult) {
+        // A whole frame of another kind or version holds no lines.
+        let Ok(WatermarkRecord { lane, lanes: before, cities }) = watermark::read(record.data) else {
+            result.refuse(&record, 0, record.data, &Refusal::MalformedJson { at: 0 });
+            result.metrics.unroutable += 1;
+            return;
         };
-        return Some((lane, Content::Watermarks(watermarks)));
-    }
-    let mut rest = Lines::new(record.data);
-    let mut lead = Vec::new();
-    while let Some(bytes) = rest.next() {
-        if event::is_blank(bytes) {
-            continue;
+        let watermarks: Arc<[_]> = cities.into();
+        for lane in lane.among(before, lanes) {
+            let content = Content::Watermarks(Arc::clone(&watermarks));
+            self.push(lanes, LaneRecord { lane, record, content });
         }
-        let line = Line { index: lead.len(), bytes };
-        match event::read(bytes) {
-            Ok(Event::Market(first)) => {
-                let lane = lanes.lane_of(first.what.entity());
-                return Some((lane, Content::Events { lead, first, line, rest }));
+    }
+
+    /// Parses a record as far as its lane shows.
+    fn route_events(&mut self, record: RecordRef<'a>, lanes: LaneCount, result: &mut BatchResult) {
+        let mut rest = Lines::new(record.data);
+        let mut lead = Vec::new();
+        while let Some(bytes) = rest.next() {
+            if event::is_blank(bytes) {
+                continue;
             }
-            Ok(Event::Unknown) => lead.push(LeadLine::Unknown),
-            Err(refusal) => lead.push(LeadLine::Refused(line, refusal)),
+            let line = Line { index: lead.len(), bytes };
+            match event::read(bytes) {
+                Ok(Event::Market(first)) => {
+                    let lane = lanes.lane_of(first.what.entity());
+                    let content = Content::Events { lead, first, line, rest };
+                    self.push(lanes, LaneRecord { lane, record, content });
+                    return;
+                }
+                Ok(Event::Unknown) => lead.push(LeadLine::Unknown),
+                Err(refusal) => lead.push(LeadLine::Refused(line, refusal)),
+            }
         }
+        result.take_lead(&record, &lead);
+        result.metrics.unroutable += 1;
     }
-    result.take_lead(record, &lead);
-    None
 }
 
 impl BatchResult {

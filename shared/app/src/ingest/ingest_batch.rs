@@ -1,11 +1,11 @@
-//! One request's events: packed into records by lane, then committed to the event log with the watermarks that they
-//! made due.
+//! One request's events: packed into records by lane, then committed to the event log.
 
 use std::sync::Arc;
 
-use equilibrium_domain::event::Refusal;
 use equilibrium_domain::event::watermark::Watermarks;
-use equilibrium_domain::id::{CityId, LaneCount, LaneId};
+use equilibrium_domain::event::{self, Refusal};
+use equilibrium_domain::id::{LaneCount, LaneId};
+use equilibrium_domain::pseudonym::PseudonymKey;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 
@@ -16,16 +16,10 @@ use crate::policy::policy_set::PolicySet;
 use crate::unavailable::Unavailable;
 
 /// One request's events, checked and packed, not yet in the log.
-///
-/// If the batch is dropped before `Self::commit` has succeeded, as when the log fails or the client disconnects,
-/// the watermarks in it may be missing in some lanes. They are then broadcast again after the next event of
-/// their city.
 #[derive(Debug)]
 pub struct IngestBatch {
     packer: RecordPacker<LaneRecords>,
     watermarks: Arc<Mutex<Watermarks>>,
-    /// Cities whose watermark is in this batch and possibly not in every lane of the log.
-    uncommitted: Vec<CityId>,
 }
 
 impl IngestBatch {
@@ -33,13 +27,14 @@ impl IngestBatch {
     pub(super) fn new(
         lanes: LaneCount,
         policies: Arc<PolicySet>,
-        watermarks: Arc<Mutex<Watermarks>>,
+        key: Arc<PseudonymKey>,
         now_ms: i64,
     ) -> Self {
         let records = LaneRecords(lanes.iter().map(|_| Vec::new()).collect());
         let rule = TimeRule::Live { now_ms };
-        let packer = RecordPacker::new(records, lanes, policies, Arc::clone(&watermarks), rule);
-        Self { packer, watermarks, uncommitted: Vec::new() }
+        let watermarks = Arc::default();
+        let packer = RecordPacker::new(records, lanes, policies, Arc::clone(&watermarks), rule, key);
+        Self { packer, watermarks }
     }
 
     /// Checks and packs one line, which is not blank and has no line feed.
@@ -47,31 +42,30 @@ impl IngestBatch {
     /// # Errors
     /// The line's [`Refusal`]: nothing was packed.
     pub fn line(&mut self, line: &[u8]) -> Result<(), Refusal> {
-        self.uncommitted.extend(self.packer.pack_line(line)?);
-        Ok(())
+        event::check_start(line)?;
+        self.packer.line(line)
     }
 
-    /// Puts the records into the log: the lanes concurrently, the records of a lane in order.
+    /// Accepted events of an unknown type: they are counted, and not put into the log.
+    #[must_use]
+    pub fn unknown(&self) -> u64 {
+        self.packer.unknown()
+    }
+
+    /// Puts the records into the log: the lanes concurrently, the records of a lane in order. The number of records, and
+    /// the watermarks of their cities.
     ///
     /// # Errors
     /// [`Unavailable`] if a lane failed. Of that lane, no record after the failed one was put; the other lanes are
     /// complete unless they failed too.
-    pub(super) async fn commit(mut self, log: &impl EventLog) -> Result<(), Unavailable> {
+    pub(super) async fn commit(mut self, log: &impl EventLog) -> Result<(u64, Watermarks), Unavailable> {
         let LaneRecords(lanes) = std::mem::take(self.packer.flush());
+        let records = lanes.iter().map(|records| records.len() as u64).sum();
         let lanes = (0..=u16::MAX).map(LaneId).zip(lanes).filter(|(_, records)| !records.is_empty());
         for put in join_all(lanes.map(|(lane, records)| log.put_all(lane, records))).await {
             put?;
         }
-        self.uncommitted.clear();
-        Ok(())
-    }
-}
-
-impl Drop for IngestBatch {
-    fn drop(&mut self) {
-        for city in &self.uncommitted {
-            self.watermarks.lock().rebroadcast(city);
-        }
+        Ok((records, std::mem::take(&mut *self.watermarks.lock())))
     }
 }
 

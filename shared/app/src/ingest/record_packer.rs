@@ -1,12 +1,14 @@
-//! Packs checked events into one record per lane, and puts a watermark record into every lane after each event by
-//! which a city's watermark reaches a tick (ARCHITECTURE, "Watermark records").
+//! Packs checked events into one record per lane. A replay also puts a watermark record into every lane after each event
+//! by which a city's watermark reaches a tick (ARCHITECTURE, "Watermark records").
 
 use std::sync::Arc;
 
 use equilibrium_domain::count::config::CountingConfig;
+use equilibrium_domain::event::canonical::{CanonicalEvent, MAX_GROWTH_BYTES};
 use equilibrium_domain::event::watermark::{self, CityWatermark, Watermarks};
-use equilibrium_domain::event::{self, Event, Refusal};
+use equilibrium_domain::event::{Event, Fields, MAX_EVENT_BYTES, Refusal};
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
+use equilibrium_domain::pseudonym::PseudonymKey;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
@@ -31,6 +33,9 @@ pub struct RecordPacker<S> {
     policies: Arc<PolicySet>,
     watermarks: Arc<Mutex<Watermarks>>,
     rule: TimeRule,
+    key: Arc<PseudonymKey>,
+    /// Accepted events of an unknown type, which are in no record.
+    unknown: u64,
     /// Each lane's record that is not full yet.
     open_records: Vec<Vec<u8>>,
     cities: Vec<KnownCity>,
@@ -46,8 +51,8 @@ struct KnownCity {
 }
 
 impl<S: RecordSink> RecordPacker<S> {
-    /// A packer without events. Packers of one log share `watermarks`, so that only one of them broadcasts
-    /// that a tick was reached.
+    /// A packer without events, which observes them in `watermarks`. Packers of one log share `key`, so that each
+    /// entity has one lane.
     #[must_use]
     pub fn new(
         sink: S,
@@ -55,16 +60,29 @@ impl<S: RecordSink> RecordPacker<S> {
         policies: Arc<PolicySet>,
         watermarks: Arc<Mutex<Watermarks>>,
         rule: TimeRule,
+        key: Arc<PseudonymKey>,
     ) -> Self {
         let open_records = lanes.iter().map(|_| Vec::new()).collect();
         let (cities, by_name) = (Vec::new(), HashMap::new());
-        Self { sink, lanes, policies, watermarks, rule, open_records, cities, by_name, last: 0 }
+        Self {
+            sink,
+            lanes,
+            policies,
+            watermarks,
+            rule,
+            key,
+            unknown: 0,
+            open_records,
+            cities,
+            by_name,
+            last: 0,
+        }
     }
 
     /// A packer of replayed events, which count at their own time.
     #[must_use]
-    pub fn replay(sink: S, lanes: LaneCount, policies: Arc<PolicySet>) -> Self {
-        Self::new(sink, lanes, policies, Arc::default(), TimeRule::Replay)
+    pub fn replay(sink: S, lanes: LaneCount, policies: Arc<PolicySet>, key: Arc<PseudonymKey>) -> Self {
+        Self::new(sink, lanes, policies, Arc::default(), TimeRule::Replay, key)
     }
 
     /// Checks and packs one line, which is not blank and has no line feed.
@@ -72,26 +90,37 @@ impl<S: RecordSink> RecordPacker<S> {
     /// # Errors
     /// The line's [`Refusal`]: nothing was packed.
     pub fn line(&mut self, line: &[u8]) -> Result<(), Refusal> {
-        self.pack_line(line).map(drop)
-    }
-
-    /// Like [`Self::line`]; returns the city if its watermark was broadcast after the line. The lane of an event
-    /// of an unknown type is that of its line's hash.
-    pub(super) fn pack_line(&mut self, line: &[u8]) -> Result<Option<CityId>, Refusal> {
-        let Event::Market(event) = event::read(line)? else {
-            self.pack(self.lanes.lane_of(line), line);
-            return Ok(None);
+        let mut fields = Fields::default();
+        let Event::Market(event) = fields.read(line)? else {
+            self.unknown += 1;
+            return Ok(());
         };
         let index = self.city_index(&event.city)?;
         let KnownCity { id, config } = &self.cities[index];
-        config.check(&event.what)?;
+        let named = config.products_of(&event.what)?;
         let counted_ms = self.rule.counted_ms(event.time)?;
+        let event = CanonicalEvent::new(&fields, &event, &self.key);
+        let lane = self.lanes.lane_of(event.entity());
+        let open = &mut self.open_records[usize::from(lane.0)];
+        let start = open.len();
+        // Enough at once: most records of a request hold a single event.
+        open.reserve(line.len() + MAX_GROWTH_BYTES + 1);
+        event.write(named, &config.products, open);
+        end_event(open, start, |record| self.sink.put(lane, record))?;
         let due = self.watermarks.lock().observe(id, counted_ms, config.watermark_config());
-        self.pack(self.lanes.lane_of(event.what.entity()), line);
-        let Some(due) = due else { return Ok(None) };
-        let city = self.cities[index].id.clone();
-        self.broadcast(&[(&city, due)]);
-        Ok(Some(city))
+        if let (Some(due), TimeRule::Replay) = (due, self.rule) {
+            let city = self.cities[index].id.clone();
+            self.broadcast(&[(&city, due)]);
+        }
+        Ok(())
+    }
+
+    /// Packs for `lanes` after the records so far, and returns the sink.
+    pub fn set_lanes(&mut self, lanes: LaneCount) -> &mut S {
+        self.flush();
+        self.lanes = lanes;
+        self.open_records = lanes.iter().map(|_| Vec::new()).collect();
+        &mut self.sink
     }
 
     /// Ends a replay: broadcasts watermarks by which every tick up to each city's greatest time closes.
@@ -109,6 +138,11 @@ impl<S: RecordSink> RecordPacker<S> {
             }
         }
         &mut self.sink
+    }
+
+    /// Accepted events of an unknown type, which are in no record.
+    pub(super) fn unknown(&self) -> u64 {
+        self.unknown
     }
 
     /// The index of the city called `name`.
@@ -129,17 +163,6 @@ impl<S: RecordSink> RecordPacker<S> {
         Ok(self.last)
     }
 
-    fn pack(&mut self, lane: LaneId, event: &[u8]) {
-        let open = &mut self.open_records[usize::from(lane.0)];
-        if !open.is_empty() && open.len() + event.len() >= MAX_RECORD_BYTES {
-            self.sink.put(lane, std::mem::take(open));
-        }
-        // The exact size at once: most records of a request hold a single event.
-        open.reserve(event.len() + 1);
-        open.extend_from_slice(event);
-        open.push(b'\n');
-    }
-
     /// Puts the open records and after them watermark records of `cities` into every lane.
     fn broadcast(&mut self, cities: &[(&CityId, CityWatermark)]) {
         let lanes = self.lanes;
@@ -150,4 +173,23 @@ impl<S: RecordSink> RecordPacker<S> {
             }
         }
     }
+}
+
+/// Ends the event that was written at `start` of a lane's open record; if the record is then too large, `put`s what it
+/// held before.
+///
+/// # Errors
+/// [`Refusal::TooLarge`] if the event became too large for a line of the log, by its pseudonyms and its time: one that
+/// names nearly 4 KiB of products. The record is as before.
+fn end_event(open: &mut Vec<u8>, start: usize, put: impl FnOnce(Vec<u8>)) -> Result<(), Refusal> {
+    if open.len() - start > MAX_EVENT_BYTES {
+        open.truncate(start);
+        return Err(Refusal::TooLarge);
+    }
+    open.push(b'\n');
+    if start > 0 && open.len() > MAX_RECORD_BYTES {
+        let next = open.split_off(start);
+        put(std::mem::replace(open, next));
+    }
+    Ok(())
 }

@@ -5,7 +5,7 @@ use equilibrium_domain::surge::map::{ChunkName, ClosedTick, MapHead};
 
 use crate::count::ports::{DeadLetter, DeadLetterQueue};
 use crate::surge::ports::{ChangeStream, MapStore, TickLog};
-use crate::unavailable::Unavailable;
+use crate::unavailable::{SendError, Unavailable};
 
 /// Discards what is sent or saved, and finds nothing; for one process, which needs no cache.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,7 +30,7 @@ impl MapStore for NoOp {
 }
 
 impl ChangeStream for NoOp {
-    async fn send(&self, _: &CityId, _: Vec<u8>) -> Result<(), Unavailable> {
+    async fn send(&self, _: &CityId, _: Vec<u8>) -> Result<(), SendError> {
         Ok(())
     }
 }

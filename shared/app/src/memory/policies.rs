@@ -28,8 +28,13 @@ impl MemoryPolicies {
 }
 
 impl PolicyStore for MemoryPolicies {
-    async fn all(&self) -> Result<Vec<StoredPolicy>, Unavailable> {
-        Ok(self.0.lock().values().cloned().collect())
+    async fn versions(&self) -> Result<Vec<(CityId, u64)>, Unavailable> {
+        Ok(self.0.lock().iter().map(|(city, policy)| (city.clone(), policy.version)).collect())
+    }
+
+    async fn read(&self, cities: &[(CityId, u64)]) -> Result<Vec<StoredPolicy>, Unavailable> {
+        let policies = self.0.lock();
+        Ok(cities.iter().filter_map(|(city, _)| policies.get(city)).cloned().collect())
     }
 
     async fn save(&self, city: &CityId, document: &str, after: Option<u64>) -> Result<u64, ReplaceError> {

@@ -8,7 +8,7 @@ use super::shared::Shared;
 use crate::count::ports::{CountsStream, DeadLetter, DeadLetterQueue};
 use crate::ingest::ports::EventLog;
 use crate::surge::ports::{ChangeStream, TickLog};
-use crate::unavailable::Unavailable;
+use crate::unavailable::{SendError, Unavailable};
 
 /// Records items until they are taken.
 #[derive(Clone, Debug)]
@@ -40,14 +40,14 @@ impl EventLog for Recorder<(LaneId, Vec<u8>)> {
 }
 
 impl CountsStream for Recorder<(CityGroup, Vec<u8>)> {
-    async fn send(&self, group: CityGroup, record: Vec<u8>) -> Result<(), Unavailable> {
+    async fn send(&self, _: LaneId, group: CityGroup, record: Vec<u8>) -> Result<(), SendError> {
         self.push((group, record));
         Ok(())
     }
 }
 
 impl ChangeStream for Recorder<(CityId, Vec<u8>)> {
-    async fn send(&self, city: &CityId, record: Vec<u8>) -> Result<(), Unavailable> {
+    async fn send(&self, city: &CityId, record: Vec<u8>) -> Result<(), SendError> {
         self.push((city.clone(), record));
         Ok(())
     }

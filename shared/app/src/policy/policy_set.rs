@@ -62,7 +62,27 @@ impl PolicySet {
     pub fn of_versions(policies: impl Iterator<Item = (u64, Policy)>, limits: ResourceLimits) -> Self {
         let cities =
             policies.map(|(version, policy)| (policy.city.clone(), city_config(policy, version, limits)));
-        let cities: HashMap<CityId, CityConfig> = cities.collect();
+        Self::of_cities(cities.collect(), limits)
+    }
+
+    /// This set with other policies of some cities, and without the cities that `stays` excludes. The configurations of
+    /// the others are shared.
+    #[must_use]
+    pub fn with(
+        &self,
+        changed: impl Iterator<Item = (u64, Policy)>,
+        stays: impl Fn(&CityId) -> bool,
+    ) -> Self {
+        let kept = self.cities.iter().filter(|(city, _)| stays(city));
+        let mut cities: HashMap<CityId, CityConfig> =
+            kept.map(|(city, config)| (city.clone(), config.clone())).collect();
+        cities.extend(
+            changed.map(|(version, policy)| (policy.city.clone(), city_config(policy, version, self.limits))),
+        );
+        Self::of_cities(cities, self.limits)
+    }
+
+    fn of_cities(cities: HashMap<CityId, CityConfig>, limits: ResourceLimits) -> Self {
         let mut in_order: Vec<CityId> = cities.keys().cloned().collect();
         in_order.sort_unstable();
         Self { limits, cities, in_order, open: None }

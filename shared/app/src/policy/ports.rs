@@ -12,17 +12,27 @@ use crate::unavailable::Unavailable;
 /// The policies in force, as the use cases read them: at each request or batch, so that a changed policy
 /// takes effect without a restart.
 pub trait PolicySource: Send + Sync {
-    /// The policies in force at `now_ms`, in milliseconds since the epoch.
+    /// The policies in force at `now_ms`, in milliseconds since the epoch: none that was saved more than four seconds
+    /// earlier is missing, unless the store is unavailable.
     ///
     /// # Errors
     /// [`Unavailable`] if the policies have never been read and cannot be read now.
     fn policies(&self, now_ms: i64) -> impl Future<Output = Result<Arc<PolicySet>, Unavailable>> + Send;
+
+    /// The policies as read no earlier than `now_ms`, to refuse an event by: another instance accepted it by a policy
+    /// that this one may not have read yet. `None` if the store is unavailable: the event can be neither taken nor
+    /// refused.
+    fn newest(&self, now_ms: i64) -> impl Future<Output = Option<Arc<PolicySet>>> + Send;
 }
 
 /// Policies that never change, as in a replay.
 impl PolicySource for Arc<PolicySet> {
     fn policies(&self, _: i64) -> impl Future<Output = Result<Arc<PolicySet>, Unavailable>> + Send {
         future::ready(Ok(Arc::clone(self)))
+    }
+
+    fn newest(&self, _: i64) -> impl Future<Output = Option<Arc<PolicySet>>> + Send {
+        future::ready(Some(Arc::clone(self)))
     }
 }
 
@@ -50,11 +60,30 @@ pub enum ReplaceError {
 
 /// The store of the cities' policies.
 pub trait PolicyStore: Send + Sync {
+    /// The version of every city that has a policy, in any order: a small read, which shows what has changed. It
+    /// includes every policy that was saved before the call.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    fn versions(&self) -> impl Future<Output = Result<Vec<(CityId, u64)>, Unavailable>> + Send;
+
+    /// The policies of these cities, each of at least the version beside it, in any order. A city without one is left
+    /// out.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    fn read(
+        &self,
+        cities: &[(CityId, u64)],
+    ) -> impl Future<Output = Result<Vec<StoredPolicy>, Unavailable>> + Send;
+
     /// The policy of every city that has one, in any order.
     ///
     /// # Errors
     /// [`Unavailable`].
-    fn all(&self) -> impl Future<Output = Result<Vec<StoredPolicy>, Unavailable>> + Send;
+    fn all(&self) -> impl Future<Output = Result<Vec<StoredPolicy>, Unavailable>> + Send {
+        async { self.read(&self.versions().await?).await }
+    }
 
     /// Saves the city's policy in place of version `after`, or as its first if `after` is `None`, and returns
     /// the new version.

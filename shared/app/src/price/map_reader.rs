@@ -1,95 +1,110 @@
-//! The cities' maps in memory, kept new by a single-flight refresh per city with stale-while-revalidate and a cache
-//! bypass.
+//! The cities' maps in memory: read at start, and refreshed beside the answers.
 //!
-//! A map is served from memory until its next tick usually closes. The first request after that begins a refresh, and
-//! requests that arrive while it is in flight join it (single flight). Each waits up to [`REFRESH_TIMEOUT`], then
-//! is served the map in memory while the refresh continues (stale-while-revalidate, RFC 5861). A refresh reads
-//! the cache; once a map is overdue by a whole tick it also reads the store, for the cache may be stale (cache
-//! bypass).
+//! A request is answered by the map in memory while that is fresh (CONTRACT §6). If the next map is due, the request begins
+//! a look for it, or continues the one under way, without waiting (single flight; stale-while-revalidate, RFC 5861). A
+//! request for a city without a fresh map waits for a look, up to [`LOOK_TIMEOUT`]. The time of the next look is learned
+//! ([`super::schedule`]). A look reads the cache; once a map is overdue by a whole tick it also reads the store, for the
+//! cache may be stale (cache bypass).
 //!
-//! Lambda freezes an instance between requests, so no task runs in the background: a refresh is a shared future
-//! that waiting requests poll, and one that timed out is continued by the next request.
+//! Lambda freezes an instance between requests, so no task runs in the background: a look is a shared future that
+//! requests poll, and [`MapReader::finish`] continues it once a response is sent.
 
-use std::pin::pin;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::policy::Clock;
-use equilibrium_domain::surge::map::{ChunkName, MapHead, Row, decode_chunk};
+use equilibrium_domain::surge::fallback::FRESH_MS;
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Either, Shared, join_all, select};
+use futures_util::future::{BoxFuture, Shared};
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
+use xxhash_rust::xxh3::xxh3_64;
 
-use crate::price::city_map::{Chunk, CityMap};
+use crate::price::city_map::CityMap;
+use crate::price::look::{Finding, Sources, Wanted, look};
 use crate::price::metrics::MapReaderMetrics;
+use crate::price::schedule::{Pace, Schedule};
 use crate::surge::ports::MapStore;
-use crate::unavailable::Unavailable;
+use crate::timer::{Timer, is_within, with_timeout};
 
-/// The least time between the beginnings of two refreshes of a city, in milliseconds.
-pub const REFRESH_INTERVAL_MS: i64 = 20;
+/// How long a request waits that has no fresh map.
+pub const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a request waits for a refresh: a tenth of what a person notices.
-pub const REFRESH_TIMEOUT: Duration = Duration::from_millis(20);
+/// A look that takes longer is abandoned, in milliseconds: its connection is likely dead.
+pub const LOOK_ABANDONED_MS: i64 = 1_000;
 
-/// How long a refresh waits for the cache before it reads the store: half of [`REFRESH_TIMEOUT`].
-pub const CACHE_READ_TIMEOUT: Duration = Duration::from_millis(10);
+/// A city that no request asked for during this time is not looked for, in milliseconds.
+pub const ASKED_MS: i64 = 10_000;
 
-/// A refresh that takes longer is abandoned, in milliseconds: its connection is likely dead.
-pub const REFRESH_ABANDONED_MS: i64 = 1_000;
+/// Cities whose looks are due within this time are looked for together, in milliseconds.
+const TOGETHER_MS: i64 = 50;
 
-/// Waits for time to pass.
-pub trait Timer: Send + Sync {
-    /// Ends after `time`.
-    fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send;
-}
-
-/// The timer of an asynchronous runtime, as `tokio::time::sleep`.
-impl<S, F> Timer for S
-where
-    S: Fn(Duration) -> F + Send + Sync,
-    F: Future<Output = ()> + Send,
-{
-    fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send {
-        self(time)
-    }
-}
+/// The least time between two looks for the head of a city whose map no request needs, in milliseconds.
+const HEAD_INTERVAL_MS: i64 = 1_000;
 
 /// The maps of all cities, each at the newest version that this instance has read.
 #[derive(Debug)]
 pub struct MapReader<M, K, T> {
     sources: Arc<Sources<M, K, T>>,
     cities: RwLock<HashMap<CityId, Arc<Mutex<CityEntry>>>>,
+    current: Mutex<Current>,
+    /// Whether a look is under way: read without the lock of `current`.
+    is_looking: AtomicBool,
 }
 
 #[derive(Debug)]
-struct Sources<M, K, T> {
-    store: M,
-    cache: K,
-    timer: T,
-    metrics: Mutex<MapReaderMetrics>,
+struct Current {
+    look: Option<Look>,
+    /// The state of the random numbers.
+    random: u64,
 }
 
-/// A city's map and its refresh.
-#[derive(Debug, Default)]
+/// A city's map, and when to look for the next.
+#[derive(Debug)]
 struct CityEntry {
+    clock: Clock,
     map: Option<Arc<CityMap>>,
-    /// The refresh in flight.
-    refresh: Option<Refresh>,
-    /// When the last refresh began.
-    refreshed_at_ms: Option<i64>,
-    /// When a refresh last bypassed the cache.
+    /// The tick of the newest head, whether or not its map is in memory.
+    as_of_ms: Option<i64>,
+    schedule: Schedule,
+    /// When a request last needed the map.
+    asked_at_ms: Option<i64>,
+    /// When a request last needed the age of the map alone.
+    age_asked_at_ms: Option<i64>,
+    head_looked_at_ms: Option<i64>,
     cache_bypassed_at_ms: Option<i64>,
+    /// Whether the last look was not allowed to read what it needed.
+    is_postponed: bool,
+    /// Whether a read of the last look failed.
+    has_failed: bool,
 }
-
-/// A map newer than the one in memory.
-type NewerMap = Option<Arc<CityMap>>;
 
 #[derive(Clone, Debug)]
-struct Refresh {
+struct Look {
     began_at_ms: i64,
-    result: Shared<BoxFuture<'static, NewerMap>>,
+    /// Each city, and whether its map is looked for, or its head alone.
+    cities: Arc<[(CityId, bool)]>,
+    result: Shared<BoxFuture<'static, Arc<[Finding]>>>,
+}
+
+/// What a request without a fresh map does next.
+enum Step {
+    Join(Look),
+    WaitMs(i64),
+    Again,
+    Done,
+}
+
+/// How far a look has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Completion {
+    UnderWay,
+    Ended,
+    GivenUp,
 }
 
 impl<M, K, T> MapReader<M, K, T>
@@ -98,29 +113,96 @@ where
     K: MapStore + 'static,
     T: Timer + 'static,
 {
-    /// A reader without any map yet.
+    /// A reader without any map yet, of a store that other instances read, too.
     pub fn new(store: M, cache: K, timer: T) -> Self {
-        let sources = Sources { store, cache, timer, metrics: Mutex::default() };
-        Self { sources: Arc::new(sources), cities: RwLock::default() }
+        Self::with_pace(store, cache, timer, Pace::SHARED_STORE)
     }
 
-    /// The city's map at `now_ms`, in milliseconds since the epoch: the one in memory until its next tick is due,
-    /// from then on the newest that a refresh finds within [`REFRESH_TIMEOUT`]. `None` before the city's first map.
-    pub async fn map(&self, city: &CityId, clock: Clock, now_ms: i64) -> Option<Arc<CityMap>> {
-        let entry = self.entry(city);
-        let refresh = {
-            let mut entry = entry.lock();
-            match self.refresh_if_due(&mut entry, city, clock, now_ms) {
-                Some(refresh) => refresh,
-                None => return entry.map.clone(),
-            }
-        };
-        let result = self.wait_for(&refresh, now_ms).await;
-        let mut entry = entry.lock();
-        if let Some(newer) = result {
-            entry.complete(&refresh, newer);
+    /// A reader that looks at this pace.
+    pub fn with_pace(store: M, cache: K, timer: T, pace: Pace) -> Self {
+        let (budget, metrics) = (Mutex::default(), Mutex::default());
+        let sources = Sources { store, cache, timer, pace, budget, metrics };
+        // The standard library's hasher takes its keys from the operating system's random numbers.
+        let current = Current { look: None, random: RandomState::new().hash_one(0) };
+        Self {
+            sources: Arc::new(sources),
+            cities: RwLock::default(),
+            current: Mutex::new(current),
+            is_looking: AtomicBool::new(false),
         }
-        entry.map.clone()
+    }
+
+    /// The city's map at `now_ms`, in milliseconds since the epoch: the one in memory if it is fresh, else the newest that
+    /// a look finds within [`LOOK_TIMEOUT`]. `None` before the city's first map.
+    pub async fn map(&self, city: &CityId, clock: Clock, now_ms: i64) -> Option<Arc<CityMap>> {
+        let entry = self.entry(city, clock);
+        let (map, is_due) = {
+            let mut entry = entry.lock();
+            entry.clock = clock;
+            entry.asked_at_ms = Some(now_ms);
+            (entry.map.clone(), entry.schedule.is_due(now_ms))
+        };
+        let is_fresh = map.as_ref().is_some_and(|map| is_fresh(map.head.as_of, now_ms));
+        if is_fresh && !is_due && !self.is_looking.load(Ordering::Acquire) {
+            return map;
+        }
+        if is_fresh {
+            self.poll(is_due, now_ms);
+        } else {
+            let wait = self.wait_for_map(city, &entry, now_ms);
+            if with_timeout(&self.sources.timer, LOOK_TIMEOUT, wait).await.is_none() {
+                self.sources.count(|metrics| metrics.refresh_timeouts += 1);
+            }
+        }
+        entry.lock().map.clone()
+    }
+
+    /// The tick of each city's newest map, in milliseconds since the epoch, as far as it is known within
+    /// [`LOOK_TIMEOUT`]. Heads alone are read for this, those of all cities together.
+    pub async fn ages<'a>(
+        &self,
+        cities: impl Iterator<Item = (&'a CityId, Clock)> + Send,
+        now_ms: i64,
+    ) -> Vec<Option<i64>> {
+        let entries: Vec<_> = cities.map(|(city, clock)| self.entry(city, clock)).collect();
+        let mut is_due = false;
+        let mut is_missing = false;
+        for entry in &entries {
+            let mut entry = entry.lock();
+            entry.age_asked_at_ms = Some(now_ms);
+            let is_fresh = entry.as_of_ms.is_some_and(|as_of_ms| is_fresh(as_of_ms, now_ms));
+            let city_is_due = entry.is_due(now_ms);
+            is_due |= city_is_due;
+            is_missing |= city_is_due && !is_fresh;
+        }
+        if is_missing && let Some(look) = self.current(now_ms, is_due) {
+            let result = with_timeout(&self.sources.timer, LOOK_TIMEOUT, look.result.clone()).await;
+            self.complete(&look, result, now_ms);
+        }
+        self.poll(is_due, now_ms);
+        entries.iter().map(|entry| entry.lock().as_of_ms).collect()
+    }
+
+    /// Reads the maps of all these cities, as far as that is done within [`LOOK_TIMEOUT`], for a start.
+    pub async fn read_all<'a>(&self, cities: impl Iterator<Item = (&'a CityId, Clock)> + Send, now_ms: i64) {
+        for (city, clock) in cities {
+            self.entry(city, clock).lock().asked_at_ms = Some(now_ms);
+        }
+        drop(self.current(now_ms, true));
+        self.finish().await;
+    }
+
+    /// Waits for the look under way, if there is one, for at most [`LOOK_TIMEOUT`]. Lambda freezes an instance between two
+    /// invocations; this is for the time after a response is sent and before the next invocation.
+    pub async fn finish(&self) {
+        if !self.is_looking.load(Ordering::Acquire) {
+            return;
+        }
+        let look = self.current.lock().look.clone();
+        if let Some(look) = look {
+            let result = with_timeout(&self.sources.timer, LOOK_TIMEOUT, look.result.clone()).await;
+            self.complete(&look, result, look.began_at_ms);
+        }
     }
 
     /// The metrics since the last call.
@@ -128,164 +210,200 @@ where
         std::mem::take(&mut *self.sources.metrics.lock())
     }
 
-    fn entry(&self, city: &CityId) -> Arc<Mutex<CityEntry>> {
+    fn entry(&self, city: &CityId, clock: Clock) -> Arc<Mutex<CityEntry>> {
         if let Some(entry) = self.cities.read().get(city) {
             return Arc::clone(entry);
         }
         let mut entries = self.cities.write();
-        Arc::clone(entries.entry(city.clone()).or_default())
+        let entry =
+            entries.entry(city.clone()).or_insert_with(|| Arc::new(Mutex::new(CityEntry::new(clock))));
+        Arc::clone(entry)
     }
 
-    /// The refresh to wait for, if any: the one in flight, or a new one if it is due.
-    fn refresh_if_due(
-        &self,
-        entry: &mut CityEntry,
-        city: &CityId,
-        clock: Clock,
-        now_ms: i64,
-    ) -> Option<Refresh> {
-        entry.refresh.take_if(|refresh| {
-            let age_ms = now_ms - refresh.began_at_ms;
-            !(0..=REFRESH_ABANDONED_MS).contains(&age_ms)
-        });
-        if entry.refresh.is_some() {
-            return entry.refresh.clone();
+    /// The look under way, or else a new one if `begins`.
+    fn current(&self, now_ms: i64, begins: bool) -> Option<Look> {
+        let mut current = self.current.lock();
+        if current.look.is_none() && begins {
+            current.look = self.begin(now_ms);
+            self.is_looking.store(current.look.is_some(), Ordering::Release);
         }
-        let next_tick_ms = |map: &Arc<CityMap>| map.head.as_of + clock.tick_ms + clock.lateness_ms;
-        let due_ms = entry.map.as_ref().map(next_tick_ms);
-        let is_recent = is_within(entry.refreshed_at_ms, REFRESH_INTERVAL_MS, now_ms);
-        if is_recent || due_ms.is_some_and(|due_ms| now_ms < due_ms) {
+        current.look.clone()
+    }
+
+    /// A look for all cities that requests asked for and that are due, the oldest maps first.
+    fn begin(&self, now_ms: i64) -> Option<Look> {
+        let mut wanted = Vec::new();
+        for (city, entry) in self.cities.read().iter() {
+            wanted.extend(entry.lock().want(city, now_ms));
+        }
+        if wanted.is_empty() {
             return None;
         }
-        // Overdue by a whole tick: the cache may have stopped, rather than the city. Bypassed once a tick.
-        let is_overdue = due_ms.is_some_and(|due_ms| now_ms >= due_ms + clock.tick_ms);
-        let bypass_cache = is_overdue && !is_within(entry.cache_bypassed_at_ms, clock.tick_ms, now_ms);
-        if bypass_cache {
-            entry.cache_bypassed_at_ms = Some(now_ms);
-        }
-        entry.refreshed_at_ms = Some(now_ms);
         self.sources.count(|metrics| metrics.refreshes += 1);
-        let result = refresh(Arc::clone(&self.sources), city.clone(), entry.map.clone(), bypass_cache);
-        entry.refresh = Some(Refresh { began_at_ms: now_ms, result: result.boxed().shared() });
-        entry.refresh.clone()
+        wanted.sort_by_key(|wanted: &Wanted| wanted.known.as_ref().map(|known| known.head.as_of));
+        let cities = wanted.iter().map(|wanted| (wanted.city.clone(), wanted.needs_map)).collect();
+        let result = look(Arc::clone(&self.sources), wanted, now_ms);
+        Some(Look { began_at_ms: now_ms, cities, result: result.boxed().shared() })
     }
 
-    /// The refresh's result; `None` if it is not there within [`REFRESH_TIMEOUT`] of its beginning.
-    async fn wait_for(&self, refresh: &Refresh, now_ms: i64) -> Option<NewerMap> {
-        let elapsed = Duration::from_millis((now_ms - refresh.began_at_ms).unsigned_abs());
-        let result = match REFRESH_TIMEOUT.saturating_sub(elapsed) {
-            Duration::ZERO => refresh.result.clone().now_or_never(),
-            remaining => with_timeout(&self.sources.timer, remaining, refresh.result.clone()).await,
-        };
-        if result.is_none() {
-            self.sources.count(|metrics| metrics.refresh_timeouts += 1);
+    /// Continues the look under way, or a new one if one `is_due`, as far as that takes no time. One that has taken too
+    /// long is continued once more before it is given up: its answers may have arrived while the instance was frozen.
+    fn poll(&self, is_due: bool, now_ms: i64) {
+        if let Some(look) = self.current(now_ms, is_due)
+            && self.complete(&look, look.result.clone().now_or_never(), now_ms) == Completion::GivenUp
+            && let Some(look) = self.current(now_ms, true)
+        {
+            self.complete(&look, look.result.clone().now_or_never(), now_ms);
         }
-        result
+    }
+
+    /// Waits for looks until one has ended that could read what the city needs. One more follows a look that failed: a
+    /// connection is often dead after a rest, and another is opened at once.
+    async fn wait_for_map(&self, city: &CityId, entry: &Mutex<CityEntry>, now_ms: i64) {
+        let mut at_ms = now_ms;
+        let mut failures = 0;
+        loop {
+            match self.next_step(entry, failures > 0, at_ms) {
+                Step::Join(look) => {
+                    let result = look.result.clone().await;
+                    self.complete(&look, Some(result), at_ms);
+                    let is_own = look.cities.iter().any(|(other, needs_map)| *needs_map && other == city);
+                    let entry = entry.lock();
+                    failures += u32::from(is_own && entry.has_failed);
+                    if is_own && !entry.is_postponed && (!entry.has_failed || failures > 1) {
+                        return;
+                    }
+                }
+                Step::WaitMs(ms) => {
+                    self.sources.timer.sleep(Duration::from_millis(ms.unsigned_abs())).await;
+                    at_ms += ms;
+                }
+                Step::Again => {}
+                Step::Done => return,
+            }
+        }
+    }
+
+    fn next_step(&self, entry: &Mutex<CityEntry>, looks_again: bool, at_ms: i64) -> Step {
+        let (is_due, looks_again, wait_ms) = {
+            let entry = entry.lock();
+            let looks_again = entry.is_postponed || looks_again && entry.has_failed;
+            (entry.schedule.is_due(at_ms), looks_again, entry.schedule.wait_ms(at_ms))
+        };
+        match self.current(at_ms, is_due) {
+            Some(look) if is_late(&look, at_ms) => {
+                self.complete(&look, look.result.clone().now_or_never(), at_ms);
+                Step::Again
+            }
+            Some(look) => Step::Join(look),
+            None if looks_again => Step::WaitMs(wait_ms.max(1)),
+            None => Step::Done,
+        }
+    }
+
+    /// Takes the findings of a look, or gives it up if it has none for too long.
+    fn complete(&self, look: &Look, findings: Option<Arc<[Finding]>>, now_ms: i64) -> Completion {
+        if findings.is_none() && !is_late(look, now_ms) {
+            return Completion::UnderWay;
+        }
+        let completion = if findings.is_some() { Completion::Ended } else { Completion::GivenUp };
+        let mut current = self.current.lock();
+        if current.look.take_if(|current| current.result.ptr_eq(&look.result)).is_none() {
+            return completion;
+        }
+        self.is_looking.store(false, Ordering::Release);
+        let nothing = Finding { has_failed: true, ..Finding::default() };
+        for (at, (city, needs_map)) in look.cities.iter().enumerate() {
+            let finding = findings.as_ref().map_or(&nothing, |findings| &findings[at]);
+            current.random = xxh3_64(&current.random.to_le_bytes());
+            let random = f64::from(u32::try_from(current.random >> 32).unwrap_or(0)) / 4_294_967_296.0;
+            if let Some(entry) = self.cities.read().get(city) {
+                entry.lock().take(finding, *needs_map, look.began_at_ms, &self.sources.pace, random);
+            }
+        }
+        completion
     }
 }
 
 impl CityEntry {
-    /// Takes a refresh's result, also that of a refresh that was abandoned or completed by another request.
-    fn complete(&mut self, refresh: &Refresh, newer: NewerMap) {
-        self.refresh.take_if(|current| current.result.ptr_eq(&refresh.result));
-        if let Some(newer) = newer
-            && self.map.as_ref().is_none_or(|map| map.head.version < newer.head.version)
-        {
-            self.map = Some(newer);
+    fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            map: None,
+            as_of_ms: None,
+            schedule: Schedule::default(),
+            asked_at_ms: None,
+            age_asked_at_ms: None,
+            head_looked_at_ms: None,
+            cache_bypassed_at_ms: None,
+            is_postponed: false,
+            has_failed: false,
         }
     }
-}
 
-/// Reads a map newer than `known`, if there is one: its head from the cache, else or to bypass the cache from the
-/// store, then its chunks.
-async fn refresh<M: MapStore, K: MapStore, T: Timer>(
-    sources: Arc<Sources<M, K, T>>,
-    city: CityId,
-    known: Option<Arc<CityMap>>,
-    bypass_cache: bool,
-) -> NewerMap {
-    let version = known.as_ref().map(|map| map.head.version);
-    let is_newer = |head: &MapHead| version.is_none_or(|version| head.version > version);
-    let cached = sources.cached(sources.cache.head(&city)).await;
-    let cache_answers = cached.is_ok();
-    let mut head = cached.ok().flatten();
-    if head.is_none() || bypass_cache && !head.as_ref().is_some_and(is_newer) {
-        let stored = sources.stored(sources.store.head(&city)).await.ok().flatten();
-        head =
-            stored.filter(|stored| head.as_ref().is_none_or(|head| stored.version > head.version)).or(head);
-    }
-    let head = head.filter(is_newer)?;
-    let chunks = head.chunks.iter().map(|name| {
-        let kept = known.as_ref().and_then(|known| known.chunk(*name)).cloned();
-        sources.chunk(&head, *name, kept, cache_answers)
-    });
-    let chunks: Option<Vec<Chunk>> = join_all(chunks).await.into_iter().collect();
-    let mut chunks = chunks?;
-    chunks.sort_unstable_by_key(|chunk| chunk.name);
-    Some(Arc::new(CityMap { head, chunks }))
-}
-
-impl<M: MapStore, K: MapStore, T: Timer> Sources<M, K, T> {
-    /// A chunk that the head names: `kept` from the map in memory, else from the cache if it answers, else from
-    /// the store.
-    async fn chunk(
-        &self,
-        head: &MapHead,
-        name: ChunkName,
-        kept: Option<Chunk>,
-        cache_answers: bool,
-    ) -> Option<Chunk> {
-        if kept.is_some() {
-            return kept;
-        }
-        if cache_answers {
-            let cached = self.cached(self.cache.chunk(&head.city, name)).await;
-            if let Some(rows) = cached.ok().flatten().and_then(|bytes| self.decode(head, &bytes)) {
-                return Some(Chunk { name, rows });
-            }
-        }
-        let stored = self.stored(self.store.chunk(&head.city, name)).await;
-        let rows = self.decode(head, &stored.ok().flatten()?)?;
-        Some(Chunk { name, rows })
+    /// When the tick after the one of `as_of_ms` is due.
+    fn next_due_ms(&self, as_of_ms: i64) -> i64 {
+        as_of_ms + self.clock.tick_ms + self.clock.lateness_ms
     }
 
-    fn decode(&self, head: &MapHead, bytes: &[u8]) -> Option<Arc<[Row]>> {
-        let rows = decode_chunk(bytes).ok();
-        let rows = rows.filter(|rows| rows.iter().all(|row| usize::from(row.product) < head.products.len()));
-        let Some(mut rows) = rows else {
-            self.count(|metrics| metrics.corrupt += 1);
+    fn needs_map(&self, now_ms: i64) -> bool {
+        is_within(self.asked_at_ms, ASKED_MS, now_ms)
+    }
+
+    /// Whether a look for what requests need is due.
+    fn is_due(&self, now_ms: i64) -> bool {
+        if self.needs_map(now_ms) {
+            return self.schedule.is_due(now_ms);
+        }
+        is_within(self.age_asked_at_ms, ASKED_MS, now_ms)
+            && !is_within(self.head_looked_at_ms, HEAD_INTERVAL_MS, now_ms)
+            && self.as_of_ms.is_none_or(|as_of_ms| now_ms >= self.next_due_ms(as_of_ms))
+    }
+
+    /// What a look that begins at `now_ms` is to find of this city.
+    fn want(&mut self, city: &CityId, now_ms: i64) -> Option<Wanted> {
+        if !self.is_due(now_ms) && !(self.needs_map(now_ms) && self.is_due(now_ms + TOGETHER_MS)) {
             return None;
-        };
-        rows.sort_unstable_by_key(|row| (row.product, row.cell));
-        Some(rows.into())
+        }
+        // Overdue by a whole tick: the cache may have stopped, rather than the city. Bypassed once a tick.
+        let is_overdue = self.map.as_ref().is_some_and(|map| {
+            self.schedule.is_overdue(self.next_due_ms(map.head.as_of), self.clock.tick_ms, now_ms)
+        });
+        let bypass_cache = is_overdue && !is_within(self.cache_bypassed_at_ms, self.clock.tick_ms, now_ms);
+        if bypass_cache {
+            self.cache_bypassed_at_ms = Some(now_ms);
+        }
+        let needs_map = self.needs_map(now_ms);
+        Some(Wanted { city: city.clone(), known: self.map.clone(), needs_map, bypass_cache })
     }
 
-    async fn cached<R>(&self, read: impl Future<Output = Result<R, Unavailable>>) -> Result<R, Unavailable> {
-        let read = with_timeout(&self.timer, CACHE_READ_TIMEOUT, read).await.unwrap_or(Err(Unavailable));
-        read.inspect_err(|Unavailable| self.count(|metrics| metrics.cache_faults += 1))
-    }
-
-    async fn stored<R>(&self, read: impl Future<Output = Result<R, Unavailable>>) -> Result<R, Unavailable> {
-        read.await.inspect_err(|Unavailable| self.count(|metrics| metrics.store_faults += 1))
+    /// Takes what a look that began at `began_ms` found.
+    fn take(&mut self, finding: &Finding, needs_map: bool, began_ms: i64, pace: &Pace, random: f64) {
+        self.as_of_ms = self.as_of_ms.max(finding.as_of_ms);
+        self.head_looked_at_ms = Some(began_ms);
+        if !needs_map {
+            return;
+        }
+        self.is_postponed = finding.newer.is_none() && finding.postponed_ms.is_some();
+        self.has_failed = finding.has_failed;
+        let is_newer =
+            |newer: &&Arc<CityMap>| self.map.as_ref().is_none_or(|map| map.head.version < newer.head.version);
+        match (finding.newer.as_ref().filter(is_newer), finding.postponed_ms) {
+            (Some(newer), _) => {
+                let due_ms = newer.head.as_of + self.clock.lateness_ms;
+                self.schedule.found(began_ms, due_ms, self.clock.tick_ms, random);
+                self.map = Some(Arc::clone(newer));
+            }
+            (None, Some(wait_ms)) => self.schedule.postponed(began_ms, wait_ms),
+            (None, None) => self.schedule.missed(began_ms, pace, random),
+        }
     }
 }
 
-impl<M, K, T> Sources<M, K, T> {
-    fn count(&self, add: impl FnOnce(&mut MapReaderMetrics)) {
-        add(&mut self.metrics.lock());
-    }
+fn is_late(look: &Look, now_ms: i64) -> bool {
+    !is_within(Some(look.began_at_ms), LOOK_ABANDONED_MS + 1, now_ms)
 }
 
-/// The future's output, if it completes within `time`.
-async fn with_timeout<F: Future>(timer: &impl Timer, time: Duration, future: F) -> Option<F::Output> {
-    match select(pin!(future), pin!(timer.sleep(time))).await {
-        Either::Left((output, _)) => Some(output),
-        Either::Right(_) => None,
-    }
-}
-
-/// Whether `now_ms` is less than `span_ms` after `since_ms`. A moment in the future does not count: the clock was set
-/// back.
-fn is_within(since_ms: Option<i64>, span_ms: i64, now_ms: i64) -> bool {
-    since_ms.is_some_and(|since_ms| (0..span_ms).contains(&(now_ms - since_ms)))
+fn is_fresh(as_of_ms: i64, now_ms: i64) -> bool {
+    now_ms - as_of_ms <= FRESH_MS
 }

@@ -8,9 +8,9 @@ use crate::telemetry::metrics::{
 /// The metrics of a [`MapReader`](super::map_reader::MapReader).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MapReaderMetrics {
-    /// Refreshes begun.
+    /// Looks for newer maps begun.
     pub refreshes: u64,
-    /// Requests that were answered before the refresh they waited for was complete.
+    /// Requests that had no fresh map, and were answered before the look that they waited for had ended.
     pub refresh_timeouts: u64,
     /// Reads of the cache that failed or took too long.
     pub cache_faults: u64,

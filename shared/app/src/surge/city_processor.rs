@@ -6,18 +6,19 @@ use std::sync::Arc;
 use equilibrium_domain::count::tick_counts::{self, CityCountsRef};
 use equilibrium_domain::event::record_batch::{RecordBatch, RecordRef};
 use equilibrium_domain::event::sequence::SequenceRef;
-use equilibrium_domain::id::{CityId, LaneCount, LaneId};
-use equilibrium_domain::surge::city_pricing::{CityIdentity, CityPricing, Output, PricingConfig};
+use equilibrium_domain::id::{CityId, LaneCount, LaneId, ProductId};
+use equilibrium_domain::parking::{self, ParkedRecord};
+use equilibrium_domain::surge::city_pricing::{CityPricing, Output, PricingConfig};
 use equilibrium_domain::surge::map::{ClosedTick, MapHead, TickChanges};
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 
 use crate::checkpoint::ports::{CheckpointKey, CheckpointLog};
-use crate::checkpoint::process::{BatchOutcome, Checkpoints, LogBatch, ProcessFailure};
+use crate::checkpoint::process::{BatchKind, BatchOutcome, Checkpoints, LogBatch, ProcessFailure};
 use crate::policy::policy_set::PolicySet;
 use crate::policy::ports::PolicySource;
 use crate::surge::metrics::SurgeMetrics;
 use crate::surge::ports::{ChangeStream, MapStore, TickLog};
-use crate::unavailable::Unavailable;
+use crate::unavailable::{SendError, Unavailable};
 
 /// The sinks of pricing.
 #[derive(Debug)]
@@ -35,7 +36,6 @@ pub struct SurgeSinks<M, K, H, T> {
 /// Prices the cities whose counts an instance is handed.
 #[derive(Debug)]
 pub struct CityProcessor<C, M, K, H, T> {
-    lanes: LaneCount,
     checkpoints: Checkpoints<C, CityPricing>,
     sinks: SurgeSinks<M, K, H, T>,
 }
@@ -43,7 +43,8 @@ pub struct CityProcessor<C, M, K, H, T> {
 /// One city's counts in a record.
 struct CityRecord<'a> {
     record: RecordRef<'a>,
-    lane: LaneId,
+    /// The lane that counted, and the number of lanes then.
+    lane: (LaneId, LaneCount),
     counts: CityCountsRef<'a>,
 }
 
@@ -56,8 +57,8 @@ where
     T: TickLog,
 {
     /// A processor without a city in memory.
-    pub fn new(lanes: LaneCount, log: C, sinks: SurgeSinks<M, K, H, T>) -> Self {
-        Self { lanes, checkpoints: Checkpoints::new(log), sinks }
+    pub fn new(log: C, sinks: SurgeSinks<M, K, H, T>) -> Self {
+        Self { checkpoints: Checkpoints::new(log), sinks }
     }
 
     /// The log of closed ticks.
@@ -76,13 +77,24 @@ where
         policies: &impl PolicySource,
         now_ms: i64,
     ) -> Result<BatchOutcome<SurgeMetrics>, Unavailable> {
-        let policies = policies.policies(now_ms).await?;
+        let source = policies;
+        let mut policies = source.policies(now_ms).await?;
         let mut metrics = SurgeMetrics::default();
-        let cities = self.by_city(batch, &mut metrics);
+        let cities = by_city(batch, &mut metrics);
+        // A lane may have counted by a policy that this instance has not read yet.
+        let mut are_newest = false;
+        if cities.iter().any(|(city, records)| lacks_policy(&policies, city, records))
+            && let Some(newest) = source.newest(now_ms).await
+        {
+            (policies, are_newest) = (newest, true);
+        }
         let processed = cities.into_iter().map(|(city, records)| {
             let policies = &policies;
             async move {
                 let first = records[0].record.sequence.to_owned();
+                if !are_newest && lacks_policy(policies, &city, &records) {
+                    return (first, (SurgeMetrics::default(), Some(ProcessFailure::NotAppended)));
+                }
                 (first, self.process_city(city, &records, policies, now_ms).await)
             }
         });
@@ -92,25 +104,6 @@ where
             failed.extend(failure.map(|_| first));
         }
         Ok(BatchOutcome { failed, metrics })
-    }
-
-    fn by_city<'a>(
-        &self,
-        batch: &'a RecordBatch<'_>,
-        metrics: &mut SurgeMetrics,
-    ) -> BTreeMap<CityId, Vec<CityRecord<'a>>> {
-        let mut cities: BTreeMap<CityId, Vec<CityRecord<'_>>> = BTreeMap::new();
-        for record in batch.iter() {
-            let Ok(opened) = tick_counts::open(record.data, self.lanes) else {
-                metrics.malformed += 1;
-                continue;
-            };
-            for counts in opened.cities {
-                let city = counts.city.clone();
-                cities.entry(city).or_default().push(CityRecord { record, lane: opened.lane, counts });
-            }
-        }
-        cities
     }
 
     async fn process_city(
@@ -124,22 +117,77 @@ where
             let unknown_city = records.len() as u64;
             return (SurgeMetrics { unknown_city, ..SurgeMetrics::default() }, None);
         };
-        let key = CheckpointKey::City(city.clone());
-        let identity = CityIdentity { city, lanes: self.lanes };
-        let batch = CityBatch { sinks: &self.sinks, identity, records, config: &config.pricing };
-        let processed = self.checkpoints.process(&key, &batch, now_ms).await;
-        let mut metrics = processed.outcome;
-        metrics.skipped += processed.skipped;
-        metrics.append_conflicts += processed.append_conflicts;
-        metrics.corrupt.extend(processed.corrupt.map(|corrupt| (batch.identity.city, corrupt)));
-        (metrics, processed.failure)
+        let (key, config) = (CheckpointKey::City(city.clone()), &config.pricing);
+        let batch = CityBatch { sinks: &self.sinks, city: &city, records, config };
+        let delivered = (&batch, BatchKind::Delivered);
+        let (mut metrics, failure, waiting) = self.process_records(&key, delivered, now_ms).await;
+        if waiting.is_empty() {
+            return (metrics, failure);
+        }
+        for waiting in waiting {
+            let parked = parking::record_batch(&waiting);
+            let Some(records) = by_city(&parked, &mut metrics).remove(&city) else { continue };
+            let parked = CityBatch { records: &records, ..batch };
+            let (resumed, failure, _) =
+                self.process_records(&key, (&parked, BatchKind::Parked), now_ms).await;
+            metrics.add(resumed);
+            if failure.is_some() {
+                return (metrics, failure);
+            }
+        }
+        if self.checkpoints.resumed(&key).await.is_err() {
+            return (metrics, Some(ProcessFailure::NotAppended));
+        }
+        let (delivered, failure, _) = self.process_records(&key, (&batch, BatchKind::Parked), now_ms).await;
+        metrics.add(delivered);
+        (metrics, failure)
     }
+
+    async fn process_records(
+        &self,
+        key: &CheckpointKey,
+        batch: (&CityBatch<'_, M, K, H, T>, BatchKind),
+        now_ms: i64,
+    ) -> (SurgeMetrics, Option<ProcessFailure>, Vec<Vec<ParkedRecord>>) {
+        let processed = self.checkpoints.process(key, batch, now_ms).await;
+        let mut metrics = processed.outcome;
+        metrics.checkpoint.add(processed.metrics);
+        (metrics, processed.failure, processed.waiting)
+    }
+}
+
+fn by_city<'a>(
+    batch: &'a RecordBatch<'_>,
+    metrics: &mut SurgeMetrics,
+) -> BTreeMap<CityId, Vec<CityRecord<'a>>> {
+    let mut cities: BTreeMap<CityId, Vec<CityRecord<'_>>> = BTreeMap::new();
+    for record in batch.iter() {
+        let Ok(opened) = tick_counts::open(record.data) else {
+            metrics.malformed += 1;
+            continue;
+        };
+        let lane = (opened.lane, opened.lanes);
+        for counts in opened.cities {
+            let city = counts.city.clone();
+            cities.entry(city).or_default().push(CityRecord { record, lane, counts });
+        }
+    }
+    cities
+}
+
+/// Whether the policies lack the city, or a product of its counts.
+fn lacks_policy(policies: &PolicySet, city: &CityId, records: &[CityRecord<'_>]) -> bool {
+    policies.city(city.as_str()).is_none_or(|config| {
+        let known = &config.pricing.policy.products;
+        let is_unknown = |id: &ProductId| known.iter().all(|product| product.id != *id);
+        records.iter().any(|record| record.counts.products.iter().any(is_unknown))
+    })
 }
 
 /// The counts of one city.
 struct CityBatch<'a, M, K, H, T> {
     sinks: &'a SurgeSinks<M, K, H, T>,
-    identity: CityIdentity,
+    city: &'a CityId,
     records: &'a [CityRecord<'a>],
     config: &'a Arc<PricingConfig>,
 }
@@ -149,12 +197,12 @@ impl<'r, M: MapStore, K: MapStore, H: ChangeStream, T: TickLog> LogBatch for Cit
     type Record = CityRecord<'r>;
     type Outcome = SurgeMetrics;
 
-    fn identity(&self) -> &CityIdentity {
-        &self.identity
+    fn identity(&self) -> &CityId {
+        self.city
     }
 
     fn initial_state(&self) -> CityPricing {
-        CityPricing::new(self.identity.clone(), Arc::clone(self.config))
+        CityPricing::new(self.city.clone(), Arc::clone(self.config))
     }
 
     fn records(&self) -> &[CityRecord<'r>] {
@@ -163,6 +211,18 @@ impl<'r, M: MapStore, K: MapStore, H: ChangeStream, T: TickLog> LogBatch for Cit
 
     fn sequence<'a>(&self, record: &'a CityRecord<'r>) -> SequenceRef<'a> {
         record.record.sequence
+    }
+
+    fn arrival_ms(&self, record: &CityRecord<'r>) -> i64 {
+        record.record.arrival_ms
+    }
+
+    fn parked(&self) -> Vec<u8> {
+        parking::encode_records(self.records.iter().map(|record| record.record))
+    }
+
+    fn already_processed(&self, city: &CityPricing, record: &CityRecord<'r>) -> bool {
+        city.already_processed(record.record.sequence)
     }
 
     fn absorb(&self, city: &mut CityPricing, records: &[&CityRecord<'r>], metrics: &mut SurgeMetrics) {
@@ -174,31 +234,41 @@ impl<'r, M: MapStore, K: MapStore, H: ChangeStream, T: TickLog> LogBatch for Cit
         }
     }
 
-    /// Saves the map before its copy, chunks before the head that names them, and sends the changes last. A copy that
+    /// Saves chunks before the head that names them, the store's head before the cache's, and sends the changes last. The
+    /// cache takes the chunks meanwhile, so that the copy of a map is complete a moment after the map is. A copy that
     /// fails is counted; readers take from the store what the cache lacks.
     async fn deliver(&self, output: Output, metrics: &mut SurgeMetrics) -> Result<(), Unavailable> {
-        save(&self.sinks.maps, &output).await?;
-        if save(&self.sinks.cache, &output).await.is_err() {
+        let SurgeSinks { maps, cache, .. } = self.sinks;
+        let save = async {
+            save_chunks(maps, &output).await?;
+            maps.save_head(&output.map).await
+        };
+        let (saved, copied) = join(save, save_chunks(cache, &output)).await;
+        saved?;
+        if copied.is_err() || cache.save_head(&output.map).await.is_err() {
             metrics.cache_write_failures += 1;
         }
         self.sinks.ticks.record(&output.map, &output.ticks).await?;
         for tick in output.ticks.iter().filter(|tick| !tick.changes.is_empty()) {
-            self.sinks.changes.send(&output.map.city, changes(&output.map, tick)).await?;
+            for record in changes(&output.map, tick) {
+                let sent = self.sinks.changes.send(&output.map.city, record).await;
+                SendError::count_too_large(sent, &mut metrics.too_large)?;
+            }
         }
         metrics.count(&output);
         Ok(())
     }
 }
 
-async fn save(maps: &impl MapStore, output: &Output) -> Result<(), Unavailable> {
+async fn save_chunks(maps: &impl MapStore, output: &Output) -> Result<(), Unavailable> {
     let city = &output.map.city;
     let saves = output.chunks.iter().map(|(name, chunk)| maps.save_chunk(city, *name, chunk));
-    join_all(saves).await.into_iter().collect::<Result<(), _>>()?;
-    maps.save_head(&output.map).await
+    join_all(saves).await.into_iter().collect()
 }
 
-fn changes(map: &MapHead, tick: &ClosedTick) -> Vec<u8> {
-    let ClosedTick { at, version, changes, .. } = tick.clone();
+/// The records of the changes of a tick.
+fn changes(map: &MapHead, tick: &ClosedTick) -> Vec<Vec<u8>> {
+    let ClosedTick { at, version, ref changes, .. } = *tick;
     let (city, products) = (map.city.clone(), map.products.clone());
-    TickChanges { city, at, version, products, changes }.encode()
+    TickChanges { city, at, version, products, changes: changes.clone() }.records()
 }

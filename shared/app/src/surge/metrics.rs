@@ -1,14 +1,12 @@
 //! The metrics of pricing.
 
-use equilibrium_domain::id::CityId;
 use equilibrium_domain::surge::city_pricing::Output;
-use equilibrium_domain::wire::Corrupt;
 
-use crate::checkpoint::ports::CheckpointKey;
+use crate::checkpoint::metrics::CheckpointMetrics;
 use crate::telemetry::emf::{Measurements, ToMeasurements};
 use crate::telemetry::metrics::{
-    APPEND_CONFLICTS, MAP_CACHE_WRITE_FAILURES, MULTIPLIERS_CHANGED, RECORDS_MALFORMED,
-    RECORDS_OF_UNKNOWN_CITY, RECORDS_SKIPPED, TICKS_CLOSED, TICKS_CLOSED_INCOMPLETE,
+    MAP_CACHE_WRITE_FAILURES, MULTIPLIERS_CHANGED, RECORDS_MALFORMED, RECORDS_OF_UNKNOWN_CITY,
+    RECORDS_TOO_LARGE, TICKS_CLOSED, TICKS_CLOSED_INCOMPLETE,
 };
 
 /// The metrics of a batch.
@@ -24,14 +22,12 @@ pub struct SurgeMetrics {
     pub malformed: u64,
     /// A city's counts in a record where the city has no policy.
     pub unknown_city: u64,
-    /// A city's counts in a record that the state held already.
-    pub skipped: u64,
-    /// Appends that another instance's entry prevented.
-    pub append_conflicts: u64,
     /// Maps that were saved but not copied to the cache.
     pub cache_write_failures: u64,
-    /// Cities whose log cannot be read, and why.
-    pub corrupt: Vec<(CityId, Corrupt)>,
+    /// Records of changes that the stream never takes.
+    pub too_large: u64,
+    /// What became of the records in the checkpoint logs.
+    pub checkpoint: CheckpointMetrics,
 }
 
 impl SurgeMetrics {
@@ -49,15 +45,9 @@ impl SurgeMetrics {
         self.changes += other.changes;
         self.malformed += other.malformed;
         self.unknown_city += other.unknown_city;
-        self.skipped += other.skipped;
-        self.append_conflicts += other.append_conflicts;
         self.cache_write_failures += other.cache_write_failures;
-        // A city that stays corrupt is named once, however often its batch comes.
-        for (city, corrupt) in other.corrupt {
-            if !self.corrupt.iter().any(|(known, _)| *known == city) {
-                self.corrupt.push((city, corrupt));
-            }
-        }
+        self.too_large += other.too_large;
+        self.checkpoint.add(other.checkpoint);
     }
 }
 
@@ -69,11 +59,9 @@ impl ToMeasurements for SurgeMetrics {
         measures.put(MULTIPLIERS_CHANGED, self.changes);
         measures.put(RECORDS_MALFORMED, self.malformed);
         measures.put(RECORDS_OF_UNKNOWN_CITY, self.unknown_city);
-        measures.put(RECORDS_SKIPPED, self.skipped);
-        measures.put(APPEND_CONFLICTS, self.append_conflicts);
         measures.put(MAP_CACHE_WRITE_FAILURES, self.cache_write_failures);
-        measures
-            .put_corrupt(self.corrupt.iter().map(|(city, _)| CheckpointKey::City(city.clone()).to_string()));
+        measures.put(RECORDS_TOO_LARGE, self.too_large);
+        self.checkpoint.put(&mut measures);
         measures
     }
 }

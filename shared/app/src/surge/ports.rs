@@ -4,8 +4,18 @@ use std::future::Future;
 
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::surge::map::{ChunkName, ClosedTick, MapHead};
+use futures_util::future::join_all;
 
-use crate::unavailable::Unavailable;
+use crate::unavailable::{SendError, Unavailable};
+
+/// How new a read is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consistency {
+    /// It may lack what was saved a moment ago.
+    Eventual,
+    /// It has all that was saved before.
+    Strong,
+}
 
 /// The store of the cities' maps: immutable chunks, and a head that names them.
 pub trait MapStore: Send + Sync {
@@ -41,15 +51,85 @@ pub trait MapStore: Send + Sync {
         city: &CityId,
         name: ChunkName,
     ) -> impl Future<Output = Result<Option<Vec<u8>>, Unavailable>> + Send;
+
+    /// The heads of these cities, in their order; `None` for a city without one, or whose head cannot be read. A head may
+    /// lack a save of a moment ago.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if none can be read.
+    fn heads(
+        &self,
+        cities: &[CityId],
+    ) -> impl Future<Output = Result<Vec<Option<MapHead>>, Unavailable>> + Send {
+        async { any(join_all(cities.iter().map(|city| self.head(city))).await) }
+    }
+
+    /// These chunks, in their order; `None` for one that is missing or cannot be read.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if none can be read.
+    fn chunks(
+        &self,
+        names: &[(CityId, ChunkName)],
+        _: Consistency,
+    ) -> impl Future<Output = Result<Vec<Option<Vec<u8>>>, Unavailable>> + Send {
+        async { any(join_all(names.iter().map(|(city, name)| self.chunk(city, *name))).await) }
+    }
+}
+
+/// What could be read, unless nothing could.
+fn any<R>(reads: Vec<Result<Option<R>, Unavailable>>) -> Result<Vec<Option<R>>, Unavailable> {
+    if !reads.is_empty() && reads.iter().all(Result::is_err) {
+        return Err(Unavailable);
+    }
+    Ok(reads.into_iter().map(|read| read.ok().flatten()).collect())
+}
+
+/// A store that a deployment may lack, as a cache: without it, saving does nothing and nothing is found.
+impl<M: MapStore> MapStore for Option<M> {
+    async fn save_chunk(&self, city: &CityId, name: ChunkName, chunk: &[u8]) -> Result<(), Unavailable> {
+        let Some(maps) = self else { return Ok(()) };
+        maps.save_chunk(city, name, chunk).await
+    }
+
+    async fn save_head(&self, head: &MapHead) -> Result<(), Unavailable> {
+        let Some(maps) = self else { return Ok(()) };
+        maps.save_head(head).await
+    }
+
+    async fn head(&self, city: &CityId) -> Result<Option<MapHead>, Unavailable> {
+        let Some(maps) = self else { return Ok(None) };
+        maps.head(city).await
+    }
+
+    async fn chunk(&self, city: &CityId, name: ChunkName) -> Result<Option<Vec<u8>>, Unavailable> {
+        let Some(maps) = self else { return Ok(None) };
+        maps.chunk(city, name).await
+    }
+
+    async fn heads(&self, cities: &[CityId]) -> Result<Vec<Option<MapHead>>, Unavailable> {
+        let Some(maps) = self else { return Ok(vec![None; cities.len()]) };
+        maps.heads(cities).await
+    }
+
+    async fn chunks(
+        &self,
+        names: &[(CityId, ChunkName)],
+        consistency: Consistency,
+    ) -> Result<Vec<Option<Vec<u8>>>, Unavailable> {
+        let Some(maps) = self else { return Ok(vec![None; names.len()]) };
+        maps.chunks(names, consistency).await
+    }
 }
 
 /// The stream of changed multipliers, for subscribers and analytics.
 pub trait ChangeStream: Send + Sync {
-    /// Sends the changes of one tick of a city ([`equilibrium_domain::surge::map::TickChanges`], encoded).
+    /// Sends changes of one tick of a city ([`equilibrium_domain::surge::map::TickChanges`], encoded). Records of one city
+    /// keep the order of the calls.
     ///
     /// # Errors
-    /// [`Unavailable`]: the record may or may not have been sent.
-    fn send(&self, city: &CityId, record: Vec<u8>) -> impl Future<Output = Result<(), Unavailable>> + Send;
+    /// [`SendError`].
+    fn send(&self, city: &CityId, record: Vec<u8>) -> impl Future<Output = Result<(), SendError>> + Send;
 }
 
 /// The log of closed ticks.

@@ -1,21 +1,32 @@
-//! The metrics of an invocation as one line of the log ("Embedded metric format specification", Amazon `CloudWatch`
+//! The metrics of invocations as one line of the log ("Embedded metric format specification", Amazon `CloudWatch`
 //! user guide): metrics without a client or a call.
 //!
-//! The function is the only dimension: every value of a dimension is a metric that costs and has to be watched. Cities
-//! and lanes grow in number, so the line names the broken ones beside its metrics, where a query of the log finds them.
+//! Deployment and function are the only dimensions: every value of a dimension is a metric that costs and has to be
+//! watched. Cities and lanes grow in number, so the line names the broken ones beside its metrics, where a query of the
+//! log finds them.
+//!
+//! A line for each request would cost more than the request. So an instance adds its measurements up
+//! ([`MeasurementSums`]) and writes them once a minute, and at once where one is of a fault.
+
+use std::mem;
 
 use equilibrium_domain::event::Refusal;
 use serde_json::{Map, Value, json};
+
+use crate::timer::is_within;
 
 use super::metrics::{EVENTS_REFUSED, EVENTS_REFUSED_BY_CODE, LOGS_CORRUPTED, Metric};
 
 /// The namespace of all metrics.
 pub const NAMESPACE: &str = "Equilibrium";
 
-/// The dimension of all metrics: the function's short name, as `count`.
+/// The first dimension of all metrics: the deployment's name, for an account may have several.
+pub const DEPLOYMENT: &str = "deployment";
+
+/// The second dimension of all metrics: the function's short name, as `count`.
 pub const FUNCTION: &str = "function";
 
-/// The field with Lambda's id of the invocation, beside the metrics.
+/// The field with Lambda's id of the last invocation that the line adds up, beside the metrics.
 pub const REQUEST_ID: &str = "request_id";
 
 /// The field with the checkpoint logs that cannot be read, as `lane/7` and `city/nyc`, beside the metrics.
@@ -24,9 +35,14 @@ pub const CORRUPT_LOGS: &str = "corrupt_logs";
 /// Most logs that a line names: one is enough to start with, and CloudWatch cuts a line at 1 MB.
 pub const MAX_NAMED_LOGS: usize = 20;
 
+/// The longest time between two lines of an instance that has invocations, in milliseconds.
+pub const LINE_INTERVAL_MS: i64 = 60_000;
+
 /// The invocation that a line describes.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
+    /// The deployment's name.
+    pub deployment: &'a str,
     /// The function's short name, as `count`.
     pub function: &'a str,
     /// Lambda's id of the invocation.
@@ -70,11 +86,12 @@ impl Measurements {
         let metrics = self.values.iter().map(|(metric, _)| json!({"Name": metric.name, "Unit": metric.unit}));
         let directive = json!({
             "Namespace": NAMESPACE,
-            "Dimensions": [[FUNCTION]],
+            "Dimensions": [[DEPLOYMENT, FUNCTION]],
             "Metrics": metrics.collect::<Vec<Value>>(),
         });
         let mut root = Map::new();
         root.insert("_aws".into(), json!({"Timestamp": context.now_ms, "CloudWatchMetrics": [directive]}));
+        root.insert(DEPLOYMENT.into(), context.deployment.into());
         root.insert(FUNCTION.into(), context.function.into());
         root.insert(REQUEST_ID.into(), context.request_id.into());
         for (metric, count) in &self.values {
@@ -84,6 +101,47 @@ impl Measurements {
             root.insert(CORRUPT_LOGS.into(), self.corrupt_logs.clone().into());
         }
         Value::Object(root).to_string()
+    }
+}
+
+impl Measurements {
+    /// Whether a fault is among them.
+    fn has_fault(&self) -> bool {
+        self.values.iter().any(|(metric, count)| !metric.reports_zero && *count > 0)
+    }
+
+    fn add(&mut self, other: Self) {
+        for (metric, count) in other.values {
+            match self.values.iter_mut().find(|(known, _)| known.name == metric.name) {
+                Some((_, sum)) => *sum += count,
+                None => self.values.push((metric, count)),
+            }
+        }
+        let room = MAX_NAMED_LOGS.saturating_sub(self.corrupt_logs.len());
+        self.corrupt_logs.extend(other.corrupt_logs.into_iter().take(room));
+    }
+}
+
+/// The measurements of an instance since its last line.
+///
+/// What has been added up since is lost if Lambda ends the instance: flows of less than a minute, and no fault.
+#[derive(Debug, Default)]
+pub struct MeasurementSums {
+    sums: Measurements,
+    /// When the last line was written.
+    written_at_ms: Option<i64>,
+}
+
+impl MeasurementSums {
+    /// Adds the measurements of an invocation at `now_ms`, in milliseconds since the epoch; returns what to write now.
+    pub fn add(&mut self, measurements: Measurements, now_ms: i64) -> Option<Measurements> {
+        let is_recent = is_within(self.written_at_ms, LINE_INTERVAL_MS, now_ms);
+        let is_written = measurements.has_fault() || !is_recent;
+        self.sums.add(measurements);
+        is_written.then(|| {
+            self.written_at_ms = Some(now_ms);
+            mem::take(&mut self.sums)
+        })
     }
 }
 
@@ -97,17 +155,20 @@ pub trait ToMeasurements {
 mod tests {
     use std::collections::BTreeSet;
 
-    use equilibrium_domain::id::{CityId, LaneId};
+    use equilibrium_domain::count::lane_range::LaneRange;
+    use equilibrium_domain::id::{CityId, LaneCount};
     use equilibrium_domain::wire;
 
     use super::super::metrics::*;
     use super::*;
+    use crate::checkpoint::metrics::CheckpointMetrics;
+    use crate::checkpoint::ports::CheckpointKey;
     use crate::count::metrics::CountMetrics;
     use crate::price::metrics::MapReaderMetrics;
     use crate::surge::metrics::SurgeMetrics;
 
     const CONTEXT: Context<'_> =
-        Context { function: "count", request_id: "8f5a-1", now_ms: 1_772_816_405_000 };
+        Context { deployment: "staging", function: "count", request_id: "8f5a-1", now_ms: 1_772_816_405_000 };
 
     fn keys(object: &Map<String, Value>) -> Vec<&str> {
         let mut keys: Vec<&str> = object.keys().map(String::as_str).collect();
@@ -129,6 +190,7 @@ mod tests {
         let directive = directive.as_object().unwrap();
         assert_eq!(keys(directive), ["Dimensions", "Metrics", "Namespace"]);
         assert_eq!(directive["Namespace"], "Equilibrium");
+        assert_eq!(directive["Dimensions"], json!([["deployment", "function"]]));
         for set in directive["Dimensions"].as_array().unwrap() {
             let set = set.as_array().unwrap();
             assert!((1..=30).contains(&set.len()));
@@ -187,23 +249,56 @@ mod tests {
     }
 
     #[test]
+    fn measurements_are_added_up_for_a_minute_and_a_fault_is_written_at_once() {
+        let of = |absorbed, dead_letters_dropped| {
+            CountMetrics { absorbed, dead_letters_dropped, ..CountMetrics::default() }.measures()
+        };
+        let written = |line: Option<Measurements>| line.map(|line| read(&line.document(&CONTEXT)));
+        let mut sums = MeasurementSums::default();
+        assert_eq!(
+            written(sums.add(of(1, 0), 0)).unwrap()["events_absorbed"],
+            1,
+            "the first shows that it works"
+        );
+        for now_ms in 1..1_000 {
+            assert_eq!(sums.add(of(2, 0), now_ms), None);
+        }
+        let fault = written(sums.add(of(3, 7), 1_000)).unwrap();
+        assert_eq!((&fault["events_absorbed"], &fault["dead_letters_dropped"]), (&json!(2_001), &json!(7)));
+        assert_eq!(sums.add(of(0, 0), 60_999), None);
+        let idle = written(sums.add(of(0, 0), 61_000)).unwrap();
+        assert_eq!((&idle["events_absorbed"], idle.get("dead_letters_dropped")), (&json!(0), None));
+        assert!(sums.add(of(0, 0), 5_000).is_some(), "the clock was set back");
+    }
+
+    #[test]
     fn corrupt_logs_are_named_up_to_a_limit() {
         let corrupt = wire::open(b"", wire::Kind::MapHead).err().unwrap();
-        let lanes = (0..1000).map(|lane| (LaneId(lane), corrupt)).collect();
-        let metrics = CountMetrics { corrupt: lanes, ..CountMetrics::default() };
+        let lanes = LaneCount::new(4096).unwrap();
+        let ranges = LaneRange::all(lanes).take(1000).map(|range| (CheckpointKey::Lanes(range), corrupt));
+        let checkpoint = CheckpointMetrics { corrupt: ranges.collect(), ..CheckpointMetrics::default() };
+        let metrics = CountMetrics { checkpoint, ..CountMetrics::default() };
         let document = metrics.measures().document(&CONTEXT);
         assert_eq!(read(&document)["logs_corrupted"], 1000);
         let root: Value = serde_json::from_str(&document).unwrap();
         let named = root[CORRUPT_LOGS].as_array().unwrap();
-        assert_eq!((named.len(), named[7].as_str()), (MAX_NAMED_LOGS, Some("lane/7")));
-        let cities = vec![(CityId::new("nyc").unwrap(), corrupt)];
-        let metrics = SurgeMetrics { corrupt: cities, ..SurgeMetrics::default() };
+        assert_eq!((named.len(), named[7].as_str()), (MAX_NAMED_LOGS, Some("lanes-4096/7")));
+        let cities = vec![(CheckpointKey::City(CityId::new("nyc").unwrap()), corrupt)];
+        let checkpoint = CheckpointMetrics { corrupt: cities, ..CheckpointMetrics::default() };
+        let metrics = SurgeMetrics { checkpoint, ..SurgeMetrics::default() };
         assert_eq!(metrics.measures().corrupt_logs, ["city/nyc"]);
     }
 
     #[test]
     fn every_metric_is_listed_and_named_once() {
         let corrupt = wire::open(b"", wire::Kind::MapHead).err().unwrap();
+        let checkpoint = CheckpointMetrics {
+            skipped: 1,
+            append_conflicts: 1,
+            snapshot_failures: 1,
+            parked: 1,
+            corrupt: vec![(CheckpointKey::City(CityId::new("nyc").unwrap()), corrupt)],
+        };
         let count = CountMetrics {
             absorbed: 1,
             unknown: 1,
@@ -213,10 +308,9 @@ mod tests {
             dead_letters_dropped: 1,
             late: 1,
             outside: 1,
-            skipped: 1,
-            append_conflicts: 1,
             evicted: 1,
-            corrupt: vec![(LaneId(1), corrupt)],
+            too_large: 1,
+            checkpoint: checkpoint.clone(),
         };
         let surge = SurgeMetrics {
             ticks: 1,
@@ -224,10 +318,9 @@ mod tests {
             changes: 1,
             malformed: 1,
             unknown_city: 1,
-            skipped: 1,
-            append_conflicts: 1,
             cache_write_failures: 1,
-            corrupt: vec![(CityId::new("nyc").unwrap(), corrupt)],
+            too_large: 1,
+            checkpoint,
         };
         let price = MapReaderMetrics {
             refreshes: 1,

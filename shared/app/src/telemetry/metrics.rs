@@ -22,7 +22,7 @@ const fn fault(name: &'static str) -> Metric {
     Metric { name, unit: "Count", reports_zero: false }
 }
 
-/// `ingest`: events put into the log.
+/// `ingest`: accepted events, in the log unless their type is unknown.
 pub const EVENTS_ACCEPTED: Metric = flow("events_accepted");
 /// `count`: absorbed events.
 pub const EVENTS_ABSORBED: Metric = flow("events_absorbed");
@@ -40,7 +40,7 @@ pub const EVENTS_REFUSED_BY_CODE: [Metric; Refusal::CODES.len()] = [
 ];
 /// `count`: refused events without a dead letter.
 pub const DEAD_LETTERS_DROPPED: Metric = fault("dead_letters_dropped");
-/// `count`: events of an unknown type.
+/// `ingest`, `count`: events of an unknown type. `ingest` puts none of them into the log.
 pub const EVENTS_UNKNOWN: Metric = fault("events_unknown");
 /// `count`: events of another lane than that of their record.
 pub const EVENTS_MISROUTED: Metric = fault("events_misrouted");
@@ -56,12 +56,18 @@ pub const RECORDS_SKIPPED: Metric = fault("records_skipped");
 pub const RECORDS_MALFORMED: Metric = fault("records_malformed");
 /// `surge`: a city's counts in a record where the city has no policy.
 pub const RECORDS_OF_UNKNOWN_CITY: Metric = fault("records_of_unknown_city");
+/// `count`, `surge`: records that the next stream never takes, because they are too large.
+pub const RECORDS_TOO_LARGE: Metric = fault("records_too_large");
 /// `count`, `surge`: appends that another instance's entry prevented.
 pub const APPEND_CONFLICTS: Metric = fault("append_conflicts");
 /// `count`: entities evicted because a city had too many.
 pub const ENTITIES_EVICTED: Metric = fault("entities_evicted");
 /// `count`, `surge`: checkpoint logs that cannot be read.
 pub const LOGS_CORRUPTED: Metric = fault("logs_corrupted");
+/// `count`, `surge`: records that wait for a checkpoint log that cannot go on.
+pub const RECORDS_PARKED: Metric = fault("records_parked");
+/// `count`, `surge`: snapshots that could not be saved.
+pub const SNAPSHOT_FAILURES: Metric = fault("snapshot_failures");
 /// `surge`: closed ticks.
 pub const TICKS_CLOSED: Metric = flow("ticks_closed");
 /// `surge`: ticks closed before every lane had reported them.
@@ -85,7 +91,7 @@ pub const CHUNKS_CORRUPTED: Metric = fault("chunks_corrupted");
 pub const ITERATOR_AGE: Metric = Metric { name: "iterator_age_ms", unit: "Milliseconds", reports_zero: true };
 
 /// All metrics but those of [`EVENTS_REFUSED_BY_CODE`].
-pub const METRICS: [Metric; 25] = [
+pub const METRICS: [Metric; 28] = [
     EVENTS_ACCEPTED,
     EVENTS_ABSORBED,
     EVENTS_REFUSED,
@@ -98,9 +104,12 @@ pub const METRICS: [Metric; 25] = [
     RECORDS_SKIPPED,
     RECORDS_MALFORMED,
     RECORDS_OF_UNKNOWN_CITY,
+    RECORDS_TOO_LARGE,
     APPEND_CONFLICTS,
     ENTITIES_EVICTED,
     LOGS_CORRUPTED,
+    RECORDS_PARKED,
+    SNAPSHOT_FAILURES,
     TICKS_CLOSED,
     TICKS_CLOSED_INCOMPLETE,
     MULTIPLIERS_CHANGED,

@@ -1,17 +1,20 @@
-//! Checkpoint logs: one item per entry, written conditionally. An entry that is larger than an item is stored
-//! in parts, which become visible with it (ARCHITECTURE.md, "The checkpoint log").
+//! Checkpoint logs: one item per entry, written conditionally, to which the snapshot before it is added later. What is
+//! larger than an item is stored in parts, which become visible with it (ARCHITECTURE.md, "The checkpoint log").
+
+mod parts;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
-use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
+use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog, Loaded};
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::event_sourced::Entry;
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span, error_span};
 
 use super::item::{
@@ -19,25 +22,30 @@ use super::item::{
 };
 use super::table::Table;
 use super::{Connection, Tables};
+use crate::dynamodb::checkpoints::parts::{Parts, deflate, inflate};
+use crate::resources::DEFAULT_RETENTION_HOURS;
 use crate::retry::{log_unavailable, with_deadline};
 
 const LOG: &str = "log";
 const N: &str = "n";
 const ENTRY: &str = "entry";
 const PARTS: &str = "parts";
+/// The snapshot before the entry, deflated, or the number of its parts and the token of their writer.
 const SNAPSHOT: &str = "snapshot";
+const SNAPSHOT_PARTS: &str = "snapshot_parts";
+const SNAPSHOT_WRITER: &str = "snapshot_writer";
 
 const HOUR_S: u64 = 3600;
 const DAY_S: u64 = 24 * HOUR_S;
 
-/// Lifetime of an entry, in seconds: one day longer than the longest retention of this system's streams,
-/// 7 days, so that no record is delivered after its entry has expired.
-const ENTRY_TTL_S: u64 = 8 * DAY_S;
+/// Lifetime of an entry beyond the retention of the stream, in seconds: no record is delivered after its entry has
+/// expired.
+const ENTRY_EXTRA_TTL_S: u64 = DAY_S;
 
-/// Lifetime of an entry with a snapshot, one day longer: the entries after it are useless without it. They are
-/// written within two hours of it, because a snapshot is due every half minute, an instance trusts its state
-/// for an hour, and [`Checkpoints::load`] renews entries older than [`RENEW_AFTER_S`] before any is appended.
-const SNAPSHOT_TTL_S: u64 = 9 * DAY_S;
+/// Lifetime of an entry with a snapshot beyond the retention, one day longer: the entries after it are useless without
+/// it. A snapshot is due every half minute of the log, and [`Checkpoints::load`] renews entries older than
+/// [`RENEW_AFTER_S`] before any is appended.
+const SNAPSHOT_EXTRA_TTL_S: u64 = 2 * DAY_S;
 
 /// Parts expire this much later than the entry that names them: only the entry's expiry is checked.
 const PART_EXTRA_TTL_S: u64 = HOUR_S;
@@ -45,12 +53,19 @@ const PART_EXTRA_TTL_S: u64 = HOUR_S;
 /// Loading renews the lifetime of entries that are older than this.
 const RENEW_AFTER_S: u64 = HOUR_S;
 
-/// Bytes of an entry in one item. DynamoDB's limit of 409 600 includes names and keys ("Quotas in Amazon
-/// DynamoDB"); the log's key and the writer's token need 200.
-const MAX_ITEM_BYTES: usize = 400_000;
+/// Bytes of an entry in one item, so that a snapshot of as many still fits beside it. DynamoDB's limit of 409 600
+/// includes names and keys ("Quotas in Amazon DynamoDB").
+const MAX_ITEM_BYTES: usize = 200_000;
 
-/// Concurrent requests for parts of one entry: as many as the bandwidth of a function serves.
+/// The largest snapshot in an item, deflated: an entry beside it still fits.
+const MAX_INLINE_SNAPSHOT_BYTES: usize = 200_000;
+
+/// Concurrent requests for items of one log: as many as the bandwidth of a function serves.
 const MAX_CONCURRENT_REQUESTS: usize = 8;
+
+/// Limit of saving a snapshot, in which a table that throttles can take a few megabytes. The batch has been delivered
+/// by then; the next batch of the shard waits.
+const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Items per page of a query. A snapshot is due every half minute and a batch arrives about every second, so
 /// the first page usually contains the newest snapshot.
@@ -63,21 +78,26 @@ const PAGE_ITEMS: i32 = 40;
 pub struct Checkpoints {
     table: Table,
     writers: WriterTokens,
+    /// How long the stream keeps a record, in seconds.
+    retention_s: u64,
 }
 
 /// The item of an entry.
 #[derive(Debug)]
 struct StoredEntry {
     number: u64,
-    snapshot: bool,
     expires: u64,
     content: Content,
+    /// The snapshot before the entry, deflated.
+    snapshot: Option<Content>,
 }
 
 #[derive(Debug)]
 enum Content {
     Whole(Vec<u8>),
-    Parts { prefix: String, count: u64 },
+    Parts(Parts),
+    /// The item lacks it.
+    Missing,
 }
 
 /// Outcome of the request to write an entry.
@@ -88,30 +108,22 @@ enum WriteOutcome {
 }
 
 impl Checkpoints {
-    /// The checkpoint logs in these tables.
+    /// The checkpoint logs in these tables, of streams with the default retention.
     #[must_use]
     pub fn new(connection: &Connection, tables: &Tables) -> Self {
-        Self { table: Table::new(connection, &tables.checkpoints), writers: WriterTokens::default() }
+        let table = Table::new(connection, &tables.checkpoints);
+        let retention_s = u64::from(DEFAULT_RETENTION_HOURS) * HOUR_S;
+        Self { table, writers: WriterTokens::default(), retention_s }
     }
 
-    /// Writes an entry in parts, which no reader sees before an entry names them.
-    async fn write_parts(
-        &self,
-        prefix: &str,
-        entry: &[u8],
-        count: usize,
-        expires: u64,
-    ) -> Result<(), Unavailable> {
-        let writes = (0..count).map(async |index| {
-            let part = &entry[index * MAX_ITEM_BYTES..entry.len().min((index + 1) * MAX_ITEM_BYTES)];
-            let mut item = key(prefix, index as u64);
-            item.insert(ENTRY.into(), bytes(part));
-            item.insert(EXPIRES.into(), number(expires + PART_EXTRA_TTL_S));
-            let put = self.table.put_item(item).send().await;
-            put.map_err(|error| log_unavailable("PutItem", &error))
-        });
-        let writes = stream::iter(writes).buffer_unordered(MAX_CONCURRENT_REQUESTS);
-        writes.try_for_each(async |_| Ok(())).await
+    /// The same logs, of streams that keep a record for so many hours.
+    #[must_use]
+    pub fn with_retention_hours(self, hours: u32) -> Self {
+        Self { retention_s: u64::from(hours) * HOUR_S, ..self }
+    }
+
+    fn ttl_s(&self, snapshot: bool) -> u64 {
+        self.retention_s + if snapshot { SNAPSHOT_EXTRA_TTL_S } else { ENTRY_EXTRA_TTL_S }
     }
 
     /// Writes the item that makes an entry visible, unless there is one that has not expired.
@@ -159,8 +171,8 @@ impl Checkpoints {
         Ok(stored.map_or(WriteOutcome::Unknown, |item| outcome_for(writer, &item)))
     }
 
-    /// The items of the newest snapshot, or the first entry, and of all entries that follow, in order.
-    async fn items(&self, log: &CheckpointKey) -> Result<Vec<StoredEntry>, Unavailable> {
+    /// The items of the entry after the newest snapshot, or of the first entry, and of all that follow, in order.
+    async fn newest_items(&self, log: &CheckpointKey) -> Result<Vec<StoredEntry>, Unavailable> {
         let mut newest_first: Vec<StoredEntry> = Vec::new();
         let mut from: Option<HashMap<String, AttributeValue>> = None;
         loop {
@@ -176,15 +188,11 @@ impl Checkpoints {
             let page = request.send().await.map_err(|error| log_unavailable("Query", &error))?;
             let now_s = now_s();
             for item in page.items.unwrap_or_default() {
-                let stored =
-                    StoredEntry::read(item, log).ok_or_else(|| unreadable(log, "an item is malformed"))?;
-                if stored.expires <= now_s {
+                let Some(stored) = StoredEntry::read(item, log).filter(|stored| stored.expires > now_s)
+                else {
                     continue;
-                }
-                if newest_first.last().is_some_and(|newer| newer.number != stored.number + 1) {
-                    return Err(unreadable(log, "an entry is missing"));
-                }
-                let is_base = stored.snapshot || stored.number == 0;
+                };
+                let is_base = stored.snapshot.is_some() || stored.number == 0;
                 newest_first.push(stored);
                 if is_base {
                     newest_first.reverse();
@@ -193,30 +201,59 @@ impl Checkpoints {
             }
             from = page.last_evaluated_key;
             if from.is_none() {
-                break;
+                newest_first.reverse();
+                return Ok(newest_first);
             }
         }
-        if newest_first.is_empty() {
-            Ok(newest_first)
-        } else {
-            Err(unreadable(log, "the snapshot before the entries is missing"))
+    }
+
+    /// The items of the entries from `first` on, in order.
+    async fn items_from(&self, log: &CheckpointKey, first: u64) -> Result<Vec<StoredEntry>, Unavailable> {
+        let mut items: Vec<StoredEntry> = Vec::new();
+        let mut from: Option<HashMap<String, AttributeValue>> = None;
+        loop {
+            let request = self
+                .table
+                .query()
+                .key_condition_expression("#log = :log AND #n >= :first")
+                .projection_expression("#n, #entry, #parts, #writer, #expires")
+                .expression_attribute_names("#log", LOG)
+                .expression_attribute_names("#n", N)
+                .expression_attribute_names("#entry", ENTRY)
+                .expression_attribute_names("#parts", PARTS)
+                .expression_attribute_names("#writer", WRITER)
+                .expression_attribute_names("#expires", EXPIRES)
+                .expression_attribute_values(":log", text(log.to_string()))
+                .expression_attribute_values(":first", number(first))
+                .set_exclusive_start_key(from);
+            let page = request.send().await.map_err(|error| log_unavailable("Query", &error))?;
+            let now_s = now_s();
+            let read = page.items.unwrap_or_default().into_iter();
+            let read = read.filter_map(|item| StoredEntry::read(item, log));
+            items.extend(read.filter(|stored| stored.expires > now_s));
+            from = page.last_evaluated_key;
+            if from.is_none() {
+                return Ok(items);
+            }
         }
     }
 
     /// Renews the lifetime of the entries and their parts, if one of them is older than [`RENEW_AFTER_S`].
     async fn renew(&self, log: &CheckpointKey, entries: &[StoredEntry]) -> Result<(), Unavailable> {
         let now_s = now_s();
-        if entries.iter().all(|entry| entry.expires + RENEW_AFTER_S >= now_s + ttl_s(entry.snapshot)) {
+        let ttl_s = |entry: &StoredEntry| self.ttl_s(entry.snapshot.is_some());
+        if entries.iter().all(|entry| entry.expires + RENEW_AFTER_S >= now_s + ttl_s(entry)) {
             return Ok(());
         }
         let mut parts = Vec::new();
         let mut items = Vec::new();
         for entry in entries {
-            let expires = now_s + ttl_s(entry.snapshot);
+            let expires = now_s + ttl_s(entry);
             items.push((key(log.to_string(), entry.number), expires));
-            if let Content::Parts { prefix, count } = &entry.content {
-                let part = |index| (key(prefix.as_str(), index), expires + PART_EXTRA_TTL_S);
-                parts.extend((0..*count).map(part));
+            for content in std::iter::once(&entry.content).chain(&entry.snapshot) {
+                if let Content::Parts(of) = content {
+                    parts.extend(of.keys().map(|key| (key, expires + PART_EXTRA_TTL_S)));
+                }
             }
         }
         for items in [parts, items] {
@@ -227,37 +264,62 @@ impl Checkpoints {
         Ok(())
     }
 
-    async fn content(&self, log: &CheckpointKey, content: Content) -> Result<Vec<u8>, Unavailable> {
-        let (prefix, count) = match content {
-            Content::Whole(bytes) => return Ok(bytes),
-            Content::Parts { prefix, count } => (prefix, count),
+    /// The bytes of an entry or snapshot; none where a part of them is missing.
+    async fn content(&self, content: Content) -> Result<Vec<u8>, Unavailable> {
+        match content {
+            Content::Whole(bytes) => Ok(bytes),
+            Content::Parts(parts) => Ok(parts.read(&self.table).await?.unwrap_or_default()),
+            Content::Missing => Ok(Vec::new()),
+        }
+    }
+
+    async fn loaded(&self, log: &CheckpointKey, items: Vec<StoredEntry>) -> Result<Loaded, Unavailable> {
+        let mut items = without_gaps(items).peekable();
+        let first = items.peek().map_or(0, |first| first.number);
+        let snapshot = items.peek_mut().and_then(|first| first.snapshot.take());
+        let snapshot = async {
+            let Some(snapshot) = snapshot else { return Ok(None) };
+            let deflated = self.content(snapshot).await?;
+            Ok(Some(inflate(&deflated).unwrap_or_default()))
         };
-        let reads = (0..count).map(async |index| {
-            let read = self.table.get_item(key(prefix.as_str(), index)).send().await;
-            let read = read.map_err(|error| log_unavailable("GetItem", &error))?;
-            let part = read.item.and_then(|mut item| take_bytes(&mut item, ENTRY));
-            part.ok_or_else(|| unreadable(log, "a part is missing"))
-        });
-        let parts: Vec<_> = stream::iter(reads).buffered(MAX_CONCURRENT_REQUESTS).try_collect().await?;
-        Ok(parts.concat())
+        let entries = join_all(items.map(|item| self.content(item.content)));
+        let (snapshot, entries) = futures_util::join!(snapshot, entries);
+        let entries: Vec<Vec<u8>> = entries.into_iter().collect::<Result<_, _>>()?;
+        if entries.iter().any(Vec::is_empty) {
+            tracing::error!(%log, "a checkpoint entry is missing, or a part of it");
+        }
+        Ok(Loaded { snapshot: snapshot?, first, entries })
+    }
+
+    /// Whether the log has an entry `n`, so that its parts need not be written.
+    async fn has_entry(&self, log: &CheckpointKey, n: u64) -> Result<bool, Unavailable> {
+        let outcome = self.read_outcome(log, n, "").await?;
+        Ok(matches!(outcome, WriteOutcome::Conflict))
     }
 }
 
 /// The span that names the log in log lines.
 fn log_span(log: &CheckpointKey) -> Span {
     match log {
-        CheckpointKey::Lane(lane) => error_span!("checkpoints", %lane),
+        CheckpointKey::Lanes(lanes) => error_span!("checkpoints", %lanes),
         CheckpointKey::City(city) => error_span!("checkpoints", %city),
+        parked => error_span!("checkpoints", %parked),
     }
 }
 
 impl CheckpointLog for Checkpoints {
-    async fn load(&self, log: &CheckpointKey) -> Result<Vec<Vec<u8>>, Unavailable> {
+    async fn load(&self, log: &CheckpointKey, next: Option<u64>) -> Result<Loaded, Unavailable> {
         let load = async {
-            let entries = self.items(log).await?;
-            self.renew(log, &entries).await?;
-            let contents = entries.into_iter().map(|entry| self.content(log, entry.content));
-            join_all(contents).await.into_iter().collect()
+            if let Some(next) = next {
+                let items = self.items_from(log, next).await?;
+                if items.first().is_none_or(|first| first.number == next) {
+                    let loaded = self.loaded(log, items).await?;
+                    return Ok(Loaded { first: next, ..loaded });
+                }
+            }
+            let items = self.newest_items(log).await?;
+            self.renew(log, &items).await?;
+            self.loaded(log, items).await
         };
         with_deadline(self.table.retry_policy().deadline(), log_span(log), load).await
     }
@@ -266,20 +328,23 @@ impl CheckpointLog for Checkpoints {
         let policy = self.table.retry_policy();
         let (deadline, write_deadline) = (policy.deadline(), policy.write_deadline());
         let writer = self.writers.next_token();
-        let expires = now_s() + ttl_s(entry.has_snapshot);
+        let expires = now_s() + self.ttl_s(false);
         let mut item = key(log.to_string(), entry.number);
-        item.insert(SNAPSHOT.into(), AttributeValue::Bool(entry.has_snapshot));
         item.insert(WRITER.into(), text(writer.as_str()));
         item.insert(EXPIRES.into(), number(expires));
         if entry.bytes.len() <= MAX_ITEM_BYTES {
             item.insert(ENTRY.into(), bytes(&entry.bytes));
         } else {
-            let parts = entry.bytes.len().div_ceil(MAX_ITEM_BYTES);
-            item.insert(PARTS.into(), number(parts as u64));
-            // A failure here leaves no entry: parts are invisible until an entry names them.
-            let prefix = prefix(log, entry.number, &writer);
-            let write = self.write_parts(&prefix, &entry.bytes, parts, expires);
-            with_deadline(write_deadline, log_span(log), write).await?;
+            let write = async {
+                if self.has_entry(log, entry.number).await? {
+                    return Ok(None);
+                }
+                // A failure here leaves no entry: parts are invisible until an entry names them.
+                let parts = Parts::of(log, entry.number, &writer, &entry.bytes);
+                parts.write(&self.table, &entry.bytes, expires + PART_EXTRA_TTL_S).await.map(Some)
+            };
+            let parts = with_deadline(write_deadline, log_span(log), write).await?;
+            item.insert(PARTS.into(), number(parts.ok_or(AppendError::Conflict)?));
         }
         let write = self.write_entry(item, &writer).instrument(log_span(log));
         let outcome = timeout_at(write_deadline, write).await.unwrap_or(WriteOutcome::Unknown);
@@ -297,19 +362,75 @@ impl CheckpointLog for Checkpoints {
             WriteOutcome::Unknown => Err(Unavailable.into()),
         }
     }
+
+    async fn save_snapshot(&self, log: &CheckpointKey, n: u64, snapshot: &[u8]) -> Result<(), Unavailable> {
+        let save = async {
+            let deflated = deflate(snapshot);
+            let expires = now_s() + self.ttl_s(true);
+            let request = self
+                .table
+                .update_item(key(log.to_string(), n))
+                // The entry of another instance, where this one was late, has the same state before it.
+                .condition_expression("attribute_exists(#log) AND attribute_not_exists(#snapshot)")
+                .expression_attribute_names("#log", LOG)
+                .expression_attribute_names("#snapshot", SNAPSHOT)
+                .expression_attribute_names("#expires", EXPIRES)
+                .expression_attribute_values(":expires", number(expires));
+            let request = if deflated.len() <= MAX_INLINE_SNAPSHOT_BYTES {
+                request
+                    .update_expression("SET #snapshot = :snapshot, #expires = :expires")
+                    .expression_attribute_values(":snapshot", bytes(&deflated))
+            } else {
+                let writer = self.writers.next_token();
+                let parts = Parts::of(log, n, &writer, &deflated);
+                let count = parts.write_patiently(&self.table, &deflated, expires + PART_EXTRA_TTL_S).await?;
+                request
+                    .update_expression("SET #parts = :parts, #writer = :writer, #expires = :expires")
+                    .expression_attribute_names("#parts", SNAPSHOT_PARTS)
+                    .expression_attribute_names("#writer", SNAPSHOT_WRITER)
+                    .expression_attribute_values(":parts", number(count))
+                    .expression_attribute_values(":writer", text(writer))
+            };
+            match request.send().await {
+                Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => {
+                    Ok(())
+                }
+                saved => saved.map(drop).map_err(|error| log_unavailable("UpdateItem", &error)),
+            }
+        };
+        with_deadline(Instant::now() + SNAPSHOT_TIMEOUT, log_span(log), save).await
+    }
 }
 
 impl StoredEntry {
     fn read(mut item: Item, log: &CheckpointKey) -> Option<Self> {
         let number = read_number(&item, N)?;
-        let snapshot = *item.get(SNAPSHOT)?.as_bool().ok()?;
         let expires = read_number(&item, EXPIRES)?;
-        let content = match read_number(&item, PARTS) {
-            Some(count) => Content::Parts { prefix: prefix(log, number, read_text(&item, WRITER)?), count },
-            None => Content::Whole(take_bytes(&mut item, ENTRY)?),
+        let parts = |item: &Item, count, writer| {
+            let (count, writer) = (read_number(item, count)?, read_text(item, writer)?);
+            Some(Content::Parts(Parts::new(log, number, writer, count)))
         };
-        Some(Self { number, snapshot, expires, content })
+        let whole = |item: &mut Item, name| take_bytes(item, name).map(Content::Whole);
+        let content = parts(&item, PARTS, WRITER).or_else(|| whole(&mut item, ENTRY));
+        let snapshot = parts(&item, SNAPSHOT_PARTS, SNAPSHOT_WRITER).or_else(|| whole(&mut item, SNAPSHOT));
+        Some(Self { number, expires, content: content.unwrap_or(Content::Missing), snapshot })
     }
+}
+
+/// The entries with one for each number between the first and the last, which lacks its content where it is missing.
+fn without_gaps(items: Vec<StoredEntry>) -> impl Iterator<Item = StoredEntry> {
+    let mut next: Option<u64> = None;
+    items.into_iter().flat_map(move |item| {
+        let missing = next.unwrap_or(item.number)..item.number;
+        next = Some(item.number + 1);
+        let missing = missing.map(|number| StoredEntry {
+            number,
+            expires: 0,
+            content: Content::Missing,
+            snapshot: None,
+        });
+        missing.chain(std::iter::once(item))
+    })
 }
 
 /// The key of an entry, or of a part.
@@ -317,21 +438,6 @@ fn key(log: impl Into<String>, n: u64) -> Item {
     Item::from([(LOG.into(), text(log)), (N.into(), number(n))])
 }
 
-/// The log in which a writer stores the parts of one entry.
-fn prefix(log: &CheckpointKey, number: u64, writer: &str) -> String {
-    format!("{log}#{number}#{writer}")
-}
-
-fn ttl_s(snapshot: bool) -> u64 {
-    if snapshot { SNAPSHOT_TTL_S } else { ENTRY_TTL_S }
-}
-
 fn outcome_for(writer: &str, stored: &Item) -> WriteOutcome {
     if read_text(stored, WRITER) == Some(writer) { WriteOutcome::Ours } else { WriteOutcome::Conflict }
-}
-
-/// Logs that a log is unreadable. If its entries are about to expire, the error disappears with them.
-fn unreadable(log: &CheckpointKey, reason: &'static str) -> Unavailable {
-    tracing::error!(%log, reason, "checkpoint log unreadable");
-    Unavailable
 }

@@ -24,6 +24,10 @@ pub(super) fn number(value: u64) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
+pub(super) fn signed(value: i64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
 pub(super) fn bytes(value: &[u8]) -> AttributeValue {
     AttributeValue::B(Blob::new(value))
 }

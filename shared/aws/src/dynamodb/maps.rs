@@ -1,18 +1,19 @@
-//! A city's map: immutable chunks, and a head that names them and only replaces a lower version.
+//! A city's map: immutable chunks, and a head that names them and only replaces a lower version. A chunk expires by
+//! itself; one that heads name for long is renewed.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::types::ReturnValue;
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::surge::ports::{Consistency, MapStore};
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::surge::map::{ChunkName, MapHead};
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
+use parking_lot::Mutex;
 use tracing::{Span, error_span};
 
-use super::item::{Item, bytes, now_s, number, take_bytes, text};
+use super::item::{EXPIRES, Item, bytes, now_s, number, read_text, take_bytes, text};
 use super::table::Table;
 use super::{Connection, Tables};
 use crate::retry::{log_unavailable, with_deadline};
@@ -23,25 +24,33 @@ const VERSION: &str = "version";
 const BYTES: &str = "bytes";
 const HEAD: &str = "head";
 
-/// Lifetime of a chunk that the newest head does not name, in seconds. A reader of the previous head reads its
-/// chunks within a second; an hour also covers instances that were frozen in between.
-const UNREFERENCED_CHUNK_TTL_S: u64 = 3600;
+/// Lifetime of a chunk since it was written or renewed, in seconds. A chunk that is replaced by the next tick is never
+/// written again; it is kept for readers of its head and for instances that were frozen meanwhile.
+const CHUNK_TTL_S: u64 = 6 * 3600;
+
+/// A chunk that heads still name is renewed this long after, in seconds. A city may stand still for the rest of
+/// [`CHUNK_TTL_S`] before its map is incomplete.
+const RENEW_AFTER_S: u64 = 2 * 3600;
+
+/// The most chunks that are renewed beside one head: as many as take no longer than the head itself.
+const MAX_RENEWALS: usize = 16;
 
 /// Maps in a table.
 #[derive(Debug)]
 pub struct Maps {
     table: Table,
+    /// By city, when each chunk of its newest head was last written or renewed by this instance, in seconds since the
+    /// epoch.
+    renewed: Mutex<HashMap<CityId, HashMap<ChunkName, u64>>>,
 }
 
 impl Maps {
     /// The maps in these tables.
     #[must_use]
     pub fn new(connection: &Connection, tables: &Tables) -> Self {
-        Self { table: Table::new(connection, &tables.maps) }
+        Self { table: Table::new(connection, &tables.maps), renewed: Mutex::default() }
     }
 
-    /// Reads a head or a chunk. The read is consistent: a chunk is written before the head that names it, so
-    /// an eventually consistent read could miss it.
     async fn read(&self, city: &CityId, part: String) -> Result<Option<Vec<u8>>, Unavailable> {
         let request = self
             .table
@@ -52,34 +61,65 @@ impl Maps {
         Ok(read.item.and_then(|mut item| take_bytes(&mut item, BYTES)))
     }
 
-    /// Writes the head over a lower version and returns the item that it replaced.
-    async fn replace_head(&self, head: &MapHead) -> Result<Option<Item>, Unavailable> {
+    /// The contents of these parts, in their order.
+    async fn read_all(
+        &self,
+        parts: Vec<Item>,
+        consistent: bool,
+    ) -> Result<Vec<Option<Vec<u8>>>, Unavailable> {
+        let read = with_deadline(
+            self.table.retry_policy().deadline(),
+            Span::none(),
+            self.table.batch_get(parts.clone(), consistent),
+        );
+        let of = |item: &Item| Some((read_text(item, CITY)?.to_owned(), read_text(item, PART)?.to_owned()));
+        let mut found: HashMap<_, _> =
+            read.await?.into_iter().filter_map(|item| Some((of(&item)?, item))).collect();
+        let take = |part: &Item| take_bytes(&mut found.remove(&of(part)?)?, BYTES);
+        Ok(parts.iter().map(take).collect())
+    }
+
+    /// Writes the head over a lower version; one of this or a higher version stays.
+    async fn replace_head(&self, head: &MapHead) -> Result<(), Unavailable> {
         let request = self
             .table
             .put_item(item(&head.city, HEAD, head.version, &head.encode()))
             .condition_expression("attribute_not_exists(#version) OR #version < :version")
             .expression_attribute_names("#version", VERSION)
-            .expression_attribute_values(":version", number(head.version))
-            .return_values(ReturnValue::AllOld);
+            .expression_attribute_values(":version", number(head.version));
         match request.send().await {
-            Ok(put) => Ok(put.attributes),
+            Ok(_) => Ok(()),
             Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => {
-                Ok(None)
+                Ok(())
             }
             Err(error) => Err(log_unavailable("PutItem", &error)),
         }
     }
 
-    /// Sets the expiry of the chunks that `old` names and `new` does not. A chunk for which this fails is kept
-    /// for ever; it costs a few kilobytes.
-    async fn expire_unreferenced(&self, old: &MapHead, new: &MapHead) {
-        let referenced: HashSet<_> = new.chunks.iter().copied().collect();
-        let unreferenced = old.chunks.iter().filter(|chunk| !referenced.contains(*chunk));
-        let updates = unreferenced.map(|name| {
-            let key = key(&new.city, chunk_key(*name));
-            self.table.set_expiry(CITY, key, now_s() + UNREFERENCED_CHUNK_TTL_S)
+    /// Renews some chunks of the head that were written or renewed long ago, or by another instance. A chunk for which
+    /// this fails is renewed beside a later head.
+    async fn renew(&self, head: &MapHead) {
+        let now_s = now_s();
+        let due = self.due_renewals(head, now_s);
+        let renewals = due.into_iter().map(async |name| {
+            let key = key(&head.city, chunk_key(name));
+            let renewed = self.table.set_expiry(CITY, key, now_s + CHUNK_TTL_S).await;
+            renewed.is_ok().then_some(name)
         });
-        join_all(updates).await;
+        let renewed = join_all(renewals).await;
+        let mut cities = self.renewed.lock();
+        let chunks = cities.entry(head.city.clone()).or_default();
+        chunks.extend(renewed.into_iter().flatten().map(|name| (name, now_s)));
+    }
+
+    /// The chunks to renew. Forgets those that the head no longer names.
+    fn due_renewals(&self, head: &MapHead, now_s: u64) -> Vec<ChunkName> {
+        let mut cities = self.renewed.lock();
+        let chunks = cities.entry(head.city.clone()).or_default();
+        let named: HashSet<_> = head.chunks.iter().collect();
+        chunks.retain(|name, _| named.contains(name) || name.version > head.version);
+        let is_due = |name: &&ChunkName| chunks.get(*name).is_none_or(|at_s| at_s + RENEW_AFTER_S <= now_s);
+        head.chunks.iter().filter(is_due).take(MAX_RENEWALS).copied().collect()
     }
 }
 
@@ -106,26 +146,20 @@ fn item(city: &CityId, part: impl Into<String>, version: u64, content: &[u8]) ->
 
 impl MapStore for Maps {
     async fn save_chunk(&self, city: &CityId, name: ChunkName, chunk: &[u8]) -> Result<(), Unavailable> {
-        let request = self.table.put_item(item(city, chunk_key(name), name.version, chunk));
+        let now_s = now_s();
+        let mut item = item(city, chunk_key(name), name.version, chunk);
+        item.insert(EXPIRES.into(), number(now_s + CHUNK_TTL_S));
+        let request = self.table.put_item(item);
         let put = async { request.send().await.map_err(|error| log_unavailable("PutItem", &error)) };
-        with_deadline(self.table.retry_policy().deadline(), log_span(city), put).await.map(drop)
+        with_deadline(self.table.retry_policy().deadline(), log_span(city), put).await?;
+        self.renewed.lock().entry(city.clone()).or_default().insert(name, now_s);
+        Ok(())
     }
 
     async fn save_head(&self, head: &MapHead) -> Result<(), Unavailable> {
         let deadline = self.table.retry_policy().deadline();
-        let replace = self.replace_head(head);
-        let Some(mut old) = with_deadline(deadline, log_span(&head.city), replace).await? else {
-            return Ok(());
-        };
-        // The head is saved, whatever the outcome of the rest. A corrupt old head names no chunks.
-        if let Some(Ok(old)) = take_bytes(&mut old, BYTES).map(|bytes| MapHead::decode(&bytes)) {
-            let expire = async {
-                self.expire_unreferenced(&old, head).await;
-                Ok(())
-            };
-            with_deadline(deadline, log_span(&head.city), expire).await.ok();
-        }
-        Ok(())
+        let save = async { join(self.replace_head(head), self.renew(head)).await.0 };
+        with_deadline(deadline, log_span(&head.city), save).await
     }
 
     async fn head(&self, city: &CityId) -> Result<Option<MapHead>, Unavailable> {
@@ -134,12 +168,30 @@ impl MapStore for Maps {
         let Some(bytes) = with_deadline(deadline, log_span(city), read).await? else {
             return Ok(None);
         };
-        // The next tick replaces a corrupt head.
-        MapHead::decode(&bytes).map(Some).map_err(|corrupt| log_unavailable("GetItem", &corrupt))
+        decode(&bytes).map(Some)
     }
 
     async fn chunk(&self, city: &CityId, name: ChunkName) -> Result<Option<Vec<u8>>, Unavailable> {
         let read = self.read(city, chunk_key(name));
         with_deadline(self.table.retry_policy().deadline(), log_span(city), read).await
     }
+
+    async fn heads(&self, cities: &[CityId]) -> Result<Vec<Option<MapHead>>, Unavailable> {
+        let heads = self.read_all(cities.iter().map(|city| key(city, HEAD)).collect(), false).await?;
+        Ok(heads.into_iter().map(|bytes| decode(&bytes?).ok()).collect())
+    }
+
+    async fn chunks(
+        &self,
+        names: &[(CityId, ChunkName)],
+        consistency: Consistency,
+    ) -> Result<Vec<Option<Vec<u8>>>, Unavailable> {
+        let parts = names.iter().map(|(city, name)| key(city, chunk_key(*name))).collect();
+        self.read_all(parts, consistency == Consistency::Strong).await
+    }
+}
+
+/// The next tick replaces a corrupt head.
+fn decode(bytes: &[u8]) -> Result<MapHead, Unavailable> {
+    MapHead::decode(bytes).map_err(|corrupt| log_unavailable("GetItem", &corrupt))
 }

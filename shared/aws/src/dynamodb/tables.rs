@@ -19,6 +19,8 @@ use crate::provision::{ProvisionError, wait_until};
 /// | checkpoints | `log` S, `n` N | `entry` B or `parts` N, `snapshot` BOOL, `writer` S, `expires` N |
 /// | maps | `city` S, `part` S | `version` N, `bytes` B, `expires` N |
 /// | policies | `city` S | `version` N, `document` S, `writer` S |
+/// | policies | `#versions` | `@nyc` N, the version of each city |
+/// | watermarks | `board` S, `part` S | `version` N, and `cities` B or `taken_ms` N and `due_ms` N |
 ///
 /// `expires` is the table's time-to-live attribute.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub struct Tables {
     pub maps: String,
     /// Policies of cities.
     pub policies: String,
+    /// The watermark board.
+    pub watermarks: String,
 }
 
 /// Key and expiry of a table.
@@ -42,13 +46,20 @@ const CHECKPOINTS: Schema =
 const MAPS: Schema =
     Schema { keys: &[("city", ScalarAttributeType::S), ("part", ScalarAttributeType::S)], expiring: true };
 const POLICIES: Schema = Schema { keys: &[("city", ScalarAttributeType::S)], expiring: false };
+const WATERMARKS: Schema =
+    Schema { keys: &[("board", ScalarAttributeType::S), ("part", ScalarAttributeType::S)], expiring: false };
 
 impl Tables {
     /// The tables of the deployment called `prefix`: `{prefix}-checkpoints` and so on.
     #[must_use]
     pub fn named(prefix: &str) -> Self {
         let name = |table: &str| format!("{prefix}-{table}");
-        Self { checkpoints: name("checkpoints"), maps: name("maps"), policies: name("policies") }
+        Self {
+            checkpoints: name("checkpoints"),
+            maps: name("maps"),
+            policies: name("policies"),
+            watermarks: name("watermarks"),
+        }
     }
 
     /// Creates the tables that do not exist, with expiry and on-demand billing, and waits until all are active.
@@ -56,9 +67,12 @@ impl Tables {
     /// # Errors
     /// [`ProvisionError`] for the first table that is not active within a minute.
     pub async fn create(&self, connection: &Connection) -> Result<(), ProvisionError> {
-        for (table, schema) in
-            [(&self.checkpoints, CHECKPOINTS), (&self.maps, MAPS), (&self.policies, POLICIES)]
-        {
+        for (table, schema) in [
+            (&self.checkpoints, CHECKPOINTS),
+            (&self.maps, MAPS),
+            (&self.policies, POLICIES),
+            (&self.watermarks, WATERMARKS),
+        ] {
             create(&connection.client, table, &schema).await?;
         }
         Ok(())

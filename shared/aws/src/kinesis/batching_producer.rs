@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{PutRecordsRequestEntry, PutRecordsResultEntry};
-use equilibrium_app::unavailable::Unavailable;
+use equilibrium_app::unavailable::{SendError, Unavailable};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
@@ -27,9 +27,10 @@ const MAX_RECORD_BYTES: usize = 1024 * 1024;
 /// The key of a record.
 #[derive(Debug)]
 pub(super) struct Key {
-    /// Records of one partition key are put one after the other, in the order of the calls.
+    /// Records of one partition key are put one after the other, in the order of the calls. It is the part of the stream
+    /// within which order matters, whatever shard it is in.
     pub partition: String,
-    /// The explicit hash key, if the partition key does not determine it.
+    /// The explicit hash key, which alone chooses the shard, if the partition key does not.
     pub hash: Option<u128>,
 }
 
@@ -124,21 +125,25 @@ impl BatchingProducer {
     }
 
     /// Puts a record after all others of its key.
-    pub(super) async fn put(&self, key: Key, record: Vec<u8>) -> Result<(), Unavailable> {
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub(super) async fn put(&self, key: Key, record: Vec<u8>) -> Result<(), SendError> {
         let deadline = self.0.connection.retry_policy.deadline();
         let (done, outcome) = oneshot::channel();
-        // The partition key is a lane, a city group or a city.
+        // The partition key is a lane or a city.
         let span = error_span!("put", stream = self.0.stream, partition_key = &*key.partition);
         let put = Put { key, record, deadline, done };
-        if put.bytes() > MAX_RECORD_BYTES {
-            tracing::error!(stream = self.0.stream, bytes = put.bytes(), "record too large");
-            return Err(Unavailable);
+        let bytes = put.bytes();
+        if bytes > MAX_RECORD_BYTES {
+            span.in_scope(|| tracing::error!(bytes, "record too large"));
+            return Err(SendError::TooLarge { bytes });
         }
         if self.0.enqueue(put) {
             let _flush = Flush(&self.0);
             yield_now().await;
         }
-        with_deadline(deadline, span, async { outcome.await.unwrap_or(Err(Unavailable)) }).await
+        Ok(with_deadline(deadline, span, async { outcome.await.unwrap_or(Err(Unavailable)) }).await?)
     }
 }
 

@@ -3,7 +3,7 @@
 use equilibrium_app::count::ports::CountsStream;
 use equilibrium_app::ingest::ports::EventLog;
 use equilibrium_app::surge::ports::ChangeStream;
-use equilibrium_app::unavailable::Unavailable;
+use equilibrium_app::unavailable::{SendError, Unavailable};
 use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
 
@@ -28,11 +28,14 @@ impl Events {
 impl EventLog for Events {
     async fn put(&self, lane: LaneId, record: Vec<u8>) -> Result<(), Unavailable> {
         let key = Key { partition: lane.to_string(), hash: Some(lane.hash_key(self.lanes)) };
-        self.producer.put(key, record).await
+        // No record of the log is too large: packed events and watermark records both have a bound far below.
+        self.producer.put(key, record).await.map_err(|_| Unavailable)
     }
 }
 
-/// Tick counts of lanes. Groups are spread evenly over the hash keys, whatever the number of shards.
+/// Tick counts of lanes. Groups are spread evenly over the hash keys, whatever the number of shards; the partition key is
+/// the lane, whose records keep their order. The reports of all lanes of an instance leave in one request: were they put
+/// one after the other by group, the last of 32 lanes would wait for 31 round trips.
 #[derive(Debug)]
 pub struct Counts {
     producer: BatchingProducer,
@@ -48,9 +51,9 @@ impl Counts {
 }
 
 impl CountsStream for Counts {
-    async fn send(&self, group: CityGroup, record: Vec<u8>) -> Result<(), Unavailable> {
+    async fn send(&self, lane: LaneId, group: CityGroup, record: Vec<u8>) -> Result<(), SendError> {
         let hash = group.hash_key(self.groups);
-        self.producer.put(Key { partition: group.to_string(), hash: Some(hash) }, record).await
+        self.producer.put(Key { partition: lane.to_string(), hash: Some(hash) }, record).await
     }
 }
 
@@ -69,7 +72,7 @@ impl Changes {
 }
 
 impl ChangeStream for Changes {
-    async fn send(&self, city: &CityId, record: Vec<u8>) -> Result<(), Unavailable> {
+    async fn send(&self, city: &CityId, record: Vec<u8>) -> Result<(), SendError> {
         self.producer.put(Key { partition: city.to_string(), hash: None }, record).await
     }
 }

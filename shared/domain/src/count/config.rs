@@ -86,23 +86,19 @@ impl CountingConfig {
         index.ok_or_else(|| Refusal::UnknownProduct { product: String::from_utf8_lossy(product).into() })
     }
 
-    /// Checks that the city has every product that an event names.
+    /// The products that an event names, one bit each as in [`Self::products`]: a policy has at most 64.
     ///
     /// # Errors
-    /// [`Refusal::UnknownProduct`] with the first that it does not have.
-    pub fn check(&self, what: &What<'_>) -> Result<(), Refusal> {
+    /// [`Refusal::UnknownProduct`] with the first that the city does not have.
+    pub fn products_of(&self, what: &What<'_>) -> Result<u64, Refusal> {
         match what {
             What::Driver { products: Some(list), .. } => {
-                let mut result = Ok(());
-                list.for_each(|product| {
-                    if result.is_ok() {
-                        result = self.product(&product).map(drop);
-                    }
-                });
-                result
+                let mut set = 0;
+                list.try_for_each(|product| self.product(&product).map(|index| set |= 1 << index))?;
+                Ok(set)
             }
-            What::Request { product: Some(product), .. } => self.product(product).map(drop),
-            _ => Ok(()),
+            What::Request { product: Some(product), .. } => self.product(product).map(|index| 1 << index),
+            _ => Ok(0),
         }
     }
 

@@ -1,7 +1,7 @@
 //! One lane's counting: events and watermarks in, the counts of each city's ticks out (CONTRACT §2, §3).
 //!
-//! The state is a function of the lane's checkpoint log ([`EventSourced`]); its output is the counts of the ticks that
-//! a batch closed.
+//! The state is a part of that of its range of lanes, which share a checkpoint log
+//! ([`LaneRangeState`](super::range_state::LaneRangeState)); its output is the counts of the ticks that a batch closed.
 
 mod city;
 
@@ -12,37 +12,24 @@ use hashbrown::HashMap;
 
 use crate::count::config::CountingConfig;
 use crate::count::tick_counts::{CityCounts, TickCountsWriter};
-use crate::event::sequence::SequenceRef;
+use crate::event::sequence::{Sequence, SequenceRef};
 use crate::event::watermark::CityWatermark;
 use crate::event::{MarketEvent, Refusal};
-use crate::event_sourced::{Entry, EventSourced, LogPosition};
 use crate::geo::locate::Locators;
 use crate::id::{CityId, LaneCount, LaneId};
-use crate::wire::{self, Corrupt, Kind, Reader, put_varint_u64};
+use crate::wire::{Corrupt, Reader, put_bytes, put_varint_u64};
 
-/// A lane's state in memory: the cities it counts, and its place in its checkpoint log.
+/// A lane's state in memory: the cities it counts.
 #[derive(Debug)]
 pub struct LaneState {
-    identity: LaneIdentity,
-    log: LogPosition,
+    lane: LaneId,
+    /// The last record of the lane that is in the state.
+    last_processed: Option<Sequence>,
     cities: Vec<LaneCity>,
     by_name: HashMap<CityId, usize>,
     /// Entities evicted before the current batch.
     evicted_before: u64,
 }
-
-/// Which lane of which stream a log belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LaneIdentity {
-    /// The lane.
-    pub lane: LaneId,
-    /// The number of lanes of its stream.
-    pub lanes: LaneCount,
-}
-
-/// A snapshot replaces entries that outweigh the last one, but not below this: loading 256 KiB takes about a
-/// millisecond.
-const SNAPSHOT_FLOOR: usize = 256 << 10;
 
 /// What a lane notes of an event that it has absorbed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,20 +45,20 @@ pub struct CityIndex(usize);
 impl LaneState {
     /// A lane that has counted nothing yet.
     #[must_use]
-    pub fn new(identity: LaneIdentity) -> Self {
-        Self {
-            identity,
-            log: LogPosition::default(),
-            cities: Vec::new(),
-            by_name: HashMap::new(),
-            evicted_before: 0,
-        }
+    pub fn new(lane: LaneId) -> Self {
+        Self { lane, last_processed: None, cities: Vec::new(), by_name: HashMap::new(), evicted_before: 0 }
     }
 
     /// The lane.
     #[must_use]
     pub fn lane(&self) -> LaneId {
-        self.identity.lane
+        self.lane
+    }
+
+    /// Whether the record at `sequence` is in the state.
+    #[must_use]
+    pub fn already_processed(&self, sequence: SequenceRef<'_>) -> bool {
+        self.last_processed.as_ref().is_some_and(|last| sequence <= last.borrowed())
     }
 
     /// Late events since the first entry of the log.
@@ -152,29 +139,83 @@ impl LaneState {
         city.advance(watermark.watermark);
     }
 
-    /// Whether the next entry holds a snapshot: one was requested, or the entries outweigh the last one, or the
-    /// sightings have slots to compact.
+    /// Whether a watermark record about the city would change the state's output: it reaches a tick, or the lane does
+    /// not know the city's first tick.
     #[must_use]
-    pub fn is_snapshot_due(&self) -> bool {
-        let needs_compaction =
-            |city: &LaneCity| city.drivers.needs_compaction() || city.riders.needs_compaction();
-        self.log.is_snapshot_due(SNAPSHOT_FLOOR)
-            || !self.log.is_at_start() && self.cities.iter().any(needs_compaction)
+    pub fn is_watermark_due(&self, city: &str, watermark: &CityWatermark) -> bool {
+        self.find(city).is_none_or(|index| self.cities[index.0].is_watermark_due(watermark))
     }
 
-    fn restore(&mut self, snapshot: &[u8]) -> Result<(), Corrupt> {
-        let mut input = Reader::new(snapshot);
-        let count = input.count("cities")?;
-        self.cities.clear();
-        self.by_name.clear();
-        for _ in 0..count {
-            let city = LaneCity::read(&mut input)?;
-            if self.by_name.contains_key(&city.name) {
+    /// Whether the sightings have slots to compact.
+    pub(super) fn needs_compaction(&self) -> bool {
+        self.cities.iter().any(|city| city.drivers.needs_compaction() || city.riders.needs_compaction())
+    }
+
+    /// Begins the lane's part of an entry.
+    pub(super) fn begin_entry(&mut self) {
+        self.evicted_before = self.evicted();
+    }
+
+    /// Ends the lane's part of an entry, and appends what happened; the lane advances to the record at
+    /// `last_processed`.
+    pub(super) fn end_entry(&mut self, last_processed: Option<&Sequence>, entry: &mut Vec<u8>) {
+        self.last_processed = last_processed.cloned().or(self.last_processed.take());
+        self.cities.iter_mut().for_each(|city| city.take_log(entry));
+    }
+
+    /// Replays the lane's part of an entry.
+    pub(super) fn replay(
+        &mut self,
+        last_processed: Option<&Sequence>,
+        entry: &mut Reader<'_>,
+    ) -> Result<(), Corrupt> {
+        while !entry.is_done() {
+            self.replay_city(entry)?;
+        }
+        self.last_processed = last_processed.cloned().or(self.last_processed.take());
+        Ok(())
+    }
+
+    /// Drops the pending counts.
+    pub(super) fn clear_counts(&mut self) {
+        self.cities.iter_mut().for_each(|city| city.tick_counts = TickCountsWriter::default());
+    }
+
+    /// Takes the pending counts.
+    pub(super) fn take_counts(&mut self) -> Vec<CityCounts> {
+        let pending = self.cities.iter_mut().filter(|city| !city.tick_counts.is_empty());
+        pending.map(LaneCity::take_counts).collect()
+    }
+
+    /// Appends the lane's part of a snapshot.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let last = self.last_processed.as_ref().map_or("", Sequence::as_str);
+        put_bytes(out, last.as_bytes());
+        put_varint_u64(out, self.cities.len() as u64);
+        self.cities.iter().for_each(|city| city.write(out));
+    }
+
+    /// Reads a part of a snapshot that [`Self::write`] wrote.
+    pub(super) fn read(lane: LaneId, input: &mut Reader<'_>) -> Result<Self, Corrupt> {
+        let mut state = Self::new(lane);
+        let last = input.text("a sequence number")?;
+        if !last.is_empty() {
+            state.last_processed = Some(Sequence::new(last).ok_or(input.invalid("a sequence number"))?);
+        }
+        for _ in 0..input.count("cities")? {
+            let city = LaneCity::read(input)?;
+            if state.by_name.contains_key(&city.name) {
                 return Err(input.invalid("a duplicate city"));
             }
-            self.insert(city);
+            state.insert(city);
         }
-        if input.is_done() { Ok(()) } else { Err(input.invalid("bytes after the cities")) }
+        Ok(state)
+    }
+
+    /// Keeps the entities whose lane among `lanes` is this one, as its half of a lane that has become two.
+    pub(super) fn keep_half(&mut self, lanes: LaneCount) {
+        let is_first = self.lane.0.is_multiple_of(2);
+        self.cities.iter_mut().for_each(|city| city.keep_half(|key| key.lane(lanes) == self.lane, is_first));
     }
 
     fn replay_city(&mut self, entry: &mut Reader<'_>) -> Result<(), Corrupt> {
@@ -194,68 +235,6 @@ impl LaneState {
         }
         let config = CountingConfig::read(log)?;
         Ok(self.insert(LaneCity::new(name, Arc::new(config))))
-    }
-}
-
-impl EventSourced for LaneState {
-    type Identity = LaneIdentity;
-    type Output = Vec<CityCounts>;
-
-    fn already_processed(&self, sequence: SequenceRef<'_>) -> bool {
-        self.log.already_processed(sequence)
-    }
-
-    fn request_snapshot(&mut self) {
-        self.log.request_snapshot();
-    }
-
-    /// The state in memory is read back from the snapshot, so that an instance that loads it, and replays what
-    /// follows, has the same state down to the order of free slots.
-    fn begin_batch(&mut self) {
-        if self.is_snapshot_due() {
-            let mut snapshot = self.log.snapshot_buffer();
-            put_varint_u64(&mut snapshot, self.cities.len() as u64);
-            self.cities.iter().for_each(|city| city.write(&mut snapshot));
-            self.restore(&snapshot).expect("a snapshot that was just written can be read");
-            self.log.set_snapshot(snapshot);
-        }
-        self.evicted_before = self.evicted();
-    }
-
-    fn seal_entry(&mut self, last_processed: SequenceRef<'_>) -> Entry {
-        let mut entry = Vec::with_capacity(256);
-        wire::begin(&mut entry, Kind::LaneEntry);
-        put_varint_u64(&mut entry, u64::from(self.identity.lane.0));
-        self.log.put_header(&mut entry, self.identity.lanes, last_processed);
-        for city in &mut self.cities {
-            city.take_log(&mut entry);
-        }
-        self.log.seal(entry, last_processed)
-    }
-
-    fn replay(before: Option<Self>, identity: &LaneIdentity, bytes: &[u8]) -> Result<Self, Corrupt> {
-        let mut entry = wire::open(bytes, Kind::LaneEntry)?;
-        if entry.varint_u64("a lane")? != u64::from(identity.lane.0) {
-            return Err(entry.invalid("another lane's entry"));
-        }
-        let position = before.as_ref().map(|before| &before.log);
-        let header = LogPosition::read_header(position, &mut entry, identity.lanes)?;
-        let mut lane = before.unwrap_or_else(|| Self::new(*identity));
-        lane.cities.iter_mut().for_each(|city| city.tick_counts = TickCountsWriter::default());
-        if let Some(snapshot) = header.snapshot {
-            lane.restore(snapshot)?;
-        }
-        while !entry.is_done() {
-            lane.replay_city(&mut entry)?;
-        }
-        lane.log.replayed(header, bytes.len());
-        Ok(lane)
-    }
-
-    fn take_output(&mut self) -> Option<Vec<CityCounts>> {
-        let pending = self.cities.iter_mut().filter(|city| !city.tick_counts.is_empty());
-        let counts: Vec<CityCounts> = pending.map(LaneCity::take_counts).collect();
-        (!counts.is_empty()).then_some(counts)
     }
 }
 

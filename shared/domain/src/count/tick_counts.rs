@@ -40,6 +40,17 @@ pub enum TickCounts {
     },
 }
 
+impl TickCounts {
+    /// The same ticks without counts; `None` for a part that does not end its tick.
+    #[must_use]
+    pub fn emptied(&self) -> Option<Self> {
+        match *self {
+            Self::Empty { from, to } => Some(Self::Empty { from, to }),
+            Self::Tick { at, last, .. } => last.then_some(Self::Empty { from: at, to: at }),
+        }
+    }
+}
+
 mod tag {
     /// A run of empty ticks.
     pub const EMPTY: u8 = 0;
@@ -237,6 +248,8 @@ pub fn records(lane: LaneId, lanes: LaneCount, cities: Vec<CityCounts>) -> Vec<V
 pub struct CountsRecord<'a> {
     /// The lane of the counts.
     pub lane: LaneId,
+    /// The number of lanes of its stream when it was counted.
+    pub lanes: LaneCount,
     /// The section of each city.
     pub cities: Vec<CityCountsRef<'a>>,
 }
@@ -252,24 +265,24 @@ pub struct CityCountsRef<'a> {
     pub ticks: &'a [u8],
 }
 
-/// Decodes a record of tick counts of a stream with `lanes`.
+/// Decodes a record of tick counts.
 ///
 /// # Errors
 /// [`Corrupt`] if `record` is anything else.
-pub fn open(record: &[u8], lanes: LaneCount) -> Result<CountsRecord<'_>, Corrupt> {
+pub fn open(record: &[u8]) -> Result<CountsRecord<'_>, Corrupt> {
     let mut input = wire::open(record, Kind::Counts)?;
-    let lane = input.varint_up_to(u64::from(lanes.get()) - 1, "a lane")?;
+    let lane = input.varint_u64("a lane")?;
+    let lanes =
+        LaneCount::new(input.varint_u32("a lane count")?).filter(|lanes| lane < u64::from(lanes.get()));
+    let lanes = lanes.ok_or(input.invalid("a lane count"))?;
     let lane = LaneId(u16::try_from(lane).map_err(|_| input.invalid("a lane"))?);
-    if input.varint_u64("a lane count")? != u64::from(lanes.get()) {
-        return Err(input.invalid("another stream's counts"));
-    }
     let mut cities = Vec::new();
     while !input.is_done() {
         let city = CityId::new(input.text("a city")?).ok_or(input.invalid("a city"))?;
         let products = ProductTable::read(&mut input)?;
         cities.push(CityCountsRef { city, products, ticks: input.bytes("tick counts")? });
     }
-    Ok(CountsRecord { lane, cities })
+    Ok(CountsRecord { lane, lanes, cities })
 }
 
 /// Decodes the tick counts of a section whose product table has `table_len` products.

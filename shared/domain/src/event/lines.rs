@@ -1,5 +1,8 @@
 //! Splitting a record into the lines that hold its events.
 
+/// Bytes of a line that are compared one by one.
+const NEAR_BYTES: usize = 4;
+
 /// The lines of a record, without their ends (`\n` or `\r\n`); the rest after the last end is a line too.
 #[derive(Clone, Debug)]
 pub struct Lines<'a>(Option<&'a [u8]>);
@@ -18,7 +21,7 @@ impl<'a> Iterator for Lines<'a> {
     #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
         let text = self.0?;
-        let line = if let Some(end) = memchr::memchr(b'\n', text) {
+        let line = if let Some(end) = line_end(text) {
             self.0 = Some(&text[end + 1..]);
             &text[..end]
         } else {
@@ -27,6 +30,13 @@ impl<'a> Iterator for Lines<'a> {
         };
         Some(line.strip_suffix(b"\r").unwrap_or(line))
     }
+}
+
+/// The first line feed. A body can consist of line feeds alone, and a search by `memchr` has a cost of its own.
+#[inline]
+fn line_end(text: &[u8]) -> Option<usize> {
+    let near = text.iter().take(NEAR_BYTES).position(|byte| *byte == b'\n');
+    near.or_else(|| Some(NEAR_BYTES + memchr::memchr(b'\n', text.get(NEAR_BYTES..)?)?))
 }
 
 /// Whether a line holds whitespace only. Blank lines are ignored and count as no events (CONTRACT §1).

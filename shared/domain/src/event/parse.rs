@@ -13,18 +13,25 @@ use crate::wire::json::{self, Text, Value};
 /// The first of the first four [`Refusal`]s that applies. The others need a policy or a clock, so the caller checks
 /// them.
 pub fn read(line: &[u8]) -> Result<Event<'_>, Refusal> {
+    Fields::default().read(line)
+}
+
+/// Refuses a line that is too large, or does not begin as an object: at once, for a body can have half a million.
+///
+/// # Errors
+/// [`Refusal::TooLarge`], [`Refusal::MalformedJson`].
+#[inline]
+pub fn check_start(line: &[u8]) -> Result<(), Refusal> {
     if line.len() > MAX_EVENT_BYTES {
         return Err(Refusal::TooLarge);
     }
-    let text = simdutf8::compat::from_utf8(line)
-        .map_err(|error| Refusal::MalformedJson { at: error.valid_up_to() })?;
-    let mut fields = Fields([None; FIELDS]);
-    fields.fill(text)?;
-    fields.event()
+    let start = line.iter().position(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
+    let at = start.unwrap_or(line.len());
+    if line.get(at) == Some(&b'{') { Ok(()) } else { Err(Refusal::MalformedJson { at }) }
 }
 
 #[derive(Clone, Copy)]
-enum Field {
+pub(super) enum Field {
     Type,
     Id,
     Time,
@@ -87,10 +94,24 @@ impl Field {
 /// Reads the fields of one type of event.
 type ReadWhat<'a> = fn(&Fields<'a>) -> Result<What<'a>, Refusal>;
 
-/// The values of the known fields. If a key occurs more than once, the last value counts.
-struct Fields<'a>([Option<Value<'a>>; FIELDS]);
+/// The values of the known fields of one line. If a key occurs more than once, the last value counts.
+#[derive(Debug, Default)]
+pub struct Fields<'a>([Option<Value<'a>>; FIELDS]);
 
 impl<'a> Fields<'a> {
+    /// Reads one event as [`read`] does, and keeps its fields for its canonical form.
+    ///
+    /// # Errors
+    /// See [`read`].
+    #[inline]
+    pub fn read(&mut self, line: &'a [u8]) -> Result<Event<'a>, Refusal> {
+        check_start(line)?;
+        let text = simdutf8::compat::from_utf8(line)
+            .map_err(|error| Refusal::MalformedJson { at: error.valid_up_to() })?;
+        self.fill(text)?;
+        self.event()
+    }
+
     fn fill(&mut self, text: &'a str) -> Result<(), Refusal> {
         let read = json::members(text, |key, value| {
             let field = match key.plain() {
@@ -201,12 +222,20 @@ impl<'a> Fields<'a> {
         Err(bad(field, expected))
     }
 
+    /// The digits of a number, if the line has the field.
+    pub(super) fn digits(&self, field: Field) -> Option<&'a [u8]> {
+        match self.0[field as usize] {
+            Some(Value::Number(digits)) => Some(digits),
+            _ => None,
+        }
+    }
+
     /// An optional field: `null` is absent.
-    fn optional(&self, field: Field) -> Option<Value<'a>> {
+    pub(super) fn optional(&self, field: Field) -> Option<Value<'a>> {
         self.0[field as usize].filter(|value| *value != Value::Null)
     }
 
-    fn text(&self, field: Field) -> Option<Cow<'a, [u8]>> {
+    pub(super) fn text(&self, field: Field) -> Option<Cow<'a, [u8]>> {
         match self.0[field as usize] {
             Some(Value::String(text)) => Text::decode(text),
             _ => None,

@@ -2,6 +2,7 @@
 
 use hashbrown::HashMap;
 
+use crate::event::watermark_board::ReachedTick;
 use crate::id::{CityId, LaneCount, LaneId};
 use crate::time::{tick_at_or_after, tick_at_or_before};
 use crate::wire::{self, Corrupt, Kind, put_bytes, put_varint_i64, put_varint_u64};
@@ -46,16 +47,27 @@ pub fn write<'a>(
     out
 }
 
-/// Decodes a watermark record: its lane, and the cities that it names.
+/// A watermark record, decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatermarkRecord {
+    /// The lane.
+    pub lane: LaneId,
+    /// The number of lanes of the stream when the record was put.
+    pub lanes: LaneCount,
+    /// The cities that it names.
+    pub cities: Vec<(CityId, CityWatermark)>,
+}
+
+/// Decodes a watermark record.
 ///
 /// # Errors
-/// [`Corrupt`] if `record` is not a watermark record, or belongs to a stream with another number of lanes.
-pub fn read(record: &[u8], lanes: LaneCount) -> Result<(LaneId, Vec<(CityId, CityWatermark)>), Corrupt> {
+/// [`Corrupt`] if `record` is not a watermark record.
+pub fn read(record: &[u8]) -> Result<WatermarkRecord, Corrupt> {
     let mut input = wire::open(record, Kind::Watermark)?;
     let lane = input.varint_u64("a lane")?;
-    if input.varint_u64("a lane count")? != u64::from(lanes.get()) || lane >= u64::from(lanes.get()) {
-        return Err(input.invalid("a lane of another stream"));
-    }
+    let lanes =
+        LaneCount::new(input.varint_u32("a lane count")?).filter(|lanes| lane < u64::from(lanes.get()));
+    let lanes = lanes.ok_or(input.invalid("a lane count"))?;
     let lane = LaneId(u16::try_from(lane).map_err(|_| input.invalid("a lane"))?);
     let mut cities = Vec::new();
     while !input.is_done() {
@@ -64,7 +76,7 @@ pub fn read(record: &[u8], lanes: LaneCount) -> Result<(LaneId, Vec<(CityId, Cit
         let first_tick = input.instant("a first tick")?;
         cities.push((city, CityWatermark { watermark, first_tick }));
     }
-    Ok((lane, cities))
+    Ok(WatermarkRecord { lane, lanes, cities })
 }
 
 /// The watermarks of the cities whose events one producer writes.
@@ -77,21 +89,22 @@ pub struct Watermarks {
 struct CityWatermarkState {
     greatest_ms: i64,
     first_tick: i64,
+    config: WatermarkConfig,
     /// The greatest time from which on the next broadcast is due, because the watermark has reached a tick.
     due_ms: i64,
 }
 
 impl Watermarks {
-    /// Observes an event of `city` that counts at `time_ms`. Returns the city's watermark if it must be broadcast
-    /// after this event: the watermark has reached a tick, or the event is the city's first from this producer. The
-    /// first one is broadcast at once so that the first tick survives a producer that fails before reaching it.
+    /// Observes an event of `city` that counts at `time_ms`. Returns the city's watermark if a replay broadcasts it after
+    /// this event: the watermark has reached a tick, or the event is the city's first. The first one is broadcast at once
+    /// so that the first tick survives a producer that fails before reaching it.
     ///
     /// Any other event costs one look-up.
     #[inline]
     pub fn observe(&mut self, city: &CityId, time_ms: i64, config: WatermarkConfig) -> Option<CityWatermark> {
         let Some(state) = self.cities.get_mut(city) else {
             let first_tick = tick_at_or_after(time_ms, config.tick_ms);
-            let mut state = CityWatermarkState { greatest_ms: time_ms, first_tick, due_ms: i64::MIN };
+            let mut state = CityWatermarkState { greatest_ms: time_ms, first_tick, config, due_ms: i64::MIN };
             let due = state.broadcast_if_due(config);
             self.cities.insert(city.clone(), state);
             return due;
@@ -100,12 +113,15 @@ impl Watermarks {
         state.broadcast_if_due(config)
     }
 
-    /// Makes the next event of `city` broadcast its watermark, whatever the event's time: a lane may have missed the
-    /// last broadcast.
-    pub fn rebroadcast(&mut self, city: &CityId) {
-        if let Some(state) = self.cities.get_mut(city) {
-            state.due_ms = i64::MIN;
-        }
+    /// Every city's watermark after the events so far, and the tick that it has reached.
+    pub fn reached(&self) -> impl Iterator<Item = (&CityId, ReachedTick)> {
+        self.cities.iter().map(|(city, state)| {
+            let WatermarkConfig { tick_ms, lateness_ms } = state.config;
+            let watermark_ms = state.greatest_ms - lateness_ms;
+            let tick = tick_at_or_before(watermark_ms, tick_ms);
+            let watermark = CityWatermark { watermark: watermark_ms, first_tick: state.first_tick };
+            (city, ReachedTick { watermark, tick })
+        })
     }
 
     /// Every city's watermark at the end of all events, which is its greatest time, ordered by city id.
@@ -149,11 +165,11 @@ mod tests {
         let lanes = LaneCount::new(64).unwrap();
         let watermark = CityWatermark { watermark: 1_772_000_000_123, first_tick: -5000 };
         let bytes = write(LaneId(63), lanes, [(&nyc(), watermark)]);
-        assert_eq!(read(&bytes, lanes), Ok((LaneId(63), vec![(nyc(), watermark)])));
-        assert!(read(&bytes, LaneCount::ONE).is_err());
-        assert!(read(&bytes[..bytes.len() - 1], lanes).is_err());
-        assert!(read(&write(LaneId(64), lanes, []), lanes).is_err());
-        assert_eq!(read(&write(LaneId(0), lanes, []), lanes), Ok((LaneId(0), vec![])));
+        let record = |lane, cities| Ok(WatermarkRecord { lane, lanes, cities });
+        assert_eq!(read(&bytes), record(LaneId(63), vec![(nyc(), watermark)]));
+        assert!(read(&bytes[..bytes.len() - 1]).is_err());
+        assert!(read(&write(LaneId(64), lanes, [])).is_err());
+        assert_eq!(read(&write(LaneId(0), lanes, [])), record(LaneId(0), vec![]));
     }
 
     #[test]
@@ -181,15 +197,16 @@ mod tests {
     }
 
     #[test]
-    fn a_rebroadcast_follows_the_next_event() {
+    fn a_reached_tick_is_the_newest_at_or_before_the_watermark() {
         let mut watermarks = Watermarks::default();
-        watermarks.observe(&nyc(), 35_000, CONFIG);
-        let due = watermarks.observe(&nyc(), 41_000, CONFIG);
-        assert_eq!(due, Some(CityWatermark { watermark: 36_000, first_tick: 35_000 }));
-        watermarks.rebroadcast(&nyc());
-        assert_eq!(watermarks.observe(&nyc(), 20_000, CONFIG), due);
-        assert_eq!(watermarks.observe(&nyc(), 44_999, CONFIG), None);
-        assert!(watermarks.observe(&nyc(), 45_000, CONFIG).is_some());
+        for time_ms in [31_926, 44_999, 20_000] {
+            watermarks.observe(&nyc(), time_ms, CONFIG);
+        }
+        let watermark = CityWatermark { watermark: 39_999, first_tick: 35_000 };
+        let reached: Vec<_> = watermarks.reached().collect();
+        assert_eq!(reached, [(&nyc(), ReachedTick { watermark, tick: 35_000 })]);
+        watermarks.observe(&nyc(), 45_000, CONFIG);
+        assert_eq!(watermarks.reached().next().unwrap().1.tick, 40_000);
     }
 
     #[test]

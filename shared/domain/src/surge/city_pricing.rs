@@ -8,18 +8,19 @@ mod lane_progress;
 use std::sync::Arc;
 
 use lane_progress::LaneProgress;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::count::sightings::Count;
 use crate::count::tick_counts::{CityCountsRef, TickCounts, read_tick_counts};
-use crate::event::sequence::SequenceRef;
-use crate::event_sourced::{Entry, EventSourced, LogPosition};
+use crate::event::sequence::{Sequence, SequenceRef};
+use crate::event_sourced::{Entry, EntryHeader, EventSourced, LogPosition};
 use crate::id::{CityId, LaneCount, LaneId, ProductId};
 use crate::policy::Policy;
 use crate::surge::feed_guard::{Feed, FeedGuard, GuardConfig};
 use crate::surge::grid::{Grid, Side};
 use crate::surge::map::{ChunkName, ClosedTick, MapHead, encode_chunk};
 use crate::time::tick_at_or_after;
-use crate::wire::products::ProductTable;
+use crate::wire::products::{ProductMapping, ProductTable};
 use crate::wire::{self, Corrupt, Kind, Reader, put_bytes, put_u64_le, put_varint_i64, put_varint_u64};
 
 /// What a city is priced by: its policy, and how long a tick waits for a lane.
@@ -32,19 +33,10 @@ pub struct PricingConfig {
     pub max_hold_ms: i64,
 }
 
-/// Which city's log a state belongs to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CityIdentity {
-    /// The city.
-    pub city: CityId,
-    /// The number of lanes that report to it.
-    pub lanes: LaneCount,
-}
-
 /// A city's pricing state in memory, and its place in its checkpoint log.
 #[derive(Debug)]
 pub struct CityPricing {
-    identity: CityIdentity,
+    city: CityId,
     config: Arc<PricingConfig>,
     /// The products of `config`.
     products: ProductTable,
@@ -62,6 +54,7 @@ pub struct CityPricing {
     /// The time of the log: the latest arrival seen, unless arrivals have gone back since.
     now_ms: i64,
     log: LogPosition,
+    last_processed: Option<Sequence>,
     steps: Vec<u8>,
     ticks: Vec<ClosedTick>,
     /// The version when the last entry began.
@@ -97,21 +90,25 @@ mod op {
     pub const CONFIG: u8 = 1;
     /// The counts of a lane.
     pub const COUNTS: u8 = 2;
+    /// The number of lanes from here on.
+    pub const LANES: u8 = 3;
 }
 
 impl CityPricing {
     /// A city in which no tick has closed yet.
     #[must_use]
-    pub fn new(identity: CityIdentity, config: Arc<PricingConfig>) -> Self {
-        let mut city = Self::without_log(identity, config);
+    pub fn new(city: CityId, config: Arc<PricingConfig>) -> Self {
+        let mut city = Self::without_log(city, config);
         city.log_config();
         city
     }
 
-    fn without_log(identity: CityIdentity, config: Arc<PricingConfig>) -> Self {
+    fn without_log(city: CityId, config: Arc<PricingConfig>) -> Self {
         Self {
-            lanes: identity.lanes.iter().map(|_| LaneProgress::default()).collect(),
-            identity,
+            log: LogPosition::new(phase(&city)),
+            last_processed: None,
+            lanes: vec![LaneProgress::default()],
+            city,
             products: product_table(&config.policy),
             grid: Grid::new(&config.policy),
             guard: FeedGuard::default(),
@@ -121,11 +118,16 @@ impl CityPricing {
             version: 0,
             began_ms: None,
             now_ms: i64::MIN,
-            log: LogPosition::default(),
             steps: Vec::new(),
             ticks: Vec::new(),
             version_before: 0,
         }
+    }
+
+    /// Whether the record at `sequence` is in the state.
+    #[must_use]
+    pub fn already_processed(&self, sequence: SequenceRef<'_>) -> bool {
+        self.last_processed.as_ref().is_some_and(|last| sequence <= last.borrowed())
     }
 
     /// Prices by `config` from here on.
@@ -173,41 +175,72 @@ impl CityPricing {
         }
     }
 
-    /// Absorbs what `lane` reports in a record that arrived at `arrival_ms`, and closes the ticks that this completes.
+    /// Absorbs what a lane reports in a record that arrived at `arrival_ms`, and closes the ticks that this completes.
+    /// Where the lane is one of more lanes than the city had so far, these have doubled; where it is one of fewer, its
+    /// report is that of all lanes which it became.
     ///
     /// # Errors
     /// [`Corrupt`] where `counts` cannot be read; nothing has changed then.
     pub fn absorb(
         &mut self,
-        lane: LaneId,
+        (lane, lanes): (LaneId, LaneCount),
         counts: &CityCountsRef<'_>,
         arrival_ms: i64,
     ) -> Result<(), Corrupt> {
         let ticks = read_tick_counts(counts.ticks, counts.products.len())?;
+        if lanes > self.lane_count() {
+            self.set_lanes(lanes);
+            self.steps.push(op::LANES);
+            put_varint_u64(&mut self.steps, u64::from(lanes.get()));
+        }
         self.steps.push(op::COUNTS);
+        put_varint_u64(&mut self.steps, u64::from(lanes.get()));
         put_varint_u64(&mut self.steps, u64::from(lane.0));
         put_varint_i64(&mut self.steps, arrival_ms);
         counts.products.write(&mut self.steps);
         put_bytes(&mut self.steps, counts.ticks);
-        self.apply_counts(lane, &counts.products, ticks, arrival_ms);
+        self.apply_counts((lane, lanes), &counts.products, ticks, arrival_ms);
         Ok(())
     }
 
+    /// Doubles the lanes until there are `lanes`.
+    fn set_lanes(&mut self, lanes: LaneCount) {
+        while self.lanes.len() < lanes.get() as usize {
+            let halves = std::mem::take(&mut self.lanes).into_iter().flat_map(LaneProgress::into_halves);
+            self.lanes = halves.collect();
+        }
+        self.next = self.find_next();
+    }
+
+    /// Applies the report of a lane among `lanes`, which are not more than those of the city.
     fn apply_counts(
         &mut self,
-        lane: LaneId,
+        (lane, lanes): (LaneId, LaneCount),
         products: &ProductTable,
         ticks: Vec<TickCounts>,
         arrival_ms: i64,
     ) {
-        let Some(progress) = self.lanes.get_mut(usize::from(lane.0)) else { return };
         let mapping = products.mapping_to(&self.products);
+        let became = self.lanes.len() / lanes.get() as usize;
+        let first = usize::from(lane.0) * became;
+        for other in first + 1..first + became {
+            let empty = ticks.iter().filter_map(TickCounts::emptied).collect();
+            self.enqueue(other, empty, &mapping, arrival_ms);
+        }
+        self.enqueue(first, ticks, &mapping, arrival_ms);
+        self.began_ms.get_or_insert(arrival_ms);
+        self.advance_time(arrival_ms);
+        self.close_ticks();
+    }
+
+    fn enqueue(&mut self, lane: usize, ticks: Vec<TickCounts>, mapping: &ProductMapping, arrival_ms: i64) {
+        let Some(progress) = self.lanes.get_mut(lane) else { return };
         let had_reported = self.next.is_some_and(|next| progress.has_reported(next.at));
         for tick in ticks {
-            progress.enqueue(tick, &mapping, arrival_ms);
+            progress.enqueue(tick, mapping, arrival_ms);
         }
         let lanes = self.lanes.len();
-        let progress = &self.lanes[usize::from(lane.0)];
+        let progress = &self.lanes[lane];
         if let Some(first) = progress.queue.front() {
             let next = self.next.get_or_insert(NextTick { at: first.from, missing: lanes, first_ms: None });
             if self.closed.is_none() {
@@ -217,9 +250,6 @@ impl CityPricing {
             next.missing -= usize::from(!had_reported && progress.has_reported(next.at));
             next.first_ms = next.first_ms.into_iter().chain(progress.arrival_ms(next.at)).min();
         }
-        self.began_ms.get_or_insert(arrival_ms);
-        self.advance_time(arrival_ms);
-        self.close_ticks();
     }
 
     /// Advances the time of the log to an arrival. One that is earlier by more than a tick may wait comes after a clock
@@ -307,7 +337,7 @@ impl CityPricing {
     fn price_run(&mut self, from: i64, at: i64, feed: Feed, reported: usize) {
         let mut changes = Vec::new();
         let rows = self.grid.price(self.version, feed, &mut changes);
-        let lanes_reported = u32::try_from(reported).expect("at most 65 536 lanes");
+        let lanes_reported = u32::try_from(reported).expect("not more than the greatest lane count");
         let (version, tick_ms) = (self.version, self.config.policy.clock.tick_ms);
         self.ticks.push(ClosedTick { from, at, tick_ms, version, lanes_reported, feed, rows, changes });
     }
@@ -317,18 +347,19 @@ impl CityPricing {
         GuardConfig { guard: *guard, driver_ttl_ms: clock.driver_ttl_ms, tick_ms: clock.tick_ms }
     }
 
-    fn lane_count(&self) -> u32 {
-        u32::try_from(self.lanes.len()).expect("at most 65 536 lanes")
+    fn lane_count(&self) -> LaneCount {
+        let lanes = u32::try_from(self.lanes.len()).ok().and_then(LaneCount::new);
+        lanes.expect("lanes double, up to the greatest lane count")
     }
 
     fn map_head(&self, last: &ClosedTick, chunks: Vec<ChunkName>) -> MapHead {
         MapHead {
-            city: self.identity.city.clone(),
+            city: self.city.clone(),
             began_ms: self.began_ms.unwrap_or(0),
             version: self.version,
             as_of: last.at,
             lanes_reported: last.lanes_reported,
-            lanes: self.lane_count(),
+            lanes: self.lane_count().get(),
             feed: last.feed,
             resolution: self.config.policy.resolution,
             products: self.products.to_vec(),
@@ -342,59 +373,87 @@ impl CityPricing {
                 let config = read_config(entry)?;
                 self.set_config(Arc::new(config));
             }
+            op::LANES => {
+                let lanes = read_lanes(entry)?;
+                self.set_lanes(lanes);
+            }
             op::COUNTS => {
-                let lane = entry.varint_up_to(self.lanes.len() as u64 - 1, "a lane")?;
+                let lanes = read_lanes(entry)?;
+                if lanes > self.lane_count() {
+                    return Err(entry.invalid("a lane count"));
+                }
+                let lane = entry.varint_up_to(u64::from(lanes.get()) - 1, "a lane")?;
                 let lane = LaneId(u16::try_from(lane).map_err(|_| entry.invalid("a lane"))?);
                 let arrival_ms = entry.instant("an arrival time")?;
                 let products = ProductTable::read(entry)?;
                 let ticks = read_tick_counts(entry.bytes("tick counts")?, products.len())?;
-                self.apply_counts(lane, &products, ticks, arrival_ms);
+                self.apply_counts((lane, lanes), &products, ticks, arrival_ms);
             }
             _ => return Err(entry.invalid("a step")),
         }
         Ok(())
     }
 
-    /// The state before an entry that needs no entry before it: its snapshot, or nothing but its configuration.
+    /// The state before the first entry of a log: nothing but its configuration.
     fn before_first(
-        identity: &CityIdentity,
-        snapshot: Option<&[u8]>,
+        city: &CityId,
+        number: u64,
         entry: &mut Reader<'_>,
-    ) -> Result<Self, Corrupt> {
-        if let Some(snapshot) = snapshot {
-            let config = read_config(&mut Reader::new(snapshot))?;
-            let mut city = Self::without_log(identity.clone(), Arc::new(config));
-            city.restore(snapshot)?;
-            return Ok(city);
-        }
+    ) -> Result<(Self, EntryHeader), Corrupt> {
+        let mut log = LogPosition::new(phase(city));
+        log.skip_to(number);
+        let header = log.read_header(entry)?;
         if entry.byte("a step")? != op::CONFIG {
-            return Err(entry.invalid("a beginning without a snapshot"));
+            return Err(entry.invalid("a beginning without a configuration"));
         }
         let config = read_config(entry)?;
-        Ok(Self::without_log(identity.clone(), Arc::new(config)))
+        Ok((Self { log, ..Self::without_log(city.clone(), Arc::new(config)) }, header))
+    }
+
+    /// Reads the state back from its snapshot, as a range of lanes does. Returns the snapshot.
+    fn compact(&mut self) -> Result<Vec<u8>, Corrupt> {
+        let mut snapshot = self.log.begin_snapshot(Kind::CitySnapshot);
+        put_bytes(&mut snapshot, self.city.as_str().as_bytes());
+        write_config(&mut snapshot, &self.config);
+        self.log.put_position(&mut snapshot);
+        self.write(&mut snapshot);
+        wire::seal(&mut snapshot);
+        self.read(&snapshot)?;
+        Ok(snapshot)
+    }
+
+    fn read(&mut self, snapshot: &[u8]) -> Result<(), Corrupt> {
+        let (mut input, config) = open_snapshot(&self.city, snapshot)?;
+        self.grid = Grid::new(&config.policy);
+        if *self.config != config {
+            self.products = product_table(&config.policy);
+            self.config = Arc::new(config);
+        }
+        self.log.read_position(&mut input, snapshot.len())?;
+        self.read_state(&mut input)
     }
 
     fn write(&mut self, out: &mut Vec<u8>) {
-        write_config(out, &self.config);
+        let last = self.last_processed.as_ref().map_or("", Sequence::as_str);
+        put_bytes(out, last.as_bytes());
         put_varint_u64(out, self.version);
         for instant in [self.closed, self.began_ms] {
             put_varint_u64(out, u64::from(instant.is_some()));
             put_varint_i64(out, instant.unwrap_or(0));
         }
         put_u64_le(out, self.now_ms.cast_unsigned());
+        put_varint_u64(out, self.lanes.len() as u64);
         self.lanes.iter().for_each(|lane| lane.write(out));
         self.guard.write(out);
         self.grid.write(out);
     }
 
-    fn restore(&mut self, snapshot: &[u8]) -> Result<(), Corrupt> {
-        let mut input = Reader::new(snapshot);
-        let config = read_config(&mut input)?;
-        self.grid = Grid::new(&config.policy);
-        if *self.config != config {
-            self.products = product_table(&config.policy);
-            self.config = Arc::new(config);
-        }
+    fn read_state(&mut self, input: &mut Reader<'_>) -> Result<(), Corrupt> {
+        let last = input.text("a sequence number")?;
+        self.last_processed = match last {
+            "" => None,
+            last => Some(Sequence::new(last).ok_or(input.invalid("a sequence number"))?),
+        };
         self.version = input.varint_u64("a version")?;
         for instant in [&mut self.closed, &mut self.began_ms] {
             let is_known = input.varint_up_to(1, "an instant's mark")? == 1;
@@ -402,11 +461,10 @@ impl CityPricing {
             *instant = is_known.then_some(known);
         }
         self.now_ms = input.u64_le("an arrival time")?.cast_signed();
-        for lane in &mut self.lanes {
-            *lane = LaneProgress::read(&mut input)?;
-        }
-        self.guard = FeedGuard::read(&mut input)?;
-        self.grid.read(&mut input)?;
+        let lanes = read_lanes(input)?;
+        self.lanes = lanes.iter().map(|_| LaneProgress::read(input)).collect::<Result<_, _>>()?;
+        self.guard = FeedGuard::read(input)?;
+        self.grid.read(input)?;
         if !input.is_done() {
             return Err(input.invalid("bytes after the map"));
         }
@@ -417,24 +475,18 @@ impl CityPricing {
 }
 
 impl EventSourced for CityPricing {
-    type Identity = CityIdentity;
+    type Identity = CityId;
     type Output = Output;
 
-    fn already_processed(&self, sequence: SequenceRef<'_>) -> bool {
-        self.log.already_processed(sequence)
+    fn next_entry(&self) -> u64 {
+        self.log.next_entry()
     }
 
-    fn request_snapshot(&mut self) {
-        self.log.request_snapshot();
-    }
-
-    /// The state in memory is read back from the snapshot, as a lane's is.
-    fn begin_batch(&mut self) {
+    fn begin_batch(&mut self, arrival_ms: i64) {
         self.version_before = self.version;
+        self.log.reach(arrival_ms);
         if self.log.is_snapshot_due(SNAPSHOT_FLOOR) {
-            let mut snapshot = self.log.snapshot_buffer();
-            self.write(&mut snapshot);
-            self.restore(&snapshot).expect("a snapshot that was just written can be read");
+            let snapshot = self.compact().expect("a snapshot that was just written can be read");
             self.log.set_snapshot(snapshot);
         }
     }
@@ -442,30 +494,47 @@ impl EventSourced for CityPricing {
     fn seal_entry(&mut self, last_processed: SequenceRef<'_>) -> Entry {
         let mut entry = Vec::with_capacity(self.steps.len() + 256);
         wire::begin(&mut entry, Kind::CityEntry);
-        put_bytes(&mut entry, self.identity.city.as_str().as_bytes());
-        self.log.put_header(&mut entry, self.identity.lanes, last_processed);
+        put_bytes(&mut entry, self.city.as_str().as_bytes());
+        self.log.put_header(&mut entry, last_processed);
         entry.append(&mut self.steps);
-        self.log.seal(entry, last_processed)
+        self.last_processed = Some(last_processed.to_owned());
+        self.log.seal(entry)
     }
 
-    fn replay(before: Option<Self>, identity: &CityIdentity, bytes: &[u8]) -> Result<Self, Corrupt> {
+    fn restore(city: &CityId, snapshot: &[u8]) -> Result<Self, Corrupt> {
+        let (_, config) = open_snapshot(city, snapshot)?;
+        let mut state = Self::without_log(city.clone(), Arc::new(config));
+        state.read(snapshot)?;
+        Ok(state)
+    }
+
+    fn replay(before: Option<Self>, identity: &CityId, number: u64, bytes: &[u8]) -> Result<Self, Corrupt> {
         let mut entry = wire::open(bytes, Kind::CityEntry)?;
-        if entry.text("a city")? != identity.city.as_str() {
+        if entry.text("a city")? != identity.as_str() {
             return Err(entry.invalid("another city's entry"));
         }
-        let position = before.as_ref().map(|before| &before.log);
-        let header = LogPosition::read_header(position, &mut entry, identity.lanes)?;
-        let mut city = match (before, header.snapshot) {
-            (Some(before), None) => before,
-            (_, snapshot) => Self::before_first(identity, snapshot, &mut entry)?,
+        let (mut city, header) = match before {
+            Some(mut before) => {
+                let header = before.log.read_header(&mut entry)?;
+                (before, header)
+            }
+            None => Self::before_first(identity, number, &mut entry)?,
         };
+        if city.log.needs_compaction(&header) {
+            city.compact()?;
+        }
         city.ticks.clear();
         city.version_before = city.version;
         while !entry.is_done() {
             city.replay_step(&mut entry)?;
         }
-        city.log.replayed(header, bytes.len());
+        city.last_processed = Some(header.last_processed);
+        city.log.advance(bytes.len());
         Ok(city)
+    }
+
+    fn skip_to(&mut self, number: u64) {
+        self.log.skip_to(number);
     }
 
     fn take_output(&mut self) -> Option<Output> {
@@ -477,6 +546,25 @@ impl EventSourced for CityPricing {
         let chunks = new.map(|(name, rows)| (*name, encode_chunk(rows))).collect();
         Some(Output { ticks, map, chunks })
     }
+}
+
+/// A hash of the city, different for most.
+fn phase(city: &CityId) -> u64 {
+    xxh3_64(city.as_str().as_bytes())
+}
+
+/// Opens a snapshot of the city, and reads its configuration.
+fn open_snapshot<'a>(city: &CityId, snapshot: &'a [u8]) -> Result<(Reader<'a>, PricingConfig), Corrupt> {
+    let mut input = wire::open(snapshot, Kind::CitySnapshot)?;
+    if input.text("a city")? != city.as_str() {
+        return Err(input.invalid("another city's snapshot"));
+    }
+    let config = read_config(&mut input)?;
+    Ok((input, config))
+}
+
+fn read_lanes(input: &mut Reader<'_>) -> Result<LaneCount, Corrupt> {
+    LaneCount::new(input.varint_u32("a lane count")?).ok_or(input.invalid("a lane count"))
 }
 
 fn product_table(policy: &Policy) -> ProductTable {

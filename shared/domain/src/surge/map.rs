@@ -178,7 +178,15 @@ pub fn decode_chunk(bytes: &[u8]) -> Result<Vec<Row>, Corrupt> {
     Ok(rows)
 }
 
-/// The changes of one tick, as in a record of the change stream.
+/// The largest record of changes, in bytes: with its partition key it stays within the mebibyte that every stream takes
+/// (Kinesis API, `PutRecords`).
+pub const MAX_CHANGES_RECORD_BYTES: usize = 1_000_000;
+
+/// An upper bound of the bytes of a change: its product, cell, demand, supply and two multipliers.
+const MAX_CHANGE_BYTES: usize = 1 + 10 + 5 + 5 + 3 + 3;
+
+/// Changes of one tick, as in a record of the change stream. A tick with very many changes has several records, each with
+/// some of them: every change is absolute, so a record may be repeated, and no record needs another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TickChanges {
     /// The city.
@@ -194,25 +202,34 @@ pub struct TickChanges {
 }
 
 impl TickChanges {
-    /// Encodes the record.
+    /// Encodes the changes as the smallest number of records of at most [`MAX_CHANGES_RECORD_BYTES`].
     #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(64 + self.changes.len() * 10);
-        wire::begin(&mut out, Kind::Changes);
-        put_bytes(&mut out, self.city.as_str().as_bytes());
-        put_varint_i64(&mut out, self.at);
-        put_varint_u64(&mut out, self.version);
-        write_products(&mut out, &self.products);
+    pub fn records(&self) -> Vec<Vec<u8>> {
+        let mut head = Vec::with_capacity(64);
+        wire::begin(&mut head, Kind::Changes);
+        put_bytes(&mut head, self.city.as_str().as_bytes());
+        put_varint_i64(&mut head, self.at);
+        put_varint_u64(&mut head, self.version);
+        write_products(&mut head, &self.products);
+
+        let mut records = Vec::new();
+        let mut record = head.clone();
         let mut last = 0;
         for Change { row, before } in &self.changes {
-            put_row(&mut out, row, &mut last);
-            put_varint_u64(&mut out, u64::from(*before));
+            if record.len() + MAX_CHANGE_BYTES + wire::SEAL > MAX_CHANGES_RECORD_BYTES {
+                wire::seal(&mut record);
+                records.push(std::mem::replace(&mut record, head.clone()));
+                last = 0;
+            }
+            put_row(&mut record, row, &mut last);
+            put_varint_u64(&mut record, u64::from(*before));
         }
-        wire::seal(&mut out);
-        out
+        wire::seal(&mut record);
+        records.push(record);
+        records
     }
 
-    /// Decodes bytes that [`Self::encode`] wrote.
+    /// Decodes one of the records that [`Self::records`] wrote.
     ///
     /// # Errors
     /// [`Corrupt`] if `bytes` are anything else.

@@ -46,6 +46,14 @@ impl<'a> Text<'a> {
         if self.escaped { unescape(self.raw).map(Cow::Owned) } else { Some(Cow::Borrowed(self.raw)) }
     }
 
+    /// Whether [`Self::decode`] gives the content.
+    #[must_use]
+    pub fn is_decodable(self) -> bool {
+        // Escapes of surrogates alone can be halves of a pair.
+        let may_be_surrogate = |window: &[u8]| matches!(window, [b'u', b'd' | b'D']);
+        !self.escaped || !self.raw.windows(2).any(may_be_surrogate) || self.decode().is_some()
+    }
+
     /// The content, without a copy; `None` if it contains an escape.
     #[must_use]
     pub fn plain(self) -> Option<&'a [u8]> {
@@ -112,11 +120,27 @@ pub fn members<'a>(text: &'a str, mut member: impl FnMut(Text<'a>, Value<'a>)) -
 /// # Errors
 /// [`Malformed`] if `text` is not a JSON array; `item` has then been called for the items before the fault.
 pub fn items<'a>(text: &'a str, mut item: impl FnMut(Value<'a>)) -> Result<(), Malformed> {
+    items_while(text, |value| {
+        item(value);
+        true
+    })
+}
+
+/// Calls `item` for the items of the array that makes up all of `text`, in order, as long as it returns `true`.
+///
+/// # Errors
+/// [`Malformed`] if `text` is not a JSON array up to there.
+pub fn items_while<'a>(text: &'a str, mut item: impl FnMut(Value<'a>) -> bool) -> Result<(), Malformed> {
     let mut scan = Scan::new(text);
-    scan.array(|scan| {
-        item(scan.value()?);
-        Ok::<(), Malformed>(())
-    })?;
+    let mut goes_on = true;
+    let read = scan.array(|scan| {
+        goes_on = item(scan.value()?);
+        if goes_on { Ok(()) } else { scan.fault() }
+    });
+    if !goes_on {
+        return Ok(());
+    }
+    read?;
     scan.end()
 }
 
@@ -498,8 +522,8 @@ fn unescape(raw: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn hex(raw: &[u8], at: usize) -> Option<u32> {
-    let digits = std::str::from_utf8(raw.get(at..at + 4)?).ok()?;
-    u32::from_str_radix(digits, 16).ok()
+    let digits = raw.get(at..at + 4)?;
+    digits.iter().try_fold(0, |code, digit| Some(code << 4 | char::from(*digit).to_digit(16)?))
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use std::num::NonZeroU32;
 use std::path::Path;
 
 use equilibrium_app::contract;
+use equilibrium_domain::count::lane_range::LaneRange;
+use equilibrium_domain::event_sourced::Entry;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_event_source::poller::Source;
 use equilibrium_lambda::kinesis::record::ShardId;
@@ -59,8 +61,13 @@ fn after(number: u64) -> Position {
     Position::After(number.into())
 }
 
-fn entry(number: u64, bytes: &[u8], has_snapshot: bool) -> Entry {
-    Entry { number, bytes: bytes.to_vec(), has_snapshot }
+fn range() -> CheckpointKey {
+    CheckpointKey::Lanes(LaneRange::of(LaneId(1), lanes()))
+}
+
+fn entries(snapshot: Option<&[u8]>, first: u64, entries: &[&[u8]]) -> Loaded {
+    let entries = entries.iter().map(|entry| entry.to_vec()).collect();
+    Loaded { snapshot: snapshot.map(<[u8]>::to_vec), first, entries }
 }
 
 fn head(version: u64, chunks: Vec<ChunkName>) -> MapHead {
@@ -85,7 +92,7 @@ async fn every_port_passes_its_contract_suite_in_memory_and_on_disk() {
         contract::checkpoint_log(&store).await;
         contract::map_store(&store).await;
         contract::event_log(&store, async |lane| records(store.events(), &lane.to_string()).await).await;
-        contract::counts_stream(&store, async |group| records(store.counts(), &group.to_string()).await)
+        contract::counts_stream(&store, async |_, group| records(store.counts(), &group.to_string()).await)
             .await;
         store.close();
     }
@@ -95,30 +102,26 @@ async fn every_port_passes_its_contract_suite_in_memory_and_on_disk() {
 async fn a_reopened_store_holds_everything_that_was_saved() {
     let folder = TempDir::new().unwrap();
     let store = open(folder.path());
-    let (lane, city) = (CheckpointKey::Lane(LaneId(3)), CheckpointKey::City(CityId::new("nyc").unwrap()));
-    for (number, snapshot) in [(0, false), (1, false), (2, true), (3, false)] {
-        store
-            .append(&lane, &entry(number, &[b'a'; 3][..usize::try_from(number).unwrap()], snapshot))
-            .await
-            .unwrap();
+    let (lanes, city) = (range(), CheckpointKey::City(CityId::new("nyc").unwrap()));
+    for (number, bytes) in (0..).zip([&b""[..], b"a", b"aa", b"aaa"]) {
+        store.append(&lanes, &Entry::new(number, bytes)).await.unwrap();
     }
-    store.append(&city, &entry(0, b"zero", false)).await.unwrap();
+    store.save_snapshot(&lanes, 1, b"before one").await.unwrap();
+    store.save_snapshot(&lanes, 2, b"before two").await.unwrap();
+    store.append(&city, &Entry::new(0, b"zero")).await.unwrap();
     let nyc = CityId::new("nyc").unwrap();
     store.save_chunk(&nyc, ChunkName::new(Cell(7), 1), b"chunk").await.unwrap();
     store.save_head(&head(1, vec![ChunkName::new(Cell(7), 1)])).await.unwrap();
     EventLog::put(&store, LaneId(0), b"one".to_vec()).await.unwrap();
     EventLog::put(&store, LaneId(3), b"two".to_vec()).await.unwrap();
-    store.send(CityGroup(5), b"counts".to_vec()).await.unwrap();
+    store.send(LaneId(0), CityGroup(5), b"counts".to_vec()).await.unwrap();
 
     let store = reopen(store, folder.path());
-    assert_eq!(
-        store.load(&lane).await.unwrap(),
-        [b"aa".to_vec(), b"aaa".to_vec()],
-        "from the snapshot onwards"
-    );
-    assert_eq!(store.load(&city).await.unwrap(), [b"zero".to_vec()]);
-    assert_eq!(store.append(&lane, &entry(3, b"", false)).await, Err(AppendError::Conflict));
-    store.append(&lane, &entry(4, b"", false)).await.unwrap();
+    let from_snapshot = entries(Some(b"before two"), 2, &[b"aa", b"aaa"]);
+    assert_eq!(store.load(&lanes, None).await, Ok(from_snapshot));
+    assert_eq!(store.load(&city, None).await, Ok(entries(None, 0, &[b"zero"])));
+    assert_eq!(store.append(&lanes, &Entry::new(3, b"")).await, Err(AppendError::Conflict));
+    store.append(&lanes, &Entry::new(4, b"")).await.unwrap();
     assert_eq!(store.head(&nyc).await.unwrap().unwrap().version, 1);
     assert_eq!(store.chunk(&nyc, ChunkName::new(Cell(7), 1)).await.unwrap(), Some(b"chunk".to_vec()));
     assert_eq!(read(store.events()).await, [(1, b"one".to_vec()), (2, b"two".to_vec())]);
@@ -132,7 +135,7 @@ async fn a_removed_record_stays_removed_and_its_number_is_not_reused() {
     let store = open(folder.path());
     for data in [b"one", b"two"] {
         EventLog::put(&store, LaneId(0), data.to_vec()).await.unwrap();
-        store.send(CityGroup(0), data.to_vec()).await.unwrap();
+        store.send(LaneId(0), CityGroup(0), data.to_vec()).await.unwrap();
     }
     let shard = ShardId::numbered(0);
     store.trim_events([(&shard, &after(2))].into_iter());
@@ -147,7 +150,7 @@ async fn a_removed_record_stays_removed_and_its_number_is_not_reused() {
     let store = reopen(store, folder.path());
     assert_eq!(read(store.events()).await, [(3, b"three".to_vec())]);
     assert!(store.counts().is_empty());
-    store.send(CityGroup(0), b"three".to_vec()).await.unwrap();
+    store.send(LaneId(0), CityGroup(0), b"three".to_vec()).await.unwrap();
     assert_eq!(read(store.counts()).await, [(3, b"three".to_vec())]);
     store.close();
 }
@@ -317,12 +320,12 @@ fn database_bytes() -> Vec<u8> {
     runtime.block_on(async {
         let nyc = CityId::new("nyc").unwrap();
         for number in 0..40 {
-            store.append(&CheckpointKey::Lane(LaneId(1)), &entry(number, &[7; 900], false)).await.unwrap();
+            store.append(&range(), &Entry::new(number, [7; 900])).await.unwrap();
             EventLog::put(&store, LaneId(2), vec![8; 900]).await.unwrap();
         }
         store.save_chunk(&nyc, ChunkName::new(Cell(7), 1), b"chunk").await.unwrap();
         store.save_head(&head(1, vec![ChunkName::new(Cell(7), 1)])).await.unwrap();
-        store.send(CityGroup(5), b"counts".to_vec()).await.unwrap();
+        store.send(LaneId(0), CityGroup(5), b"counts".to_vec()).await.unwrap();
     });
     store.close();
     drop(store);
@@ -337,7 +340,7 @@ fn killed_folder() -> (Vec<u8>, Vec<u8>, u64) {
     runtime.block_on(async {
         for number in 0..60 {
             EventLog::put(&store, LaneId(2), vec![8; 300]).await.unwrap();
-            store.append(&CheckpointKey::Lane(LaneId(1)), &entry(number, &[7; 300], false)).await.unwrap();
+            store.append(&range(), &Entry::new(number, [7; 300])).await.unwrap();
         }
         EventLog::put(&store, LaneId(2), vec![8; 300]).await.unwrap();
     });
@@ -430,7 +433,7 @@ proptest! {
         let folder = TempDir::new().unwrap();
         fs::write(folder.path().join(FILE_NAME), bytes).unwrap();
         if let Ok((_, contents)) = Database::open(folder.path(), lanes()) {
-            let entries = contents.logs.entries(&CheckpointKey::Lane(LaneId(1)));
+            let entries = contents.logs.load(&range(), None).entries;
             prop_assert!(entries.iter().all(|entry| *entry == vec![7; 900]));
             let records = contents.events.iter().flat_map(|(_, row)| row);
             prop_assert!(records.into_iter().all(|record| record.data == vec![8; 900]));

@@ -6,6 +6,7 @@ use super::Absorbed;
 use crate::count::config::CountingConfig;
 use crate::count::sightings::{Lifetime, Place, Sightings};
 use crate::count::tick_counts::{CityCounts, TickCountsWriter};
+use crate::event::watermark::CityWatermark;
 use crate::event::{DriverStatus, MarketEvent, Position, ProductList, Refusal, What};
 use crate::geo::locate::Locators;
 use crate::id::{CityId, EntityKey};
@@ -207,13 +208,9 @@ impl LaneCity {
 
     /// The bits of the products that a driver serves.
     fn product_set(&self, list: ProductList<'_>) -> Result<u64, Refusal> {
-        let mut result = Ok(0);
-        list.for_each(|product| {
-            if let Ok(set) = result {
-                result = self.bit(&product).map(|bit| set | 1 << bit);
-            }
-        });
-        result
+        let mut set = 0;
+        list.try_for_each(|product| self.bit(&product).map(|bit| set |= 1 << bit))?;
+        Ok(set)
     }
 
     /// Counts the event as late if its own tick has closed. A tick before the city's first never closes.
@@ -232,6 +229,24 @@ impl LaneCity {
             self.flush();
             self.log_watermark();
             self.close_ticks();
+        }
+    }
+
+    /// Whether a watermark record would change the output: see
+    /// [`LaneState::is_watermark_due`](super::LaneState::is_watermark_due).
+    pub(super) fn is_watermark_due(&self, watermark: &CityWatermark) -> bool {
+        self.first_tick.is_none() || self.next_tick().is_some_and(|next| next <= watermark.watermark)
+    }
+
+    /// Keeps the entities that `is_kept`. What counts for the whole lane stays with its first half.
+    pub(super) fn keep_half(&mut self, is_kept: impl Fn(EntityKey) -> bool, is_first: bool) {
+        let (drivers, riders) = (self.driver_lifetime(), self.rider_lifetime());
+        self.drivers.retain(&is_kept, self.closed, drivers);
+        self.riders.retain(&is_kept, self.closed, riders);
+        if !is_first {
+            (self.late, self.logged_late) = (0, 0);
+            self.drivers.reset_evicted();
+            self.riders.reset_evicted();
         }
     }
 

@@ -5,10 +5,13 @@ mod refused;
 mod stored;
 
 use super::*;
+use crate::count::lane_range::LaneRange;
+use crate::count::range_state::LaneRangeState;
 use crate::count::sightings::{Contact, Count, Place, Sightings};
 use crate::count::tick_counts::{self, TickCounts};
 use crate::event::sequence::Sequence;
 use crate::event::{self, Event};
+use crate::event_sourced::EventSourced;
 use crate::geo::locate::Cell;
 use crate::geo::polygon::{Polygon, Ring};
 use crate::id::ProductId;
@@ -65,7 +68,7 @@ fn progress(what: &str) -> String {
 
 /// A lane that counts New York.
 struct Fixture {
-    lane: LaneState,
+    range: LaneRangeState,
     index: CityIndex,
     locators: Locators,
     sequence: u64,
@@ -73,32 +76,39 @@ struct Fixture {
 
 impl Fixture {
     fn new(config: CountingConfig) -> Self {
-        let mut lane = LaneState::new(identity());
-        let index = lane.city_mut(&city("nyc"), &Arc::new(config));
-        Self { lane, index, locators: Locators::default(), sequence: 0 }
+        let mut range = LaneRangeState::new(identity());
+        range.begin_batch(0);
+        let index = range.lane_mut(LANE).unwrap().city_mut(&city("nyc"), &Arc::new(config));
+        Self { range, index, locators: Locators::default(), sequence: 0 }
     }
 
     fn try_absorb(&mut self, line: &str, time_ms: i64) -> Result<Absorbed, Refusal> {
         let Event::Market(event) = event::read(line.as_bytes()).unwrap() else { panic!("{line}") };
-        self.lane.absorb(self.index, &event, time_ms, &mut self.locators)
+        let lane = self.range.lane_mut(LANE).unwrap();
+        lane.absorb(self.index, &event, time_ms, &mut self.locators)
     }
 
     fn absorb(&mut self, line: &str, time_ms: i64) {
         self.try_absorb(line, time_ms).unwrap();
     }
 
+    fn lane(&mut self) -> &mut LaneState {
+        self.range.lane_mut(LANE).unwrap()
+    }
+
     fn advance_watermark(&mut self, first_tick: i64, watermark: i64) {
-        self.lane.advance_watermark(self.index, &CityWatermark { watermark, first_tick });
+        let index = self.index;
+        self.lane().advance_watermark(index, &CityWatermark { watermark, first_tick });
     }
 
     /// The counts of the ticks that have closed, without the contact with drivers.
     fn counts(&mut self) -> Vec<TickCounts> {
-        counts_of(&mut self.lane).into_iter().flat_map(|(_, _, ticks)| ticks).collect()
+        counts_of(&mut self.range).into_iter().flat_map(|(_, _, ticks)| ticks).collect()
     }
 
     /// The drivers in touch and lost at each tick that has closed, but for the empty ones.
     fn contacts(&mut self) -> Vec<(i64, u32, u32)> {
-        let ticks = output_of(&mut self.lane).into_iter().flat_map(|(_, _, ticks)| ticks);
+        let ticks = output_of(&mut self.range).into_iter().flat_map(|(_, _, ticks)| ticks);
         let contact = |tick| match tick {
             TickCounts::Tick { at, contact, .. } => Some((at, contact.in_touch, contact.lost)),
             TickCounts::Empty { .. } => None,
@@ -107,29 +117,34 @@ impl Fixture {
     }
 
     fn entry(&mut self) -> Vec<u8> {
-        self.lane.begin_batch();
-        self.end()
+        let entry = self.end();
+        self.range.begin_batch(0);
+        entry
     }
 
     fn end(&mut self) -> Vec<u8> {
         self.sequence += 1;
-        self.lane.seal_entry(Sequence::from(self.sequence).borrowed()).bytes
+        self.lane();
+        self.range.seal_entry(Sequence::from(self.sequence).borrowed()).bytes
     }
 }
 
-fn identity() -> LaneIdentity {
-    LaneIdentity { lane: LaneId(2), lanes: lanes() }
+/// The lane of the range that is tested.
+const LANE: LaneId = LaneId(2);
+
+fn identity() -> LaneRange {
+    LaneRange::of(LANE, lanes())
 }
 
 /// Begins a batch, and returns its snapshot.
-fn begin(lane: &mut LaneState) -> Option<Vec<u8>> {
-    lane.begin_batch();
-    lane.log.snapshot()
+fn begin(range: &mut LaneRangeState) -> Option<Vec<u8>> {
+    range.begin_batch(0);
+    range.snapshot()
 }
 
 /// The counts of the ticks that have closed, without the contact with drivers.
-fn counts_of(lane: &mut LaneState) -> Vec<(CityId, Vec<ProductId>, Vec<TickCounts>)> {
-    let mut cities = output_of(lane);
+fn counts_of(range: &mut LaneRangeState) -> Vec<(CityId, Vec<ProductId>, Vec<TickCounts>)> {
+    let mut cities = output_of(range);
     for tick in cities.iter_mut().flat_map(|(_, _, ticks)| ticks) {
         if let TickCounts::Tick { contact, .. } = tick {
             *contact = Contact::default();
@@ -138,11 +153,13 @@ fn counts_of(lane: &mut LaneState) -> Vec<(CityId, Vec<ProductId>, Vec<TickCount
     cities
 }
 
-fn output_of(lane: &mut LaneState) -> Vec<(CityId, Vec<ProductId>, Vec<TickCounts>)> {
+fn output_of(range: &mut LaneRangeState) -> Vec<(CityId, Vec<ProductId>, Vec<TickCounts>)> {
     let mut cities = Vec::new();
-    for record in tick_counts::records(lane.lane(), lanes(), lane.take_output().unwrap_or_default()) {
-        let record = tick_counts::open(&record, lanes()).unwrap();
-        assert_eq!(record.lane, lane.lane());
+    let output = range.take_output().unwrap_or_default();
+    assert!(output.iter().all(|(lane, _)| *lane == LANE));
+    for record in output.into_iter().flat_map(|(lane, counts)| tick_counts::records(lane, lanes(), counts)) {
+        let record = tick_counts::open(&record).unwrap();
+        assert_eq!((record.lane, record.lanes), (LANE, lanes()));
         for section in record.cities {
             let ticks = tick_counts::read_tick_counts(section.ticks, section.products.len()).unwrap();
             cities.push((section.city, section.products.to_vec(), ticks));
@@ -184,9 +201,9 @@ fn an_unavailable_driver_is_removed_after_a_lifetime() {
     let mut fixture = Fixture::new(config(&["standard"]));
     fixture.absorb(&driver("d", 0, "").replace("available", "on_trip"), 101_000);
     fixture.advance_watermark(5_000, 155_000);
-    assert_eq!(fixture.lane.entities(), 1);
+    assert_eq!(fixture.lane().entities(), 1);
     fixture.advance_watermark(5_000, 165_000);
-    assert_eq!(fixture.lane.entities(), 0);
+    assert_eq!(fixture.lane().entities(), 0);
     let counts = fixture.counts();
     assert_eq!(counts[0], TickCounts::Empty { from: 5_000, to: 100_000 });
     let without_places: Vec<_> = (21..=33).map(|number| tick(5_000 * number, vec![], vec![])).collect();
@@ -241,7 +258,7 @@ fn a_rider_counts_for_a_window_and_a_driver_for_a_lifetime() {
     wanted.push(tick(95_000, none.clone(), none));
     wanted.push(TickCounts::Empty { from: 100_000, to: 100_000 });
     assert_eq!(fixture.counts(), wanted);
-    assert_eq!(fixture.lane.entities(), 0);
+    assert_eq!(fixture.lane().entities(), 0);
 }
 
 #[test]
@@ -253,7 +270,7 @@ fn a_rider_counts_once_by_rider_id_before_request_id() {
     fixture.absorb(&request("q1", 0, ""), 34_500);
     fixture.advance_watermark(35_000, 35_000);
     assert_eq!(fixture.counts(), [tick(35_000, vec![], vec![at(0, 1, 2)])]);
-    assert_eq!(fixture.lane.entities(), 2);
+    assert_eq!(fixture.lane().entities(), 2);
 }
 
 #[test]
@@ -321,7 +338,7 @@ fn an_event_is_late_if_its_own_tick_has_closed() {
             let mut fixture = Fixture::new(config(&["standard"]));
             fixture.advance_watermark(35_000, 54_999);
             fixture.absorb(line, time);
-            assert_eq!(fixture.lane.late(), late, "{line} at {time}");
+            assert_eq!(fixture.lane().late(), late, "{line} at {time}");
         }
     }
 }
@@ -333,7 +350,7 @@ fn no_event_is_late_before_a_tick_has_closed() {
     fixture.absorb(&driver("d", 0, ""), 10_000);
     fixture.advance_watermark(95_000, 94_999);
     fixture.absorb(&driver("d", 0, ""), 10_000);
-    assert_eq!(fixture.lane.late(), 0);
+    assert_eq!(fixture.lane().late(), 0);
 }
 
 #[test]
@@ -342,10 +359,10 @@ fn an_event_that_closes_its_own_tick_counts_and_is_not_late() {
     fixture.advance_watermark(35_000, 35_000);
     fixture.counts();
     fixture.absorb(&driver("d", 0, ""), 40_000);
-    assert_eq!(fixture.lane.late(), 0);
+    assert_eq!(fixture.lane().late(), 0);
     assert_eq!(fixture.counts(), [tick(40_000, vec![at(0, 1, 1)], vec![])]);
     fixture.absorb(&driver("e", 0, ""), 40_000);
-    assert_eq!(fixture.lane.late(), 1);
+    assert_eq!(fixture.lane().late(), 1);
     fixture.advance_watermark(35_000, 45_000);
     assert_eq!(
         fixture.counts(),
@@ -365,7 +382,7 @@ fn unavailable_drivers_do_not_count_and_stay_in_memory() {
         let empty = TickCounts::Empty { from: 35_000, to: 35_000 };
         let counts = if is_in_touch { tick(35_000, vec![], vec![]) } else { empty };
         assert_eq!(fixture.counts(), [counts], "{rest}");
-        assert_eq!(fixture.lane.entities(), 1);
+        assert_eq!(fixture.lane().entities(), 1);
     }
 }
 
@@ -401,7 +418,7 @@ fn a_place_outside_the_boundary_is_nowhere() {
         assert_eq!(fixture.try_absorb(&line, 4_000), Ok(Absorbed { is_outside }), "{line}");
     }
     fixture.advance_watermark(5_000, 5_000);
-    let ticks = output_of(&mut fixture.lane).pop().unwrap().2;
+    let ticks = output_of(&mut fixture.range).pop().unwrap().2;
     let contact = Contact { in_touch: 2, lost: 0 };
     let (supply, demand) = (vec![at(0, 1, 1)], vec![]);
     assert_eq!(ticks, [TickCounts::Tick { at: 5_000, first: true, last: true, contact, supply, demand }]);
@@ -413,7 +430,7 @@ fn a_changed_boundary_leaves_no_trace_in_the_log() {
     fixture.entry();
     let before = fixture.entry();
     let boundary = Some(Polygon::new(vec![]));
-    fixture.lane.city_mut(&city("nyc"), &Arc::new(CountingConfig { boundary, ..config(&["standard"]) }));
+    fixture.lane().city_mut(&city("nyc"), &Arc::new(CountingConfig { boundary, ..config(&["standard"]) }));
     assert_eq!(fixture.entry().len(), before.len());
     fixture.absorb(&driver("a", 0, ""), 4_000);
     fixture.advance_watermark(5_000, 5_000);
@@ -423,23 +440,23 @@ fn a_changed_boundary_leaves_no_trace_in_the_log() {
 #[test]
 fn cities_are_counted_separately() {
     let mut fixture = Fixture::new(config(&["standard"]));
-    assert_eq!(fixture.lane.find("suva"), None);
-    let suva = fixture.lane.city_mut(&city("suva"), &Arc::new(config(&["boat"])));
-    assert_eq!(fixture.lane.find("suva"), Some(suva));
-    assert_eq!(fixture.lane.find("nyc"), Some(fixture.index));
-    assert_eq!(fixture.lane.name(suva), &city("suva"));
-    assert_eq!(fixture.lane.city_mut(&city("nyc"), &Arc::new(config(&["standard"]))), fixture.index);
+    assert_eq!(fixture.lane().find("suva"), None);
+    let suva = fixture.lane().city_mut(&city("suva"), &Arc::new(config(&["boat"])));
+    assert_eq!(fixture.lane().find("suva"), Some(suva));
+    assert_eq!(fixture.lane().find("nyc"), Some(fixture.index));
+    assert_eq!(fixture.lane().name(suva), &city("suva"));
+    assert_eq!(fixture.lane().city_mut(&city("nyc"), &Arc::new(config(&["standard"]))), fixture.index);
     fixture.absorb(&driver("d", 0, ""), 4_000);
     fixture.advance_watermark(5_000, 5_000);
-    fixture.lane.advance_watermark(suva, &CityWatermark { watermark: 20_000, first_tick: 10_000 });
+    fixture.lane().advance_watermark(suva, &CityWatermark { watermark: 20_000, first_tick: 10_000 });
     assert_eq!(
-        counts_of(&mut fixture.lane),
+        counts_of(&mut fixture.range),
         [
             (city("nyc"), names(&["standard"]), vec![tick(5_000, vec![at(0, 1, 1)], vec![])]),
             (city("suva"), names(&["boat"]), vec![TickCounts::Empty { from: 10_000, to: 20_000 }]),
         ]
     );
-    assert_eq!(counts_of(&mut fixture.lane), [], "output is taken once");
+    assert_eq!(counts_of(&mut fixture.range), [], "output is taken once");
 }
 
 #[test]
@@ -450,7 +467,7 @@ fn too_many_entities_of_a_role_are_evicted_and_reported() {
         fixture.absorb(&request(id, 0, ""), 4_000);
         fixture.absorb(&request(&format!("{id}2"), 0, ""), 4_000);
     }
-    assert_eq!((fixture.lane.entities(), fixture.lane.evicted()), (4, 5));
+    assert_eq!((fixture.lane().entities(), fixture.lane().evicted()), (4, 5));
     fixture.advance_watermark(5_000, 5_000);
     assert_eq!(fixture.counts(), [tick(5_000, vec![at(0, 1, 2)], vec![at(0, 1, 2)])]);
 }

@@ -1,26 +1,46 @@
-//! Eviction: which entities are removed if there are too many.
+//! Eviction: which entities are removed if there are too many, or if they belong to another lane.
 
-use super::store::{FREE, Slots, UNSEEN, flag};
+use super::store::{Entity, FREE, Slots, UNSEEN, flag};
 use super::{Lifetime, Sightings, restore_time};
+use crate::id::EntityKey;
 
 impl Sightings {
     /// Evicts the oldest eighth of the entities, so that the cost of a choice is shared by as many new entities. The
     /// age of an entity is that of its newest sighting, pending or not. An evicted entity is not in touch any more, but
     /// it is not lost: the feed did not fail.
     pub(super) fn evict(&mut self, closed: Option<i64>, life: Lifetime) {
-        let by_age = self.slots_by_age(closed);
+        let by_age: Vec<u32> = self.slots_by_age(closed).into_iter().map(|(_, slot)| slot).collect();
         let (evicted, kept) = by_age.split_at(by_age.len().div_ceil(8));
-        let mut evicted_slots = Slots::none(self.entities.len());
-        for (_, slot) in evicted {
-            evicted_slots.insert(*slot);
+        self.evicted += evicted.len() as u64;
+        self.remove_all(evicted, kept, closed, life);
+    }
+
+    /// Removes the entities that are not kept, as if they had never been seen here.
+    pub fn retain(&mut self, is_kept: impl Fn(EntityKey) -> bool, closed: Option<i64>, life: Lifetime) {
+        let entities = self.entities.iter().filter(|(_, entity)| entity.place() != FREE);
+        let (kept, others): (Vec<_>, Vec<_>) =
+            entities.partition(|(_, entity)| is_kept(EntityKey(entity.key())));
+        let slots = |entities: Vec<(u32, &Entity)>| entities.into_iter().map(|(slot, _)| slot).collect();
+        let (kept, others): (Vec<u32>, Vec<u32>) = (slots(kept), slots(others));
+        self.remove_all(&others, &kept, closed, life);
+    }
+
+    /// Forgets how many entities were evicted.
+    pub fn reset_evicted(&mut self) {
+        self.evicted = 0;
+    }
+
+    fn remove_all(&mut self, removed: &[u32], kept: &[u32], closed: Option<i64>, life: Lifetime) {
+        let mut removed_slots = Slots::none(self.entities.len());
+        for slot in removed {
+            removed_slots.insert(*slot);
             self.evict_entity(*slot);
         }
-        self.evicted += evicted.len() as u64;
         for bucket in self.pending.values_mut() {
-            bucket.retain(|sighting| !evicted_slots.contains(sighting.slot));
+            bucket.retain(|sighting| !removed_slots.contains(sighting.slot));
         }
-        self.contacts.changed.retain(|slot| !evicted_slots.contains(*slot));
-        self.relist(kept.iter().map(|(_, slot)| *slot), closed, life);
+        self.contacts.changed.retain(|slot| !removed_slots.contains(*slot));
+        self.relist(kept.iter().copied(), closed, life);
     }
 
     fn evict_entity(&mut self, slot: u32) {

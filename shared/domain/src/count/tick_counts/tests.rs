@@ -34,7 +34,7 @@ fn read(writer: TickCountsWriter) -> Vec<TickCounts> {
     let records = records(LaneId(1), lanes(), vec![section("nyc", writer)]);
     let mut read = Vec::new();
     for record in &records {
-        for section in open(record, lanes()).unwrap().cities {
+        for section in open(record).unwrap().cities {
             read.extend(read_tick_counts(section.ticks, section.products.len()).unwrap());
         }
     }
@@ -151,7 +151,7 @@ fn records_are_as_few_as_possible_and_not_too_large() {
         assert!(record.len() <= MAX_RECORD_BYTES);
         // Another tick would not have fit.
         assert!(number + 1 == encoded.len() || record.len() > MAX_RECORD_BYTES - 100_000, "{}", record.len());
-        let record = open(record, lanes()).unwrap();
+        let record = open(record).unwrap();
         assert_eq!(record.lane, LaneId(1));
         for section in record.cities {
             assert_eq!(section.products[..], names(&["standard", "xl"]));
@@ -195,7 +195,7 @@ fn the_longest_names_leave_room_for_fewer_ticks() {
                 record.len()
             );
         }
-        assert!(encoded.iter().all(|record| open(record, lanes()).is_ok()));
+        assert!(encoded.iter().all(|record| open(record).is_ok()));
     }
 }
 
@@ -207,7 +207,7 @@ fn sections_share_a_record_if_they_fit() {
         vec![section("nyc", one.clone()), section("none", TickCountsWriter::default()), section("suva", one)];
     let records = records(LaneId(3), lanes(), all);
     assert_eq!(records.len(), 1);
-    let opened = open(&records[0], lanes()).unwrap();
+    let opened = open(&records[0]).unwrap();
     let cities: Vec<_> = opened.cities.iter().map(|section| section.city.as_str()).collect();
     assert_eq!((opened.lane, cities), (LaneId(3), vec!["nyc", "suva"]));
     assert!(
@@ -227,15 +227,15 @@ fn a_record_of_another_stream_or_kind_is_refused() {
         wire::seal(&mut record);
         record
     };
-    assert!(open(&record(3, 4, &[]), lanes()).is_ok());
-    assert_eq!(invalid(open(&record(4, 4, &[]), lanes())), "a lane");
-    assert_eq!(invalid(open(&record(3, 8, &[]), lanes())), "another stream's counts");
-    assert_eq!(invalid(open(&record(3, 4, b"\x03NYC\x00\x00"), lanes())), "a city");
-    assert_eq!(invalid(open(&record(3, 4, b"\x03nyc\x01\x01 \x00"), lanes())), "a product");
-    assert_eq!(invalid(open(&record(3, 4, b"\x03nyc\x41"), lanes())), "products");
-    assert_eq!(invalid(open(&record(3, 4, b"\x03nyc\x00\x05"), lanes())), "tick counts");
+    assert!(open(&record(3, 4, &[])).is_ok());
+    assert_eq!(invalid(open(&record(4, 4, &[]))), "a lane count");
+    assert_eq!(invalid(open(&record(3, 6, &[]))), "a lane count");
+    assert_eq!(invalid(open(&record(3, 4, b"\x03NYC\x00\x00"))), "a city");
+    assert_eq!(invalid(open(&record(3, 4, b"\x03nyc\x01\x01 \x00"))), "a product");
+    assert_eq!(invalid(open(&record(3, 4, b"\x03nyc\x41"))), "products");
+    assert_eq!(invalid(open(&record(3, 4, b"\x03nyc\x00\x05"))), "tick counts");
     let watermark = crate::event::watermark::write(LaneId(0), lanes(), []);
-    assert_eq!(open(&watermark, lanes()).unwrap_err(), Corrupt::NotThis { kind: Kind::Counts });
+    assert_eq!(open(&watermark).unwrap_err(), Corrupt::NotThis { kind: Kind::Counts });
 }
 
 /// A part of the counts of tick 0: its tag, and the numbers after it.

@@ -57,9 +57,16 @@ fn a_driver_is_available_busy_or_offline() {
 fn a_driver_serves_the_products_listed() {
     let line = with(DRIVER, "products", Some(r#"["xl","a\u0062"]"#));
     let What::Driver { products: Some(products), .. } = parsed(&line).what else { panic!() };
-    let mut seen = Vec::new();
-    products.for_each(|product| seen.push(product.into_owned()));
-    assert_eq!(seen, [b"xl", b"ab"]);
+    let first = |most: usize| {
+        let mut seen = Vec::new();
+        let read = products.try_for_each(|product| {
+            seen.push(product.into_owned());
+            if seen.len() < most { Ok(()) } else { Err("enough") }
+        });
+        (seen, read)
+    };
+    assert_eq!(first(3), (vec![b"xl".to_vec(), b"ab".to_vec()], Ok(())));
+    assert_eq!(first(1), (vec![b"xl".to_vec()], Err("enough")));
 }
 
 #[test]

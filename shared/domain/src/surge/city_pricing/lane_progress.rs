@@ -46,6 +46,22 @@ impl PendingTick {
 }
 
 impl LaneProgress {
+    /// The progress of the two lanes that the lane becomes. What it has reported stays with the first, and the second
+    /// has reported the same ticks as empty: the sum is that of the lane until each reports its own share.
+    pub(super) fn into_halves(self) -> [Self; 2] {
+        let emptied = |pending: &PendingTick| {
+            let PendingTick { from, to, arrival_ms, .. } = *pending;
+            PendingTick { from, to, arrival_ms, ..PendingTick::default() }
+        };
+        let second = Self {
+            as_of: self.as_of,
+            reported: self.reported,
+            queue: self.queue.iter().map(emptied).collect(),
+            ..Self::default()
+        };
+        [self, second]
+    }
+
     /// Whether no entity of the lane is in effect.
     pub(super) fn is_empty(&self) -> bool {
         self.in_touch == 0 && self.supply.is_empty() && self.demand.is_empty()

@@ -24,13 +24,9 @@ fn nyc() -> CityId {
     CityId::new("nyc").unwrap()
 }
 
-fn identity(lanes: u32) -> CityIdentity {
-    CityIdentity { city: nyc(), lanes: LaneCount::new(lanes).unwrap() }
-}
-
 /// Begins a batch, and returns its snapshot.
 fn begin(city: &mut CityPricing) -> Option<Vec<u8>> {
-    city.begin_batch();
+    city.begin_batch(0);
     city.log.snapshot()
 }
 
@@ -66,6 +62,7 @@ fn count(cell: u64, products: u64, entities: u32) -> Count {
 /// A city, and every chunk of its map so far.
 struct Fixture {
     city: CityPricing,
+    lanes: LaneCount,
     chunks: HashMap<ChunkName, Vec<u8>>,
     sequence: u64,
     /// The multiplier reported for each product and cell, in hundredths.
@@ -74,21 +71,17 @@ struct Fixture {
 
 impl Fixture {
     fn new(count: u32, config: Arc<PricingConfig>) -> Self {
-        let city = CityPricing::new(identity(count), config);
-        Self { city, chunks: HashMap::new(), sequence: 0, published: HashMap::new() }
+        let city = CityPricing::new(nyc(), config);
+        Self { city, lanes: lanes(count), chunks: HashMap::new(), sequence: 0, published: HashMap::new() }
     }
 
     /// Absorbs tick counts of `lane` with this product table.
     fn report_of(&mut self, products: &[&str], lane: u16, arrival_ms: i64, reports: TickCountsWriter) {
         let section = CityCounts { city: nyc(), products: names(products).into(), ticks: reports };
-        for record in records(LaneId(lane), self.lane_count(), vec![section]) {
-            let record = open(&record, self.lane_count()).unwrap();
-            self.city.absorb(record.lane, &record.cities[0], arrival_ms).unwrap();
+        for record in records(LaneId(lane), self.lanes, vec![section]) {
+            let record = open(&record).unwrap();
+            self.city.absorb((record.lane, record.lanes), &record.cities[0], arrival_ms).unwrap();
         }
-    }
-
-    fn lane_count(&self) -> LaneCount {
-        lanes(self.city.lane_count())
     }
 
     /// Absorbs the riders and drivers that `lane` counts for the one product at a tick.
@@ -122,7 +115,7 @@ impl Fixture {
 
     fn take_ticks(&mut self) -> Vec<ClosedTick> {
         let output = self.city.take_output();
-        self.city.begin_batch();
+        self.city.begin_batch(0);
         let Some(output) = output else { return Vec::new() };
         self.check(&output);
         output.ticks
@@ -261,10 +254,10 @@ fn a_tick_in_parts_counts_when_its_last_part_has_arrived() {
     );
     let section = CityCounts { city: nyc(), products: names(&["standard"]).into(), ticks: reports };
     let record = records(LaneId(0), lanes(1), vec![section]).pop().unwrap();
-    let city = open(&record, lanes(1)).unwrap().cities.pop().unwrap();
+    let city = open(&record).unwrap().cities.pop().unwrap();
     let whole = crate::count::tick_counts::read_tick_counts(city.ticks, 1).unwrap();
     assert_eq!(whole.len(), 2);
-    fixture.city.absorb(LaneId(0), &city, 0).unwrap();
+    fixture.city.absorb((LaneId(0), fixture.lanes), &city, 0).unwrap();
     let (_, ticks) = fixture.end();
     assert_eq!(ticks.len(), 1);
     let total = |of: fn(&Row) -> u32| ticks[0].rows.iter().map(of).sum::<u32>();
@@ -325,7 +318,7 @@ fn quiet_ticks_end_before_the_first_tick_with_counts() {
 fn counts_that_are_invalid_or_of_an_unknown_lane_change_nothing() {
     let mut fixture = Fixture::new(2, config(json!({})));
     let invalid = CityCountsRef { city: nyc(), products: names(&["standard"]).into(), ticks: &[9, 9, 9] };
-    assert!(fixture.city.absorb(LaneId(0), &invalid, 0).is_err());
+    assert!(fixture.city.absorb((LaneId(0), fixture.lanes), &invalid, 0).is_err());
     let empty = Fixture::new(2, config(json!({}))).end().0;
     assert_eq!(fixture.end().0, empty);
     let mut reports = TickCountsWriter::default();
@@ -336,7 +329,7 @@ fn counts_that_are_invalid_or_of_an_unknown_lane_change_nothing() {
         vec![CityCounts { city: nyc(), products: ProductTable::default(), ticks: reports }],
     );
     let record = record.pop().unwrap();
-    let section = open(&record, lanes(2)).unwrap().cities.pop().unwrap();
-    fixture.city.absorb(LaneId(2), &section, 0).unwrap();
+    let section = open(&record).unwrap().cities.pop().unwrap();
+    fixture.city.absorb((LaneId(2), fixture.lanes), &section, 0).unwrap();
     assert!(fixture.end().1.is_empty());
 }

@@ -97,6 +97,45 @@ fn rows_of_neighbouring_cells_take_few_bytes() {
     assert_eq!(bytes(101) - bytes(1), 100 * 8);
 }
 
+/// Changes of `count` rows, each of which takes the most bytes.
+fn large_changes(count: u32) -> TickChanges {
+    let change = |number: u32| {
+        let cell = Cell(if number % 2 == 0 { 1 << 62 } else { 0 });
+        let multiplier = Multiplier::new(10_000).unwrap();
+        let row = Row { product: 1, cell, demand: u32::MAX, supply: u32::MAX - number, multiplier };
+        Change { row, before: 65_535 }
+    };
+    let changes = (0..count).map(change).collect();
+    TickChanges { city: head().city, at: 5_000, version: 7, products: head().products, changes }
+}
+
+#[test]
+fn very_many_changes_of_a_tick_are_several_records_that_need_no_other() {
+    let records = |count| large_changes(count).records();
+    assert_eq!(records(0).len(), 1);
+    let (mut one, mut first_of_two) = (0, 100_000);
+    while first_of_two - one > 1 {
+        let middle = u32::midpoint(one, first_of_two);
+        if records(middle).len() == 1 { one = middle } else { first_of_two = middle }
+    }
+    let full = records(first_of_two - 1);
+    assert_eq!(full.len(), 1);
+    assert!((MAX_CHANGES_RECORD_BYTES - 60..=MAX_CHANGES_RECORD_BYTES).contains(&full[0].len()));
+
+    for count in [first_of_two - 1, first_of_two, 2 * first_of_two, 3 * first_of_two + 1] {
+        let whole = large_changes(count);
+        let mut changes = Vec::new();
+        // In any order: a reader sets each cell and product to its new value.
+        for record in whole.records().iter().rev() {
+            assert!(record.len() <= MAX_CHANGES_RECORD_BYTES);
+            let part = TickChanges::decode(record).unwrap();
+            assert_eq!((part.at, part.version, &part.products), (whole.at, whole.version, &whole.products));
+            changes.splice(0..0, part.changes);
+        }
+        assert_eq!(changes, whole.changes, "{count}");
+    }
+}
+
 proptest! {
     #[test]
     fn a_chunk_reads_back(rows in prop::collection::vec(row(), 0..40)) {
@@ -107,7 +146,7 @@ proptest! {
     fn changes_read_back(rows in prop::collection::vec((row(), any::<u16>()), 0..40), at in -1_000_000_000_000..2_000_000_000_000_i64, version in any::<u64>()) {
         let changes = rows.into_iter().map(|(row, before)| Change { row, before }).collect();
         let changes = TickChanges { city: head().city, at, version, products: head().products, changes };
-        prop_assert_eq!(TickChanges::decode(&changes.encode()), Ok(changes));
+        prop_assert_eq!(changes.records().iter().map(|record| TickChanges::decode(record)).collect::<Vec<_>>(), [Ok(changes)]);
     }
 
     #[test]

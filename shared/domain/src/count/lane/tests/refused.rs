@@ -3,10 +3,12 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::event_sourced;
+use crate::wire::{self, Kind};
 
-fn load(entries: &[&[u8]]) -> Result<LaneState, Corrupt> {
-    let state = LaneState::load(&identity(), entries.iter().copied())?;
-    Ok(state.unwrap_or_else(|| LaneState::new(identity())))
+fn load(entries: &[&[u8]]) -> Result<LaneRangeState, Corrupt> {
+    let state = event_sourced::load(&identity(), None, entries)?;
+    Ok(state.unwrap_or_else(|| LaneRangeState::new(identity())))
 }
 
 fn invalid(entries: &[&[u8]]) -> &'static str {
@@ -16,56 +18,67 @@ fn invalid(entries: &[&[u8]]) -> &'static str {
     }
 }
 
-/// A log of three entries, the second with a snapshot.
-fn log() -> [Vec<u8>; 3] {
+/// A log of three entries, and the snapshot before the second.
+fn log() -> ([Vec<u8>; 3], Vec<u8>) {
     let mut fixture = Fixture::new(config(&["standard", "xl"]));
     fixture.absorb(&driver("d", 0, ""), 4_000);
     fixture.absorb(&request("q", 1, ""), 7_000);
     fixture.advance_watermark(5_000, 5_000);
-    let first = fixture.entry();
-    fixture.lane.request_snapshot();
+    let first = fixture.end();
+    fixture.range.request_snapshot();
+    let snapshot = begin(&mut fixture.range).unwrap();
     fixture.absorb(&driver("d", 1, ""), 9_000);
     let second = fixture.entry();
     fixture.absorb(&driver("e", 1, ""), 17_000);
     fixture.absorb(&driver("e", 1, ""), 1_000);
-    fixture.lane.city_mut(&city("nyc"), &Arc::new(config(&["boat"])));
-    [first, second, fixture.entry()]
+    fixture.lane().city_mut(&city("nyc"), &Arc::new(config(&["boat"])));
+    ([first, second, fixture.entry()], snapshot)
 }
 
-/// An entry with this header, and `rest` as its content.
-fn entry(lane: u64, lanes: u64, number: u64, last_processed: &str, rest: &[u8]) -> Vec<u8> {
+/// An entry with this header, and `part` as that of the lane.
+fn entry(lanes: u64, range: u64, number: u64, last_processed: &str, part: &[u8]) -> Vec<u8> {
     let mut entry = Vec::new();
     wire::begin(&mut entry, Kind::LaneEntry);
-    for part in [lane, lanes, number] {
+    for part in [lanes, range, 0, number, 0, 0] {
         put_varint_u64(&mut entry, part);
     }
     put_bytes(&mut entry, last_processed.as_bytes());
-    entry.extend_from_slice(rest);
+    put_varint_u64(&mut entry, 2 << 1 | 1);
+    put_bytes(&mut entry, part);
     wire::seal(&mut entry);
     entry
 }
 
 #[test]
-fn a_log_is_entries_of_this_lane_in_order_from_a_snapshot_or_the_first() {
-    let [first, second, third] = log();
-    assert!(load(&[&first, &second, &third]).is_ok());
-    assert!(load(&[&second, &third]).is_ok());
-    assert_eq!(load(&[]).unwrap().log.next_entry(), 0);
-    assert_eq!(invalid(&[&third]), "a beginning without a snapshot");
+fn a_log_is_entries_of_this_range_in_order_from_a_snapshot_or_the_first() {
+    let ([first, second, third], snapshot) = log();
+    assert_eq!(load(&[&first, &second, &third]).unwrap().next_entry(), 3);
+    let restored = LaneRangeState::restore(&identity(), &snapshot).unwrap();
+    let restored = LaneRangeState::replay(Some(restored), &identity(), 1, &second).unwrap();
+    assert!(LaneRangeState::replay(Some(restored), &identity(), 2, &third).is_ok());
+    assert_eq!(load(&[]).unwrap().next_entry(), 0);
+    assert_eq!(invalid(&[&third]), "an entry out of order");
     assert_eq!(invalid(&[&first, &third]), "an entry out of order");
     assert_eq!(invalid(&[&first, &first]), "an entry out of order");
     assert_eq!(invalid(&[&second, &first]), "an entry out of order");
-    let other = LaneState::load(&LaneIdentity { lane: LaneId(3), ..identity() }, [&first[..]]).unwrap_err();
-    assert!(matches!(other, Corrupt::Invalid { what: "another lane's entry", .. }), "{other:?}");
-    let other =
-        LaneState::load(&LaneIdentity { lanes: LaneCount::new(8).unwrap(), ..identity() }, [&first[..]])
-            .unwrap_err();
-    assert!(matches!(other, Corrupt::Invalid { what: "another stream's entry", .. }), "{other:?}");
+    let of = |lanes, index| LaneRange::new(LaneCount::new(lanes).unwrap(), index).unwrap();
+    for other in [of(8, 0), of(8, 1), of(2, 0)] {
+        let refused = LaneRangeState::replay(None, &other, 0, &first).unwrap_err();
+        assert!(matches!(refused, Corrupt::Invalid { what: "another range's entry", .. }), "{refused:?}");
+        let refused = LaneRangeState::restore(&other, &snapshot).unwrap_err();
+        assert!(
+            matches!(refused, Corrupt::Invalid { what: "a snapshot of another range", .. }),
+            "{refused:?}"
+        );
+    }
+    for cut in 0..snapshot.len() {
+        assert!(LaneRangeState::restore(&identity(), &snapshot[..cut]).is_err(), "{cut}");
+    }
 }
 
 #[test]
 fn a_frame_of_another_kind_or_version_or_cut_short_is_refused() {
-    let [first, ..] = log();
+    let ([first, ..], _) = log();
     let kind = Kind::LaneEntry;
     let counts = [&first[..3], b"r", &first[4..]].concat();
     assert_eq!(load(&[&counts]).unwrap_err(), Corrupt::NotThis { kind });
@@ -79,33 +92,36 @@ fn a_frame_of_another_kind_or_version_or_cut_short_is_refused() {
 
 #[test]
 fn an_invalid_entry_with_a_valid_checksum_is_refused() {
-    assert!(load(&[&entry(2, 4, 0, "7", &[0])]).is_ok());
-    assert_eq!(invalid(&[&entry(2, 4, 0, "seven", &[0])]), "a sequence number");
-    assert_eq!(invalid(&[&entry(2, 4, 0, "7", &[2])]), "a snapshot's mark");
+    let first = |last_processed: &str, part: &[u8]| entry(4, 0, 0, last_processed, part);
+    assert!(load(&[&first("7", &[])]).is_ok());
+    assert_eq!(invalid(&[&first("seven", &[])]), "a sequence number");
+    assert_eq!(invalid(&[&entry(3, 0, 0, "7", &[])]), "another range's entry");
+    assert_eq!(invalid(&[&entry(4, 1, 0, "7", &[])]), "another range's entry");
     let of_city = |name: &[u8], log: &[u8]| {
-        let mut rest = vec![0];
-        put_bytes(&mut rest, name);
-        put_varint_u64(&mut rest, 0);
-        put_bytes(&mut rest, log);
-        rest
+        let mut part = Vec::new();
+        put_bytes(&mut part, name);
+        put_varint_u64(&mut part, 0);
+        put_bytes(&mut part, log);
+        part
     };
     let mut config_step = vec![op::CONFIG];
     config(&["standard"]).write(&mut config_step);
-    assert!(load(&[&entry(2, 4, 0, "7", &of_city(b"nyc", &config_step))]).is_ok());
-    assert_eq!(invalid(&[&entry(2, 4, 0, "7", &of_city(b"NYC", &config_step))]), "a city");
-    assert_eq!(
-        invalid(&[&entry(2, 4, 0, "7", &of_city(b"nyc", &[op::DRIVERS, 0]))]),
-        "a city without a config"
-    );
-    assert_eq!(invalid(&[&entry(2, 4, 0, "7", &of_city(b"nyc", &[]))]), "a step");
+    assert!(load(&[&first("7", &of_city(b"nyc", &config_step))]).is_ok());
+    assert_eq!(invalid(&[&first("7", &of_city(b"NYC", &config_step))]), "a city");
+    assert_eq!(invalid(&[&first("7", &of_city(b"nyc", &[op::DRIVERS, 0]))]), "a city without a config");
+    assert_eq!(invalid(&[&first("7", &of_city(b"nyc", &[]))]), "a step");
     let unknown = [&config_step[..], &[9]].concat();
-    assert_eq!(invalid(&[&entry(2, 4, 0, "7", &of_city(b"nyc", &unknown))]), "a step");
+    assert_eq!(invalid(&[&first("7", &of_city(b"nyc", &unknown))]), "a step");
 }
 
-/// An entry with a snapshot of `cities`, each with its name and its product table.
+/// A snapshot whose third lane has `count` cities, each with its name and its product table.
 fn snapshot(count: u64, cities: &[(&str, &[&str])], rest: &[u8]) -> Vec<u8> {
     let mut snapshot = Vec::new();
-    put_varint_u64(&mut snapshot, count);
+    wire::begin(&mut snapshot, Kind::LaneSnapshot);
+    // The range, the number of the next entry, the log's clock, and two lanes without records or cities.
+    for part in [4, 0, 6, 0, 0, 0, 0, 0, 0, count] {
+        put_varint_u64(&mut snapshot, part);
+    }
     for (name, table) in cities {
         put_bytes(&mut snapshot, name.as_bytes());
         config(&["standard", "xl"]).write(&mut snapshot);
@@ -117,32 +133,37 @@ fn snapshot(count: u64, cities: &[(&str, &[&str])], rest: &[u8]) -> Vec<u8> {
         Sightings::default().write(&mut snapshot, None);
         Sightings::default().write(&mut snapshot, None);
     }
+    snapshot.extend_from_slice(&[0, 0]);
     snapshot.extend_from_slice(rest);
-    let mut marked = vec![1];
-    put_bytes(&mut marked, &snapshot);
-    entry(2, 4, 5, "7", &marked)
+    wire::seal(&mut snapshot);
+    snapshot
 }
 
 #[test]
 fn an_inconsistent_snapshot_is_refused() {
     let (full, partial): (&[&str], &[&str]) = (&["standard", "xl", "boat"], &["standard"]);
-    let good = load(&[&snapshot(2, &[("nyc", full), ("suva", full)], &[])]).unwrap();
-    assert_eq!((good.late(), good.log.next_entry(), good.entities()), (6, 6, 0));
-    let city = invalid(&[&snapshot(2, &[("nyc", full), ("nyc", full)], &[])]);
-    assert_eq!(city, "a duplicate city");
-    let table = invalid(&[&snapshot(1, &[("nyc", partial)], &[])]);
+    let restore = |snapshot: Vec<u8>| LaneRangeState::restore(&identity(), &snapshot);
+    let good = restore(snapshot(2, &[("nyc", full), ("suva", full)], &[])).unwrap();
+    let lane = good.lane(LANE).unwrap();
+    assert_eq!((lane.late(), good.next_entry(), lane.entities()), (6, 6, 0));
+    let invalid = |snapshot| match restore(snapshot).unwrap_err() {
+        Corrupt::Invalid { what, .. } => what,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(invalid(snapshot(2, &[("nyc", full), ("nyc", full)], &[])), "a duplicate city");
+    let table = invalid(snapshot(1, &[("nyc", partial)], &[]));
     assert_eq!(table, "a product table without one of the products");
-    assert_eq!(invalid(&[&snapshot(1, &[("nyc", full)], &[0])]), "bytes after the cities");
-    assert_eq!(invalid(&[&snapshot(1, &[("NYC", full)], &[])]), "a city");
+    assert_eq!(invalid(snapshot(1, &[("nyc", full)], &[0])), "bytes after the lanes");
+    assert_eq!(invalid(snapshot(1, &[("NYC", full)], &[])), "a city");
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn a_damaged_entry_with_a_valid_checksum_does_not_panic(which in 0..3_usize, at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()) {
-        let mut log = log();
-        let entry = &mut log[which];
+    fn a_damaged_entry_with_a_valid_checksum_does_not_panic(which in 0..4_usize, at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()) {
+        let (mut log, mut snapshot) = log();
+        let entry = if which == 3 { &mut snapshot } else { &mut log[which] };
         entry.truncate(entry.len() - 8);
         let at = 5 + at.index(entry.len() - 5);
         entry[at] = byte;
@@ -150,10 +171,13 @@ proptest! {
             entry.truncate(at);
         }
         wire::seal(entry);
-        if let Ok(mut lane) = load(&[&log[0], &log[1], &log[2]]) {
-            let _ = tick_counts::records(LaneId(2), lanes(), lane.take_output().unwrap_or_default());
-            lane.request_snapshot();
-            assert!(begin(&mut lane).is_some());
+        for state in [load(&[&log[0], &log[1], &log[2]]), LaneRangeState::restore(&identity(), &snapshot)] {
+            let Ok(mut state) = state else { continue };
+            for (lane, counts) in state.take_output().unwrap_or_default() {
+                let _ = tick_counts::records(lane, lanes(), counts);
+            }
+            state.request_snapshot();
+            assert!(begin(&mut state).is_some());
         }
     }
 }

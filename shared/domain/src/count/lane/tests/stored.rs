@@ -1,14 +1,28 @@
-//! A lane that is loaded from its checkpoint log equals the lane that wrote it.
+//! A range of lanes that is loaded from its checkpoint log equals the one that wrote it.
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::event_sourced::SNAPSHOT_INTERVAL_MS;
 
-/// Loads the entries since the newest snapshot.
-fn load(entries: &[Vec<u8>]) -> LaneState {
-    LaneState::load(&identity(), entries.iter().map(Vec::as_slice))
-        .unwrap()
-        .unwrap_or_else(|| LaneState::new(identity()))
+/// Loads a snapshot and the entries from it on, or all entries.
+fn load(snapshot: Option<&[u8]>, first: u64, entries: &[Vec<u8>]) -> LaneRangeState {
+    let state = snapshot.map(|snapshot| LaneRangeState::restore(&identity(), snapshot).unwrap());
+    replay_all(state, first, entries).unwrap_or_else(|| LaneRangeState::new(identity()))
+}
+
+fn replay_all(state: Option<LaneRangeState>, first: u64, entries: &[Vec<u8>]) -> Option<LaneRangeState> {
+    (first..).zip(entries).fold(state, |state, (number, entry)| {
+        Some(LaneRangeState::replay(state, &identity(), number, entry).unwrap())
+    })
+}
+
+fn load_all(entries: &[Vec<u8>]) -> LaneRangeState {
+    load(None, 0, entries)
+}
+
+fn lane(range: &LaneRangeState) -> &LaneState {
+    range.lane(LANE).unwrap()
 }
 
 fn parsed(line: &str) -> Event<'_> {
@@ -91,39 +105,48 @@ proptest! {
     fn a_loaded_lane_equals_the_one_in_memory(
         batches in prop::collection::vec((prop::collection::vec(steps(), 0..12), 0..6_u8), 1..12),
     ) {
-        let mut lane = LaneState::new(identity());
-        let mut loaded = LaneState::new(identity());
+        let mut range = LaneRangeState::new(identity());
+        // One that is loaded for each batch, and one that follows the log from its beginning.
+        let mut loaded = LaneRangeState::new(identity());
+        let mut following: Option<LaneRangeState> = None;
+        let (mut snapshot, mut first): (Option<Vec<u8>>, u64) = (None, 0);
         let mut entries: Vec<Vec<u8>> = Vec::new();
         let mut now_ms = 1_772_000_000_000;
         for (number, (batch, choice)) in (1_u64..).zip(&batches) {
-            if *choice == 0 && number > 1 {
-                lane.request_snapshot();
+            if *choice == 0 {
+                range.request_snapshot();
                 loaded.request_snapshot();
             }
             let mut both = Vec::new();
             let batch_start_ms = now_ms;
-            for lane in [&mut lane, &mut loaded] {
+            for range in [&mut range, &mut loaded] {
                 now_ms = batch_start_ms;
-                let snapshot = begin(lane);
+                range.begin_batch(now_ms);
+                let lane = range.lane_mut(LANE).unwrap();
                 for step in batch {
                     apply(lane, step, &mut now_ms);
                 }
-                both.push((lane.seal_entry(Sequence::from(number).borrowed()).bytes, snapshot.is_some()));
+                both.push(range.seal_entry(Sequence::from(number).borrowed()));
             }
-            let (entry, is_snapshot) = both.pop().unwrap();
-            prop_assert_eq!(&both[0].0, &entry);
-            if is_snapshot {
+            let entry = both.pop().unwrap();
+            prop_assert_eq!(&both[0], &entry);
+            if entry.snapshot.is_some() {
+                (snapshot, first) = (entry.snapshot, entry.number);
                 entries.clear();
             }
-            entries.push(entry);
-            loaded = load(&entries);
-            prop_assert_eq!(loaded.log.next_entry(), number);
-            prop_assert!(loaded.already_processed(Sequence::from(number).borrowed()) && !loaded.already_processed(Sequence::from(number + 1).borrowed()));
-            prop_assert_eq!(loaded.late(), lane.late());
-            prop_assert_eq!(loaded.evicted(), lane.evicted());
-            prop_assert_eq!(loaded.entities(), lane.entities());
-            let output = counts_of(&mut lane);
-            prop_assert_eq!(counts_of(&mut loaded), output);
+            following = replay_all(following, number - 1, std::slice::from_ref(&entry.bytes));
+            entries.push(entry.bytes);
+            loaded = load(snapshot.as_deref(), first, &entries);
+            let output = counts_of(&mut range);
+            for other in [&mut loaded, following.as_mut().unwrap()] {
+                prop_assert_eq!(other.next_entry(), number);
+                let is_processed = |number| lane(other).already_processed(Sequence::from(number).borrowed());
+                prop_assert!(is_processed(number) && !is_processed(number + 1));
+                prop_assert_eq!(lane(other).late(), lane(&range).late());
+                prop_assert_eq!(lane(other).evicted(), lane(&range).evicted());
+                prop_assert_eq!(lane(other).entities(), lane(&range).entities());
+                prop_assert_eq!(counts_of(other), output.clone());
+            }
         }
     }
 }
@@ -149,15 +172,17 @@ fn late_events_and_watermarks_that_close_no_tick_are_logged() {
     entries.push(fixture.entry());
     fixture.advance_watermark(5_000, 21_000);
     entries.push(fixture.entry());
-    let mut loaded = load(&entries);
-    assert_eq!(loaded.late(), 1);
+    let mut loaded = load_all(&entries);
+    assert_eq!(lane(&loaded).late(), 1);
     assert_eq!(counts_of(&mut loaded), []);
     // Both have the same watermark, so neither logs it again.
-    let index = loaded.find("nyc").unwrap();
-    loaded.advance_watermark(index, &CityWatermark { watermark: 21_000, first_tick: 5_000 });
+    let lane = loaded.lane_mut(LANE).unwrap();
+    let index = lane.find("nyc").unwrap();
+    lane.advance_watermark(index, &CityWatermark { watermark: 21_000, first_tick: 5_000 });
+    fixture.lane();
     assert_eq!(
         loaded.seal_entry(Sequence::from(9).borrowed()).bytes,
-        fixture.lane.seal_entry(Sequence::from(9).borrowed()).bytes
+        fixture.range.seal_entry(Sequence::from(9).borrowed()).bytes
     );
 }
 
@@ -168,7 +193,7 @@ fn only_the_counts_of_the_last_entry_are_pending() {
     let first = fixture.entry();
     fixture.advance_watermark(5_000, 30_000);
     let second = fixture.entry();
-    let counts = |entries: &[Vec<u8>]| counts_of(&mut load(entries)).pop().map(|(_, _, counts)| counts);
+    let counts = |entries: &[Vec<u8>]| counts_of(&mut load_all(entries)).pop().map(|(_, _, counts)| counts);
     assert_eq!(
         counts(std::slice::from_ref(&first)),
         Some(vec![TickCounts::Empty { from: 5_000, to: 20_000 }])
@@ -177,24 +202,24 @@ fn only_the_counts_of_the_last_entry_are_pending() {
 }
 
 #[test]
-fn a_requested_snapshot_is_in_the_next_entry_but_not_in_the_first() {
+fn a_snapshot_is_due_once_in_an_interval_of_the_logs_clock() {
     let mut fixture = Fixture::new(config(&["standard"]));
-    fixture.lane.request_snapshot();
-    assert!(!fixture.lane.is_snapshot_due(), "there is no state before the first entry");
-    assert_eq!(begin(&mut fixture.lane), None);
-    fixture.absorb(&driver("d", 0, ""), 4_000);
-    fixture.advance_watermark(5_000, 5_000);
+    let interval_ms = SNAPSHOT_INTERVAL_MS;
+    let mut numbers = Vec::new();
+    // Ten batches in an interval, after a first one long before.
     fixture.end();
-    assert!(fixture.lane.is_snapshot_due());
-    assert!(begin(&mut fixture.lane).is_some());
-    assert!(!fixture.lane.is_snapshot_due());
-    fixture.advance_watermark(5_000, 10_000);
-    let mut loaded = load(&[fixture.end()]);
-    assert_eq!(loaded.log.next_entry(), 2);
-    assert_eq!(
-        counts_of(&mut loaded),
-        [(city("nyc"), names(&["standard"]), vec![tick(10_000, vec![at(0, 1, 1)], vec![])])]
-    );
+    for number in 0..50 {
+        fixture.range.begin_batch(1_000_000_000 + number * interval_ms / 10);
+        fixture.absorb(&driver("d", 0, ""), 4_000 + number);
+        fixture.lane();
+        let entry = fixture.range.seal_entry(Sequence::from(1).borrowed());
+        numbers.extend(entry.snapshot.map(|_| entry.number));
+    }
+    assert!((5..=6).contains(&numbers.len()), "{numbers:?}");
+    assert_eq!(numbers[0], 1, "an interval has begun since the first entry");
+    assert!(numbers[1..].windows(2).all(|pair| pair[1] - pair[0] == 10), "{numbers:?}");
+    let other = LaneRangeState::new(LaneRange::new(LaneCount::new(64).unwrap(), 3).unwrap());
+    assert_ne!(other.range().phase() % 30_000, identity().phase() % 30_000, "logs take turns");
 }
 
 /// Absorbs new drivers, so that the entry of every batch is long.
@@ -211,22 +236,19 @@ fn a_snapshot_is_due_when_the_entries_outweigh_the_last_one_and_256_kib() {
     let mut snapshots = 0;
     while snapshots < 3 {
         let floor = (256 << 10).max(snapshot_bytes);
-        assert_eq!(fixture.lane.is_snapshot_due(), bytes > floor, "{bytes} {floor}");
-        if bytes > floor {
-            assert!(load(&entries).is_snapshot_due());
-            assert!(!load(&entries[..entries.len() - 1]).is_snapshot_due());
-        }
-        let snapshot = begin(&mut fixture.lane);
-        if let Some(snapshot) = &snapshot {
-            (snapshots, bytes, snapshot_bytes) = (snapshots + 1, 0, snapshot.len());
-            entries.clear();
-        }
+        assert_eq!(fixture.range.is_snapshot_due(), bytes > floor, "{bytes} {floor}");
+        assert_eq!(load_all(&entries).is_snapshot_due(), bytes > floor);
+        fixture.range.begin_batch(0);
         let count = if snapshots == 0 { 4_000 } else { 12_000 };
         absorb_new_drivers(&mut fixture, id, count);
         id += count;
-        let entry = fixture.end();
-        bytes += if snapshot.is_some() { 0 } else { entry.len() };
-        entries.push(entry);
+        fixture.lane();
+        let entry = fixture.range.seal_entry(Sequence::from(1).borrowed());
+        if let Some(snapshot) = &entry.snapshot {
+            (snapshots, bytes, snapshot_bytes) = (snapshots + 1, 0, snapshot.len());
+        }
+        bytes += entry.bytes.len();
+        entries.push(entry.bytes);
     }
     assert!(snapshot_bytes > 512 << 10);
 }
@@ -241,26 +263,26 @@ fn unused_places_of_drivers_or_riders_make_a_snapshot_due() {
             let lng = format!(r#""lng":{}"#, f64::from(number) / 20.0 - 100.0);
             fixture.absorb(&line.replace(r#""lng":-73.97"#, &lng), 5_000);
         }
-        assert!(fixture.lane.is_snapshot_due());
+        assert!(fixture.range.is_snapshot_due());
         fixture.end();
-        let snapshot = begin(&mut fixture.lane);
-        assert!(snapshot.is_some() && !fixture.lane.is_snapshot_due());
+        let snapshot = begin(&mut fixture.range);
+        assert!(snapshot.is_some() && !fixture.range.is_snapshot_due());
     }
 }
 
 #[test]
 fn a_lane_has_processed_the_records_up_to_its_last_entry() {
     let mut fixture = Fixture::new(config(&["standard"]));
-    assert!(!fixture.lane.already_processed(Sequence::from(0).borrowed()));
+    assert!(!fixture.lane().already_processed(Sequence::from(0).borrowed()));
     fixture.sequence = 41;
     fixture.entry();
     assert!(
-        fixture.lane.already_processed(Sequence::from(42).borrowed())
-            && fixture.lane.already_processed(Sequence::from(9).borrowed())
+        fixture.lane().already_processed(Sequence::from(42).borrowed())
+            && fixture.lane().already_processed(Sequence::from(9).borrowed())
     );
     assert!(
-        !fixture.lane.already_processed(Sequence::from(43).borrowed())
-            && !fixture.lane.already_processed(Sequence::from(100).borrowed())
+        !fixture.lane().already_processed(Sequence::from(43).borrowed())
+            && !fixture.lane().already_processed(Sequence::from(100).borrowed())
     );
-    assert_eq!((fixture.lane.lane(), fixture.lane.log.next_entry()), (LaneId(2), 1));
+    assert_eq!((fixture.lane().lane(), fixture.range.next_entry()), (LaneId(2), 1));
 }

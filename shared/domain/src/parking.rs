@@ -1,0 +1,201 @@
+//! What is written for a log that cannot go on: marks in its checkpoint log, and the records that wait for it.
+
+use crate::event::record_batch::{RecordBatch, RecordRef};
+use crate::event::sequence::Sequence;
+use crate::time::Timestamp;
+use crate::wire::{self, Corrupt, Kind, put_bytes, put_varint_i64, put_varint_u64};
+
+/// A mark in a checkpoint log, in the place of an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogMark {
+    /// The log cannot be read: its records are parked from here on.
+    Parked {
+        /// When, in milliseconds since the epoch.
+        at_ms: i64,
+        /// Why.
+        reason: String,
+    },
+    /// The log is read again from here on, its parked records first.
+    Resumed,
+    /// As [`Self::Resumed`], without the entries that cannot be read.
+    Restarted,
+    /// Everything before is done with.
+    Emptied,
+}
+
+mod tag {
+    pub const PARKED: u8 = 1;
+    pub const RESUMED: u8 = 2;
+    pub const RESTARTED: u8 = 3;
+    pub const EMPTIED: u8 = 4;
+}
+
+impl LogMark {
+    /// Encodes the mark.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        wire::begin(&mut out, Kind::LogMark);
+        match self {
+            Self::Parked { at_ms, reason } => {
+                out.push(tag::PARKED);
+                put_varint_i64(&mut out, *at_ms);
+                put_bytes(&mut out, reason.as_bytes());
+            }
+            Self::Resumed => out.push(tag::RESUMED),
+            Self::Restarted => out.push(tag::RESTARTED),
+            Self::Emptied => out.push(tag::EMPTIED),
+        }
+        wire::seal(&mut out);
+        out
+    }
+
+    /// Decodes a mark; `None` if the bytes are not one.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut input = wire::open(bytes, Kind::LogMark).ok()?;
+        Some(match input.byte("a mark").ok()? {
+            tag::PARKED => Self::Parked {
+                at_ms: input.instant("a time").ok()?,
+                reason: input.text("a reason").ok()?.to_owned(),
+            },
+            tag::RESUMED => Self::Resumed,
+            tag::RESTARTED => Self::Restarted,
+            tag::EMPTIED => Self::Emptied,
+            _ => return None,
+        })
+    }
+}
+
+/// A record that waits for its log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParkedRecord {
+    /// Its sequence number in its shard.
+    pub sequence: Sequence,
+    /// When it arrived in the stream, in milliseconds since the epoch.
+    pub arrival_ms: i64,
+    /// Its payload.
+    pub data: Vec<u8>,
+}
+
+/// Encodes the records of one batch, in the order of the log.
+#[must_use]
+pub fn encode_records<'a>(records: impl IntoIterator<Item = RecordRef<'a>>) -> Vec<u8> {
+    let mut out = Vec::new();
+    wire::begin(&mut out, Kind::ParkedRecords);
+    for RecordRef { sequence, arrival_ms, data } in records {
+        put_bytes(&mut out, sequence.as_str().as_bytes());
+        put_varint_i64(&mut out, arrival_ms);
+        put_varint_u64(&mut out, data.len() as u64);
+        out.extend_from_slice(data);
+    }
+    wire::seal(&mut out);
+    out
+}
+
+/// Decodes the records of one batch.
+///
+/// # Errors
+/// [`Corrupt`] if the bytes are anything else.
+pub fn decode_records(bytes: &[u8]) -> Result<Vec<ParkedRecord>, Corrupt> {
+    let mut input = wire::open(bytes, Kind::ParkedRecords)?;
+    let mut records = Vec::new();
+    while !input.is_done() {
+        let sequence = Sequence::new(input.text("a sequence number")?);
+        let sequence = sequence.ok_or(input.invalid("a sequence number"))?;
+        let arrival_ms = input.instant("an arrival time")?;
+        records.push(ParkedRecord { sequence, arrival_ms, data: input.bytes("a record")?.to_vec() });
+    }
+    Ok(records)
+}
+
+/// The records of a batch that waited.
+#[must_use]
+pub fn record_batch(records: &[ParkedRecord]) -> RecordBatch<'_> {
+    let mut batch = RecordBatch::with_capacity(records.iter().map(|record| record.data.len()).sum());
+    for ParkedRecord { sequence, arrival_ms, data } in records {
+        batch.push_with(sequence.borrowed(), *arrival_ms, |bytes| bytes.extend_from_slice(data));
+    }
+    batch
+}
+
+/// A list of parked logs, as entries of a log of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParkedLogNote {
+    /// The key of the log, as text.
+    pub key: String,
+    /// Since when it is parked, and why; `None` where it goes on.
+    pub parked: Option<(Timestamp, String)>,
+}
+
+impl ParkedLogNote {
+    /// Encodes the note.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        wire::begin(&mut out, Kind::ParkedLog);
+        put_bytes(&mut out, self.key.as_bytes());
+        if let Some((at, reason)) = &self.parked {
+            put_varint_i64(&mut out, at.ms());
+            put_bytes(&mut out, reason.as_bytes());
+        }
+        wire::seal(&mut out);
+        out
+    }
+
+    /// Decodes a note.
+    ///
+    /// # Errors
+    /// [`Corrupt`] if the bytes are anything else.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Corrupt> {
+        let mut input = wire::open(bytes, Kind::ParkedLog)?;
+        let key = input.text("a key")?.to_owned();
+        if input.is_done() {
+            return Ok(Self { key, parked: None });
+        }
+        let at = Timestamp::from_ms(input.instant("a time")?).ok_or(input.invalid("a time"))?;
+        Ok(Self { key, parked: Some((at, input.text("a reason")?.to_owned())) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_read_back() {
+        let parked = LogMark::Parked { at_ms: 1_772_000_000_000, reason: "a wrong checksum".into() };
+        for mark in [parked, LogMark::Resumed, LogMark::Restarted, LogMark::Emptied] {
+            assert_eq!(LogMark::decode(&mark.encode()), Some(mark));
+        }
+        assert_eq!(LogMark::decode(&encode_records([])), None);
+        assert_eq!(LogMark::decode(b""), None);
+    }
+
+    #[test]
+    fn parked_records_read_back() {
+        let sequences = [Sequence::from(7), Sequence::from(12)];
+        let record = |number: usize| RecordRef {
+            sequence: sequences[number].borrowed(),
+            arrival_ms: 1_000,
+            data: [&b"one"[..], b""][number],
+        };
+        let bytes = encode_records([record(0), record(1)]);
+        let parked = |number: usize| ParkedRecord {
+            sequence: sequences[number].clone(),
+            arrival_ms: 1_000,
+            data: record(number).data.to_vec(),
+        };
+        assert_eq!(decode_records(&bytes), Ok(vec![parked(0), parked(1)]));
+        assert!(decode_records(&bytes[..bytes.len() - 1]).is_err());
+    }
+
+    #[test]
+    fn notes_read_back() {
+        let at = Timestamp::from_ms(1_772_000_000_000).unwrap();
+        for parked in [None, Some((at, "why".to_owned()))] {
+            let note = ParkedLogNote { key: "lanes-64/3".into(), parked };
+            assert_eq!(ParkedLogNote::decode(&note.encode()), Ok(note));
+        }
+    }
+}
