@@ -1,6 +1,6 @@
 //! The process clock, by which arrival, ticks and age are measured (CONTRACT §4).
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -71,6 +71,33 @@ pub struct ClockJump {
     pub by_ms: i64,
     /// How far the process clock is ahead of the machine's now, in milliseconds.
     pub ahead_ms: i64,
+}
+
+/// A time span in milliseconds, as a person reads it.
+#[derive(Clone, Copy, Debug)]
+pub struct Span(pub i64);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (unit_ms, unit) = match self.0 {
+            ..120_000 => (1_000, "s"),
+            120_000..7_200_000 => (60_000, "min"),
+            7_200_000.. => (3_600_000, "h"),
+        };
+        let tenths = (self.0.saturating_mul(10) + unit_ms / 2) / unit_ms;
+        write!(f, "{}.{} {unit}", tenths / 10, tenths % 10)
+    }
+}
+
+impl fmt::Display for ClockJump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let direction = if self.by_ms < 0 { "back" } else { "forward" };
+        write!(f, "this machine's clock jumped {direction} by {}; ", Span(self.by_ms.saturating_abs()))?;
+        match self.ahead_ms {
+            ..=0 => f.write_str("time follows it"),
+            ahead_ms => write!(f, "time continues from the newest tick, {} ahead of it", Span(ahead_ms)),
+        }
+    }
 }
 
 impl Clock {
@@ -308,6 +335,26 @@ mod tests {
         machine.run(5_000);
         clock.tick_closed(START_MS + 10 * MINUTE_MS + 5_000, 5_000);
         assert_eq!(clock.ahead_ms(), 5_000 + MAX_LEAD_MS);
+    }
+
+    #[test]
+    fn a_span_has_a_unit_of_its_size() {
+        for (ms, text) in
+            [(949, "0.9 s"), (119_000, "119.0 s"), (599_980, "10.0 min"), (86_407_358, "24.0 h")]
+        {
+            assert_eq!(Span(ms).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_jump_says_how_far_and_what_becomes_of_time() {
+        let back = ClockJump { by_ms: -600_000, ahead_ms: 593_000 }.to_string();
+        assert!(
+            back.contains("jumped back by 10.0 min; time continues from the newest tick, 9.9 min"),
+            "{back}"
+        );
+        let forward = ClockJump { by_ms: 3_000, ahead_ms: 0 }.to_string();
+        assert!(forward.contains("jumped forward by 3.0 s; time follows it"), "{forward}");
     }
 
     #[test]

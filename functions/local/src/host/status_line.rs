@@ -12,7 +12,6 @@ use equilibrium_embedded::store::Store;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::host::clock_report;
 use crate::host::console::print;
 use crate::host::pipeline_thread::Progress;
 use crate::host::router::LocalApi;
@@ -77,7 +76,7 @@ pub async fn run(
         }
         let line = sample(&api, &store, &progress, &mut accepted_before).await;
         if let Some(jump) = store.clock().take_jump() {
-            print(&clock_report::jump(jump));
+            print(&format!("\n{jump}\n"));
         }
         print(&if rewrites { format!("\r{line}\x1b[K") } else { format!("{line}\n") });
     }
