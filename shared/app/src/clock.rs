@@ -53,6 +53,7 @@ pub struct LiveClock {
 }
 
 #[derive(Debug, Default)]
+#[expect(clippy::struct_field_names)]
 struct State {
     /// The sum of all jumps of the machine's clock.
     jumps_ms: i64,
@@ -207,7 +208,7 @@ impl MachineClock for SystemClock {
         let mut wall_ms = system_now_ms();
         for _ in 0..3 {
             let after = self.0.elapsed();
-            if after - monotonic <= MAX_READ_TIME {
+            if after.saturating_sub(monotonic) <= MAX_READ_TIME {
                 break;
             }
             (monotonic, wall_ms) = (after, system_now_ms());

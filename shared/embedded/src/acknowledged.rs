@@ -14,6 +14,9 @@ use parking_lot::Mutex;
 /// Distance of the two slots, at least a sector of any disk: an interrupted write damages one of them.
 const SLOT_BYTES: u64 = 4096;
 
+/// A file without a number.
+const EMPTY: [u8; 8192] = [0; 8192];
+
 /// A slot holds the number and its complement.
 type Slot = [u8; 16];
 
@@ -37,7 +40,7 @@ impl Acknowledged {
         let file = File::options().create(true).truncate(false).read(true).write(true).open(path)?;
         if file.metadata()?.len() < 2 * SLOT_BYTES {
             // Its later writes neither need space nor change its length.
-            file.write_all_at(&[0; 2 * SLOT_BYTES as usize], 0)?;
+            file.write_all_at(&EMPTY, 0)?;
             file.sync_all()?;
         }
         let mut newest = Newest { number: 0, slot: 0 };
@@ -72,7 +75,7 @@ impl Acknowledged {
     /// Makes the number 0 again.
     pub(crate) fn forget(&self) -> io::Result<()> {
         let mut newest = self.newest.lock();
-        self.file.write_all_at(&[0; 2 * SLOT_BYTES as usize], 0)?;
+        self.file.write_all_at(&EMPTY, 0)?;
         self.file.sync_data()?;
         newest.number = 0;
         Ok(())

@@ -131,6 +131,8 @@ fn refuse(shared: &Shared, batch: WriteBatch, error: &str) {
     if !batch.events.is_empty() && !pending.closing {
         pending.changes.rows.insert(Row::Events(batch.first), None);
     }
+    // Its events are dropped with it, and their clients get an error.
+    drop(batch);
 }
 
 /// Waits for [`WRITE_RETRY_BACKOFF`]; returns whether to retry.

@@ -1,7 +1,7 @@
 //! The contract of the watermark board.
 
-use equilibrium_domain::event::watermark::CityWatermark;
-use equilibrium_domain::event::watermark_board::{BOARD_PARTS, ReachedTick, part_of};
+use equilibrium_domain::event::watermark::{CityWatermark, ReachedTick};
+use equilibrium_domain::event::watermark_board::{BOARD_PARTS, part_of};
 use equilibrium_domain::id::CityId;
 use futures_util::future::join_all;
 

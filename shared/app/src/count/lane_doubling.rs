@@ -35,7 +35,7 @@ where
             Some(doubled_to) if doubled_to > lanes => return Err(LoadError::Outdated),
             // They doubled more than once, and no record has come in between.
             Some(doubled_to) if doubled_to < lanes => {
-                begin_between(log, &ancestor, range, doubled_to).await?
+                begin_between(log, &ancestor, range, doubled_to).await?;
             }
             _ => break ancestor,
         }

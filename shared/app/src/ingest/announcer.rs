@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 
-use equilibrium_domain::event::watermark::{self, CityWatermark};
-use equilibrium_domain::event::watermark_board::{BoardPart, ReachedTick, is_complete, part_of};
+use equilibrium_domain::event::watermark::{self, CityWatermark, ReachedTick};
+use equilibrium_domain::event::watermark_board::{BoardPart, is_complete, part_of};
 use equilibrium_domain::id::{CityId, LaneCount};
 use futures_util::future::join_all;
 use hashbrown::HashMap;

@@ -177,7 +177,7 @@ where
         }
         if is_missing && let Some(look) = self.current(now_ms, is_due) {
             let result = with_timeout(&self.sources.timer, LOOK_TIMEOUT, look.result.clone()).await;
-            self.complete(&look, result, now_ms);
+            self.complete(&look, result.as_ref(), now_ms);
         }
         self.poll(is_due, now_ms);
         entries.iter().map(|entry| entry.lock().as_of_ms).collect()
@@ -201,7 +201,7 @@ where
         let look = self.current.lock().look.clone();
         if let Some(look) = look {
             let result = with_timeout(&self.sources.timer, LOOK_TIMEOUT, look.result.clone()).await;
-            self.complete(&look, result, look.began_at_ms);
+            self.complete(&look, result.as_ref(), look.began_at_ms);
         }
     }
 
@@ -250,10 +250,11 @@ where
     /// long is continued once more before it is given up: its answers may have arrived while the instance was frozen.
     fn poll(&self, is_due: bool, now_ms: i64) {
         if let Some(look) = self.current(now_ms, is_due)
-            && self.complete(&look, look.result.clone().now_or_never(), now_ms) == Completion::GivenUp
+            && self.complete(&look, look.result.clone().now_or_never().as_ref(), now_ms)
+                == Completion::GivenUp
             && let Some(look) = self.current(now_ms, true)
         {
-            self.complete(&look, look.result.clone().now_or_never(), now_ms);
+            self.complete(&look, look.result.clone().now_or_never().as_ref(), now_ms);
         }
     }
 
@@ -266,7 +267,7 @@ where
             match self.next_step(entry, failures > 0, at_ms) {
                 Step::Join(look) => {
                     let result = look.result.clone().await;
-                    self.complete(&look, Some(result), at_ms);
+                    self.complete(&look, Some(&result), at_ms);
                     let is_own = look.cities.iter().any(|(other, needs_map)| *needs_map && other == city);
                     let entry = entry.lock();
                     failures += u32::from(is_own && entry.has_failed);
@@ -292,7 +293,7 @@ where
         };
         match self.current(at_ms, is_due) {
             Some(look) if is_late(&look, at_ms) => {
-                self.complete(&look, look.result.clone().now_or_never(), at_ms);
+                self.complete(&look, look.result.clone().now_or_never().as_ref(), at_ms);
                 Step::Again
             }
             Some(look) => Step::Join(look),
@@ -302,7 +303,7 @@ where
     }
 
     /// Takes the findings of a look, or gives it up if it has none for too long.
-    fn complete(&self, look: &Look, findings: Option<Arc<[Finding]>>, now_ms: i64) -> Completion {
+    fn complete(&self, look: &Look, findings: Option<&Arc<[Finding]>>, now_ms: i64) -> Completion {
         if findings.is_none() && !is_late(look, now_ms) {
             return Completion::UnderWay;
         }
@@ -314,7 +315,7 @@ where
         self.is_looking.store(false, Ordering::Release);
         let nothing = Finding { has_failed: true, ..Finding::default() };
         for (at, (city, needs_map)) in look.cities.iter().enumerate() {
-            let finding = findings.as_ref().map_or(&nothing, |findings| &findings[at]);
+            let finding = findings.map_or(&nothing, |findings| &findings[at]);
             current.random = xxh3_64(&current.random.to_le_bytes());
             let random = f64::from(u32::try_from(current.random >> 32).unwrap_or(0)) / 4_294_967_296.0;
             if let Some(entry) = self.cities.read().get(city) {
@@ -362,7 +363,8 @@ impl CityEntry {
 
     /// What a look that begins at `now_ms` is to find of this city.
     fn want(&mut self, city: &CityId, now_ms: i64) -> Option<Wanted> {
-        if !self.is_due(now_ms) && !(self.needs_map(now_ms) && self.is_due(now_ms + TOGETHER_MS)) {
+        let is_due_soon = self.needs_map(now_ms) && self.is_due(now_ms + TOGETHER_MS);
+        if !is_due_soon && !self.is_due(now_ms) {
             return None;
         }
         // Overdue by a whole tick: the cache may have stopped, rather than the city. Bypassed once a tick.

@@ -136,18 +136,18 @@ impl ReadBudget {
     }
 
     /// The reads that are allowed at `now_ms`; less than 0 if some are owed.
-    pub(super) fn allowed(&self, now_ms: i64, pace: &Pace) -> i64 {
+    pub(super) fn allowed(self, now_ms: i64, pace: &Pace) -> i64 {
         let owed_ms = (self.paid_at_ms(now_ms, pace) - now_ms).max(0);
         (pace.burst * pace.read_every_ms - owed_ms).div_euclid(pace.read_every_ms)
     }
 
     /// How long until so many reads are allowed at once.
-    pub(super) fn wait_ms(&self, reads: i64, now_ms: i64, pace: &Pace) -> i64 {
+    pub(super) fn wait_ms(self, reads: i64, now_ms: i64, pace: &Pace) -> i64 {
         (self.paid_at_ms(now_ms, pace) - now_ms - (pace.burst - reads) * pace.read_every_ms).max(0)
     }
 
     /// A time too far ahead is one of before the clock was set back.
-    fn paid_at_ms(&self, now_ms: i64, pace: &Pace) -> i64 {
+    fn paid_at_ms(self, now_ms: i64, pace: &Pace) -> i64 {
         let is_stale = self.paid_at_ms - now_ms > 20 * pace.burst * pace.read_every_ms;
         if is_stale { now_ms } else { self.paid_at_ms }
     }

@@ -128,7 +128,7 @@ impl PolicyStore for Policies {
             let is_read = |city: &CityId| policies.iter().any(|policy| policy.city == *city);
             let missing = cities.iter().filter(|(city, _)| !is_read(city));
             let wanted: BTreeMap<&str, u64> = missing.map(|(city, at)| (city.as_str(), *at)).collect();
-            let keys: Vec<Item> = wanted.keys().map(|city| key(*city)).collect();
+            let keys: Vec<Item> = wanted.keys().map(|city| key(city)).collect();
             if keys.is_empty() {
                 break;
             }

@@ -213,7 +213,6 @@ impl LaneRangeState {
             let code = entry.varint_up_to(self.lanes.len() as u64 * 2 - 1, "a lane of the range")?;
             let mut part = Reader::new(entry.bytes("a lane's part")?);
             let last = (code & 1 == 1).then_some(last);
-            #[expect(clippy::cast_possible_truncation)]
             self.lanes[(code >> 1) as usize].0.replay(last, &mut part)?;
         }
         Ok(())

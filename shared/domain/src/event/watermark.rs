@@ -2,7 +2,6 @@
 
 use hashbrown::HashMap;
 
-use crate::event::watermark_board::ReachedTick;
 use crate::id::{CityId, LaneCount, LaneId};
 use crate::time::{tick_at_or_after, tick_at_or_before};
 use crate::wire::{self, Corrupt, Kind, put_bytes, put_varint_i64, put_varint_u64};
@@ -14,6 +13,15 @@ pub struct CityWatermark {
     pub watermark: i64,
     /// The city's first tick: the first at or after the time of its first event, in milliseconds since the epoch.
     pub first_tick: i64,
+}
+
+/// A city's watermark and the tick that it has reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReachedTick {
+    /// The watermark, and the city's first tick.
+    pub watermark: CityWatermark,
+    /// The newest tick at or before the watermark, in milliseconds since the epoch.
+    pub tick: i64,
 }
 
 /// The part of a city's policy from which its watermark follows (CONTRACT §3).

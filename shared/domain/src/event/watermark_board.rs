@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::event::watermark::CityWatermark;
+use crate::event::watermark::{CityWatermark, ReachedTick};
 use crate::id::CityId;
 use crate::wire::{self, Corrupt, Kind, put_bytes, put_varint_i64, put_varint_u64};
 
@@ -23,15 +23,6 @@ const AT_REST_MS: i64 = 20_000;
 #[must_use]
 pub fn part_of(city: &CityId) -> u16 {
     u16::try_from(xxh3_64(city.as_str().as_bytes()) % u64::from(BOARD_PARTS)).expect("less than 16")
-}
-
-/// A city's watermark and the tick that it has reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReachedTick {
-    /// The watermark, and the city's first tick.
-    pub watermark: CityWatermark,
-    /// The newest tick at or before the watermark, in milliseconds since the epoch.
-    pub tick: i64,
 }
 
 /// A city on the board.

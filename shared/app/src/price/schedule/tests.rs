@@ -1,3 +1,5 @@
+//! When a reader looks for the next map.
+
 use super::*;
 
 const PACE: Pace = Pace::SHARED_STORE;

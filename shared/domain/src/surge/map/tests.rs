@@ -100,7 +100,7 @@ fn rows_of_neighbouring_cells_take_few_bytes() {
 /// Changes of `count` rows, each of which takes the most bytes.
 fn large_changes(count: u32) -> TickChanges {
     let change = |number: u32| {
-        let cell = Cell(if number % 2 == 0 { 1 << 62 } else { 0 });
+        let cell = Cell(if number.is_multiple_of(2) { 1 << 62 } else { 0 });
         let multiplier = Multiplier::new(10_000).unwrap();
         let row = Row { product: 1, cell, demand: u32::MAX, supply: u32::MAX - number, multiplier };
         Change { row, before: 65_535 }
