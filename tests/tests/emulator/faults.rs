@@ -257,13 +257,13 @@ async fn a_policy_whose_response_was_lost_is_saved() {
     let fixture = Fixture::new("policy").await;
     let policies = Policies::new(&fixture.connection(), &fixture.tables);
     let city = CityId::new("nyc").unwrap();
-    fixture.proxy.plan("PutItem", Fault::ResponseLost, 1);
+    fixture.proxy.plan("TransactWriteItems", Fault::ResponseLost, 1);
     assert_eq!(in_time(policies.save(&city, "{}", None)).await, Ok(1));
-    fixture.proxy.plan("PutItem", Fault::ResponseLost, 3);
+    fixture.proxy.plan("TransactWriteItems", Fault::ResponseLost, 3);
     assert_eq!(in_time(policies.save(&city, "[]", Some(1))).await, Ok(2));
-    fixture.proxy.plan("PutItem", SERVER_ERROR, 3);
+    fixture.proxy.plan("TransactWriteItems", SERVER_ERROR, 3);
     assert_eq!(in_time(policies.save(&city, "{}", Some(2))).await, Err(Unavailable.into()));
-    fixture.proxy.plan("PutItem", Fault::ResponseLost, 3);
+    fixture.proxy.plan("TransactWriteItems", Fault::ResponseLost, 3);
     assert_eq!(in_time(policies.save(&city, "{}", Some(1))).await, Err(ReplaceError::VersionMismatch));
 }
 
