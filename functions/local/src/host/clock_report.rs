@@ -26,7 +26,7 @@ pub async fn continue_clock(
         let ahead = Span(clock.ahead_ms());
         return Some(format!(
             "{folder}: its ticks are {ahead} ahead of this machine's clock, and closed ticks cannot be taken back; time \
-             continues from there. Events of this machine's time are late until then: name another folder to begin anew.\n"
+             continues from there. Events of this machine's time are late until then: name another folder to start afresh.\n"
         ));
     }
     let ahead_ms = arrival_ms - clock.now_ms();

@@ -204,7 +204,7 @@ async fn the_maps_of_all_cities_are_read_at_start() {
     down.store.set_down(true);
     equilibrium_price::read_at_start(&down.maps, &down.policies, TICK).await;
     down.store.set_down(false);
-    assert!(close(multiplier(&down, TICK + 300).await, 1.37), "a start without stores is no fault");
+    assert!(close(multiplier(&down, TICK + 300).await, 1.37), "a start without stores does not fail");
 }
 
 #[tokio::test(start_paused = true)]

@@ -21,7 +21,7 @@ const CITY: &str = "city";
 const VERSION: &str = "version";
 const DOCUMENT: &str = "document";
 
-/// The key of the index, which is no city's.
+/// The key of the index, which cannot be a city's.
 const INDEX: &str = "#versions";
 /// What the names of the index's attributes begin with; the city follows. An item of 400 KB has room for 8,000 cities.
 const INDEXED: &str = "@";
