@@ -50,7 +50,7 @@ where
         let cell = cell_at(place, resolution);
         let price = Price {
             city: view.policy.city.as_str(),
-            cell: cell,
+            cell,
             product: product.id,
             multiplier: view.fallback.multiplier(cell, view.row(product, cell)),
             as_of: view.as_of_ms().and_then(Timestamp::from_ms),

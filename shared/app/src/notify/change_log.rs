@@ -184,7 +184,8 @@ impl<P> ChangeLog<P> {
         let city = || map.city.clone();
         if let Some(known) = &known {
             if known.mode != mode {
-                let change = ModeChanged { city: city(), from: known.mode, mode, as_of: Some(tick.at), now_ms };
+                let change =
+                    ModeChanged { city: city(), from: known.mode, mode, as_of: Some(tick.at), now_ms };
                 state.push(None, Change::Mode(change));
             }
             if known.feed != tick.feed {
@@ -215,7 +216,10 @@ impl<P> ChangeLog<P> {
             state.push(Some(id), Change::Surge(change));
         }
         let (run, version, feed) = (map.began_ms, tick.version, tick.feed);
-        state.cities.insert(city(), City { run, version, feed, mode, products: map.products.clone(), rows: tick.rows.clone() });
+        state.cities.insert(
+            city(),
+            City { run, version, feed, mode, products: map.products.clone(), rows: tick.rows.clone() },
+        );
         state.trim(now_ms);
         state.wake();
     }

@@ -32,6 +32,17 @@ impl Filter {
     }
 }
 
+/// Where a subscriber begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// With what follows from now on.
+    Newest,
+    /// With what follows a version. A version that was sent with several products may be sent again.
+    After(VersionId),
+    /// After a version that no store has: with a reload.
+    Unknown,
+}
+
 /// What follows next.
 #[derive(Debug)]
 pub enum Next {
@@ -55,13 +66,16 @@ pub struct Follower<P> {
 }
 
 impl<P> Follower<P> {
-    /// A subscriber of what `filter` includes: of all that follows the version `after`, or of what follows from now on. A
-    /// version that was sent with several products may be sent again.
+    /// A subscriber of what `filter` includes.
     #[must_use]
-    pub fn new(log: Arc<ChangeLog<P>>, filter: Filter, after: Option<&VersionId>) -> Self {
+    pub fn new(log: Arc<ChangeLog<P>>, filter: Filter, start: &Start) -> Self {
         let next = {
             let state = log.state().lock();
-            after.map_or_else(|| Some(state.end()), |id| state.number_after(id, &filter))
+            match start {
+                Start::Newest => Some(state.end()),
+                Start::After(id) => state.number_after(id, &filter),
+                Start::Unknown => None,
+            }
         };
         Self { log, filter, next, next_pulse: 0 }
     }

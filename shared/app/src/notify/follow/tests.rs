@@ -96,7 +96,8 @@ fn line(change: &Change) -> String {
     let city = change.city();
     match change {
         Change::Surge(change) => {
-            let cells: Vec<_> = change.cells.iter().map(|row| (row.cell.0, row.multiplier.hundredths())).collect();
+            let cells: Vec<_> =
+                change.cells.iter().map(|row| (row.cell.0, row.multiplier.hundredths())).collect();
             let gone: Vec<_> = change.gone.iter().map(|cell| cell.0).collect();
             format!("{city} {} {}-{} {cells:?} {gone:?}", change.product, change.from, change.version)
         }
@@ -112,8 +113,8 @@ fn of_product(city_id: &str, product: &str) -> Filter {
 #[tokio::test]
 async fn every_tick_of_every_product_is_sent_with_what_changed() {
     let (log, _) = log();
-    let mut all = Follower::new(Arc::clone(&log), Filter::default(), None);
-    let mut one = Follower::new(Arc::clone(&log), of_product("lima", "one"), None);
+    let mut all = Follower::new(Arc::clone(&log), Filter::default(), &Start::Newest);
+    let mut one = Follower::new(Arc::clone(&log), of_product("lima", "one"), &Start::Newest);
     assert!(read(&mut all).is_empty());
     record(&log, "lima", 1, &[row(0, 3, 100), row(0, 5, 120), row(1, 3, 100)]).await;
     record(&log, "lima", 2, &[row(0, 4, 100), row(0, 5, 130), row(1, 3, 100)]).await;
@@ -136,7 +137,8 @@ async fn a_subscriber_that_returns_gets_what_it_missed_or_reloads() {
         record(&log, "lima", version, &[row(0, version, 100)]).await;
         record(&log, "oslo", version, &[]).await;
     }
-    let returning = |filter: Filter, after| read(&mut Follower::new(Arc::clone(&log), filter, Some(&after)));
+    let returning =
+        |filter: Filter, after| read(&mut Follower::new(Arc::clone(&log), filter, &Start::After(after)));
     assert_eq!(returning(of_product("lima", "one"), id("lima", 7)), ["lima one 7-8 [(8, 100)] [7]"]);
     let whole = returning(Filter::default(), id("lima", 8));
     assert_eq!(whole, ["lima two 7-8 [] []", "oslo one 7-8 [] []", "oslo two 7-8 [] []"], "at least once");
@@ -145,13 +147,14 @@ async fn a_subscriber_that_returns_gets_what_it_missed_or_reloads() {
     assert_eq!(returning(of_product("lima", "one"), id("lima", 4)), ["reload"]);
     assert_eq!(returning(of_product("lima", "one"), VersionId { run: 8, ..id("lima", 7) }), ["reload"]);
     assert_eq!(returning(Filter::default(), id("quito", 7)), ["reload"]);
+    assert_eq!(read(&mut Follower::new(Arc::clone(&log), Filter::default(), &Start::Unknown)), ["reload"]);
 }
 
 #[tokio::test]
 async fn a_new_run_of_a_city_begins_again() {
     let (log, _) = log();
     record(&log, "lima", 9, &[row(0, 3, 100)]).await;
-    let mut follower = Follower::new(Arc::clone(&log), of_product("lima", "one"), None);
+    let mut follower = Follower::new(Arc::clone(&log), of_product("lima", "one"), &Start::Newest);
     log.record(&head("lima", 8), &[tick(1, &[row(0, 4, 100)])]).await.unwrap();
     log.record(&head("lima", 8), &[tick(2, &[row(0, 4, 100)])]).await.unwrap();
     assert_eq!(read(&mut follower), ["lima one 0-1 [(4, 100)] []", "lima one 1-2 [] []"]);
@@ -160,7 +163,7 @@ async fn a_new_run_of_a_city_begins_again() {
 #[tokio::test]
 async fn what_is_old_or_too_much_is_dropped_and_who_has_not_read_it_reloads() {
     let (log, now_ms) = log();
-    let follower = || Follower::new(Arc::clone(&log), of_product("lima", "one"), None);
+    let follower = || Follower::new(Arc::clone(&log), of_product("lima", "one"), &Start::Newest);
     let mut slow = follower();
     record(&log, "lima", 1, &[]).await;
     *now_ms.lock() += KEPT_MS + 1;
@@ -172,13 +175,20 @@ async fn what_is_old_or_too_much_is_dropped_and_who_has_not_read_it_reloads() {
     assert_eq!(read(&mut slow).len(), 1, "the last pulse");
     let rows: Vec<Row> = (0..400_000).map(|cell| row(0, cell, 100)).collect();
     for version in 2..=4 {
-        let rows: Vec<Row> = rows.iter().map(|cell| Row { demand: u32::try_from(version).unwrap(), ..*cell }).collect();
+        let rows: Vec<Row> =
+            rows.iter().map(|cell| Row { demand: u32::try_from(version).unwrap(), ..*cell }).collect();
         record(&log, "lima", version, &rows).await;
     }
-    let kept: usize = log.state().lock().kept.iter().map(|logged| match &logged.change {
-        Change::Surge(change) => change.cells.len(),
-        _ => 0,
-    }).sum();
+    let kept: usize = log
+        .state()
+        .lock()
+        .kept
+        .iter()
+        .map(|logged| match &logged.change {
+            Change::Surge(change) => change.cells.len(),
+            _ => 0,
+        })
+        .sum();
     assert!(kept <= MAX_KEPT_CELLS && kept > 0);
     assert_eq!(read(&mut slow), ["reload"]);
 }
@@ -186,7 +196,7 @@ async fn what_is_old_or_too_much_is_dropped_and_who_has_not_read_it_reloads() {
 #[tokio::test]
 async fn modes_and_feeds_are_sent_when_they_change() {
     let (log, now_ms) = log();
-    let mut follower = Follower::new(Arc::clone(&log), of_product("lima", "one"), None);
+    let mut follower = Follower::new(Arc::clone(&log), of_product("lima", "one"), &Start::Newest);
     log.record_mode(&city("lima"), None, Mode::Degraded, 1_000);
     assert!(read(&mut follower).is_empty(), "nothing has been sent of the city");
     record(&log, "lima", 1, &[]).await;
@@ -196,14 +206,20 @@ async fn modes_and_feeds_are_sent_when_they_change() {
     *now_ms.lock() = 11_000;
     let suspect = ClosedTick { feed: Feed::Suspect, ..tick(2, &[]) };
     log.record(&head("lima", 7), &[suspect]).await.unwrap();
-    let expected = ["lima one 0-1 [] []", "lima fresh cached", "lima cached fresh", "lima ok suspect", "lima one 1-2 [] []"];
+    let expected = [
+        "lima one 0-1 [] []",
+        "lima fresh cached",
+        "lima cached fresh",
+        "lima ok suspect",
+        "lima one 1-2 [] []",
+    ];
     assert_eq!(read(&mut follower), expected);
 }
 
 #[tokio::test]
 async fn a_waiting_subscriber_is_woken() {
     let (log, _) = log();
-    let mut follower = Follower::new(Arc::clone(&log), Filter::default(), None);
+    let mut follower = Follower::new(Arc::clone(&log), Filter::default(), &Start::Newest);
     let waiting = tokio::spawn(async move { follower.next().await });
     tokio::task::yield_now().await;
     log.record_pulse(Pulse::default());
