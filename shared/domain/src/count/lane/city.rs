@@ -185,7 +185,9 @@ impl LaneCity {
         let is_outside = match &event.what {
             What::Driver { driver, place, status, products } => {
                 let products = match products {
-                    None => (0..self.config.products.len()).fold(0, |set, index| set | 1 << self.bit_at(index)),
+                    None => {
+                        (0..self.config.products.len()).fold(0, |set, index| set | 1 << self.bit_at(index))
+                    }
                     Some(list) => self.product_set(*list)?,
                 };
                 let is_outside = self.config.is_outside(*place);

@@ -84,11 +84,7 @@ impl Role {
     }
 
     /// See [`Sightings::read`].
-    pub(super) fn read(
-        input: &mut Reader<'_>,
-        closed: Option<i64>,
-        life: Lifetime,
-    ) -> Result<Self, Corrupt> {
+    pub(super) fn read(input: &mut Reader<'_>, closed: Option<i64>, life: Lifetime) -> Result<Self, Corrupt> {
         let sightings = Sightings::read(input, closed, life)?;
         Ok(Self((!sightings.is_unused()).then(|| Box::new(sightings))))
     }
