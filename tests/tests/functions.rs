@@ -245,6 +245,23 @@ async fn records_of_a_repaired_log_are_counted_once_it_is_retried() {
 }
 
 #[tokio::test]
+async fn a_log_that_still_cannot_be_read_is_parked_again_with_all_its_records() {
+    let mut functions = Functions::new(ResourceLimits::default());
+    functions.process(&[&ping(1, 1), &watermark_at(5)]).await;
+    functions.checkpoints.corrupt(&only_range(), |entry| entry[20] ^= 1);
+    for (driver, second) in [(2, 6), (3, 11)] {
+        functions.replace_instances();
+        functions.process(&[&ping(driver, second), &watermark_at(i64::from(second) + 4)]).await;
+        assert_eq!(parking::list(&functions.checkpoints).await.unwrap().len(), 1);
+        parking::resume(&functions.checkpoints, &only_range(), Resume::Retry).await.unwrap();
+    }
+    functions.checkpoints.corrupt_from_end(&only_range(), 4, |entry| entry[20] ^= 1);
+    functions.replace_instances();
+    functions.process(&[&ping(4, 16), &watermark_at(20)]).await;
+    assert_eq!(functions.drivers().await, 4);
+}
+
+#[tokio::test]
 async fn records_of_a_lost_log_are_counted_once_it_is_unparked() {
     let (functions, before, after) = park_and_resume(only_range(), Resume::Unpark).await;
     assert_eq!(functions.drivers().await, 3, "the driver of the lost entry is not known any more");
