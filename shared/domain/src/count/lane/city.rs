@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Absorbed;
+use super::role::RoleSightings;
 use crate::count::config::CountingConfig;
 use crate::count::sightings::{Lifetime, Place, Sightings};
 use crate::count::tick_counts::{CityCounts, TickCountsWriter};
@@ -30,8 +31,8 @@ pub(super) struct LaneCity {
     /// The greatest watermark so far, of a watermark record or of this lane's events, in milliseconds since the epoch.
     watermark: i64,
     pub(super) late: u64,
-    pub(super) drivers: Sightings,
-    pub(super) riders: Sightings,
+    pub(super) drivers: RoleSightings,
+    pub(super) riders: RoleSightings,
     log: Vec<u8>,
     logged_watermark: (i64, Option<i64>),
     logged_late: u64,
@@ -64,8 +65,8 @@ impl LaneCity {
             closed: None,
             watermark: NO_WATERMARK,
             late: 0,
-            drivers: Sightings::default(),
-            riders: Sightings::default(),
+            drivers: RoleSightings::default(),
+            riders: RoleSightings::default(),
             log: Vec::new(),
             logged_watermark: (NO_WATERMARK, None),
             logged_late: 0,
@@ -124,8 +125,8 @@ impl LaneCity {
         if self.products.len() + new.len() > MAX_PRODUCTS {
             // More products over time than the bits of a set: start over with those of this config.
             self.products = config.products.clone().into();
-            self.drivers = Sightings::default();
-            self.riders = Sightings::default();
+            self.drivers = RoleSightings::default();
+            self.riders = RoleSightings::default();
         } else {
             new.into_iter().for_each(|product| self.products.push(product));
         }
@@ -135,11 +136,13 @@ impl LaneCity {
         self.find_bits();
         if has_other_ticks {
             let (drivers, riders) = (self.driver_lifetime(), self.rider_lifetime());
-            self.drivers.rebucket(self.closed, drivers);
-            self.riders.rebucket(self.closed, riders);
+            for (sightings, life) in [(&mut self.drivers, drivers), (&mut self.riders, riders)] {
+                sightings.get_mut().into_iter().for_each(|sightings| sightings.rebucket(self.closed, life));
+            }
         }
-        if ends_standings {
-            self.drivers.end_standings_by_log_off(self.closed, self.driver_lifetime());
+        let life = self.driver_lifetime();
+        if ends_standings && let Some(drivers) = self.drivers.get_mut() {
+            drivers.end_standings_by_log_off(self.closed, life);
         }
     }
 
@@ -181,7 +184,7 @@ impl LaneCity {
                     _ => Place::NOWHERE,
                 };
                 let life = self.driver_lifetime();
-                self.drivers.absorb(EntityKey::driver(driver), at, time_ms, self.closed, life);
+                self.drivers.get_or_new().absorb(EntityKey::driver(driver), at, time_ms, self.closed, life);
                 is_outside
             }
             What::Request { rider, place, product } => {
@@ -192,7 +195,7 @@ impl LaneCity {
                 let is_outside = self.config.is_outside(*place);
                 let at = if is_outside { Place::NOWHERE } else { self.place(*place, 1 << bit, locators) };
                 let life = self.rider_lifetime();
-                self.riders.absorb(EntityKey::rider(rider, bit), at, time_ms, self.closed, life);
+                self.riders.get_or_new().absorb(EntityKey::rider(rider, bit), at, time_ms, self.closed, life);
                 is_outside
             }
             What::Progress { .. } => false,
@@ -241,12 +244,15 @@ impl LaneCity {
     /// Keeps the entities that `is_kept`. What counts for the whole lane stays with its first half.
     pub(super) fn keep_half(&mut self, is_kept: impl Fn(EntityKey) -> bool, is_first: bool) {
         let (drivers, riders) = (self.driver_lifetime(), self.rider_lifetime());
-        self.drivers.retain(&is_kept, self.closed, drivers);
-        self.riders.retain(&is_kept, self.closed, riders);
+        for (sightings, life) in [(&mut self.drivers, drivers), (&mut self.riders, riders)] {
+            let Some(sightings) = sightings.get_mut() else { continue };
+            sightings.retain(&is_kept, self.closed, life);
+            if !is_first {
+                sightings.reset_evicted();
+            }
+        }
         if !is_first {
             (self.late, self.logged_late) = (0, 0);
-            self.drivers.reset_evicted();
-            self.riders.reset_evicted();
         }
     }
 
@@ -297,6 +303,7 @@ impl LaneCity {
     fn flush(&mut self) {
         let mut log = Vec::new();
         for (step, sightings) in [(op::DRIVERS, &mut self.drivers), (op::RIDERS, &mut self.riders)] {
+            let Some(sightings) = sightings.get_mut() else { continue };
             sightings.take_log(&mut log);
             if !log.is_empty() {
                 self.log.push(step);
@@ -341,11 +348,11 @@ impl LaneCity {
                 }
                 op::DRIVERS => {
                     let life = self.driver_lifetime();
-                    self.drivers.replay(log.bytes("drivers")?, self.closed, life)?;
+                    self.drivers.get_or_new().replay(log.bytes("drivers")?, self.closed, life)?;
                 }
                 op::RIDERS => {
                     let life = self.rider_lifetime();
-                    self.riders.replay(log.bytes("riders")?, self.closed, life)?;
+                    self.riders.get_or_new().replay(log.bytes("riders")?, self.closed, life)?;
                 }
                 op::WATERMARK => {
                     self.watermark = log.instant("a watermark")?;
@@ -411,8 +418,8 @@ impl LaneCity {
         city.logged_watermark = (city.watermark, city.first_tick);
         city.late = input.varint_u64("late events")?;
         city.logged_late = city.late;
-        city.drivers = Sightings::read(input, city.closed, city.driver_lifetime())?;
-        city.riders = Sightings::read(input, city.closed, city.rider_lifetime())?;
+        city.drivers = Sightings::read(input, city.closed, city.driver_lifetime())?.into();
+        city.riders = Sightings::read(input, city.closed, city.rider_lifetime())?.into();
         Ok(city)
     }
 }
