@@ -24,7 +24,7 @@ use hashbrown::HashTable;
 pub use self::contact::Contact;
 use self::contact::Contacts;
 use self::log::SightingLog;
-use self::store::{Arena, END, Entity, FIRST_CELL, OFFLINE, Places, Slots, SlotsByAge, UNSEEN, flag};
+use self::store::{Arena, END, Entity, OFFLINE, Places, Slots, SlotsByAge, UNSEEN, flag};
 use crate::hash::spread;
 use crate::id::EntityKey;
 use crate::time::tick_at_or_after;
@@ -111,13 +111,6 @@ impl Sightings {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.index.is_empty()
-    }
-
-    /// Whether these are as before the first sighting.
-    #[must_use]
-    pub fn is_new(&self) -> bool {
-        let places = self.places.all.len() - FIRST_CELL as usize;
-        self.is_empty() && self.pending.is_empty() && places == 0 && self.evicted == 0
     }
 
     /// The number of entities that were in touch when the newest tick closed.

@@ -199,7 +199,7 @@ impl LaneCity {
                     _ => Place::NOWHERE,
                 };
                 let life = self.driver_lifetime();
-                self.drivers.get_or_new().absorb(EntityKey::driver(driver), at, time_ms, self.closed, life);
+                self.drivers.absorb(EntityKey::driver(driver), at, time_ms, self.closed, life);
                 is_outside
             }
             What::Request { rider, place, product } => {
@@ -210,7 +210,7 @@ impl LaneCity {
                 let is_outside = self.config.is_outside(*place);
                 let at = if is_outside { Place::NOWHERE } else { self.place(*place, 1 << bit, locators) };
                 let life = self.rider_lifetime();
-                self.riders.get_or_new().absorb(EntityKey::rider(rider, bit), at, time_ms, self.closed, life);
+                self.riders.absorb(EntityKey::rider(rider, bit), at, time_ms, self.closed, life);
                 is_outside
             }
             What::Progress { .. } => false,
@@ -315,7 +315,6 @@ impl LaneCity {
     fn flush(&mut self) {
         let mut log = Vec::new();
         for (step, sightings) in [(op::DRIVERS, &mut self.drivers), (op::RIDERS, &mut self.riders)] {
-            let Some(sightings) = sightings.get_mut() else { continue };
             sightings.take_log(&mut log);
             if !log.is_empty() {
                 self.log.push(step);
@@ -360,11 +359,11 @@ impl LaneCity {
                 }
                 op::DRIVERS => {
                     let life = self.driver_lifetime();
-                    self.drivers.get_or_new().replay(log.bytes("drivers")?, self.closed, life)?;
+                    self.drivers.replay(log.bytes("drivers")?, self.closed, life)?;
                 }
                 op::RIDERS => {
                     let life = self.rider_lifetime();
-                    self.riders.get_or_new().replay(log.bytes("riders")?, self.closed, life)?;
+                    self.riders.replay(log.bytes("riders")?, self.closed, life)?;
                 }
                 op::WATERMARK => {
                     self.watermark = log.instant("a watermark")?;
