@@ -12,8 +12,6 @@
 
 #[path = "figures/alloc.rs"]
 mod alloc;
-#[path = "figures/cities.rs"]
-mod cities;
 #[path = "figures/count.rs"]
 mod count;
 #[path = "figures/ingest.rs"]
@@ -31,7 +29,6 @@ fn main() {
         ("ingest", ingest::figures as fn()),
         ("bodies", ingest::bodies),
         ("count", count::figures),
-        ("cities", cities::figures),
         ("surge", surge::figures),
         ("replay", replay::figures),
     ] {
