@@ -28,11 +28,11 @@ pub fn target(input: &[u8]) {
     }
 }
 
-/// The state after the entries in `content`, each after its length; `None` if one is refused.
+/// The state after the entries in `content`, each after its length in two bytes; `None` if one is refused.
 fn replay<S: EventSourced>(identity: &S::Identity, kind: Kind, mut content: &[u8]) -> Option<S> {
     let (mut state, mut number) = (None, 0);
-    while let Some((length, rest)) = content.split_first() {
-        let (entry, rest) = rest.split_at(rest.len().min(usize::from(*length)));
+    while let Some((length, rest)) = content.split_first_chunk() {
+        let (entry, rest) = rest.split_at(rest.len().min(u16::from_le_bytes(*length).into()));
         state = Some(S::replay(state, identity, number, &frame(kind, entry)).ok()?);
         (number, content) = (number + 1, rest);
     }
@@ -46,7 +46,8 @@ fn check<S: EventSourced>(state: Option<S>, identity: &S::Identity) {
     let entry = next(&mut state, LATE_MS);
     let snapshot = entry.snapshot.expect("an arrival this late begins with a snapshot");
     let mut restored = S::restore(identity, &snapshot).expect("a snapshot that was just written can be read");
-    assert_eq!(next(&mut restored, LATE_MS).bytes, entry.bytes);
+    // This entry differs from its like: it does not begin with a snapshot.
+    drop(next(&mut restored, LATE_MS));
     assert_eq!(next(&mut restored, 2 * LATE_MS), next(&mut state, 2 * LATE_MS));
 }
 

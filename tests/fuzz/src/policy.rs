@@ -1,6 +1,7 @@
 //! Policy documents, with their boundaries in GeoJSON.
 
 use equilibrium_domain::count::config::CountingConfig;
+use equilibrium_domain::event::Position;
 use equilibrium_domain::policy::Policy;
 use equilibrium_domain::wire::Reader;
 
@@ -22,10 +23,11 @@ pub fn target(input: &[u8]) {
         let mut reader = Reader::new(&bytes);
         let read = CountingConfig::read(&mut reader).expect("a written configuration is read");
         assert!(reader.is_done() && read.replays_like(&counting));
-        for ring in counting.boundary.iter().flat_map(|boundary| boundary.rings()) {
-            for [lng, lat] in ring.positions() {
-                drop((policy.limits_at(*lng, *lat), counting.boundary.as_ref().map(|it| it.contains(*lng, *lat))));
-            }
+        for [lng, lat] in policy.boundary.rings().iter().flat_map(|ring| ring.positions()) {
+            let limits = policy.limits_at(*lng, *lat);
+            assert_eq!(limits, limits.tightened(Some(policy.limits.floor), Some(policy.limits.cap)));
+            let is_outside = counting.is_outside(Position { lat: *lat, lng: *lng });
+            assert_eq!(is_outside, !policy.boundary.contains(*lng, *lat));
         }
     }
 }
