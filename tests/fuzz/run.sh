@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every fuzz target, or TARGET, for SECONDS_EACH, two at a time. New inputs are kept below the target folder.
+# Runs every fuzz target, or FUZZ_TARGET, for SECONDS_EACH, two at a time. New inputs are kept below the target folder.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -15,12 +15,14 @@ ${CARGO:-cargo} build --locked --package equilibrium-fuzz --profile fuzz --targe
 program=$out/$host/fuzz/equilibrium-fuzz
 
 run() {
-    local name=$1 status=0
+    local name=$1 status=0 folders=("$out/corpus/$name" "tests/fuzz/seeds/$name")
     mkdir -p "$out/corpus/$name" "$out/crashes/$name"
-    FUZZ_TARGET=$name "$program" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=8192 -print_final_stats=1 \
-        -artifact_prefix="$out/crashes/$name/" "$out/corpus/$name" "tests/fuzz/seeds/$name" \
-        "$(mkdir -p "$out/none" && cd tests/fuzz && { [ -d "regressions/$name" ] && echo "tests/fuzz/regressions/$name"; } || echo "$out/none")" \
-        > "$out/$name.log" 2>&1 || status=$?
+    if [ -d "tests/fuzz/regressions/$name" ]; then
+        folders+=("tests/fuzz/regressions/$name")
+    fi
+    FUZZ_TARGET=$name "$program" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=8192 \
+        -print_final_stats=1 -artifact_prefix="$out/crashes/$name/" "${folders[@]}" > "$out/$name.log" 2>&1 ||
+        status=$?
     echo "$name: $(sed -n 's/^stat::number_of_executed_units: *//p' "$out/$name.log") inputs in $seconds s," \
         "coverage $(grep -o 'cov: [0-9]*' "$out/$name.log" | tail -1 | cut -c6-)"
     if [ "$status" != 0 ]; then
@@ -31,7 +33,7 @@ run() {
     fi
 }
 
-targets=${TARGET:-$(ls tests/fuzz/seeds)}
+targets=${FUZZ_TARGET:-$(ls tests/fuzz/seeds)}
 failed=0 running=0
 for name in $targets; do
     if [ "$running" = 2 ]; then

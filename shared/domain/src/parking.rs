@@ -54,7 +54,7 @@ impl LogMark {
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut input = wire::open(bytes, Kind::LogMark).ok()?;
-        Some(match input.byte("a mark").ok()? {
+        let mark = match input.byte("a mark").ok()? {
             tag::PARKED => Self::Parked {
                 at_ms: input.instant("a time").ok()?,
                 reason: input.text("a reason").ok()?.to_owned(),
@@ -63,7 +63,8 @@ impl LogMark {
             tag::RESTARTED => Self::Restarted,
             tag::EMPTIED => Self::Emptied,
             _ => return None,
-        })
+        };
+        input.is_done().then_some(mark)
     }
 }
 
@@ -154,7 +155,11 @@ impl ParkedLogNote {
             return Ok(Self { key, parked: None });
         }
         let at = Timestamp::from_ms(input.instant("a time")?).ok_or(input.invalid("a time"))?;
-        Ok(Self { key, parked: Some((at, input.text("a reason")?.to_owned())) })
+        let reason = input.text("a reason")?.to_owned();
+        if !input.is_done() {
+            return Err(input.invalid("bytes after the reason"));
+        }
+        Ok(Self { key, parked: Some((at, reason)) })
     }
 }
 
@@ -170,6 +175,20 @@ mod tests {
         }
         assert_eq!(LogMark::decode(&encode_records([])), None);
         assert_eq!(LogMark::decode(b""), None);
+    }
+
+    #[test]
+    fn bytes_after_a_mark_or_a_note_are_refused() {
+        let mut mark = Vec::new();
+        wire::begin(&mut mark, Kind::LogMark);
+        mark.extend([tag::RESUMED, 0]);
+        wire::seal(&mut mark);
+        assert_eq!(LogMark::decode(&mark), None);
+        let mut note = Vec::new();
+        wire::begin(&mut note, Kind::ParkedLog);
+        note.extend(*b"\x01k\x0a\x01r\x00");
+        wire::seal(&mut note);
+        assert!(ParkedLogNote::decode(&note).is_err());
     }
 
     #[test]
