@@ -363,8 +363,12 @@ mod tests {
 
     #[test]
     fn a_number_has_one_encoding() {
-        for longer in [&[0x80, 0][..], &[0x81, 0], &[0x81, 0x80, 0], &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0]]
-        {
+        for longer in [
+            &[0x80, 0][..],
+            &[0x81, 0],
+            &[0x81, 0x80, 0],
+            &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0],
+        ] {
             let at = longer.len();
             assert_eq!(Reader::new(longer).varint_u64("x"), Err(Corrupt::Invalid { what: "x", at }));
         }

@@ -24,7 +24,9 @@ pub fn target(line: &[u8]) {
     let mut written = Vec::new();
     canonical.write(set, &products, &mut written);
     assert!(written.len() <= line.len() + MAX_GROWTH_BYTES, "the canonical form is too long");
-    let Ok(Event::Market(again)) = event::read(&written) else { panic!("the canonical form is not an event") };
+    let Ok(Event::Market(again)) = event::read(&written) else {
+        panic!("the canonical form is not an event")
+    };
     assert_eq!(again.what.entity(), canonical.entity());
     let what = pseudonymous(market.what, again.what.clone());
     let expected = MarketEvent { what, ..market };

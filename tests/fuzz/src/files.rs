@@ -32,7 +32,8 @@ fn gzip(file: &[u8]) {
 }
 
 fn lines(input: &[u8]) {
-    let (size, content) = input.split_first().map_or((1, input), |(size, rest)| (usize::from(*size).max(1), rest));
+    let (size, content) =
+        input.split_first().map_or((1, input), |(size, rest)| (usize::from(*size).max(1), rest));
     let whole = split(content, content.len().max(1));
     assert_eq!(split(content, size), whole, "the lines depend on the blocks");
     let content = content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(content);

@@ -66,7 +66,9 @@ fn counts(content: &[u8]) {
         for tick in ticks {
             let TickCounts::Tick { supply, demand, .. } = tick else { continue };
             for rows in [supply, demand] {
-                assert!(rows.is_sorted_by(|a, b| a.place < b.place) && rows.iter().all(|row| row.entities > 0));
+                assert!(
+                    rows.is_sorted_by(|a, b| a.place < b.place) && rows.iter().all(|row| row.entities > 0)
+                );
             }
         }
     }

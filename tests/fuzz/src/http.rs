@@ -26,14 +26,22 @@ pub fn target(input: &[u8]) {
             assert_eq!(VersionId::parse(&id.to_string()), Some(id));
         }
         6 => {
-            assert_eq!(page_token::decode("page", &page_token::encode(text), |key| Some(key.to_owned())).ok().as_deref(), Some(text));
+            assert_eq!(
+                page_token::decode("page", &page_token::encode(text), |key| Some(key.to_owned()))
+                    .ok()
+                    .as_deref(),
+                Some(text)
+            );
             drop(page_token::decode("page", text, |key| Some(key.to_owned())));
         }
         _ => {
             let degrees = parameters::degrees("lat", Some(text), -90.0..=90.0);
             assert!(degrees.is_err() || degrees.is_ok_and(|degrees| degrees.abs() <= 90.0));
             let count = parameters::count("limit", Some(text), 1..=100);
-            assert!(count.is_err() || count.is_ok_and(|count| count.is_some_and(|count| (1..=100).contains(&count))));
+            assert!(
+                count.is_err()
+                    || count.is_ok_and(|count| count.is_some_and(|count| (1..=100).contains(&count)))
+            );
         }
     }
 }
@@ -48,7 +56,10 @@ fn request_head(bytes: &[u8]) {
     let Ok(head) = Head::read(bytes) else { return };
     assert!(head.path.starts_with('/') || head.path == "*");
     for (at, (name, _)) in head.headers.iter().enumerate() {
-        assert!(!head.headers[..at].iter().any(|(other, _)| other.eq_ignore_ascii_case(name)), "{name} twice");
+        assert!(
+            !head.headers[..at].iter().any(|(other, _)| other.eq_ignore_ascii_case(name)),
+            "{name} twice"
+        );
     }
     // Joined values are not always read as those of several lines, and an absolute target has another host.
     let is_joined = head.headers.iter().any(|(_, value)| value.contains(','));
@@ -96,7 +107,8 @@ fn path(path: &str) {
     let route = routes::find(path);
     let request = Request { method: "GET", path, query: "", headers: &[], body: b"" };
     let Ok(Some((segments, count))) = request.segments::<8>() else { return };
-    let encoded: String = segments[..count].iter().map(|segment| format!("/{}", percent_encoded(segment))).collect();
+    let encoded: String =
+        segments[..count].iter().map(|segment| format!("/{}", percent_encoded(segment))).collect();
     let again = Request { path: &encoded, ..request };
     assert_eq!(again.segments::<8>().ok().flatten(), Some((segments, count)));
     if path.starts_with('/') {
@@ -108,7 +120,8 @@ fn query(query: &str) {
     let request = Request { method: "GET", path: "/", query, headers: &[], body: b"" };
     let Ok(values) = request.parameters(PARAMETERS) else { return };
     let given = PARAMETERS.iter().zip(&values).filter_map(|(name, value)| Some((name, value.as_ref()?)));
-    let pairs: Vec<String> = given.map(|(name, value)| format!("{}={}", percent_encoded(name), percent_encoded(value))).collect();
+    let pairs: Vec<String> =
+        given.map(|(name, value)| format!("{}={}", percent_encoded(name), percent_encoded(value))).collect();
     let again = Request { query: &pairs.join("&"), ..request };
     assert_eq!(again.parameters(PARAMETERS).ok(), Some(values.clone()));
 }

@@ -41,7 +41,8 @@ fn agree(value: Value<'_>, general: Option<&serde_json::Value>) {
             // Of a key that is given twice, both keep the last.
             for (at, (key, value)) in members.iter().enumerate() {
                 let key = key.decode().expect("the general reader has decoded it");
-                let is_last = members[at + 1..].iter().all(|(later, _)| later.decode().as_ref() != Some(&key));
+                let is_last =
+                    members[at + 1..].iter().all(|(later, _)| later.decode().as_ref() != Some(&key));
                 let key = std::str::from_utf8(&key).expect("a decoded text is UTF-8");
                 agree(*value, is_last.then(|| &general[key]));
             }
