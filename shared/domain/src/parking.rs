@@ -102,7 +102,8 @@ pub fn decode_records(bytes: &[u8]) -> Result<Vec<ParkedRecord>, Corrupt> {
     let mut input = wire::open(bytes, Kind::ParkedRecords)?;
     let mut records = Vec::new();
     while !input.is_done() {
-        let sequence = Sequence::new(input.text("a sequence number")?);
+        let digits = input.text("a sequence number")?;
+        let sequence = Sequence::new(digits).filter(|sequence| sequence.as_str() == digits);
         let sequence = sequence.ok_or(input.invalid("a sequence number"))?;
         let arrival_ms = input.instant("an arrival time")?;
         records.push(ParkedRecord { sequence, arrival_ms, data: input.bytes("a record")?.to_vec() });
@@ -189,6 +190,18 @@ mod tests {
         note.extend(*b"\x01k\x0a\x01r\x00");
         wire::seal(&mut note);
         assert!(ParkedLogNote::decode(&note).is_err());
+    }
+
+    #[test]
+    fn a_parked_record_whose_sequence_number_begins_with_zeros_is_refused() {
+        for (digits, is_valid) in [("7", true), ("07", false)] {
+            let mut records = Vec::new();
+            wire::begin(&mut records, Kind::ParkedRecords);
+            put_bytes(&mut records, digits.as_bytes());
+            records.extend([0, 0]);
+            wire::seal(&mut records);
+            assert_eq!(decode_records(&records).is_ok(), is_valid, "{digits}");
+        }
     }
 
     #[test]

@@ -60,11 +60,7 @@ pub fn target(input: &[u8]) {
         1 => {
             let accepted = ingest("application/json", "", body);
             let elements: Option<Vec<&RawValue>> = serde_json::from_slice(body).ok();
-            match elements {
-                Some(elements) => assert_eq!(accepted.map(total), Some(elements.len() as u64)),
-                // A raw value has a limit of its own: how deeply it nests.
-                None => assert!(accepted.is_none() || serde_json::from_slice::<&RawValue>(body).is_ok()),
-            }
+            assert_eq!(accepted.map(total), elements.map(|elements| elements.len() as u64));
         }
         2 => drop(ingest("application/x-ndjson", "gzip", body)),
         _ => {

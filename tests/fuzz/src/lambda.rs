@@ -36,7 +36,8 @@ fn owned(record: RecordRef<'_>) -> Record {
 fn api_gateway(payload: &[u8]) {
     let Ok(read) = ApiGatewayRequest::read(payload) else { return };
     let request: Request<'_> = read.request();
-    let general: Value = serde_json::from_slice(payload).expect("a payload is JSON");
+    // The general reader has limits in the members that are skipped: how deeply they nest, how great a number is.
+    let Ok(general) = serde_json::from_slice::<Value>(payload) else { return };
     assert_eq!(general["requestContext"]["http"]["method"], request.method);
     assert!(general["rawPath"].as_str().is_some_and(|path| path.ends_with(request.path)));
     assert_eq!(general["rawQueryString"].as_str().unwrap_or_default(), request.query);
