@@ -36,7 +36,7 @@ static POLICIES: LazyLock<Arc<PolicySet>> = LazyLock::new(|| {
     Arc::new(PolicySet::of(policies, ResourceLimits::default()))
 });
 
-/// A clock that stands still; what is waited for is due at once.
+/// A clock that does not advance: what is waited for is due at once.
 struct StoppedClock;
 
 impl Timer for StoppedClock {
