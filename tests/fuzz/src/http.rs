@@ -108,7 +108,7 @@ fn path(path: &str) {
     let request = Request { method: "GET", path, query: "", headers: &[], body: b"" };
     let Ok(Some((segments, count))) = request.segments::<8>() else { return };
     let encoded: String =
-        segments[..count].iter().map(|segment| format!("/{}", percent_encoded(segment))).collect();
+        segments[..count].iter().flat_map(|segment| ["/".to_owned(), percent_encoded(segment)]).collect();
     let again = Request { path: &encoded, ..request };
     assert_eq!(again.segments::<8>().ok().flatten(), Some((segments, count)));
     if path.starts_with('/') {
@@ -127,5 +127,6 @@ fn query(query: &str) {
 }
 
 fn percent_encoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    let digit = |digit: u8| char::from(b"0123456789ABCDEF"[usize::from(digit)]);
+    text.bytes().flat_map(|byte| ['%', digit(byte >> 4), digit(byte & 15)]).collect()
 }

@@ -2,6 +2,7 @@
 
 use equilibrium_domain::count::config::CountingConfig;
 use equilibrium_domain::event::Position;
+use equilibrium_domain::geo::polygon::Ring;
 use equilibrium_domain::policy::Policy;
 use equilibrium_domain::wire::Reader;
 
@@ -23,7 +24,7 @@ pub fn target(input: &[u8]) {
         let mut reader = Reader::new(&bytes);
         let read = CountingConfig::read(&mut reader).expect("a written configuration is read");
         assert!(reader.is_done() && read.replays_like(&counting));
-        for [lng, lat] in policy.boundary.rings().iter().flat_map(|ring| ring.positions()) {
+        for [lng, lat] in policy.boundary.rings().iter().flat_map(Ring::positions) {
             let limits = policy.limits_at(*lng, *lat);
             assert_eq!(limits, limits.tightened(Some(policy.limits.floor), Some(policy.limits.cap)));
             let is_outside = counting.is_outside(Position { lat: *lat, lng: *lng });
