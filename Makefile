@@ -1,7 +1,7 @@
 # Every task of this repository; `make` alone lists them. CONTRIBUTING.md says what each installs.
 
 CARGO ?= cargo
-TARGET = $(or $(CARGO_TARGET_DIR),target)
+TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 # cargo-lambda builds functions for these processors, so this is what is measured.
 BENCH_FLAGS = -C target-cpu=x86-64-v3
 
@@ -9,7 +9,7 @@ BENCH_FLAGS = -C target-cpu=x86-64-v3
 SLOW = aws local
 FAST = $(subst _,-,$(filter-out $(SLOW),$(notdir $(patsubst %/,%,$(wildcard shared/*/ functions/*/))))) tests
 
-.PHONY: help check fmt test-fast test tools infra-test up-test simulate conform bench load deployed docs \
+.PHONY: help check fmt test-fast test tools infra-test up-test simulate fuzz conform bench load deployed docs \
 	up down watch package
 
 help: ## List the targets.
@@ -25,9 +25,9 @@ fmt: ## Format the Rust code. A second.
 test-fast: ## Run the tests that need no SDK and start nothing. Seconds after the first build.
 	$(CARGO) test --locked $(FAST:%=--package equilibrium-%)
 
-test: check tools ## Run every test there is: `check`, workspace, infra-test, up-test. 20 minutes.
+test: check tools ## Run every test there is: `check`, workspace, infra-test, up-test, fuzz. 30 minutes.
 	$(CARGO) test --workspace --all-features --locked
-	$(MAKE) infra-test up-test
+	$(MAKE) infra-test up-test fuzz
 
 tools: ## Install what tests start: a Redis server, npm, curl and Python's venv (Debian).
 	infra/local/tools.sh
@@ -42,11 +42,14 @@ simulate: ## Simulate faults: SEED=N LANES=N TRACE=1, or a range of seeds, SEEDS
 	@$(CARGO) run --quiet --locked --package equilibrium-tests --bin simulate -- \
 		$(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),0..100)) $(if $(LANES),--lanes $(LANES)) $(if $(TRACE),--trace)
 
+fuzz: ## Search for inputs that break a parser: SECONDS=60 for each target, or TARGET=NAME. 8 minutes.
+	SECONDS_EACH=$(or $(SECONDS),60) FUZZ_TARGET=$(TARGET) tests/fuzz/run.sh
+
 conform: ## Replay every *.ndjson of DATA, with and without faults; compare with its *.ticks.ndjson.gz.
 	$(if $(DATA),,$(error DATA names no folder: make conform DATA=FOLDER))
 	$(CARGO) build --release --locked --package equilibrium-local --package equilibrium-tests --bins
 	tests/conform.sh $(DATA)
-	$(TARGET)/release/simulate $(DATA)
+	$(TARGET_DIR)/release/simulate $(DATA)
 
 bench: ## Print figures of one core. EQUILIBRIUM_EVENTS=FILE adds a replay, ONLY=NAME selects one. Minutes.
 	RUSTFLAGS="$(BENCH_FLAGS)" $(CARGO) bench --package equilibrium-tests --bench figures --locked --target-dir target/bench

@@ -5,4 +5,5 @@
 require redis-server redis-server "the cache's tests start it"
 require npm npm "runs the CDK's tests and an emulator of Kinesis"
 require curl curl "checks that a started server answers"
+require c++ g++ "compiles libFuzzer"
 require_venv
