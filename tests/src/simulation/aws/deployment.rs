@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -155,6 +156,9 @@ pub struct AwsOutcome {
     pub functions: [FunctionMetrics; 2],
 }
 
+/// The future of a handler, boxed: its layout is too deep to be part of another.
+type Handled<'a, M, E> = Pin<Box<dyn Future<Output = Result<(Vec<u8>, M), E>> + Send + 'a>>;
+
 type AwsLaneProcessor = LaneProcessor<Checkpoints, Counts, NoOp>;
 type AwsCityProcessor = CityProcessor<Checkpoints, Observed, NoOp, Changes, Ticks>;
 
@@ -165,8 +169,9 @@ impl Function for AwsLaneProcessor {
         policies: &Arc<PolicySet>,
         now_ms: i64,
     ) -> (Vec<u8>, CheckpointMetrics) {
-        let handled = equilibrium_count::handle_event(self, payload, policies, now_ms).await;
-        let (response, metrics) = handled.expect("the poller sends Kinesis events");
+        let handled: Handled<'_, _, _> =
+            Box::pin(equilibrium_count::handle_event(self, payload, policies, now_ms));
+        let (response, metrics) = handled.await.expect("the poller sends Kinesis events");
         (response, metrics.checkpoint)
     }
 }
@@ -178,8 +183,9 @@ impl Function for AwsCityProcessor {
         policies: &Arc<PolicySet>,
         now_ms: i64,
     ) -> (Vec<u8>, CheckpointMetrics) {
-        let handled = equilibrium_surge::handle_event(self, payload, policies, now_ms).await;
-        let (response, metrics) = handled.expect("the poller sends Kinesis events");
+        let handled: Handled<'_, _, _> =
+            Box::pin(equilibrium_surge::handle_event(self, payload, policies, now_ms));
+        let (response, metrics) = handled.await.expect("the poller sends Kinesis events");
         (response, metrics.checkpoint)
     }
 }
