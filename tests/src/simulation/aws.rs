@@ -1,6 +1,7 @@
 //! AWS below the SDK, in simulated time: DynamoDB and Kinesis with their limits, their latencies and their units, under
 //! the adapters that a deployment uses.
 
+mod crowd;
 mod deployment;
 mod dynamodb;
 mod environments;
@@ -32,9 +33,12 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-pub use self::deployment::{AwsDeployment, AwsOutcome, AwsScenario, Iteration, Published};
+pub use self::crowd::Crowd;
+pub use self::deployment::{AwsDeployment, AwsOutcome, AwsScenario, Published, SavedSnapshot};
 pub use self::dynamodb::{TableLimits, Units};
+pub use self::environments::FunctionMetrics;
 pub use self::faults::AwsFaults;
+pub use self::shard_source::Iteration;
 
 use self::dynamodb::DynamoDb;
 use self::faults::RequestFault;
@@ -62,7 +66,7 @@ impl SimulatedClock {
 
     /// Waits until the time is `at_ms`.
     pub async fn wait_until(self, at_ms: i64) {
-        let after = Duration::from_millis(u64::try_from(at_ms - START_MS).unwrap_or(0));
+        let after = Duration::from_millis(u64::try_from(at_ms.saturating_sub(START_MS)).unwrap_or(0));
         tokio::time::sleep_until(self.0 + after).await;
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use equilibrium_app::checkpoint::metrics::CheckpointMetrics;
+use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog, Loaded};
 use equilibrium_app::count::lane_processor::{CountSettings, LaneProcessor};
 use equilibrium_app::ingest::ingester::Ingester;
 use equilibrium_app::ingest::pace::Pace;
@@ -20,6 +21,7 @@ use equilibrium_aws::dynamodb::{self, Checkpoints, Maps, Tables, WatermarkBoard}
 use equilibrium_aws::kinesis::{self, Changes, Counts, Events, Streams};
 use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_domain::count::city_group::GroupCount;
+use equilibrium_domain::event_sourced::Entry;
 use equilibrium_domain::id::{CityId, LaneCount};
 use equilibrium_domain::policy::Policy;
 use equilibrium_domain::pseudonym::PseudonymKey;
@@ -31,18 +33,16 @@ use equilibrium_lambda::kinesis::encode::Stream;
 use equilibrium_simulator::city::{self, City};
 use equilibrium_simulator::rng::SplitMix64;
 use parking_lot::Mutex;
-use tokio::task::{JoinSet, yield_now};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::environments::{Alias, Environments, Function};
-use super::shard_source::ShardSource;
+use super::crowd::Crowd;
+use super::environments::{Alias, Environments, Function, FunctionMetrics};
+use super::shard_source::{Iteration, ShardSource};
 use super::{Aws, AwsFaults, START_MS, SimulatedClock, TableLimits, Units};
 use crate::simulation::PSEUDONYM_KEY;
 use crate::simulation::ticks::Ticks;
 use crate::simulation::trace::Trace;
-
-pub use super::environments::FunctionMetrics;
-pub use super::shard_source::Iteration;
 
 /// City groups, as a deployment has by default.
 const GROUPS: GroupCount = GroupCount::new(16).expect("there is at least one");
@@ -89,6 +89,8 @@ pub struct AwsScenario {
     pub iterations: (Iteration, Iteration),
     /// What requests and environments suffer.
     pub faults: AwsFaults,
+    /// Whether drivers of a crowd send the events, instead of the city's.
+    pub crowd: Option<Crowd>,
     /// Limits of the tables.
     pub limits: TableLimits,
     /// How long a tick waits for its last lane, in milliseconds.
@@ -110,6 +112,7 @@ impl AwsScenario {
             feeders: 2,
             iterations: (Iteration::Polled, Iteration::Polled),
             faults: AwsFaults::NONE,
+            crowd: None,
             limits: TableLimits::NEW_TABLE,
             max_hold_ms: ResourceLimits::default().max_hold_ms,
         }
@@ -137,6 +140,17 @@ pub struct Published {
     pub readable_ms: i64,
 }
 
+/// A snapshot of a range of lanes that was saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SavedSnapshot {
+    /// When saving began, in milliseconds since the epoch.
+    pub begun_ms: i64,
+    /// When it was saved.
+    pub saved_ms: i64,
+    /// Its length before compression.
+    pub bytes: usize,
+}
+
 /// The result of a simulation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AwsOutcome {
@@ -148,6 +162,8 @@ pub struct AwsOutcome {
     pub rows: Vec<String>,
     /// The maps.
     pub published: Vec<Published>,
+    /// The snapshots of ranges of lanes.
+    pub snapshots: Vec<SavedSnapshot>,
     /// Consumed units by kind of item.
     pub units: BTreeMap<String, Units>,
     /// Records of the event stream: those put, those of watermarks among them, those refused.
@@ -159,7 +175,7 @@ pub struct AwsOutcome {
 /// The future of a handler, boxed: its layout is too deep to be part of another.
 type Handled<'a, M, E> = Pin<Box<dyn Future<Output = Result<(Vec<u8>, M), E>> + Send + 'a>>;
 
-type AwsLaneProcessor = LaneProcessor<Checkpoints, Counts, NoOp>;
+type AwsLaneProcessor = LaneProcessor<ObservedLog, Counts, NoOp>;
 type AwsCityProcessor = CityProcessor<Checkpoints, Observed, NoOp, Changes, Ticks>;
 
 impl Function for AwsLaneProcessor {
@@ -228,6 +244,36 @@ impl MapStore for Observed {
     }
 }
 
+/// The checkpoint log, which notes when a snapshot was saved.
+#[derive(Debug)]
+struct ObservedLog {
+    log: Checkpoints,
+    clock: SimulatedClock,
+    snapshots: Arc<Mutex<Vec<SavedSnapshot>>>,
+}
+
+impl CheckpointLog for ObservedLog {
+    async fn load(&self, key: &CheckpointKey, next: Option<u64>) -> Result<Loaded, Unavailable> {
+        self.log.load(key, next).await
+    }
+
+    async fn append(&self, key: &CheckpointKey, entry: &Entry) -> Result<(), AppendError> {
+        self.log.append(key, entry).await
+    }
+
+    async fn save_snapshot(
+        &self,
+        key: &CheckpointKey,
+        number: u64,
+        snapshot: &[u8],
+    ) -> Result<(), Unavailable> {
+        let (begun_ms, bytes) = (self.clock.now_ms(), snapshot.len());
+        self.log.save_snapshot(key, number, snapshot).await?;
+        self.snapshots.lock().push(SavedSnapshot { begun_ms, saved_ms: self.clock.now_ms(), bytes });
+        Ok(())
+    }
+}
+
 /// A running deployment.
 pub struct AwsDeployment {
     scenario: AwsScenario,
@@ -237,6 +283,7 @@ pub struct AwsDeployment {
     policies: Arc<PolicySet>,
     ticks: Ticks,
     published: Arc<Mutex<BTreeMap<i64, i64>>>,
+    snapshots: Arc<Mutex<Vec<SavedSnapshot>>>,
     logs: [Arc<StreamLog>; 2],
     count: Arc<Environments<AwsLaneProcessor>>,
     surge: Arc<Environments<AwsCityProcessor>>,
@@ -253,7 +300,7 @@ impl AwsDeployment {
         let limits = ResourceLimits { max_hold_ms: scenario.max_hold_ms, ..ResourceLimits::default() };
         let policies = Arc::new(PolicySet::of(vec![policy.clone()], limits));
         let (streams, ticks) = (Streams::named("simulated"), Ticks::new(&Trace::off()));
-        let published = Arc::default();
+        let (published, snapshots) = (Arc::default(), Arc::default());
         let logs = {
             let mut services = aws.services.lock();
             services.kinesis.create_stream(&streams.changes, 1);
@@ -262,18 +309,42 @@ impl AwsDeployment {
                 .map(|(name, shards)| services.kinesis.create_stream(name, shards))
         };
         let start = (scenario.environments, scenario.seed);
-        let count = Environments::new(start, clock, &policies, start_count(&aws, scenario.lane_count()));
+        let start_count = start_count(&aws, (clock, Arc::clone(&snapshots)), scenario.lane_count());
+        let count = Environments::new(start, clock, &policies, start_count);
         let start_surge = start_surge(&aws, (clock, Arc::clone(&published)), ticks.clone());
         let surge = Environments::new(start, clock, &policies, start_surge);
         count.set_faults(scenario.faults);
         surge.set_faults(scenario.faults);
         let (scenario, mappings) = (*scenario, JoinSet::new());
-        Self { scenario, clock, aws, policy, policies, ticks, published, logs, count, surge, mappings }
+        Self {
+            scenario,
+            clock,
+            aws,
+            policy,
+            policies,
+            ticks,
+            published,
+            snapshots,
+            logs,
+            count,
+            surge,
+            mappings,
+        }
     }
 
     async fn run(mut self) -> AwsOutcome {
         self.start_mappings();
-        let (events, event_count, last_ms) = self.feed().await;
+        let (events, event_count, last_ms) = match self.scenario.crowd {
+            None => self.feed().await,
+            Some(crowd) => {
+                let streams = Streams::named("simulated");
+                let stream = (&self.aws, streams.events.as_str(), self.scenario.lane_count());
+                let until_ms = START_MS + self.scenario.duration_ms;
+                let times = (self.clock, until_ms, self.scenario.seed);
+                let sent = crowd.feed(stream, (&self.policy.city, &self.policies), times).await;
+                (Vec::new(), sent, until_ms)
+            }
+        };
         let end = (last_ms - self.policy.clock.lateness_ms).div_euclid(self.policy.clock.tick_ms) * self.policy.clock.tick_ms;
         let deadline_ms = self.clock.now_ms() + MAX_END_MS;
         while self.published.lock().last_key_value().is_none_or(|(tick, _)| *tick < end) {
@@ -297,6 +368,7 @@ impl AwsDeployment {
             event_count,
             rows: self.ticks.lock().values().flatten().cloned().collect(),
             published: published.collect(),
+            snapshots: std::mem::take(&mut *self.snapshots.lock()),
             units: self.aws.units(),
             records: self.aws.services.lock().kinesis.records(&streams.events),
             functions: [self.count.metrics(), self.surge.metrics()],
@@ -410,12 +482,15 @@ async fn poll<F: Function>(source: ShardSource, target: Alias<F>, clock: Simulat
     let mut poller = poller.expect("the settings are in range");
     loop {
         let due_ms = poller.poll(clock.now_ms()).await.due_ms;
-        clock.wait_until(due_ms).await;
-        yield_now().await;
+        clock.wait_until(due_ms.max(clock.now_ms() + 1)).await;
     }
 }
 
-fn start_count(aws: &Aws, lanes: LaneCount) -> impl Fn() -> AwsLaneProcessor + Send + Sync + 'static {
+fn start_count(
+    aws: &Aws,
+    (clock, snapshots): (SimulatedClock, Arc<Mutex<Vec<SavedSnapshot>>>),
+    lanes: LaneCount,
+) -> impl Fn() -> AwsLaneProcessor + Send + Sync + 'static {
     let sdk = aws.sdk_config();
     move || {
         let (tables, streams) = (Tables::named("simulated"), Streams::named("simulated"));
@@ -423,7 +498,9 @@ fn start_count(aws: &Aws, lanes: LaneCount) -> impl Fn() -> AwsLaneProcessor + S
         let kinesis = kinesis::Connection::new(&sdk, RetryPolicy::default());
         let counts = Counts::new(&kinesis, &streams, GROUPS);
         let settings = CountSettings { lanes, groups: GROUPS };
-        LaneProcessor::new(settings, Checkpoints::new(&dynamodb, &tables), counts, NoOp)
+        let log = Checkpoints::new(&dynamodb, &tables);
+        let log = ObservedLog { log, clock, snapshots: Arc::clone(&snapshots) };
+        LaneProcessor::new(settings, log, counts, NoOp)
     }
 }
 

@@ -51,6 +51,18 @@ impl Kinesis {
         self.streams.get(name).map_or((0, 0, 0), |stream| (stream.put, stream.watermarks, stream.refused))
     }
 
+    /// Puts one record of a call; `false` if its shard refuses it.
+    pub(super) fn put(
+        &mut self,
+        stream: &str,
+        partition_key: &str,
+        (hash_key, data): (u128, Vec<u8>),
+        now_ms: i64,
+    ) -> bool {
+        let stream = self.streams.get_mut(stream).expect("the stream exists");
+        stream.put(Record { partition_key, hash_key, data }, now_ms)["ErrorCode"].is_null()
+    }
+
     pub(super) fn respond(&mut self, operation: &str, request: &Value, now_ms: i64) -> ServiceResponse {
         assert_eq!(operation, "PutRecords", "the adapters use no other");
         let name = request["StreamName"].as_str().expect("a stream's name");
