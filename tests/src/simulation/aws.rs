@@ -7,6 +7,7 @@ mod dynamodb;
 mod environments;
 mod expressions;
 mod faults;
+pub mod figures;
 mod item;
 mod kinesis;
 mod latency;

@@ -19,7 +19,10 @@ fn print(what: &str, outcome: &AwsOutcome) {
 fn usual() {
     let outcome = AwsScenario::usual(1, 60_000).run();
     print("usual", &outcome);
-    let expected = oracle::replay(&outcome.events, Some(&serde_json::from_str(equilibrium_simulator::city::policy::JSON).unwrap()));
+    let expected = oracle::replay(
+        &outcome.events,
+        Some(&serde_json::from_str(equilibrium_simulator::city::policy::JSON).unwrap()),
+    );
     assert_eq!(expected.late, 0);
     println!("{} {}", outcome.rows.len(), expected.rows.len());
     let expected: Vec<String> = expected.rows.into_iter().take(outcome.rows.len()).collect();
@@ -29,18 +32,31 @@ fn usual() {
 #[test]
 fn fan_out() {
     use equilibrium_tests::simulation::aws::Iteration;
-    let both = AwsScenario { iterations: (Iteration::FanOut, Iteration::FanOut), ..AwsScenario::usual(1, 60_000) };
+    let both =
+        AwsScenario { iterations: (Iteration::FanOut, Iteration::FanOut), ..AwsScenario::usual(1, 60_000) };
     print("fan-out", &both.run());
-    let counts = AwsScenario { iterations: (Iteration::Polled, Iteration::FanOut), ..AwsScenario::usual(1, 60_000) };
+    let counts =
+        AwsScenario { iterations: (Iteration::Polled, Iteration::FanOut), ..AwsScenario::usual(1, 60_000) };
     print("fan-out of counts", &counts.run());
 }
 #[test]
 fn faulty() {
     use equilibrium_tests::simulation::aws::AwsFaults;
-    let s = AwsScenario { faults: AwsFaults::MANY, shards: 4, environments: 6, feeders: 200, drivers: 1000, max_hold_ms: 600_000, ..AwsScenario::usual(1, 60_000) };
+    let s = AwsScenario {
+        faults: AwsFaults::MANY,
+        shards: 4,
+        environments: 6,
+        feeders: 200,
+        drivers: 1000,
+        max_hold_ms: 600_000,
+        ..AwsScenario::usual(1, 60_000)
+    };
     let outcome = s.run();
     print("faulty", &outcome);
-    let expected = oracle::replay(&outcome.events, Some(&serde_json::from_str(equilibrium_simulator::city::policy::JSON).unwrap()));
+    let expected = oracle::replay(
+        &outcome.events,
+        Some(&serde_json::from_str(equilibrium_simulator::city::policy::JSON).unwrap()),
+    );
     assert_eq!(expected.late, 0);
     println!("{} {}", outcome.rows.len(), expected.rows.len());
     let expected: Vec<String> = expected.rows.into_iter().take(outcome.rows.len()).collect();
@@ -52,11 +68,41 @@ fn faulty() {
 #[test]
 fn million() {
     use equilibrium_tests::simulation::aws::Crowd;
-    let s = AwsScenario { crowd: Some(Crowd { drivers: 1_000_000, every_ms: 60_000 }), shards: 16, environments: 16, feeders: 1, ..AwsScenario::usual(1, 150_000) };
+    let s = AwsScenario {
+        crowd: Some(Crowd { drivers: 1_000_000, every_ms: 60_000 }),
+        shards: 16,
+        environments: 16,
+        feeders: 1,
+        ..AwsScenario::usual(1, 150_000)
+    };
     let began = std::time::Instant::now();
     let outcome = s.run();
     println!("wall {:?}", began.elapsed());
     print("million", &outcome);
     println!("{} snapshots", outcome.snapshots.len());
-    for w in outcome.snapshots.iter().rev().take(40) { println!("{} {} {}", w.begun_ms - 1_772_816_400_000, w.saved_ms - w.begun_ms, w.bytes); }
+    for w in outcome.snapshots.iter().rev().take(40) {
+        println!("{} {} {}", w.begun_ms - 1_772_816_400_000, w.saved_ms - w.begun_ms, w.bytes);
+    }
+}
+
+#[test]
+fn swap() {
+    use equilibrium_tests::simulation::aws::{AwsFaults, Crowd};
+    let faults = AwsFaults { swap_one_in: 1, ..AwsFaults::NONE };
+    let s = AwsScenario {
+        faults,
+        lanes: 4,
+        crowd: Some(Crowd { drivers: 64_000, every_ms: 16_000 }),
+        shards: 1,
+        environments: 1,
+        feeders: 1,
+        ..AwsScenario::usual(1, 100_000)
+    };
+    let began = std::time::Instant::now();
+    let outcome = s.run();
+    println!("wall {:?}", began.elapsed());
+    print("swap", &outcome);
+    for w in outcome.snapshots.iter().rev().take(40) {
+        println!("{} {} {}", w.begun_ms - 1_772_816_400_000, w.saved_ms - w.begun_ms, w.bytes);
+    }
 }

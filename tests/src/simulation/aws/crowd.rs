@@ -40,7 +40,8 @@ impl RecordSink for EventStream {
     fn put(&mut self, lane: LaneId, record: Vec<u8>) {
         let hash_key = lane.hash_key(self.lanes);
         let mut services = self.aws.services.lock();
-        let put = services.kinesis.put(&self.stream, &lane.to_string(), (hash_key, record), self.clock.now_ms());
+        let put =
+            services.kinesis.put(&self.stream, &lane.to_string(), (hash_key, record), self.clock.now_ms());
         assert!(put, "a shard is beyond its limits");
     }
 }
@@ -66,7 +67,9 @@ impl Crowd {
             let due = i64::from(self.drivers) * (now_ms - start_ms) / self.every_ms;
             for _ in sent..due {
                 let place = |middle: f64, rng: &mut SplitMix64| {
-                    middle + HALF_SIDE * (f64::from(u32::try_from(rng.below(2_000)).unwrap_or(0)) / 1_000.0 - 1.0)
+                    middle
+                        + HALF_SIDE
+                            * (f64::from(u32::try_from(rng.below(2_000)).unwrap_or(0)) / 1_000.0 - 1.0)
                 };
                 let (lat, lng) = (place(MIDDLE.0, &mut rng), place(MIDDLE.1, &mut rng));
                 let time = Timestamp::from_ms(now_ms).expect("a usual time");

@@ -164,6 +164,8 @@ pub struct AwsOutcome {
     pub published: Vec<Published>,
     /// The snapshots of ranges of lanes.
     pub snapshots: Vec<SavedSnapshot>,
+    /// What the last load of a range of lanes with nothing in memory found.
+    pub last_load: Option<Loaded>,
     /// Consumed units by kind of item.
     pub units: BTreeMap<String, Units>,
     /// Records of the event stream: those put, those of watermarks among them, those refused.
@@ -244,17 +246,27 @@ impl MapStore for Observed {
     }
 }
 
-/// The checkpoint log, which notes when a snapshot was saved.
+/// The checkpoint log, which notes what was loaded, and when a snapshot was saved.
 #[derive(Debug)]
 struct ObservedLog {
     log: Checkpoints,
     clock: SimulatedClock,
-    snapshots: Arc<Mutex<Vec<SavedSnapshot>>>,
+    seen: Arc<Mutex<SeenLogs>>,
+}
+
+#[derive(Debug, Default)]
+struct SeenLogs {
+    snapshots: Vec<SavedSnapshot>,
+    last_load: Option<Loaded>,
 }
 
 impl CheckpointLog for ObservedLog {
     async fn load(&self, key: &CheckpointKey, next: Option<u64>) -> Result<Loaded, Unavailable> {
-        self.log.load(key, next).await
+        let loaded = self.log.load(key, next).await?;
+        if next.is_none() {
+            self.seen.lock().last_load = Some(loaded.clone());
+        }
+        Ok(loaded)
     }
 
     async fn append(&self, key: &CheckpointKey, entry: &Entry) -> Result<(), AppendError> {
@@ -269,7 +281,8 @@ impl CheckpointLog for ObservedLog {
     ) -> Result<(), Unavailable> {
         let (begun_ms, bytes) = (self.clock.now_ms(), snapshot.len());
         self.log.save_snapshot(key, number, snapshot).await?;
-        self.snapshots.lock().push(SavedSnapshot { begun_ms, saved_ms: self.clock.now_ms(), bytes });
+        let saved_ms = self.clock.now_ms();
+        self.seen.lock().snapshots.push(SavedSnapshot { begun_ms, saved_ms, bytes });
         Ok(())
     }
 }
@@ -283,7 +296,7 @@ pub struct AwsDeployment {
     policies: Arc<PolicySet>,
     ticks: Ticks,
     published: Arc<Mutex<BTreeMap<i64, i64>>>,
-    snapshots: Arc<Mutex<Vec<SavedSnapshot>>>,
+    seen: Arc<Mutex<SeenLogs>>,
     logs: [Arc<StreamLog>; 2],
     count: Arc<Environments<AwsLaneProcessor>>,
     surge: Arc<Environments<AwsCityProcessor>>,
@@ -300,7 +313,7 @@ impl AwsDeployment {
         let limits = ResourceLimits { max_hold_ms: scenario.max_hold_ms, ..ResourceLimits::default() };
         let policies = Arc::new(PolicySet::of(vec![policy.clone()], limits));
         let (streams, ticks) = (Streams::named("simulated"), Ticks::new(&Trace::off()));
-        let (published, snapshots) = (Arc::default(), Arc::default());
+        let (published, seen) = (Arc::default(), Arc::default());
         let logs = {
             let mut services = aws.services.lock();
             services.kinesis.create_stream(&streams.changes, 1);
@@ -309,27 +322,14 @@ impl AwsDeployment {
                 .map(|(name, shards)| services.kinesis.create_stream(name, shards))
         };
         let start = (scenario.environments, scenario.seed);
-        let start_count = start_count(&aws, (clock, Arc::clone(&snapshots)), scenario.lane_count());
+        let start_count = start_count(&aws, (clock, Arc::clone(&seen)), scenario.lane_count());
         let count = Environments::new(start, clock, &policies, start_count);
         let start_surge = start_surge(&aws, (clock, Arc::clone(&published)), ticks.clone());
         let surge = Environments::new(start, clock, &policies, start_surge);
         count.set_faults(scenario.faults);
         surge.set_faults(scenario.faults);
         let (scenario, mappings) = (*scenario, JoinSet::new());
-        Self {
-            scenario,
-            clock,
-            aws,
-            policy,
-            policies,
-            ticks,
-            published,
-            snapshots,
-            logs,
-            count,
-            surge,
-            mappings,
-        }
+        Self { scenario, clock, aws, policy, policies, ticks, published, seen, logs, count, surge, mappings }
     }
 
     async fn run(mut self) -> AwsOutcome {
@@ -345,7 +345,8 @@ impl AwsDeployment {
                 (Vec::new(), sent, until_ms)
             }
         };
-        let end = (last_ms - self.policy.clock.lateness_ms).div_euclid(self.policy.clock.tick_ms) * self.policy.clock.tick_ms;
+        let end = (last_ms - self.policy.clock.lateness_ms).div_euclid(self.policy.clock.tick_ms)
+            * self.policy.clock.tick_ms;
         let deadline_ms = self.clock.now_ms() + MAX_END_MS;
         while self.published.lock().last_key_value().is_none_or(|(tick, _)| *tick < end) {
             assert!(self.clock.now_ms() < deadline_ms, "no map of the tick {end}");
@@ -363,12 +364,14 @@ impl AwsDeployment {
             readable_ms: *readable_ms,
         });
         let streams = Streams::named("simulated");
+        let SeenLogs { snapshots, last_load } = std::mem::take(&mut *self.seen.lock());
         AwsOutcome {
             events,
             event_count,
             rows: self.ticks.lock().values().flatten().cloned().collect(),
             published: published.collect(),
-            snapshots: std::mem::take(&mut *self.snapshots.lock()),
+            snapshots,
+            last_load,
             units: self.aws.units(),
             records: self.aws.services.lock().kinesis.records(&streams.events),
             functions: [self.count.metrics(), self.surge.metrics()],
@@ -397,7 +400,8 @@ impl AwsDeployment {
         let AwsScenario { seed, drivers, duration_ms, call_events, feeders, .. } = self.scenario;
         let feeders: Vec<_> = (0..feeders).map(|_| self.feeder()).collect();
         let drivers = NonZeroU32::new(drivers).expect("a city has drivers");
-        let mut city = City::new(&city::Settings { drivers, ..city::Settings::new(seed, START_MS) }, &self.policy);
+        let mut city =
+            City::new(&city::Settings { drivers, ..city::Settings::new(seed, START_MS) }, &self.policy);
         let mut rng = SplitMix64::new(seed);
         let (mut all, mut sent, mut lines) = (Vec::new(), 0, 0);
         let mut calls = JoinSet::new();
@@ -488,7 +492,7 @@ async fn poll<F: Function>(source: ShardSource, target: Alias<F>, clock: Simulat
 
 fn start_count(
     aws: &Aws,
-    (clock, snapshots): (SimulatedClock, Arc<Mutex<Vec<SavedSnapshot>>>),
+    (clock, seen): (SimulatedClock, Arc<Mutex<SeenLogs>>),
     lanes: LaneCount,
 ) -> impl Fn() -> AwsLaneProcessor + Send + Sync + 'static {
     let sdk = aws.sdk_config();
@@ -499,7 +503,7 @@ fn start_count(
         let counts = Counts::new(&kinesis, &streams, GROUPS);
         let settings = CountSettings { lanes, groups: GROUPS };
         let log = Checkpoints::new(&dynamodb, &tables);
-        let log = ObservedLog { log, clock, snapshots: Arc::clone(&snapshots) };
+        let log = ObservedLog { log, clock, seen: Arc::clone(&seen) };
         LaneProcessor::new(settings, log, counts, NoOp)
     }
 }
@@ -514,8 +518,7 @@ fn start_surge(
         let (tables, streams) = (Tables::named("simulated"), Streams::named("simulated"));
         let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::default());
         let kinesis = kinesis::Connection::new(&sdk, RetryPolicy::default());
-        let maps =
-            Observed { maps: Maps::new(&dynamodb, &tables), clock, published: Arc::clone(&published) };
+        let maps = Observed { maps: Maps::new(&dynamodb, &tables), clock, published: Arc::clone(&published) };
         let changes = Changes::new(&kinesis, &streams);
         let sinks = SurgeSinks { maps, cache: NoOp, changes, ticks: ticks.clone() };
         CityProcessor::new(Checkpoints::new(&dynamodb, &tables), sinks)

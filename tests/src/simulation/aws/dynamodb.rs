@@ -113,7 +113,13 @@ impl DynamoDb {
     }
 
     /// Consumes units of a partition, or refuses.
-    fn consume(&mut self, request: &Value, partition: &str, use_: Use, now_ms: i64) -> Result<(), ServiceResponse> {
+    fn consume(
+        &mut self,
+        request: &Value,
+        partition: &str,
+        use_: Use,
+        now_ms: i64,
+    ) -> Result<(), ServiceResponse> {
         let limits = self.limits;
         let label = label(request["TableName"].as_str().expect("a table's name"), partition);
         let is_admitted = self.table(request).consume(partition, use_, limits, now_ms);
@@ -186,8 +192,10 @@ impl DynamoDb {
         let partition = value_of(placeholder, request)["S"].as_str().expect("text").to_owned();
         let found = table.items.range((partition.clone(), SortKey::Absent)..);
         let found = found.take_while(|((of, _), _)| *of == partition);
-        let mut found: Vec<(Key, Item)> =
-            found.filter(|(_, item)| holds(condition, request, Some(item))).map(|(key, item)| (key.clone(), item.clone())).collect();
+        let mut found: Vec<(Key, Item)> = found
+            .filter(|(_, item)| holds(condition, request, Some(item)))
+            .map(|(key, item)| (key.clone(), item.clone()))
+            .collect();
         let is_backward = request["ScanIndexForward"] == false;
         if is_backward {
             found.reverse();
@@ -196,7 +204,9 @@ impl DynamoDb {
             let start = table.key(&Value::Object(start.clone()));
             found.retain(|(key, _)| if is_backward { *key < start } else { *key > start });
         }
-        let limit = request["Limit"].as_u64().map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let limit = request["Limit"]
+            .as_u64()
+            .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         let (mut bytes, mut page, mut last) = (0, Vec::new(), None);
         let is_all = |page: &Vec<Value>| page.len() == found.len();
         for (key, item) in &found {
@@ -221,7 +231,9 @@ impl DynamoDb {
         let (mut responses, mut unprocessed) = (json!({}), json!({}));
         let mut bytes = 0;
         let requested = request["RequestItems"].as_object().expect("tables");
-        if requested.values().map(|of| of["Keys"].as_array().map_or(0, Vec::len)).sum::<usize>() > MAX_BATCH_KEYS {
+        if requested.values().map(|of| of["Keys"].as_array().map_or(0, Vec::len)).sum::<usize>()
+            > MAX_BATCH_KEYS
+        {
             return Err(invalid("Too many items requested for the BatchGetItem call"));
         }
         let (mut found_any, mut throttled_any) = (false, false);
@@ -264,8 +276,11 @@ impl DynamoDb {
         }
         let mut writes = Vec::new();
         for action in actions {
-            let (operation, request) =
-                if action["Put"].is_null() { ("UpdateItem", &action["Update"]) } else { ("PutItem", &action["Put"]) };
+            let (operation, request) = if action["Put"].is_null() {
+                ("UpdateItem", &action["Update"])
+            } else {
+                ("PutItem", &action["Put"])
+            };
             writes.push((request, self.prepare(operation, request)?));
         }
         if writes.iter().map(|(_, write)| size(&write.item)).sum::<usize>() > MAX_TRANSACTION_BYTES {
@@ -276,7 +291,9 @@ impl DynamoDb {
             self.consume(request, &write.key.0, Use::Write(2 * write.units()), now_ms)?;
         }
         if writes.iter().any(|(_, write)| !write.holds) {
-            let reason = |holds| if holds { json!({ "Code": "None" }) } else { json!({ "Code": "ConditionalCheckFailed" }) };
+            let reason = |holds| {
+                if holds { json!({ "Code": "None" }) } else { json!({ "Code": "ConditionalCheckFailed" }) }
+            };
             let reasons: Vec<Value> = writes.iter().map(|(_, write)| reason(write.holds)).collect();
             let name = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
             let mut error = ServiceResponse::error(name, "Transaction cancelled");
@@ -368,7 +385,10 @@ impl Table {
 impl Capacity {
     fn new(writes: i64, reads: i64, seconds: i64, now_ms: i64) -> Self {
         // Reads are counted in halves.
-        Self { writes: RateLimit::new(writes, seconds, now_ms), reads: RateLimit::new(2 * reads, seconds, now_ms) }
+        Self {
+            writes: RateLimit::new(writes, seconds, now_ms),
+            reads: RateLimit::new(2 * reads, seconds, now_ms),
+        }
     }
 
     fn has(&mut self, use_: Use, now_ms: i64) -> bool {

@@ -11,8 +11,8 @@ use equilibrium_simulator::rng::SplitMix64;
 use parking_lot::Mutex;
 use tokio::time::{sleep, timeout};
 
-use super::faults::{AwsFaults, happens};
 use super::SimulatedClock;
+use super::faults::{AwsFaults, happens};
 
 /// From the batch to the handler: the invocation of a warm environment.
 const INVOCATION: Duration = Duration::from_millis(10);

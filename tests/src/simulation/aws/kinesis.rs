@@ -41,7 +41,8 @@ impl Kinesis {
     /// Creates a stream, and returns what it holds.
     pub(super) fn create_stream(&mut self, name: &str, shards: usize) -> Arc<StreamLog> {
         let log = Arc::new(StreamLog::new(shards));
-        let stream = Stream { log: Arc::clone(&log), shards: BTreeMap::new(), put: 0, watermarks: 0, refused: 0 };
+        let stream =
+            Stream { log: Arc::clone(&log), shards: BTreeMap::new(), put: 0, watermarks: 0, refused: 0 };
         self.streams.insert(name.to_owned(), stream);
         log
     }
