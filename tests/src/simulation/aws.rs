@@ -14,7 +14,9 @@ mod latency;
 mod rate_limit;
 mod shard_source;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
@@ -29,6 +31,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
+use equilibrium_embedded::stream_log::StreamLog;
 use equilibrium_simulator::rng::SplitMix64;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -130,14 +133,17 @@ impl Aws {
         Self { clock, services: Arc::new(Mutex::new(services)) }
     }
 
-    /// Settings of clients of the account.
+    /// Settings of the clients of a process. The SDK has one budget of retries for each region and process; here, a region
+    /// is a process.
     #[must_use]
     pub fn sdk_config(&self) -> SdkConfig {
+        static PROCESSES: AtomicU64 = AtomicU64::new(0);
+        let region = format!("simulated-{}", PROCESSES.fetch_add(1, Ordering::Relaxed));
         let credentials = Credentials::new("simulated", "simulated", None, None, "simulation");
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .region(Region::new("us-east-1"))
+            .region(Region::new(region))
             .retry_config(RetryConfig::standard())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .http_client(self.clone())
@@ -146,13 +152,28 @@ impl Aws {
 
     /// The units that were consumed so far, by kind of item.
     #[must_use]
-    pub fn units(&self) -> std::collections::BTreeMap<String, Units> {
+    pub fn units(&self) -> BTreeMap<String, Units> {
         self.services.lock().dynamodb.units().clone()
     }
 
-    /// Sets what the requests from here on suffer.
-    pub fn set_faults(&self, faults: AwsFaults) {
-        self.services.lock().faults = faults;
+    /// Creates a stream, and returns what it holds.
+    pub fn create_stream(&self, name: &str, shards: usize) -> Arc<StreamLog> {
+        self.services.lock().kinesis.create_stream(name, shards)
+    }
+
+    /// What a stream holds.
+    ///
+    /// # Panics
+    /// If there is no such stream.
+    #[must_use]
+    pub fn stream(&self, name: &str) -> Arc<StreamLog> {
+        self.services.lock().kinesis.stream(name)
+    }
+
+    /// The records that the shards of a stream took, those of watermarks among them, and those that they refused.
+    #[must_use]
+    pub fn records(&self, name: &str) -> (u64, u64, u64) {
+        self.services.lock().kinesis.records(name)
     }
 
     async fn respond(&self, target: &str, body: &[u8]) -> ServiceResponse {

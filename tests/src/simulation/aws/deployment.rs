@@ -314,13 +314,9 @@ impl AwsDeployment {
         let policies = Arc::new(PolicySet::of(vec![policy.clone()], limits));
         let (streams, ticks) = (Streams::named("simulated"), Ticks::new(&Trace::off()));
         let (published, seen) = (Arc::default(), Arc::default());
-        let logs = {
-            let mut services = aws.services.lock();
-            services.kinesis.create_stream(&streams.changes, 1);
-            let counts_shards = scenario.shards.div_ceil(2);
-            [(&streams.events, scenario.shards), (&streams.counts, counts_shards)]
-                .map(|(name, shards)| services.kinesis.create_stream(name, shards))
-        };
+        aws.create_stream(&streams.changes, 1);
+        let logs = [(&streams.events, scenario.shards), (&streams.counts, scenario.shards.div_ceil(2))];
+        let logs = logs.map(|(name, shards)| aws.create_stream(name, shards));
         let start = (scenario.environments, scenario.seed);
         let start_count = start_count(&aws, (clock, Arc::clone(&seen)), scenario.lane_count());
         let count = Environments::new(start, clock, &policies, start_count);
@@ -373,7 +369,7 @@ impl AwsDeployment {
             snapshots,
             last_load,
             units: self.aws.units(),
-            records: self.aws.services.lock().kinesis.records(&streams.events),
+            records: self.aws.records(&streams.events),
             functions: [self.count.metrics(), self.surge.metrics()],
         }
     }
@@ -495,8 +491,9 @@ fn start_count(
     (clock, seen): (SimulatedClock, Arc<Mutex<SeenLogs>>),
     lanes: LaneCount,
 ) -> impl Fn() -> AwsLaneProcessor + Send + Sync + 'static {
-    let sdk = aws.sdk_config();
+    let aws = aws.clone();
     move || {
+        let sdk = aws.sdk_config();
         let (tables, streams) = (Tables::named("simulated"), Streams::named("simulated"));
         let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::default());
         let kinesis = kinesis::Connection::new(&sdk, RetryPolicy::default());
@@ -513,8 +510,9 @@ fn start_surge(
     (clock, published): (SimulatedClock, Arc<Mutex<BTreeMap<i64, i64>>>),
     ticks: Ticks,
 ) -> impl Fn() -> AwsCityProcessor + Send + Sync + 'static {
-    let sdk = aws.sdk_config();
+    let aws = aws.clone();
     move || {
+        let sdk = aws.sdk_config();
         let (tables, streams) = (Tables::named("simulated"), Streams::named("simulated"));
         let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::default());
         let kinesis = kinesis::Connection::new(&sdk, RetryPolicy::default());

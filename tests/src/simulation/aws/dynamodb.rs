@@ -435,3 +435,6 @@ fn throttled() -> ServiceResponse {
 fn invalid(message: &str) -> ServiceResponse {
     ServiceResponse::error("com.amazon.coral.validate#ValidationException", message)
 }
+
+#[cfg(test)]
+mod tests;

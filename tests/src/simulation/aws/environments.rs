@@ -21,7 +21,7 @@ const COLD_START: Duration = Duration::from_millis(150);
 /// The timeout of the functions (`infra/deployment.json`).
 const TIMEOUT: Duration = Duration::from_mins(1);
 /// Within this time an invocation dies that dies.
-const CRASH_WITHIN_US: usize = 60_000;
+const CRASH_WITHIN_US: usize = 30_000;
 
 /// A function's handler with what it has in memory.
 pub(super) trait Function: Send + Sync + 'static {

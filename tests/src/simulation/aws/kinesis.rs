@@ -47,6 +47,12 @@ impl Kinesis {
         log
     }
 
+    /// What a stream holds.
+    pub(super) fn stream(&self, name: &str) -> Arc<StreamLog> {
+        let stream = self.streams.get(name).expect("the stream exists");
+        Arc::clone(&stream.log)
+    }
+
     /// The records that the shards of a stream took, those of watermarks among them, and those that they refused.
     pub(super) fn records(&self, name: &str) -> (u64, u64, u64) {
         self.streams.get(name).map_or((0, 0, 0), |stream| (stream.put, stream.watermarks, stream.refused))

@@ -16,12 +16,12 @@ impl RateLimit {
         Self { per_second, capacity_milli, tokens_milli: capacity_milli, at_ms: now_ms }
     }
 
-    /// Whether so many tokens are there at `now_ms`.
+    /// Whether so many tokens are there at `now_ms`, or all that there can be.
     pub(super) fn has(&mut self, tokens: i64, now_ms: i64) -> bool {
         let earned = (now_ms - self.at_ms).max(0) * self.per_second;
         self.at_ms = self.at_ms.max(now_ms);
         self.tokens_milli = (self.tokens_milli + earned).min(self.capacity_milli);
-        self.tokens_milli >= tokens * 1_000
+        self.tokens_milli >= (tokens * 1_000).min(self.capacity_milli)
     }
 
     /// Takes so many tokens; where there are fewer, the rest is owed.
@@ -41,8 +41,11 @@ mod tests {
         limit.take(1_000);
         assert!(!limit.has(1, 0));
         assert!(limit.has(10, 10) && !limit.has(11, 10));
-        assert!(limit.has(1_000, 60_000) && !limit.has(1_001, 60_000));
+        limit.take(500);
+        assert!(!limit.has(1_000, 1_499) && limit.has(1_000, 1_500));
         let mut burst = RateLimit::new(1_000, 300, 0);
         assert!(burst.has(300_000, 0));
+        burst.take(1_000);
+        assert!(!burst.has(300_000, 0) && burst.has(299_000, 0));
     }
 }
