@@ -9,11 +9,11 @@ BENCH_FLAGS = -C target-cpu=x86-64-v3
 SLOW = aws local
 FAST = $(subst _,-,$(filter-out $(SLOW),$(notdir $(patsubst %/,%,$(wildcard shared/*/ functions/*/))))) tests
 
-.PHONY: help check fmt test-fast test tools infra-test up-test simulate conform bench load deployed docs \
+.PHONY: help check fmt test-fast test tools infra-test up-test simulate simulate-aws conform bench load deployed docs \
 	up down watch package
 
 help: ## List the targets.
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 check: ## Check formatting and lints. A minute after the first build.
 	$(CARGO) fmt --all --check
@@ -41,6 +41,9 @@ up-test: ## Test `make up` and `make down` alone, on ports of their own. Minutes
 simulate: ## Simulate faults: SEED=N LANES=N TRACE=1, or a range of seeds, SEEDS=0..100. A second each.
 	@$(CARGO) run --quiet --locked --package equilibrium-tests --bin simulate -- \
 		$(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),0..100)) $(if $(LANES),--lanes $(LANES)) $(if $(TRACE),--trace)
+
+simulate-aws: ## Print figures of a simulated account of AWS. ONLY=units|swap|snapshots|delays. Minutes.
+	@$(CARGO) run --quiet --locked --package equilibrium-tests --features aws --bin simulate_aws -- $(ONLY)
 
 conform: ## Replay every *.ndjson of DATA, with and without faults; compare with its *.ticks.ndjson.gz.
 	$(if $(DATA),,$(error DATA names no folder: make conform DATA=FOLDER))

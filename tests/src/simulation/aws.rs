@@ -156,9 +156,9 @@ impl Aws {
         self.services.lock().dynamodb.units().clone()
     }
 
-    /// Creates a stream, and returns what it holds.
-    pub fn create_stream(&self, name: &str, shards: usize) -> Arc<StreamLog> {
-        self.services.lock().kinesis.create_stream(name, shards)
+    /// Creates a stream.
+    pub fn create_stream(&self, name: &str, shards: usize) {
+        self.services.lock().kinesis.create_stream(name, shards);
     }
 
     /// What a stream holds.
@@ -185,7 +185,8 @@ impl Aws {
             (latency::of(operation, body.len(), rng), faults.draw(rng))
         };
         // The service acts in the middle of the round trip.
-        sleep(latency / 2).await;
+        let half = latency / 2;
+        sleep(half).await;
         if fault == Some(RequestFault::LostBefore) {
             return ServiceResponse::internal_error();
         }
@@ -201,7 +202,7 @@ impl Aws {
         if fault == Some(RequestFault::LostAfter) {
             std::future::pending::<()>().await;
         }
-        sleep(latency - latency / 2).await;
+        sleep(half).await;
         response
     }
 }

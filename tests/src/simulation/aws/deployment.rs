@@ -316,7 +316,10 @@ impl AwsDeployment {
         let (published, seen) = (Arc::default(), Arc::default());
         aws.create_stream(&streams.changes, 1);
         let logs = [(&streams.events, scenario.shards), (&streams.counts, scenario.shards.div_ceil(2))];
-        let logs = logs.map(|(name, shards)| aws.create_stream(name, shards));
+        let logs = logs.map(|(name, shards)| {
+            aws.create_stream(name, shards);
+            aws.stream(name)
+        });
         let start = (scenario.environments, scenario.seed);
         let start_count = start_count(&aws, (clock, Arc::clone(&seen)), scenario.lane_count());
         let count = Environments::new(start, clock, &policies, start_count);
@@ -410,7 +413,7 @@ impl AwsDeployment {
             if all.len() > begin {
                 last_ms = until_ms - 10;
             }
-            lines += all[begin..].iter().filter(|byte| **byte == b'\n').count();
+            lines += all[begin..].split(|byte| *byte == b'\n').count() - 1;
             while lines >= call_events || (until_ms == end_ms && lines > 0) {
                 let length = all[sent..].iter().enumerate().filter(|(_, byte)| **byte == b'\n');
                 let count = call_events.min(lines);
