@@ -38,13 +38,11 @@ struct Stream {
 }
 
 impl Kinesis {
-    /// Creates a stream, and returns what it holds.
-    pub(super) fn create_stream(&mut self, name: &str, shards: usize) -> Arc<StreamLog> {
+    /// Creates a stream.
+    pub(super) fn create_stream(&mut self, name: &str, shards: usize) {
         let log = Arc::new(StreamLog::new(shards));
-        let stream =
-            Stream { log: Arc::clone(&log), shards: BTreeMap::new(), put: 0, watermarks: 0, refused: 0 };
+        let stream = Stream { log, shards: BTreeMap::new(), put: 0, watermarks: 0, refused: 0 };
         self.streams.insert(name.to_owned(), stream);
-        log
     }
 
     /// What a stream holds.

@@ -1,3 +1,5 @@
+//! Limits and units of the simulated tables.
+
 use serde_json::{Value, json};
 
 use super::*;
