@@ -9,11 +9,11 @@ BENCH_FLAGS = -C target-cpu=x86-64-v3
 SLOW = aws local
 FAST = $(subst _,-,$(filter-out $(SLOW),$(notdir $(patsubst %/,%,$(wildcard shared/*/ functions/*/))))) tests
 
-.PHONY: help check fmt test-fast test tools infra-test up-test simulate fuzz conform bench load deployed docs \
+.PHONY: help check fmt test-fast test tools infra-test up-test simulate fuzz conform bench load deployed docs simulate-aws \
 	up down watch package
 
 help: ## List the targets.
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 check: ## Check formatting and lints. A minute after the first build.
 	$(CARGO) fmt --all --check
@@ -44,6 +44,9 @@ simulate: ## Simulate faults: SEED=N LANES=N TRACE=1, or a range of seeds, SEEDS
 
 fuzz: ## Search for inputs that break a parser: SECONDS=60 for each target, or TARGET=NAME. 8 minutes.
 	SECONDS_EACH=$(or $(SECONDS),60) FUZZ_TARGET=$(TARGET) tests/fuzz/run.sh
+
+simulate-aws: ## Print figures of a simulated account of AWS. ONLY=units|swap|snapshots|delays. Minutes.
+	@$(CARGO) run --quiet --locked --package equilibrium-tests --features aws --bin simulate_aws -- $(ONLY)
 
 conform: ## Replay every *.ndjson of DATA, with and without faults; compare with its *.ticks.ndjson.gz.
 	$(if $(DATA),,$(error DATA names no folder: make conform DATA=FOLDER))
