@@ -1,0 +1,36 @@
+// How the page is built: plain files under dist/, with hashes in their names.
+import { readFileSync } from "node:fs";
+import { type Plugin, defineConfig } from "vite";
+
+/** Where an API runs, for `npm run dev`. */
+const API = "http://127.0.0.1:8080";
+
+/** Puts the theme's script before everything else: a classic script, so that the first paint has the right colours. */
+function themeScript(): Plugin {
+  const source = readFileSync(new URL("src/theme-at-start.js", import.meta.url), "utf8");
+  const before = (src: string) => [{ tag: "script", attrs: { src }, injectTo: "head-prepend" as const }];
+  let file = "";
+  return {
+    name: "theme-script",
+    buildStart() {
+      if (this.meta.watchMode) return;
+      file = this.emitFile({ type: "asset", name: "theme.js", source });
+    },
+    transformIndexHtml: {
+      order: "post",
+      handler(_html, context) {
+        const asset = Object.values(context.bundle ?? {}).find(
+          (output) => output.type === "asset" && output.names.includes("theme.js"),
+        );
+        return before(asset === undefined ? "/src/theme-at-start.js" : `/${asset.fileName}`);
+      },
+    },
+  };
+}
+
+export default defineConfig({
+  plugins: [themeScript()],
+  server: { proxy: { "/v1": API } },
+  build: { outDir: "../dist", emptyOutDir: true, target: "es2022", assetsInlineLimit: 0, modulePreload: false },
+  oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
+});
