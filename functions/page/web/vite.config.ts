@@ -31,6 +31,13 @@ function themeScript(): Plugin {
 export default defineConfig({
   plugins: [themeScript()],
   server: { proxy: { "/v1": API } },
-  build: { outDir: "../dist", emptyOutDir: true, target: "es2022", assetsInlineLimit: 0, modulePreload: false },
+  build: {
+    outDir: "../dist",
+    emptyOutDir: true,
+    target: "es2022",
+    assetsInlineLimit: 0,
+    modulePreload: false,
+    rolldownOptions: { output: { hashCharacters: "hex" } },
+  },
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
 });

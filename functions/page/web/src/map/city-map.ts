@@ -6,7 +6,6 @@ import DoubleClickZoom from "ol/interaction/DoubleClickZoom.js";
 import MouseWheelZoom from "ol/interaction/MouseWheelZoom.js";
 import PinchZoom from "ol/interaction/PinchZoom.js";
 import Kinetic from "ol/Kinetic.js";
-import "ol/ol.css";
 import type { City, Row } from "../api.ts";
 import type { Basemap } from "./basemap.ts";
 import { type Point, cellAt, hexagon, neighbourTowards, project } from "./grid.ts";
@@ -29,10 +28,10 @@ export interface MapHandler {
 export type Padding = [number, number, number, number];
 
 const DIRECTIONS: Record<string, number> = { ArrowRight: 0, ArrowUp: 90, ArrowLeft: 180, ArrowDown: 270 };
-/** The share of riders and drivers that the first view leaves out on each side. */
-const LEFT_OUT = 0.01;
+/** The share of busy cells that the first view leaves out on each side. */
+const LEFT_OUT = 0.005;
 /** The first view shows at least this many metres of the projection, and this much more than the outermost cells. */
-const [MIN_SPAN, ROOM] = [9_000, 0.06];
+const [MIN_SPAN, ROOM] = [9_000, 0.08];
 /** A chosen cell is shown at this resolution or nearer, in metres in a pixel. */
 const NEAR = 20;
 /** The cursor stays this far from the edge of the map, in pixels. */
@@ -189,26 +188,21 @@ export class CityMap {
   }
 }
 
-/** Where riders and drivers are, without the few that are far from all others. */
+/** Where riders, drivers and raised prices are, without the few cells that are far from all others. */
 function busyExtent(cells: ReadonlyMap<string, Row>): Extent | undefined {
-  const weighted = [...cells.values()]
-    .map((row) => ({ at: hexagon(row.cell).center, weight: row.demand + row.supply }))
-    .filter(({ weight }) => weight > 0);
-  if (weighted.length === 0) return undefined;
-  const [west, east] = spread(weighted.map(({ at, weight }) => [at[0], weight]));
-  const [south, north] = spread(weighted.map(({ at, weight }) => [at[1], weight]));
+  const busy = [...cells.values()].filter((row) => row.demand > 0 || row.supply > 0 || row.multiplier !== 1);
+  if (busy.length === 0) return undefined;
+  const centers = busy.map((row) => hexagon(row.cell).center);
+  const [west, east] = spread(centers.map(([x]) => x));
+  const [south, north] = spread(centers.map(([, y]) => y));
   return [west, south, east, north];
 }
 
-/** The values between which all but a few of the weights are, with some room. */
-function spread(weighted: [value: number, weight: number][]): [number, number] {
-  weighted.sort(([a], [b]) => a - b);
-  const total = weighted.reduce((sum, [, weight]) => sum + weight, 0);
-  const reach = (share: number) => {
-    let sum = 0;
-    return weighted.find(([, weight]) => (sum += weight) >= share * total)?.[0] ?? 0;
-  };
-  const [low, high] = [reach(LEFT_OUT), reach(1 - LEFT_OUT)];
+/** The values between which all but a few are, with some room. */
+function spread(values: number[]): [number, number] {
+  values.sort((a, b) => a - b);
+  const last = values.length - 1;
+  const [low = 0, high = 0] = [values[Math.floor(last * LEFT_OUT)], values[Math.ceil(last * (1 - LEFT_OUT))]];
   const room = Math.max((high - low) * ROOM, (MIN_SPAN - (high - low)) / 2);
   return [low - room, high + room];
 }

@@ -7,16 +7,9 @@ import { GROUND, OPACITY, colorOf, inkOn } from "./palette.ts";
 /** Hexagons of one path: Skia's software raster slows down with the square of a path's length. */
 const HEXAGONS_A_PATH = 8;
 /** A hexagon of at least this height, in pixels, has its multiplier written in it. */
-const MIN_NUMBERED = 22;
+export const MIN_NUMBERED = 22;
 /** Hexagons are drawn this much smaller, so that a gap shows between them. */
 const [QUIET_SCALE, SCALE] = [0.9, 0.955];
-
-/** What a layer of names leaves free. */
-export interface Colored {
-  /** Whether numbers are in the hexagons. */
-  isNumbered: boolean;
-  cells: ReadonlyMap<string, Row>;
-}
 
 export class HexagonLayer extends PaintedLayer {
   private cells: ReadonlyMap<string, Row> = new Map();

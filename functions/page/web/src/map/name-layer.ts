@@ -1,7 +1,8 @@
 /** The names of places, over the hexagons: fewer when far, and none where it would cover a price. */
 import type { Row } from "../api.ts";
 import type { Basemap } from "./basemap.ts";
-import { type Point, cellAt } from "./grid.ts";
+import { type Point, cellAt, hexagon } from "./grid.ts";
+import { MIN_NUMBERED, heightOf } from "./hexagon-layer.ts";
 import { PaintedLayer, type Sheet } from "./painted-layer.ts";
 import { GROUND } from "./palette.ts";
 
@@ -55,6 +56,8 @@ export class NameLayer extends PaintedLayer {
 
   protected override paint(context: CanvasRenderingContext2D, sheet: Sheet): void {
     const isFar = sheet.resolution >= BOROUGH_RESOLUTION;
+    const [anyCell] = this.cells.keys();
+    const showsNumbers = anyCell !== undefined && heightOf(hexagon(anyCell), sheet) >= MIN_NUMBERED;
     const { name, halo } = GROUND[this.theme];
     context.textAlign = "center";
     context.textBaseline = "middle";
@@ -63,7 +66,7 @@ export class NameLayer extends PaintedLayer {
     context.strokeStyle = halo;
     context.lineWidth = 3;
     context.font = `${isFar ? 600 : 500} 11px Inter, system-ui, sans-serif`;
-    context.letterSpacing = isFar ? "0.04em" : "0";
+    context.letterSpacing = isFar ? "0.5px" : "0px";
     const taken: Box[] = [];
     for (const { text, at } of isFar ? this.large : this.small) {
       const [x, y] = [sheet.x(at[0]), sheet.y(at[1])];
@@ -71,7 +74,7 @@ export class NameLayer extends PaintedLayer {
       const half = context.measureText(text).width / 2;
       const box: Box = [x - half - GAP_X, y - 6 - GAP_Y, x + half + GAP_X, y + 6 + GAP_Y];
       if (taken.some((other) => overlaps(box, other))) continue;
-      if (!isFar && this.coversPrice(at, half * sheet.resolution)) continue;
+      if (showsNumbers && this.coversPrice(at, half * sheet.resolution)) continue;
       taken.push(box);
       context.globalAlpha = 0.85;
       context.strokeText(text, x, y);

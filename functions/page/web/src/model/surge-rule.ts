@@ -14,8 +14,11 @@ export interface Balance {
   demand: number;
   supply: number;
   pressure: number;
-  /** The multiplier that balances demand and supply, at least 1 and at most `mostRaw`. */
+  /** The curve's value: the multiplier that balances demand and supply. */
+  curve: number;
+  /** That value, at least 1 and at most `most`. */
   raw: number;
+  most: number;
 }
 
 /** The curve's value is lowered to this many times the highest multiplier. */
@@ -32,8 +35,8 @@ export function balance(rings: RingCounts[], rule: SurgeRule, cityLimits: Limits
   const [demand, supply] = [weighted((ring) => ring.demand), weighted((ring) => ring.supply)];
   const pressure = (demand + rule.prior * rule.balanced_ratio) / (supply + rule.prior);
   const most = RAW_OVER_CAP * Math.max(1, cityLimits.max_multiplier ?? DEFAULT_CAP);
-  const raw = Math.min(Math.max(curve(pressure, rule), 1), most);
-  return { rings, demand, supply, pressure, raw };
+  const value = curve(pressure, rule);
+  return { rings, demand, supply, pressure, curve: value, raw: Math.min(Math.max(value, 1), most), most };
 }
 
 function curve(pressure: number, rule: SurgeRule): number {

@@ -46,7 +46,7 @@ export function CellPanel({ cell, city, state, asOfMs, mode, feed, basemap, them
       </header>
       {isServed(cell, city) ? (
         <>
-          <p class="price">
+          <p class="multiplier">
             <strong style={{ "--chip": multiplier === 1 ? "var(--line)" : colorOf(multiplier, theme) }}>{times(multiplier)}</strong>
             <span>
               {priceInWords(multiplier)}

@@ -37,7 +37,11 @@ export function Why({ city, balance, multiplier, limits, zone }: WhyProps) {
         </li>
         <li>
           <b>Balancing price <output data-step="raw">{raw.toFixed(2)}×</output></b>
-          <span><Curve rule={surge} pressure={pressure} /></span>
+          <span>
+            <Curve rule={surge} pressure={pressure} />
+            {balance.curve < 1 && ", at least 1×"}
+            {balance.curve > balance.most && `, at most ${plain(balance.most)}×`}
+          </span>
         </li>
         <li>
           <b>Published <output data-step="published">{times(multiplier)}</output></b>
