@@ -1,4 +1,4 @@
-//! Basemaps of cities that the page has none of: TopoJSON files that stand beside the cities' policies.
+//! Basemaps of cities that the page has none of: `TopoJSON` files that stand beside the cities' policies.
 
 use crate::file::{Caching, File};
 
@@ -7,7 +7,7 @@ use crate::file::{Caching, File};
 pub struct Basemaps(Vec<(String, File)>);
 
 impl Basemaps {
-    /// The basemaps of these cities, each by the city's id, as TopoJSON.
+    /// The basemaps of these cities, each by the city's id, as `TopoJSON`.
     #[must_use]
     pub fn of(basemaps: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
         let file = |(city, content): (String, Vec<u8>)| {
