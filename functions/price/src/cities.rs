@@ -12,7 +12,6 @@ use equilibrium_domain::time::Timestamp;
 use equilibrium_http::{Problem, Request, Response, page_token, parameters};
 use serde::Serialize;
 
-use crate::json::{self, AsDisplay};
 use crate::{PriceApi, with_no_cache};
 
 /// Cities of a page if the client does not give a limit: more than most deployments have.
@@ -26,8 +25,8 @@ struct CitySummary<'a> {
     city: &'a str,
     name: &'a str,
     products: Vec<&'a str>,
-    mode: AsDisplay<Mode>,
-    as_of: Option<AsDisplay<Timestamp>>,
+    mode: Mode,
+    as_of: Option<Timestamp>,
     age_ms: Option<i64>,
 }
 
@@ -82,8 +81,8 @@ impl<'a> CitySummary<'a> {
             city: policy.city.as_str(),
             name: &policy.name,
             products: policy.products.iter().map(|product| product.id.as_str()).collect(),
-            mode: json::mode(fallback.mode),
-            as_of: json::time(as_of_ms),
+            mode: fallback.mode,
+            as_of: as_of_ms.and_then(Timestamp::from_ms),
             age_ms: fallback.age_ms,
         }
     }

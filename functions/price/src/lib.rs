@@ -5,7 +5,6 @@
 
 mod cities;
 mod city_view;
-mod json;
 mod map;
 mod price;
 mod rendered_maps;

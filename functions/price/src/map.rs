@@ -2,8 +2,10 @@
 
 use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::timer::Timer;
+use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::geo::outline::outline;
 use equilibrium_domain::geo::polygon::Position;
+use equilibrium_domain::policy::Multiplier;
 use equilibrium_domain::surge::fallback::Mode;
 use equilibrium_domain::surge::feed_guard::Feed;
 use equilibrium_domain::surge::map::Row;
@@ -12,7 +14,6 @@ use equilibrium_http::{Problem, Request, Response, etag_matches, excludes, negot
 use serde::Serialize;
 
 use crate::city_view::{CityView, ProductIndex};
-use crate::json::{self, AsDisplay, CellHex};
 use crate::{PriceApi, with_no_cache};
 
 const JSON: &str = "application/json";
@@ -24,21 +25,21 @@ struct MapHeader<'a> {
     city: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     product: Option<&'a str>,
-    as_of: Option<AsDisplay<Timestamp>>,
+    as_of: Option<Timestamp>,
     version: u64,
     bounds: u64,
     age_ms: Option<i64>,
-    mode: AsDisplay<Mode>,
-    feed: AsDisplay<Feed>,
+    mode: Mode,
+    feed: Feed,
     completeness: f64,
 }
 
 #[derive(Serialize)]
 struct CellProperties<'a> {
-    cell: AsDisplay<CellHex>,
+    cell: Cell,
     #[serde(skip_serializing_if = "Option::is_none")]
     product: Option<&'a str>,
-    multiplier: f64,
+    multiplier: Multiplier,
     demand: u32,
     supply: u32,
 }
@@ -129,12 +130,12 @@ impl CityView<'_> {
         MapHeader {
             city: self.policy.city.as_str(),
             product: product.map(|product| product.id),
-            as_of: json::time(self.as_of_ms()),
+            as_of: self.as_of_ms().and_then(Timestamp::from_ms),
             version: self.version(),
             bounds: self.policy_version,
             age_ms: self.fallback.age_ms,
-            mode: json::mode(self.fallback.mode),
-            feed: json::feed(self.feed()),
+            mode: self.fallback.mode,
+            feed: self.feed(),
             completeness: self.completeness(),
         }
     }
@@ -179,9 +180,9 @@ impl CityView<'_> {
 
     fn cell<'a>(&self, row: &Row, product: Option<&'a str>) -> CellProperties<'a> {
         CellProperties {
-            cell: json::cell(row.cell),
+            cell: row.cell,
             product,
-            multiplier: json::multiplier(self.fallback.multiplier(row.cell, Some(row))),
+            multiplier: self.fallback.multiplier(row.cell, Some(row)),
             demand: row.demand,
             supply: row.supply,
         }

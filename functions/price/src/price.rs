@@ -4,7 +4,8 @@ use equilibrium_app::policy::policy_set::CityConfig;
 use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::timer::Timer;
 use equilibrium_domain::event::Position;
-use equilibrium_domain::geo::locate::cell_at;
+use equilibrium_domain::geo::locate::{Cell, cell_at};
+use equilibrium_domain::policy::Multiplier;
 use equilibrium_domain::surge::fallback::Mode;
 use equilibrium_domain::surge::feed_guard::Feed;
 use equilibrium_domain::time::Timestamp;
@@ -12,19 +13,18 @@ use equilibrium_http::{Problem, Request, Response, parameters};
 use h3o::Resolution;
 use serde::Serialize;
 
-use crate::json::{self, AsDisplay, CellHex};
 use crate::{PriceApi, with_no_cache};
 
 #[derive(Serialize)]
 struct Price<'a> {
     city: &'a str,
-    cell: AsDisplay<CellHex>,
+    cell: Cell,
     product: &'a str,
-    multiplier: f64,
-    as_of: Option<AsDisplay<Timestamp>>,
+    multiplier: Multiplier,
+    as_of: Option<Timestamp>,
     age_ms: Option<i64>,
-    mode: AsDisplay<Mode>,
-    feed: AsDisplay<Feed>,
+    mode: Mode,
+    feed: Feed,
 }
 
 impl<M, K, T> PriceApi<'_, M, K, T>
@@ -50,13 +50,13 @@ where
         let cell = cell_at(place, resolution);
         let price = Price {
             city: view.policy.city.as_str(),
-            cell: json::cell(cell),
+            cell,
             product: product.id,
-            multiplier: json::multiplier(view.fallback.multiplier(cell, view.row(product, cell))),
-            as_of: json::time(view.as_of_ms()),
+            multiplier: view.fallback.multiplier(cell, view.row(product, cell)),
+            as_of: view.as_of_ms().and_then(Timestamp::from_ms),
             age_ms: view.fallback.age_ms,
-            mode: json::mode(view.fallback.mode),
-            feed: json::feed(view.feed()),
+            mode: view.fallback.mode,
+            feed: view.feed(),
         };
         Ok(with_no_cache(Response::of(200, "application/json", &price)))
     }

@@ -10,6 +10,7 @@ pub mod count;
 pub mod health;
 pub mod ingest;
 pub mod memory;
+pub mod notify;
 pub mod policy;
 pub mod price;
 pub mod surge;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
+
 /// Length of a time in UTC to the millisecond.
 pub const TIME_BYTES: usize = 24;
 
@@ -83,6 +85,13 @@ impl fmt::Display for Timestamp {
     /// `2026-02-25T06:13:25.000Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(std::str::from_utf8(&self.to_bytes()).expect("the digits of a time are ASCII"))
+    }
+}
+
+impl Serialize for Timestamp {
+    /// The text of [`Timestamp`]'s `Display`.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -2,6 +2,7 @@
 //! route table (CONTRACT §5).
 
 mod content;
+pub mod event_stream;
 pub mod gzip_members;
 pub mod negotiation;
 pub mod page_token;

@@ -58,7 +58,9 @@ pub fn function_at(path: &str) -> Function {
     find(path).map_or(DEFAULT_FUNCTION, |route| route.function)
 }
 
-fn matches(template: &str, path: &str) -> bool {
+/// Whether `path` has the form of `template`.
+#[must_use]
+pub fn matches(template: &str, path: &str) -> bool {
     let mut segments = path.split('/');
     let is_match = |expected: &str| {
         let segment = segments.next();

@@ -12,12 +12,12 @@ use tokio::sync::watch;
 use tokio::task::coop;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::Handler;
 use crate::body::{self, BODY_READ_TIMEOUT, NoBody};
 use crate::head::{self, BodyLength, Head, MAX_HEAD_BYTES};
 use crate::pool::Pool;
 use crate::response::{self, Next};
 use crate::stream::Stream;
+use crate::{Answer, Handler, Pieces};
 
 /// How long a client may take to send the head of a request, and how long a connection may be idle.
 pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -89,7 +89,7 @@ impl<H: Handler> Server<H> {
             };
             match next {
                 Ok(Next::Open | Next::Open10) => coop::consume_budget().await,
-                Ok(Next::Close) => return stream.close().await,
+                Ok(Next::Close | Next::Chunked | Next::Unframed) => return stream.close().await,
                 Err(Lost) => return,
             }
         }
@@ -107,14 +107,23 @@ impl<H: Handler> Server<H> {
         };
         let Head { method, path, query, ref headers, .. } = head;
         let request = Request { method, path, query, headers, body: b"" };
-        let (response, is_read) = match self.handler.takes_body(&request) {
+        let refused = |problem| Answer::Whole(request.respond(Err(problem)));
+        let (answer, is_read) = match self.handler.takes_body(&request) {
             Ok(true) => match self.read_body(stream, &head).await {
                 Ok(body) => (self.handler.respond(&Request { body: &body.bytes, ..request }).await, true),
-                Err(NoBody::Refused(problem)) => (request.respond(Err(problem)), false),
+                Err(NoBody::Refused(problem)) => (refused(problem), false),
                 Err(NoBody::Lost) => return Err(Lost),
             },
             Ok(false) => (self.handler.respond(&request).await, false),
-            Err(problem) => (request.respond(Err(problem)), false),
+            Err(problem) => (refused(problem), false),
+        };
+        let response = match answer {
+            Answer::Whole(response) => response,
+            Answer::Stream(response, pieces) => {
+                // A shutdown does not wait for the end of a stream.
+                phase.is_idle.store(true, Relaxed);
+                return self.stream(stream, (&response, pieces), head.is_http_10).await;
+            }
         };
         let dropped = if is_read { Some(0) } else { droppable(&head) };
         let next = match dropped {
@@ -134,6 +143,27 @@ impl<H: Handler> Server<H> {
         Ok(next)
     }
 
+    /// Sends content without an end until the client is gone, or takes longer for a piece than [`WRITE_TIMEOUT`].
+    async fn stream(
+        &self,
+        stream: &Stream,
+        (response, mut pieces): (&Response, H::Stream),
+        is_http_10: bool,
+    ) -> Result<Next, Lost> {
+        let next = if is_http_10 { Next::Unframed } else { Next::Chunked };
+        self.write(stream, response, false, next).await?;
+        loop {
+            let piece = pieces.next().await;
+            let size = format!("{:x}\r\n", piece.len());
+            let [size, end] = if is_http_10 { [&b""[..]; 2] } else { [size.as_bytes(), b"\r\n"] };
+            // What the log of changes holds as well is not this client's.
+            let held = if Arc::strong_count(&piece) > 1 { 0 } else { piece.len() };
+            let mut parts = [size, &piece, end].map(IoSlice::new);
+            let written = timeout(WRITE_TIMEOUT, self.write_all(stream, &mut parts, held)).await;
+            written.map_err(|_| Lost)??;
+        }
+    }
+
     async fn read_body(&self, stream: &mut Stream, head: &Head<'_>) -> Result<body::Body<'_>, NoBody> {
         let max = H::MAX_BODY_BYTES;
         if matches!(head.body, BodyLength::Bytes(length) if length > max as u64) {
@@ -141,7 +171,7 @@ impl<H: Handler> Server<H> {
         }
         if head.expects_continue && head.body != BodyLength::Bytes(0) && stream.arrived.is_empty() {
             let interim = [IoSlice::new(b"HTTP/1.1 100 Continue\r\n\r\n")];
-            self.write_all(stream, &mut interim.clone()).await.map_err(|Lost| NoBody::Lost)?;
+            self.write_all(stream, &mut interim.clone(), 0).await.map_err(|Lost| NoBody::Lost)?;
         }
         body::read(stream, &self.bodies, head.body, (max, H::body_too_large)).await
     }
@@ -155,19 +185,25 @@ impl<H: Handler> Server<H> {
     ) -> Result<(), Lost> {
         let head = response::head(response, is_head, next);
         let [start, shared, end] = if is_head { [&b""[..]; 3] } else { response.body.parts() };
-        self.write_all(stream, &mut [&head, start, shared, end].map(IoSlice::new)).await
+        let parts = &mut [&head, start, shared, end].map(IoSlice::new);
+        let held = parts.iter().map(|part| part.len()).sum();
+        self.write_all(stream, parts, held).await
     }
 
-    /// Writes `parts`. What the client does not take at once takes room in the pool until it has.
-    async fn write_all(&self, stream: &Stream, mut parts: &mut [IoSlice<'_>]) -> Result<(), Lost> {
+    /// Writes `parts`. If the client does not take them at once, `held` bytes of the pool are used until it has.
+    async fn write_all(
+        &self,
+        stream: &Stream,
+        mut parts: &mut [IoSlice<'_>],
+        held: usize,
+    ) -> Result<(), Lost> {
         let mut hold = None;
         loop {
             match stream.try_write(parts).map_err(|_| Lost)? {
                 Some(written) => IoSlice::advance_slices(&mut parts, written),
                 None if hold.is_none() => {
                     let unread = hold.insert(self.unread.hold());
-                    let bytes = parts.iter().map(|part| part.len()).sum();
-                    unread.grow(bytes).await.map_err(|_| Lost)?;
+                    unread.grow(held).await.map_err(|_| Lost)?;
                 }
                 None => {
                     let Some(unread) = &hold else { continue };

@@ -14,6 +14,7 @@ mod response;
 mod stream;
 
 use std::future::Future;
+use std::sync::Arc;
 
 use equilibrium_http::{Problem, Request, Response};
 
@@ -23,8 +24,26 @@ pub use self::head::{MAX_HEAD_BYTES, MAX_HEADERS};
 pub use self::listener::{MAX_CONNECTIONS, bind, max_connections, serve};
 pub use self::pool::PATIENCE;
 
+/// The answer to a request.
+#[derive(Debug)]
+pub enum Answer<S> {
+    /// A response with all of its content.
+    Whole(Response),
+    /// The head of a response, and its content, which has no end.
+    Stream(Response, S),
+}
+
+/// Content without an end, sent piece by piece as long as the client takes it.
+pub trait Pieces: Send {
+    /// Waits for the next piece, which is not empty. One that others hold as well takes no room of this client's.
+    fn next(&mut self) -> impl Future<Output = Arc<[u8]>> + Send;
+}
+
 /// Answers the requests of a server.
 pub trait Handler: Send + Sync + 'static {
+    /// The content without an end that it answers some requests with.
+    type Stream: Pieces;
+
     /// The longest body, in bytes as sent. A longer one is refused with [`Handler::body_too_large`].
     const MAX_BODY_BYTES: usize;
 
@@ -37,6 +56,6 @@ pub trait Handler: Send + Sync + 'static {
     /// The problem that [`Handler::respond`] would answer with whatever the body.
     fn takes_body(&self, request: &Request<'_>) -> Result<bool, Problem>;
 
-    /// Answers a request.
-    fn respond(&self, request: &Request<'_>) -> impl Future<Output = Response> + Send;
+    /// Answers a request; `HEAD` is never answered with a stream.
+    fn respond(&self, request: &Request<'_>) -> impl Future<Output = Answer<Self::Stream>> + Send;
 }

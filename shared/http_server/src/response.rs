@@ -17,6 +17,10 @@ pub enum Next {
     Open,
     /// It stays open, which an HTTP/1.0 client has asked for.
     Open10,
+    /// It carries content of unknown length in chunks (RFC 9112 §7.1).
+    Chunked,
+    /// It carries content that ends with the connection, for an HTTP/1.0 client.
+    Unframed,
 }
 
 /// The head of `response`. One without content that could have some, for it answers `HEAD` or is 304, has no length.
@@ -30,11 +34,13 @@ pub fn head(response: &Response, is_head: bool, next: Next) -> Vec<u8> {
     for (name, value) in response.headers.iter().filter(|(_, value)| is_text(value)) {
         line(format_args!("{name}: {value}\r\n"));
     }
-    if !is_head && response.status != 304 {
+    let is_stream = matches!(next, Next::Chunked | Next::Unframed);
+    if !is_head && !is_stream && response.status != 304 {
         line(format_args!("content-length: {}\r\n", response.body.len()));
     }
     match next {
-        Next::Close => line(format_args!("connection: close\r\n")),
+        Next::Close | Next::Unframed => line(format_args!("connection: close\r\n")),
+        Next::Chunked => line(format_args!("transfer-encoding: chunked\r\n")),
         Next::Open10 => line(format_args!("connection: keep-alive\r\n")),
         Next::Open => {}
     }
@@ -60,6 +66,12 @@ mod tests {
         assert!(open.starts_with(start) && open.ends_with(" GMT\r\n\r\n"), "{open}");
         assert!(text(&response, false, Next::Close).contains("\r\nconnection: close\r\n"));
         assert!(text(&response, false, Next::Open10).contains("\r\nconnection: keep-alive\r\n"));
+        let chunked = text(&response, false, Next::Chunked);
+        assert!(
+            chunked.contains("\r\ntransfer-encoding: chunked\r\n") && !chunked.contains("content-length")
+        );
+        let unframed = text(&response, false, Next::Unframed);
+        assert!(unframed.contains("\r\nconnection: close\r\n") && !unframed.contains("content-length"));
         assert!(!text(&response, true, Next::Open).contains("content-length"));
         assert!(!text(&Response::empty(304), false, Next::Open).contains("content-length"));
     }

@@ -8,14 +8,16 @@ mod latency;
 mod memory;
 mod price;
 mod start;
+mod stream;
 
 fn main() {
-    let figures: [(&str, fn()); 5] = [
+    let figures: [(&str, fn()); 6] = [
         ("start", start::measure),
         ("price", price::measure),
         ("events", events::measure),
         ("latency", latency::measure),
         ("memory", memory::measure),
+        ("stream", stream::measure),
     ];
     let only = std::env::var("ONLY").ok();
     for (name, measure) in figures {

@@ -141,7 +141,9 @@ impl Serve {
         let api = Arc::new(LocalApi::new(&store, Arc::clone(&policies), key, banner.clone()));
         let (stop_sender, stop) = watch::channel(false);
         let (progress_sender, progress) = watch::channel(Progress::default());
-        let pipeline = pipeline_thread::start(store.clone(), policies, progress_sender, stop.clone())?;
+        let changes = Arc::clone(api.changes());
+        let pipeline =
+            pipeline_thread::start(store.clone(), policies, changes, progress_sender, stop.clone())?;
         let server = Server { store: store.clone(), api, banner, progress, stop };
 
         let started = tokio::select! {

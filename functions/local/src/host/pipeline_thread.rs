@@ -6,15 +6,13 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use equilibrium_app::memory::NoOp;
-
 use equilibrium_embedded::store::Store;
 use tokio::runtime;
 use tokio::sync::watch;
 use tokio::task;
 
 use crate::host::pipeline::{Pipeline, PipelineState};
-use crate::host::router::Policies;
+use crate::host::router::{Changes, Policies};
 
 /// Pause after a poll in which batches failed.
 const RETRY_BACKOFF: Duration = Duration::from_millis(100);
@@ -35,18 +33,19 @@ pub struct Progress {
     pub corrupt: u64,
 }
 
-/// Starts the pipeline, which runs until `stop` is true.
+/// Starts the pipeline, which records closed ticks in `changes` and runs until `stop` is true.
 ///
 /// # Errors
 /// The I/O error if the thread cannot be started.
 pub fn start(
     store: Store,
     policies: Arc<Policies>,
+    changes: Arc<Changes>,
     progress: watch::Sender<Progress>,
     stop: watch::Receiver<bool>,
 ) -> io::Result<JoinHandle<()>> {
     let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
-    let run = move || runtime.block_on(run(store, policies, progress, stop));
+    let run = move || runtime.block_on(run(store, policies, changes, progress, stop));
     thread::Builder::new().name("pipeline".into()).spawn(run)
 }
 
@@ -66,10 +65,11 @@ pub async fn finish(pipeline: JoinHandle<()>, store: Store) {
 async fn run(
     store: Store,
     policies: Arc<Policies>,
+    changes: Arc<Changes>,
     progress: watch::Sender<Progress>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let pipeline = Pipeline::new(store.clone(), policies, NoOp);
+    let pipeline = Pipeline::new(store.clone(), policies, changes);
     let mut pipeline = pipeline.expect("the settings are within their bounds");
     while !*stop.borrow() {
         let state = pipeline.poll().await;

@@ -9,6 +9,7 @@ use equilibrium_app::clock::Clock;
 use equilibrium_app::ingest::ingester::Ingester;
 use equilibrium_app::ingest::pace::Pace;
 use equilibrium_app::memory::{MemoryPolicies, MemoryWatermarkBoard, NoOp};
+use equilibrium_app::notify::change_log::ChangeLog;
 use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::price::Pace as MapPace;
 use equilibrium_app::price::map_reader::MapReader;
@@ -16,7 +17,8 @@ use equilibrium_domain::pseudonym::PseudonymKey;
 use equilibrium_embedded::store::Store;
 use equilibrium_http::routes::{self, Function};
 use equilibrium_http::{Problem, Request, Response};
-use equilibrium_http_server as http_server;
+use equilibrium_http_server::{self as http_server, Answer};
+use equilibrium_notify::Subscription;
 use equilibrium_price::RenderedMaps;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -29,6 +31,9 @@ use crate::workload::driver::EventSink;
 /// The path of the map.
 const MAP: &str = "/v1/cities/{city}/surge";
 
+/// The path of the change stream, which no route of a deployment has: there it is a WebSocket API (CONTRACT §5).
+const STREAM: &str = "/v1/stream";
+
 /// Maps that are written at once.
 const MAP_TURNS: usize = 2;
 
@@ -38,6 +43,9 @@ pub type Policies = PolicyCache<MemoryPolicies, fn(Duration) -> Sleep>;
 /// Reads maps from the store of the process, without a cache.
 pub type Maps = MapReader<Store, NoOp, fn(Duration) -> Sleep>;
 
+/// The changes of the process's maps.
+pub type Changes = ChangeLog<Arc<Policies>>;
+
 /// Responds to requests with the function that each path belongs to.
 #[derive(Debug)]
 pub struct LocalApi {
@@ -46,6 +54,7 @@ pub struct LocalApi {
     rendered: RenderedMaps,
     map_turns: Semaphore,
     policies: Arc<Policies>,
+    changes: Arc<Changes>,
     clock: Clock,
     accepted: AtomicU64,
     refused: AtomicU64,
@@ -63,6 +72,7 @@ impl LocalApi {
             maps: MapReader::with_pace(store.clone(), NoOp, tokio::time::sleep, MapPace::OWN_STORE),
             rendered: RenderedMaps::default(),
             map_turns: Semaphore::new(MAP_TURNS),
+            changes: Arc::new(ChangeLog::new(Arc::clone(&policies), store.clock())),
             policies,
             clock: store.clock(),
             accepted: AtomicU64::new(0),
@@ -75,6 +85,12 @@ impl LocalApi {
     #[must_use]
     pub fn policies(&self) -> &Policies {
         &self.policies
+    }
+
+    /// The changes of the maps, which the pipeline records.
+    #[must_use]
+    pub fn changes(&self) -> &Arc<Changes> {
+        &self.changes
     }
 
     /// The map reader.
@@ -119,6 +135,14 @@ impl LocalApi {
         }
     }
 
+    async fn stream(&self, request: &Request<'_>) -> Answer<Events> {
+        let now_ms = self.clock.now_ms();
+        match equilibrium_notify::subscribe(&self.changes, request, &*self.policies, now_ms).await {
+            Ok((head, events)) if request.method == "GET" => Answer::Stream(head, Events(events)),
+            result => Answer::Whole(request.respond(result.map(|(head, _)| head))),
+        }
+    }
+
     fn index(&self) -> Response {
         let response = Response::empty(200).with("content-type", "text/plain; charset=utf-8");
         Response { body: self.index.clone().into_bytes().into(), ..response }
@@ -126,6 +150,8 @@ impl LocalApi {
 }
 
 impl http_server::Handler for LocalApi {
+    type Stream = Events;
+
     /// The function limits the size after decompression; compressing incompressible content adds a few bytes, for which
     /// there is a margin.
     const MAX_BODY_BYTES: usize = equilibrium_ingest::MAX_BODY_BYTES + 4_096;
@@ -142,12 +168,25 @@ impl http_server::Handler for LocalApi {
     }
 
     /// A long map takes a second to write. It is written beside the threads that serve the sockets, few at a time.
-    async fn respond(&self, request: &Request<'_>) -> Response {
+    async fn respond(&self, request: &Request<'_>) -> Answer<Events> {
+        if routes::matches(STREAM, request.path) {
+            return self.stream(request).await;
+        }
         if routes::find(request.path).is_none_or(|route| route.path != MAP) {
-            return Self::respond(self, request).await;
+            return Answer::Whole(Self::respond(self, request).await);
         }
         let _turn = self.map_turns.acquire().await;
-        task::block_in_place(|| Handle::current().block_on(Self::respond(self, request)))
+        Answer::Whole(task::block_in_place(|| Handle::current().block_on(Self::respond(self, request))))
+    }
+}
+
+/// The events of one client of the change stream.
+#[derive(Debug)]
+pub struct Events(Subscription<Arc<Policies>>);
+
+impl http_server::Pieces for Events {
+    async fn next(&mut self) -> Arc<[u8]> {
+        self.0.next().await
     }
 }
 

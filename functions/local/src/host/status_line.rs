@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::Duration;
 
+use equilibrium_app::notify::change::Pulse;
 use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_domain::policy::Multiplier;
 use equilibrium_domain::surge::fallback::Fallback;
@@ -108,13 +109,17 @@ async fn sample(
         let policy = &city.pricing.policy;
         let Some(map) = api.maps().map(&policy.city, policy.clock, now_ms).await else { continue };
         store.clock().tick_closed(map.head().as_of + policy.clock.lateness_ms, policy.clock.tick_ms);
-        line.age_ms = line.age_ms.max(Fallback::new(policy, Some(map.head().as_of), now_ms).age_ms);
+        let fallback = Fallback::new(policy, Some(map.head().as_of), now_ms);
+        api.changes().record_mode(&policy.city, Some(map.head().as_of), fallback.mode, now_ms);
+        line.age_ms = line.age_ms.max(fallback.age_ms);
         for row in (0..=u8::MAX).take(map.head().products.len()).flat_map(|product| map.rows(product)) {
             line.cells += 1;
             line.surging += usize::from(row.multiplier > Multiplier::ONE);
             line.highest = line.highest.max(row.multiplier);
         }
     }
+    let StatusLine { events_per_s, cells, surging, .. } = line;
+    api.changes().record_pulse(Pulse { now_ms, events_per_s, cells, surging });
     line
 }
 

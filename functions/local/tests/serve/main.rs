@@ -3,6 +3,7 @@
 
 mod arguments;
 mod banner;
+mod change_stream;
 mod connections;
 mod crash_recovery;
 mod file_feed;

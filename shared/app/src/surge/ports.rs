@@ -1,6 +1,7 @@
 //! The outputs of pricing: maps, changes, and closed ticks.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::surge::map::{ChunkName, ClosedTick, MapHead};
@@ -143,4 +144,11 @@ pub trait TickLog: Send + Sync {
         map: &MapHead,
         ticks: &[ClosedTick],
     ) -> impl Future<Output = Result<(), Unavailable>> + Send;
+}
+
+/// A log that others read meanwhile.
+impl<T: TickLog> TickLog for Arc<T> {
+    async fn record(&self, map: &MapHead, ticks: &[ClosedTick]) -> Result<(), Unavailable> {
+        T::record(self, map, ticks).await
+    }
 }

@@ -6,8 +6,11 @@
 //! is so close to an edge of its cell, or to the border or the centre of its face, that rounding errors could decide,
 //! `h3o` computes the cell. The result is always that of `h3o`, bit for bit.
 
+use std::fmt;
+
 use h3o::{LatLng, Resolution};
 use hashbrown::HashMap;
+use serde::{Serialize, Serializer};
 
 use crate::event::Position;
 use crate::hash::IntHasher;
@@ -21,6 +24,27 @@ impl Cell {
     #[must_use]
     pub fn h3(self) -> Option<h3o::CellIndex> {
         h3o::CellIndex::try_from(self.0).ok()
+    }
+
+    /// The cell whose index is `text` in hexadecimal, as [`Cell`]'s `Display` writes it.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let cell = Self(u64::from_str_radix(text, 16).ok().filter(|_| is_hex)?);
+        cell.h3().map(|_| cell)
+    }
+}
+
+impl fmt::Display for Cell {
+    /// The index in lower-case hexadecimal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}", self.0)
+    }
+}
+
+impl Serialize for Cell {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

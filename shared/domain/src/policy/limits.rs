@@ -1,5 +1,7 @@
 //! Multipliers in whole hundredths, and their limits.
 
+use serde::{Serialize, Serializer};
+
 use super::ranges::MULTIPLIER_HUNDREDTHS;
 
 /// Price multiplier in hundredths: 100 is 1.00×; from 0.01× to 100×.
@@ -33,6 +35,13 @@ impl From<Multiplier> for f64 {
     /// The float nearest to the decimal number: 137 hundredths are 1.37.
     fn from(multiplier: Multiplier) -> Self {
         f64::from(multiplier.0) / 100.0
+    }
+}
+
+impl Serialize for Multiplier {
+    /// A number with at most two decimals.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64((*self).into())
     }
 }
 

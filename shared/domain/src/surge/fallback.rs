@@ -4,6 +4,7 @@ use std::fmt;
 
 use h3o::LatLng;
 use jiff::tz::TimeZone;
+use serde::{Serialize, Serializer};
 
 use crate::geo::locate::Cell;
 use crate::policy::{HOURS_OF_WEEK, Limits, Multiplier, Policy};
@@ -55,6 +56,12 @@ impl Mode {
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Mode {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 

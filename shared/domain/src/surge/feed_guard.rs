@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::fmt;
 
+use serde::{Serialize, Serializer};
+
 use crate::policy::Guard;
 use crate::time::tick_at_or_after;
 use crate::wire::{Corrupt, Reader, put_varint_i64, put_varint_u64};
@@ -31,6 +33,12 @@ impl Feed {
 impl fmt::Display for Feed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Feed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 

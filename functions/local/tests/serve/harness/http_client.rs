@@ -122,6 +122,26 @@ impl Connection {
 
     /// Reads the next response; with `is_head` its `content-length` is not followed by a body.
     pub fn response(&mut self, is_head: bool) -> io::Result<Response> {
+        let mut response = self.head()?;
+        if !is_head && response.status != 304 {
+            response.body.resize(response.header("content-length").parse().unwrap(), 0);
+            self.0.read_exact(&mut response.body)?;
+        }
+        Ok(response)
+    }
+
+    /// Reads the next chunk of a response.
+    pub fn chunk(&mut self) -> io::Result<String> {
+        let size = usize::from_str_radix(&self.line()?, 16).map_err(|_| io::ErrorKind::InvalidData)?;
+        let mut chunk = vec![0; size + 2];
+        self.0.read_exact(&mut chunk)?;
+        assert_eq!(&chunk[size..], b"\r\n");
+        chunk.truncate(size);
+        String::from_utf8(chunk).map_err(io::Error::other)
+    }
+
+    /// Reads the head of the next response.
+    pub fn head(&mut self) -> io::Result<Response> {
         let status = self.line()?;
         let status = status.strip_prefix("HTTP/1.1 ").and_then(|status| status.get(..3)?.parse().ok());
         let status = status.ok_or(io::ErrorKind::InvalidData)?;
@@ -134,12 +154,7 @@ impl Connection {
             let (name, value) = line.split_once(": ").ok_or(io::ErrorKind::InvalidData)?;
             headers.push((name.to_owned(), value.to_owned()));
         }
-        let mut response = Response { status, headers, body: Vec::new() };
-        if !is_head && status != 304 {
-            response.body.resize(response.header("content-length").parse().unwrap(), 0);
-            self.0.read_exact(&mut response.body)?;
-        }
-        Ok(response)
+        Ok(Response { status, headers, body: Vec::new() })
     }
 
     /// Everything that the server sends until it closes the connection.
