@@ -131,3 +131,12 @@ fn a_basemap_beside_a_city_file_is_served_and_revalidated() {
     assert_eq!(send("GET", path, &[("if-none-match", tag)], &basemaps).unwrap().status, 304);
     assert_eq!(send("GET", "/assets/city/oslo.topo.json", &[], &basemaps).unwrap().status, 404);
 }
+
+#[test]
+fn basemaps_are_found_beside_the_city_file() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("rome.topo.json"), "{}").unwrap();
+    let basemaps = Basemaps::beside(&folder.path().join("cities.json"), ["oslo", "rome"]).unwrap();
+    assert_eq!(text(&send("GET", "/assets/city/rome.topo.json", &[], &basemaps).unwrap()), "{}");
+    assert_eq!(send("GET", "/assets/city/oslo.topo.json", &[], &basemaps).unwrap().status, 404);
+}
