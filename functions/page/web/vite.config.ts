@@ -9,12 +9,10 @@ const API = "http://127.0.0.1:8080";
 function themeScript(): Plugin {
   const source = readFileSync(new URL("src/theme-at-start.js", import.meta.url), "utf8");
   const before = (src: string) => [{ tag: "script", attrs: { src }, injectTo: "head-prepend" as const }];
-  let file = "";
   return {
     name: "theme-script",
     buildStart() {
-      if (this.meta.watchMode) return;
-      file = this.emitFile({ type: "asset", name: "theme.js", source });
+      if (!this.meta.watchMode) this.emitFile({ type: "asset", name: "theme.js", source });
     },
     transformIndexHtml: {
       order: "post",

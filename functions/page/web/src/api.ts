@@ -96,7 +96,6 @@ export interface SurgeChanged extends MapHeader {
 
 export interface Pulse {
   now: string;
-  events_per_s: number;
 }
 
 /** Cities of one page of the list; a browser shows more than these badly. */

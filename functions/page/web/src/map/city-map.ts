@@ -47,7 +47,8 @@ export class CityMap {
   private city: City | undefined;
   private home: Extent | undefined;
   private cursor: string | undefined;
-  private selected: string | undefined;
+  /** The cell that was chosen last: the keys go on from there. */
+  private last: string | undefined;
 
   constructor(
     private readonly target: HTMLElement,
@@ -77,6 +78,7 @@ export class CityMap {
     this.cells = new Map();
     this.home = undefined;
     this.cursor = undefined;
+    this.last = undefined;
     this.setBasemap(undefined);
   }
 
@@ -103,9 +105,11 @@ export class CityMap {
   }
 
   select(cell: string | undefined, rings: number): void {
-    this.selected = cell;
     this.hexagons.select(cell, rings);
     if (cell !== undefined) {
+      this.last = cell;
+      this.cursor = undefined;
+      this.hexagons.point(undefined);
       this.view.animate({
         center: hexagon(cell).center,
         resolution: Math.min(this.view.getResolution() ?? NEAR, NEAR),
@@ -167,7 +171,7 @@ export class CityMap {
 
   private moveCursor(degrees: number): void {
     if (this.city === undefined) return;
-    const start = this.cursor ?? this.selected;
+    const start = this.cursor ?? this.last;
     this.cursor = start === undefined ? this.middleCell(this.city) : neighbourTowards(start, degrees);
     this.hexagons.point(this.cursor);
     this.handler.visit(this.cursor);

@@ -7,7 +7,7 @@ import { GROUND, OPACITY, colorOf, inkOn } from "./palette.ts";
 /** Hexagons of one path: Skia's software raster slows down with the square of a path's length. */
 const HEXAGONS_A_PATH = 8;
 /** A hexagon of at least this height, in pixels, has its multiplier written in it. */
-export const MIN_NUMBERED = 22;
+export const MIN_NUMBERED = 30;
 /** Hexagons are drawn this much smaller, so that a gap shows between them. */
 const [QUIET_SCALE, SCALE] = [0.9, 0.955];
 

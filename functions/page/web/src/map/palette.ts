@@ -6,7 +6,7 @@ type Rgb = [red: number, green: number, blue: number];
 /** The multiplier that has the last colour, as those above it do. */
 const LAST = 5;
 /** The luminance from which black text has more contrast than white. */
-const INK_LUMINANCE = 0.19;
+const INK_LUMINANCE = 0.179;
 
 const STOPS: Record<Theme, readonly string[]> = {
   light: ["#f9dfa6", "#f6b15f", "#ec7346", "#c9374f", "#8a1c5c", "#47104f"],
@@ -91,5 +91,5 @@ export function inkOn(multiplier: number, theme: Theme): string {
     return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
   });
   const [red = 0, green = 0, blue = 0] = linear;
-  return 0.2126 * red + 0.7152 * green + 0.0722 * blue > INK_LUMINANCE ? "#1b1220" : "#ffffff";
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue > INK_LUMINANCE ? "#000000" : "#ffffff";
 }

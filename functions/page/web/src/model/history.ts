@@ -15,7 +15,7 @@ const emptySeries = (): Series => ({ times: [], multipliers: [], demands: [], su
 
 export class History {
   private readonly cells = new Map<string, Series>();
-  private beganS = 0;
+  private beganS: number | undefined;
 
   /** Records that a cell has these values from `atMs` on. */
   record(atMs: number, { cell, multiplier, demand, supply }: Row): void {
@@ -33,16 +33,19 @@ export class History {
 
   /** The history begins at the first tick that the page sees. */
   began(atMs: number): void {
-    if (this.beganS === 0) this.beganS = atMs / 1_000;
+    this.beganS ??= atMs / 1_000;
   }
 
   /** A cell's points from the beginning, or an hour ago, up to `nowMs`. */
   series(cell: string, nowMs: number): Series {
-    const [nowS, startS] = [nowMs / 1_000, Math.max(this.beganS, (nowMs - KEPT_MS) / 1_000)];
+    const [nowS, startS] = [nowMs / 1_000, Math.max(this.beganS ?? 0, (nowMs - KEPT_MS) / 1_000)];
     const known = this.cells.get(cell) ?? emptySeries();
     const series = emptySeries();
     if ((known.times[0] ?? Infinity) > startS) push(series, startS, 1, 0, 0);
-    for (const [i, time] of known.times.entries()) copy(series, Math.max(time, startS), known, i);
+    for (const [i, time] of known.times.entries()) {
+      const isReplaced = (known.times[i + 1] ?? Infinity) <= startS;
+      if (!isReplaced) copy(series, Math.max(time, startS), known, i);
+    }
     const last = series.times.length - 1;
     if ((series.times[last] ?? nowS) < nowS) copy(series, nowS, series, last);
     return series;

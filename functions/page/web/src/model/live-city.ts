@@ -14,7 +14,6 @@ export class LiveCity {
   state: CityState | undefined;
   link: Link = "connecting";
   readonly clock = new ServerClock();
-  eventsPerSecond: number | undefined;
 
   private readonly stream: SharedStream;
   private id = "";
@@ -48,7 +47,6 @@ export class LiveCity {
     this.state = undefined;
     this.changed();
     this.stream.watch(city);
-    this.read();
   }
 
   /** Reads the city's map; events that come meanwhile wait for it. */
@@ -100,17 +98,12 @@ export class LiveCity {
     if (this.link !== "open") this.link = "open";
     const content: unknown = data === "" ? {} : JSON.parse(data);
     const isOfCity = (content as { city?: string }).city === this.id;
-    if (type === "pulse") this.takePulse(content as Pulse);
+    if (type === "pulse") this.clock.observe(Date.parse((content as Pulse).now));
     else if (type === "reload") this.read();
     else if (type === "surge_changed" && isOfCity) this.takeChange(content as SurgeChanged, id);
     else if (type === "mode_changed" && isOfCity) this.takeMode((content as { mode: Mode }).mode);
     else if (type === "feed_changed" && isOfCity) this.takeFeed((content as { feed: Feed }).feed);
     this.changed();
-  }
-
-  private takePulse({ now, events_per_s }: Pulse): void {
-    this.clock.observe(Date.parse(now));
-    this.eventsPerSecond = events_per_s;
   }
 
   private takeChange(change: SurgeChanged, id: string): void {

@@ -70,6 +70,8 @@ export class EventStream {
       if (!response.ok || response.body === null) throw new Error(`${this.url}: ${response.status}`);
       this.failures = 0;
       this.handler.link("open");
+      // Nothing names the run that this stream continues: the map may be of another one, whose versions look alike.
+      if (this.lastId === "") this.handler.event({ id: "", type: "reload", data: "" });
       const parser = new EventParser((event) => this.receive(event));
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
       for (;;) {

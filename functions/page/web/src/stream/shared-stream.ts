@@ -51,7 +51,11 @@ export class SharedStream {
   /** Receives the events of this city from now on. */
   watch(city: string): void {
     this.city = city;
-    this.join();
+    if (this.membership === undefined) {
+      this.join();
+      return;
+    }
+    this.handler.joined();
     this.send({ kind: "wants", tab: this.tab, city });
     this.reopen();
   }
