@@ -3,8 +3,5 @@
 pub mod driver;
 #[cfg(feature = "aws")]
 pub mod http_client;
-pub mod line_reader;
-mod look_ahead;
-pub mod rebased_file;
 pub mod source;
 mod source_thread;

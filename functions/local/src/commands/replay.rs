@@ -27,7 +27,7 @@ use crate::commands::output_file::{self, OutputError};
 use crate::commands::parse_lanes;
 use crate::commands::terminal::Exit;
 use crate::host::pipeline::Pipeline;
-use crate::workload::line_reader::{BlockReader, LineSplitter};
+use equilibrium_event_file::line_reader::{BlockReader, LineSplitter};
 
 /// The arguments of the command.
 #[derive(Debug, Args)]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use equilibrium_simulator::city::City;
 
-use crate::workload::rebased_file::{Notice, RebasedFile};
+use equilibrium_event_file::rebased_file::{Notice, RebasedFile};
 
 /// The event source of `--feed`, in addition to the API.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,3 +1,5 @@
+//! Scenarios of subscribers that follow a change log.
+
 use equilibrium_domain::policy::{Multiplier, Policy};
 use equilibrium_domain::surge::fallback::Mode;
 use equilibrium_domain::surge::feed_guard::Feed;

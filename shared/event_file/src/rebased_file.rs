@@ -7,8 +7,8 @@ use std::path::Path;
 use equilibrium_domain::event::MAX_FUTURE_MS;
 use equilibrium_domain::time::Timestamp;
 
-use crate::workload::line_reader::{Block, BlockReader, LineSplitter};
-use crate::workload::look_ahead::{FileLine, LookAhead};
+use crate::line_reader::{Block, BlockReader, LineSplitter};
+use crate::look_ahead::{FileLine, LookAhead};
 
 /// The lines of a file, each returned when it is due.
 ///

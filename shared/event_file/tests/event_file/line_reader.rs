@@ -1,7 +1,7 @@
 //! Lines across block boundaries.
 
 use equilibrium_domain::event::MAX_EVENT_BYTES;
-use equilibrium_local::workload::line_reader::LineSplitter;
+use equilibrium_event_file::line_reader::LineSplitter;
 
 fn split(blocks: &[&[u8]]) -> Vec<Vec<u8>> {
     let mut lines = LineSplitter::default();

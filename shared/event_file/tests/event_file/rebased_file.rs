@@ -6,7 +6,7 @@ use std::path::Path;
 
 use equilibrium_domain::event::{self, Event, MAX_EVENT_BYTES};
 use equilibrium_domain::time::Timestamp;
-use equilibrium_local::workload::rebased_file::RebasedFile;
+use equilibrium_event_file::rebased_file::RebasedFile;
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
