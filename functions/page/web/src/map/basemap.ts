@@ -61,7 +61,8 @@ export async function loadBasemap(city: string, boundary: Area): Promise<Basemap
   const [west, south, east, north] = extentOf(rings.flat());
   const isNewYork = isWithin(NEW_YORK, [(west + east) / 2, (south + north) / 2]);
   const response = await fetch(isNewYork ? newYorkUrl : `/assets/city/${encodeURIComponent(city)}.topo.json`);
-  return response.ok ? new Basemap((await response.json()) as Topology) : undefined;
+  const topology = response.ok ? ((await response.json()) as Topology | null) : null;
+  return topology === null ? undefined : new Basemap(topology);
 }
 
 export class Basemap {
