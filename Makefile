@@ -43,12 +43,11 @@ page-test: ## Test the web page alone, in Chromium against the running system. I
 	cd functions/page/web && npm ci --silent --no-audit --no-fund && npm run --silent check
 	cd tests/tests/page && npm ci --silent --no-audit --no-fund && npm test
 
-pictures: ## Take the README's pictures of the web page from the running system. Installs npm packages; minutes.
-	$(CARGO) build --locked --package equilibrium-local --bin equilibrium
-	cd tests/tests/page && npm ci --silent --no-audit --no-fund && npm run --silent pictures
+pictures: ## Take the README's pictures of the web page. Installs npm and Debian packages; minutes.
+	tests/pictures.sh
 
 page-figures: ## Print the web page's figures: weight, first paint, frames. Installs npm packages; a minute.
-	$(CARGO) build --release --locked --package equilibrium-local --bin equilibrium
+	$(CARGO) build --locked --package equilibrium-local --bin equilibrium
 	cd tests/tests/page && npm ci --silent --no-audit --no-fund && npm run --silent figures
 
 up-test: ## Test `make up` and `make down` alone, on ports of their own. Minutes.

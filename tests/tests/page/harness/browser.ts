@@ -40,6 +40,8 @@ export class Opened {
 
   static async at(browser: Browser, url: string, options: BrowserContextOptions = DESKTOP): Promise<Opened> {
     const context = await browser.newContext({ reducedMotion: "reduce", ...options });
+    // The compiler of the tests calls this on functions that have names.
+    await context.addInitScript("globalThis.__name = (named) => named");
     return Opened.tab(context, url);
   }
 
