@@ -22,9 +22,12 @@ PY
 npm install --silent --no-save --no-audit --no-fund mapshaper@0.7.70
 
 mapshaper=node_modules/.bin/mapshaper
-# n: name, r: region, k: kind, where it is not land with homes
+# n: name, r: region, k: kind, where it is not land with homes. Official names join those of several neighbourhoods by
+# hyphens: the first one is enough to find the place.
 $mapshaper neighborhood_tabulation_area.geojson \
-    -each 'n = name, r = ["", "Manhattan", "the Bronx", "Brooklyn", "Queens", "Staten Island"][+borough_code]' \
+    -each 'n = name.replace("John F. Kennedy International", "JFK").replace(/ \(.*/, "")' \
+    -each 'n = n.replace(/^(?!Bedford-|Green-|Co-op)([^-]*)-.*/, "$1")' \
+    -each 'r = ["", "Manhattan", "the Bronx", "Brooklyn", "Queens", "Staten Island"][+borough_code]' \
     -each 'k = ({7: "park", 8: "airport", 9: "park"})[+nta_type]' -filter-fields n,r,k -clean -o areas.json format=geojson
 $mapshaper cb_2023_us_county_5m.shp -clip bbox=-74.75,40.25,-73.15,41.25 -o counties.json format=geojson
 python/bin/python "$here/far_land.py"

@@ -135,7 +135,7 @@ function areaFrom(geometry: Geometry, arcs: Point[][]): LandArea {
   const largest = rings.reduce((best, ring) => (areaOf(ring) > areaOf(best) ? ring : best), rings[0] ?? []);
   const { n = "", r = "", k } = geometry.properties ?? {};
   return {
-    name: shortName(n),
+    name: n,
     region: r,
     kind: k === "park" || k === "airport" ? k : "land",
     rings,
@@ -148,10 +148,4 @@ function nameFrom({ properties, coordinates: [x, y] = [0, 0] }: Geometry, { scal
   const { n = "", k } = properties ?? {};
   const at = project([x * scale[0] + translate[0], y * scale[1] + translate[1]]);
   return { name: n, kind: k === "borough" || k === "region" ? k : "town", at };
-}
-
-/** Official names join the names of several neighbourhoods: the first one is enough to find the place. */
-function shortName(name: string): string {
-  const first = name.replace("John F. Kennedy International", "JFK").replace(/ \(.*/, "").split(/[-–]/)[0];
-  return first ?? name;
 }
