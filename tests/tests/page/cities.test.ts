@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { Browser } from "playwright-core";
 import { Opened, launch, until } from "./harness/browser.ts";
+import { askForRides } from "./harness/market.ts";
 import { Server } from "./harness/server.ts";
 
 /** Squares around two towns, and a basemap of the first: one quarter with a name. */
@@ -50,34 +51,6 @@ after(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** Sends requests for rides, whose times let ticks close. */
-async function ask(city: string, product: string, lat: number, lng: number, riders: number): Promise<void> {
-  const now = await serverNow();
-  const event = (i: number) => ({
-    type: "ride_requested", id: `e${i}`, time: new Date(now).toISOString(), city, product, request_id: `${city}${product}${i}-${now}`, lat, lng,
-  });
-  const body = Array.from({ length: riders }, (_, i) => JSON.stringify(event(i))).join("\n");
-  const response = await fetch(`${server.url}/v1/events`, { method: "POST", headers: { "content-type": "application/x-ndjson" }, body });
-  assert.equal(response.status, 202);
-  assert.deepEqual(((await response.json()) as { refused: unknown[] }).refused, []);
-}
-
-/** The server's clock, which runs ten times as fast as others, from a pulse of its stream. */
-async function serverNow(): Promise<number> {
-  const response = await fetch(`${server.url}/v1/stream`);
-  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
-  let text = "";
-  for (;;) {
-    const { done, value } = (await reader?.read()) ?? { done: true };
-    if (done) throw new Error(`the stream ended: ${text}`);
-    text += value;
-    const now = /"now":"([^"]+)"/.exec(text)?.[1];
-    if (now === undefined) continue;
-    await reader?.cancel();
-    return Date.parse(now);
-  }
-}
-
 test("before the first tick the page says what it waits for", async () => {
   const opened = await Opened.at(browser, server.url);
   assert.match(await opened.page.locator(".now h2").innerText(), /Waiting for the city’s first prices/);
@@ -90,7 +63,7 @@ test("a product has prices of its own, by the policy's own rule, on the basemap 
   const opened = await Opened.at(browser, `${server.url}/?city=rome`);
   const { page } = opened;
   const isRising = async () => {
-    await ask("rome", "xl", 41.9, 12.49, 40);
+    await askForRides(server, "rome", "xl", 41.9, 12.49, 40);
     await page.getByRole("button", { name: "Xl" }).click();
     return (await opened.facts()).highest > 1.5;
   };
@@ -115,7 +88,7 @@ test("another city is chosen by name, and drawn on a graticule", async () => {
   await page.getByRole("combobox", { name: "City" }).selectOption("suva");
   await until("the address names it", async () => page.url().includes("city=suva"));
   const isRising = async () => {
-    await ask("suva", "standard", -18.14, 178.44, 40);
+    await askForRides(server, "suva", "standard", -18.14, 178.44, 40);
     return (await opened.facts()).highest > 1.5;
   };
   await until("its price rises", isRising, 60_000);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, after, before, test } from "node:test";
 import type { Browser } from "playwright-core";
-import { Opened, launch, until } from "./harness/browser.ts";
+import { BLANK, Opened, launch, until } from "./harness/browser.ts";
 import { Proxy } from "./harness/proxy.ts";
 import type { SurgeMap } from "./harness/rule.ts";
 import { Server } from "./harness/server.ts";
@@ -104,4 +104,25 @@ test("two tabs share one stream, which the second takes over", async (context) =
   await untilLive(second);
   await untilCurrent(second, server);
   second.assertQuiet();
+});
+
+test("a tab that is hidden for a minute leaves the stream, and is current again when it is shown", async (context) => {
+  const { server, proxy, opened } = await online(context);
+  const tab = await Opened.at(browser, BLANK);
+  context.after(() => tab.close());
+  await opened.close();
+  await tab.page.clock.install();
+  await tab.page.goto(proxy.url);
+  await untilLive(tab);
+  const show = (isHidden: boolean) =>
+    tab.page.evaluate((value) => {
+      Object.defineProperty(document, "hidden", { value, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }, isHidden);
+  await show(true);
+  await tab.page.clock.fastForward(61_000);
+  await until("no stream is open", async () => proxy.openStreams === 0);
+  await show(false);
+  await until("a stream is open", async () => proxy.openStreams === 1);
+  await untilCurrent(tab, server);
 });

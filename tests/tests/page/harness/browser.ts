@@ -10,6 +10,9 @@ import { PICTURES } from "./server.ts";
 export const DESKTOP = { viewport: { width: 1440, height: 900 } };
 export const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
 
+/** A tab without a page. */
+export const BLANK = "about:blank";
+
 const PATIENCE_MS = 20_000;
 
 export function launch(...parameters: string[]): Promise<Browser> {
@@ -61,7 +64,7 @@ export class Opened {
       if (new URL(request.url()).origin !== new URL(url).origin) complaints.push(`external request: ${request.url()}`);
     });
     await page.goto(url);
-    await page.locator(".facts").waitFor();
+    if (url !== BLANK) await page.locator(".facts").waitFor();
     return opened;
   }
 

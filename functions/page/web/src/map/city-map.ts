@@ -2,7 +2,6 @@
 import OlMap from "ol/Map.js";
 import View from "ol/View.js";
 import DragPan from "ol/interaction/DragPan.js";
-import DoubleClickZoom from "ol/interaction/DoubleClickZoom.js";
 import MouseWheelZoom from "ol/interaction/MouseWheelZoom.js";
 import PinchZoom from "ol/interaction/PinchZoom.js";
 import Kinetic from "ol/Kinetic.js";
@@ -61,13 +60,15 @@ export class CityMap {
         new DragPan({ kinetic: new Kinetic(-0.005, 0.05, 100) }),
         new MouseWheelZoom(),
         new PinchZoom(),
-        new DoubleClickZoom(),
       ],
       layers: [this.ground, this.hexagons, this.names],
       view: this.view,
     });
-    this.map.on("pointermove", ({ dragging, pixel }) => !dragging && this.hover(pixel));
-    this.map.on("singleclick", ({ pixel }) => this.pickAt(pixel));
+    this.map.on("pointermove", ({ dragging, pixel, originalEvent }) => {
+      const isMouse = (originalEvent as PointerEvent).pointerType === "mouse";
+      if (!dragging && isMouse) this.hover(pixel);
+    });
+    this.map.on("click", ({ pixel }) => this.pickAt(pixel));
     target.addEventListener("pointerleave", () => this.hover(undefined));
     target.addEventListener("keydown", (event) => this.press(event));
   }
