@@ -38,6 +38,8 @@ test("prices are live, then delayed, then flat, and live again with the next tic
 
   await until("prices are flat", async () => (await opened.status()).startsWith("Flat 1.0×"));
   await until("the map is flat", async () => (await opened.facts()).highest === 1);
+  assert.match(await page.locator(".now").innerText(), /All prices are flat[^]*No tick has closed for 5 min/);
+  assert.match(await page.locator(".course figcaption").innerText(), /price 1\.0×/);
   assert.match(await page.locator(".cell .multiplier").innerText(), /1\.0×[^]*no surge: counts are too old/);
   assert.equal(await page.locator(".why").count(), 0);
   await opened.keepPicture("flat");

@@ -94,7 +94,7 @@ function cityOf(...products: string[]): CityState {
 
 test("changes apply to the version they are from; what is old is dropped, and a gap is noticed", () => {
   const state = cityOf("standard");
-  state.replace({ ...header, version: 7, age_ms: 0, cells: [{ ...row("a", 1), product: "standard" }, { ...row("b", 2), product: "standard" }] });
+  state.replace({ ...header, version: 7, age_ms: 0, cells: [{ ...row("a", 1), product: "standard" }, { ...row("b", 2), product: "standard" }] }, 0);
   const change = { ...header, product: "standard", now: header.as_of, cells: [row("a", 1.5)], gone: ["b"] };
   assert.equal(state.apply({ ...change, from: 6, version: 7 }), "old");
   assert.equal(state.apply({ ...change, from: 8, version: 9 }), "gap");
@@ -106,12 +106,12 @@ test("changes apply to the version they are from; what is old is dropped, and a 
 
 test("each product has versions of its own, and a map replaces all of them", () => {
   const state = cityOf("standard", "xl");
-  state.replace({ ...header, version: 1, age_ms: 0, cells: [{ ...row("a", 2), product: "xl" }] });
+  state.replace({ ...header, version: 1, age_ms: 0, cells: [{ ...row("a", 2), product: "xl" }] }, 0);
   const change = { ...header, now: header.as_of, from: 1, version: 2, gone: [] };
   assert.equal(state.apply({ ...change, product: "xl", cells: [row("a", 3)] }), "applied");
   assert.equal(state.apply({ ...change, product: "standard", cells: [row("a", 1.1)] }), "applied");
   assert.equal(state.products.get("xl")?.cells.get("a")?.multiplier, 3);
-  state.replace({ ...header, version: 9, age_ms: 0, cells: [] });
+  state.replace({ ...header, version: 9, age_ms: 0, cells: [] }, 0);
   assert.equal(state.products.get("xl")?.cells.size, 0);
 });
 

@@ -68,14 +68,17 @@ export class NameLayer extends PaintedLayer {
     context.font = `${isFar ? 600 : 500} 11px Inter, system-ui, sans-serif`;
     context.letterSpacing = isFar ? "0.5px" : "0px";
     const taken: Box[] = [];
+    const written = new Set<string>();
     for (const { text, at } of isFar ? this.large : this.small) {
       const [x, y] = [sheet.x(at[0]), sheet.y(at[1])];
       if (x < 0 || y < 0 || x > sheet.width || y > sheet.height) continue;
       const half = context.measureText(text).width / 2;
       const box: Box = [x - half - GAP_X, y - 6 - GAP_Y, x + half + GAP_X, y + 6 + GAP_Y];
-      if (taken.some((other) => overlaps(box, other))) continue;
+      // Parts of one neighbourhood have its name.
+      if (written.has(text) || taken.some((other) => overlaps(box, other))) continue;
       if (showsNumbers && this.coversPrice(at, half * sheet.resolution)) continue;
       taken.push(box);
+      written.add(text);
       context.globalAlpha = 0.85;
       context.strokeText(text, x, y);
       context.globalAlpha = 1;

@@ -36,8 +36,10 @@ export type Outcome = "applied" | "old" | "gap";
 
 export class CityState {
   readonly products: Map<string, ProductState>;
-  /** The tick of the prices, in milliseconds since the epoch; 0 before the first. */
+  /** The tick of the counts, in milliseconds since the epoch; 0 before the first. */
   asOfMs = 0;
+  /** When the prices became what they are: at that tick, or when it had become too old. */
+  pricedAtMs = 0;
   mode: Mode = "static";
   feed: Feed = "ok";
   completeness = 0;
@@ -46,16 +48,18 @@ export class CityState {
     this.products = new Map(city.products.map((product) => [product, new ProductState()]));
   }
 
-  /** Takes a whole map in place of what is known. */
-  replace(map: SurgeMap): void {
+  /** Takes a whole map, as of `nowMs`, in place of what is known. */
+  replace(map: SurgeMap, nowMs: number): void {
     this.takeHeader(map);
+    const isFallback = map.mode === "static" || map.mode === "degraded";
+    this.pricedAtMs = isFallback && map.as_of !== null ? nowMs : this.asOfMs;
     const rows = new Map<string, Row[]>(this.city.products.map((product) => [product, []]));
     for (const { product, ...row } of map.cells) rows.get(product)?.push(row);
     for (const [product, state] of this.products) {
       const listed = rows.get(product) ?? [];
       const isListed = new Set(listed.map((row) => row.cell));
       const gone = [...state.cells.keys()].filter((cell) => !isListed.has(cell));
-      if (map.as_of !== null) state.apply(listed, gone, this.asOfMs);
+      if (map.as_of !== null) state.apply(listed, gone, this.pricedAtMs);
       state.version = map.version;
       state.bounds = map.bounds;
     }
@@ -69,7 +73,8 @@ export class CityState {
     if (!isNewer) return "old";
     if (change.from !== state.version) return "gap";
     this.takeHeader(change);
-    state.apply(change.cells, change.gone, this.asOfMs);
+    this.pricedAtMs = this.asOfMs;
+    state.apply(change.cells, change.gone, this.pricedAtMs);
     state.version = change.version;
     state.bounds = change.bounds;
     return "applied";

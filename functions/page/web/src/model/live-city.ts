@@ -85,8 +85,8 @@ export class LiveCity {
     // A server that was started anew may have an earlier clock: what was before belongs to another time.
     const isEarlier = map.as_of !== null && Date.parse(map.as_of) < (this.state?.asOfMs ?? 0);
     if (this.state === undefined || isEarlier) this.state = new CityState(city);
-    this.state.replace(map);
     if (map.as_of !== null && map.age_ms !== null) this.clock.observe(Date.parse(map.as_of) + map.age_ms);
+    this.state.replace(map, this.clock.nowMs());
   }
 
   private setLink(link: Link): void {

@@ -110,7 +110,9 @@ export function App({ live, changes, initial }: AppProps) {
             <Now
               city={city}
               state={prices}
-              asOfMs={state.asOfMs}
+              mode={state.mode}
+              pricedAtMs={state.pricedAtMs}
+              ageMs={ageMs}
               spots={spots}
               basemap={basemap}
               theme={theme}
@@ -127,7 +129,7 @@ export function App({ live, changes, initial }: AppProps) {
             cell={cell}
             city={city}
             state={prices}
-            asOfMs={state.asOfMs}
+            pricedAtMs={state.pricedAtMs}
             mode={state.mode}
             feed={state.feed}
             basemap={basemap}

@@ -93,8 +93,8 @@ function Status({ currency, ageMs }: { currency: Currency; ageMs: number }) {
     fresh: ["Live", `prices ${age} old`],
     suspect: ["Drivers missing", `prices do not rise, ${age} old`],
     cached: ["Delayed", `last good prices, ${age} old`],
-    static: ["Timetable", "hour-of-week prices"],
-    degraded: ["Flat 1.0×", "no surge applied"],
+    static: ["Timetable", `hour-of-week prices, counts ${age} old`],
+    degraded: ["Flat 1.0×", `no surge, counts ${age} old`],
     lost: ["Disconnected", ageMs > 0 ? `last prices, ${age} old` : "trying again"],
     loading: ["Starting", "waiting for the first tick"],
   }[currency];

@@ -16,7 +16,7 @@ interface CellPanelProps {
   cell: string;
   city: City;
   state: ProductState;
-  asOfMs: number;
+  pricedAtMs: number;
   mode: Mode;
   feed: Feed;
   basemap: Basemap | undefined;
@@ -24,11 +24,11 @@ interface CellPanelProps {
   close(): void;
 }
 
-export function CellPanel({ cell, city, state, asOfMs, mode, feed, basemap, theme, close }: CellPanelProps) {
+export function CellPanel({ cell, city, state, pricedAtMs, mode, feed, basemap, theme, close }: CellPanelProps) {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => heading.current?.focus({ preventScroll: true }), [cell]);
   const { name, region } = placeOf(cell, city, basemap);
-  const series = useMemo(() => state.history.series(cell, asOfMs), [cell, state, asOfMs]);
+  const series = useMemo(() => state.history.series(cell, pricedAtMs), [cell, state, pricedAtMs]);
   const row = state.cells.get(cell);
   const zone = zoneOf(cell, city);
   const limits = limitsWithin(city.limits, zone?.limits);

@@ -1,10 +1,11 @@
 /** What happens in the city now: a sentence, three numbers, the busiest places. */
-import type { City } from "../api.ts";
+import type { ComponentChildren } from "preact";
+import type { City, Mode } from "../api.ts";
 import type { Basemap } from "../map/basemap.ts";
 import { type Theme, colorOf, inkOn } from "../map/palette.ts";
 import type { ProductState } from "../model/city-state.ts";
 import type { HotSpot } from "../model/hot-spots.ts";
-import { count, placeOf, times } from "./format.ts";
+import { count, placeOf, seconds, times } from "./format.ts";
 import { Sparkline } from "./sparkline.tsx";
 
 /** Places that are listed. */
@@ -13,7 +14,10 @@ const MAX_PLACES = 4;
 interface NowProps {
   city: City;
   state: ProductState;
-  asOfMs: number;
+  mode: Mode;
+  pricedAtMs: number;
+  /** The age of the counts. */
+  ageMs: number;
   spots: HotSpot[];
   basemap: Basemap | undefined;
   theme: Theme;
@@ -22,7 +26,7 @@ interface NowProps {
 }
 
 export function Now(props: NowProps) {
-  const { city, state, asOfMs, spots, basemap, theme } = props;
+  const { city, state, mode, pricedAtMs, ageMs, spots, basemap, theme } = props;
   let [riders, drivers] = [0, 0];
   for (const row of state.cells.values()) {
     riders += row.demand;
@@ -31,7 +35,19 @@ export function Now(props: NowProps) {
   const highest = spots[0]?.top.multiplier ?? 1;
   return (
     <section class="panel now" aria-labelledby="now-heading">
-      <Headline asOfMs={asOfMs} spots={spots} total={state.cells.size} name={(cell) => placeOf(cell, city, basemap).name} />
+      {pricedAtMs === 0 ? (
+        <Headline text="Waiting for the city’s first prices">
+          The first tick closes a few seconds after the first events arrive.
+        </Headline>
+      ) : mode === "static" || mode === "degraded" ? (
+        <Headline text={mode === "static" ? "Prices follow the timetable" : "All prices are flat"}>
+          No tick has closed for {seconds(ageMs)}: counts are too old to price by.{" "}
+          {mode === "static" ? "Each hour of the week has a price of its own" : "Every ride costs its base price"} until they are
+          current again.
+        </Headline>
+      ) : (
+        <Balance spots={spots} total={state.cells.size} name={(cell) => placeOf(cell, city, basemap).name} />
+      )}
       <dl class="facts">
         <div>
           <dt>Highest</dt>
@@ -51,48 +67,41 @@ export function Now(props: NowProps) {
   );
 }
 
-interface HeadlineProps {
-  asOfMs: number;
+function Headline({ text, children }: { text: ComponentChildren; children: ComponentChildren }) {
+  return (
+    <>
+      <h2 id="now-heading">{text}</h2>
+      <p class="lede">{children}</p>
+    </>
+  );
+}
+
+interface BalanceProps {
   spots: HotSpot[];
   total: number;
   name(cell: string): string;
 }
 
-function Headline({ asOfMs, spots, total, name }: HeadlineProps) {
-  if (asOfMs === 0) {
-    return (
-      <>
-        <h2 id="now-heading">Waiting for the city’s first prices</h2>
-        <p class="lede">The first tick closes a few seconds after the first events arrive.</p>
-      </>
-    );
-  }
+/** Whether drivers meet riders, and where they do not. */
+function Balance({ spots, total, name }: BalanceProps) {
   const top = spots[0]?.top;
   if (top === undefined) {
     return (
-      <>
-        <h2 id="now-heading">The city is in balance</h2>
-        <p class="lede">
-          Every ride costs its base price. When more riders than drivers gather in one place, hexagons there take colour.
-        </p>
-      </>
+      <Headline text="The city is in balance">
+        Every ride costs its base price. When more riders than drivers gather in one place, hexagons there take colour.
+      </Headline>
     );
   }
   const hot = spots.reduce((sum, { size }) => sum + size, 0);
   return (
-    <>
-      <h2 id="now-heading">
-        Riders outnumber drivers around <em>{name(top.cell)}</em>
-      </h2>
-      <p class="lede">
-        {hot.toLocaleString("en")} of {count(total, "hexagon")} cost more than usual. A higher price asks some riders to wait
-        and draws drivers in, until both sides match.
-      </p>
-    </>
+    <Headline text={<>Riders outnumber drivers around <em>{name(top.cell)}</em></>}>
+      {hot.toLocaleString("en")} of {count(total, "hexagon")} cost more than usual. A higher price asks some riders to wait and
+      draws drivers in, until both sides match.
+    </Headline>
   );
 }
 
-function Places({ city, state, asOfMs, spots, basemap, theme, selected, pick }: NowProps) {
+function Places({ city, state, pricedAtMs, spots, basemap, theme, selected, pick }: NowProps) {
   return (
     <>
       <h3>Where</h3>
@@ -108,7 +117,7 @@ function Places({ city, state, asOfMs, spots, basemap, theme, selected, pick }: 
                   <b>{name}</b>
                   <small>{region === "" ? "" : `${region} · `}{count(size, "hexagon")}</small>
                 </span>
-                <Sparkline series={state.history.series(top.cell, asOfMs)} />
+                <Sparkline series={state.history.series(top.cell, pricedAtMs)} />
               </button>
             </li>
           );
