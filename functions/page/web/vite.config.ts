@@ -1,5 +1,5 @@
 // How the page is built: plain files under dist/, with hashes in their names.
-import { readFileSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import { type Plugin, defineConfig } from "vite";
 
 /** Where an API runs, for `npm run dev`. */
@@ -26,8 +26,28 @@ function themeScript(): Plugin {
   };
 }
 
+/** Collects the licences of the packages that are in the build. */
+function licenses(): Plugin {
+  const folderOf = (module: string) => /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(module)?.[0];
+  return {
+    name: "licenses",
+    apply: "build",
+    generateBundle() {
+      const folders = new Set([...this.getModuleIds()].flatMap((module) => folderOf(module) ?? []));
+      const packages = [...folders].map((folder) => {
+        const { name, version, license } = JSON.parse(readFileSync(`${folder}/package.json`, "utf8"));
+        const file = readdirSync(folder).find((file) => /^licen[cs]e/i.test(file));
+        const text = file === undefined ? "" : readFileSync(`${folder}/${file}`, "utf8").trim();
+        return `${name} ${version} (${license})\n\n${text}\n`;
+      });
+      const source = packages.sort().join(`\n${"-".repeat(80)}\n\n`);
+      this.emitFile({ type: "asset", fileName: "licenses.txt", source });
+    },
+  };
+}
+
 export default defineConfig({
-  plugins: [themeScript()],
+  plugins: [themeScript(), licenses()],
   server: { proxy: { "/v1": API } },
   build: {
     outDir: "../dist",

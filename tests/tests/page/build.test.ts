@@ -29,11 +29,9 @@ test("a new build equals the committed one, byte for byte", () => {
 });
 
 test("the page is light", () => {
-  const sizes = [...filesBelow(COMMITTED).keys()].map((path) =>
-    Number(execFileSync("sh", ["-c", `gzip -9 -c "$1" | wc -c`, "sh", COMMITTED + path], { encoding: "utf8" })),
-  );
-  const total = sizes.reduce((sum, size) => sum + size, 0);
-  console.log(`${total} bytes compressed`);
+  const served = [...filesBelow(COMMITTED).keys()].filter((path) => path !== "/licenses.txt");
+  const compressed = (path: string) => execFileSync("gzip", ["-9", "--stdout", COMMITTED + path]).length;
+  const total = served.reduce((sum, path) => sum + compressed(path), 0);
   assert.ok(total <= MAX_GZIP_BYTES, `${total} bytes compressed`);
 });
 
