@@ -4,6 +4,7 @@
 //! ([`LaneRangeState`](super::range_state::LaneRangeState)); its output is the counts of the ticks that a batch closed.
 
 mod city;
+mod role;
 
 use std::sync::Arc;
 

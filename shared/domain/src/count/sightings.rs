@@ -125,6 +125,12 @@ impl Sightings {
         self.evicted
     }
 
+    /// Whether the state is that before the first sighting.
+    #[must_use]
+    pub fn is_unused(&self) -> bool {
+        self.index.is_empty() && self.places.is_unused() && self.pending.is_empty() && self.evicted == 0
+    }
+
     /// Whether a snapshot would free much memory: most of the places are not in use any more.
     #[must_use]
     pub fn needs_compaction(&self) -> bool {

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use super::Absorbed;
+use super::role::Role;
 use crate::count::config::CountingConfig;
 use crate::count::sightings::{Lifetime, Place, Sightings};
 use crate::count::tick_counts::{CityCounts, TickCountsWriter};
 use crate::event::watermark::CityWatermark;
 use crate::event::{DriverStatus, MarketEvent, Position, ProductList, Refusal, What};
 use crate::geo::locate::Locators;
-use crate::id::{CityId, EntityKey};
+use crate::id::{CityId, EntityKey, ProductId};
 use crate::time::{tick_at_or_after, tick_at_or_before};
-use crate::wire::products::{MAX_PRODUCTS, ProductTable};
+use crate::wire::products::{MAX_PRODUCTS, ProductTable, write_products};
 use crate::wire::{Corrupt, Reader, put_bytes, put_varint_i64, put_varint_u64};
 
 /// A lane's state of one city.
@@ -19,10 +20,8 @@ use crate::wire::{Corrupt, Reader, put_bytes, put_varint_i64, put_varint_u64};
 pub(super) struct LaneCity {
     pub(super) name: CityId,
     config: Arc<CountingConfig>,
-    /// All products of the configs so far: a policy may drop a product and add it again.
-    pub(super) products: ProductTable,
-    /// For each product of the config, its bit in the table.
-    bits: Vec<u8>,
+    /// All products of the configs so far, unless they are those of this one.
+    products: Option<Box<KnownProducts>>,
     /// The city's first tick; unknown until a watermark record names it, and until then no tick closes.
     pub(super) first_tick: Option<i64>,
     /// The newest closed tick.
@@ -30,12 +29,20 @@ pub(super) struct LaneCity {
     /// The greatest watermark so far, of a watermark record or of this lane's events, in milliseconds since the epoch.
     watermark: i64,
     pub(super) late: u64,
-    pub(super) drivers: Sightings,
-    pub(super) riders: Sightings,
+    pub(super) drivers: Role,
+    pub(super) riders: Role,
     log: Vec<u8>,
     logged_watermark: (i64, Option<i64>),
     logged_late: u64,
     pub(super) tick_counts: TickCountsWriter,
+}
+
+/// All products of a city's configs so far: a policy may drop a product and add it again.
+#[derive(Debug)]
+struct KnownProducts {
+    table: ProductTable,
+    /// For each product of the config, its bit in the table.
+    bits: Vec<u8>,
 }
 
 /// The watermark before the first event: less than the time of any event.
@@ -58,14 +65,13 @@ impl LaneCity {
         let mut city = Self {
             name,
             config: Arc::clone(&config),
-            products: ProductTable::default(),
-            bits: Vec::new(),
+            products: None,
             first_tick: None,
             closed: None,
             watermark: NO_WATERMARK,
             late: 0,
-            drivers: Sightings::default(),
-            riders: Sightings::default(),
+            drivers: Role::default(),
+            riders: Role::default(),
             log: Vec::new(),
             logged_watermark: (NO_WATERMARK, None),
             logged_late: 0,
@@ -119,44 +125,54 @@ impl LaneCity {
     }
 
     fn set_config(&mut self, config: Arc<CountingConfig>) {
-        let new: Vec<_> =
-            config.products.iter().filter(|product| !self.products.contains(product)).cloned().collect();
-        if self.products.len() + new.len() > MAX_PRODUCTS {
+        let mut products = self.products().to_vec();
+        let new = config.products.iter().filter(|product| !self.products().contains(product));
+        products.extend(new.cloned());
+        if products.len() > MAX_PRODUCTS {
             // More products over time than the bits of a set: start over with those of this config.
-            self.products = config.products.clone().into();
-            self.drivers = Sightings::default();
-            self.riders = Sightings::default();
-        } else {
-            new.into_iter().for_each(|product| self.products.push(product));
+            products.clone_from(&config.products);
+            self.drivers = Role::default();
+            self.riders = Role::default();
         }
         let has_other_ticks = self.config.tick_ms != config.tick_ms;
         let ends_standings = self.config.absent_ms != 0 && config.absent_ms == 0;
         self.config = config;
-        self.find_bits();
+        self.set_products(products.into());
         if has_other_ticks {
             let (drivers, riders) = (self.driver_lifetime(), self.rider_lifetime());
-            self.drivers.rebucket(self.closed, drivers);
-            self.riders.rebucket(self.closed, riders);
+            self.drivers.change(|sightings| sightings.rebucket(self.closed, drivers));
+            self.riders.change(|sightings| sightings.rebucket(self.closed, riders));
         }
         if ends_standings {
-            self.drivers.end_standings_by_log_off(self.closed, self.driver_lifetime());
+            let life = self.driver_lifetime();
+            self.drivers.change(|sightings| sightings.end_standings_by_log_off(self.closed, life));
         }
     }
 
-    /// Looks up the bit of each product of the config.
-    fn find_bits(&mut self) {
-        let bit = |product| self.products.iter().position(|known| known == product);
-        self.bits = self
-            .config
-            .products
-            .iter()
-            .filter_map(bit)
-            .map(|bit| u8::try_from(bit).expect("a table holds at most 64 products"))
-            .collect();
+    /// The products that the bits of a set stand for.
+    fn products(&self) -> &[ProductId] {
+        self.products.as_ref().map_or(&self.config.products, |known| &known.table)
+    }
+
+    /// Makes `table` the products that the bits of a set stand for; it has all products of the config.
+    fn set_products(&mut self, table: ProductTable) {
+        let bit = |product| table.iter().position(|known| known == product);
+        let bits = self.config.products.iter().filter_map(bit);
+        let bits: Vec<u8> = bits.filter_map(|bit| u8::try_from(bit).ok()).collect();
+        let is_of_config = *table == *self.config.products;
+        self.products = (!is_of_config).then(|| Box::new(KnownProducts { table, bits }));
+    }
+
+    /// The bit of the config's product at `index`.
+    #[inline]
+    fn bit_at(&self, index: usize) -> u8 {
+        // A policy has at most 64 products.
+        #[expect(clippy::cast_possible_truncation)]
+        self.products.as_ref().map_or(index as u8, |known| known.bits[index])
     }
 
     fn bit(&self, product: &[u8]) -> Result<u8, Refusal> {
-        self.config.product(product).map(|index| self.bits[index])
+        self.config.product(product).map(|index| self.bit_at(index))
     }
 
     /// See [`LaneState::absorb`](super::LaneState::absorb).
@@ -169,7 +185,9 @@ impl LaneCity {
         let is_outside = match &event.what {
             What::Driver { driver, place, status, products } => {
                 let products = match products {
-                    None => self.bits.iter().fold(0, |set, bit| set | 1 << bit),
+                    None => {
+                        (0..self.config.products.len()).fold(0, |set, index| set | 1 << self.bit_at(index))
+                    }
                     Some(list) => self.product_set(*list)?,
                 };
                 let is_outside = self.config.is_outside(*place);
@@ -187,7 +205,7 @@ impl LaneCity {
             What::Request { rider, place, product } => {
                 let bit = match product {
                     Some(product) => self.bit(product)?,
-                    None => self.bits[0],
+                    None => self.bit_at(0),
                 };
                 let is_outside = self.config.is_outside(*place);
                 let at = if is_outside { Place::NOWHERE } else { self.place(*place, 1 << bit, locators) };
@@ -241,12 +259,12 @@ impl LaneCity {
     /// Keeps the entities that `is_kept`. What counts for the whole lane stays with its first half.
     pub(super) fn keep_half(&mut self, is_kept: impl Fn(EntityKey) -> bool, is_first: bool) {
         let (drivers, riders) = (self.driver_lifetime(), self.rider_lifetime());
-        self.drivers.retain(&is_kept, self.closed, drivers);
-        self.riders.retain(&is_kept, self.closed, riders);
+        self.drivers.change(|sightings| sightings.retain(&is_kept, self.closed, drivers));
+        self.riders.change(|sightings| sightings.retain(&is_kept, self.closed, riders));
         if !is_first {
             (self.late, self.logged_late) = (0, 0);
-            self.drivers.reset_evicted();
-            self.riders.reset_evicted();
+            self.drivers.change(Sightings::reset_evicted);
+            self.riders.change(Sightings::reset_evicted);
         }
     }
 
@@ -373,7 +391,7 @@ impl LaneCity {
     pub(super) fn take_counts(&mut self) -> CityCounts {
         CityCounts {
             city: self.name.clone(),
-            products: self.products.clone(),
+            products: self.products().to_vec().into(),
             ticks: std::mem::take(&mut self.tick_counts),
         }
     }
@@ -382,7 +400,7 @@ impl LaneCity {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         put_bytes(out, self.name.as_str().as_bytes());
         self.config.write(out);
-        self.products.write(out);
+        write_products(out, self.products());
         for instant in [self.first_tick, self.closed] {
             put_varint_u64(out, u64::from(instant.is_some()));
             put_varint_i64(out, instant.unwrap_or(0));
@@ -397,11 +415,11 @@ impl LaneCity {
     pub(super) fn read(input: &mut Reader<'_>) -> Result<Self, Corrupt> {
         let name = CityId::new(input.text("a city")?).ok_or(input.invalid("a city"))?;
         let mut city = Self::new(name, Arc::new(CountingConfig::read(input)?));
-        city.products = ProductTable::read(input)?;
-        city.find_bits();
-        if city.bits.len() != city.config.products.len() {
+        let products = ProductTable::read(input)?;
+        if !city.config.products.iter().all(|product| products.contains(product)) {
             return Err(input.invalid("a product table without one of the products"));
         }
+        city.set_products(products);
         for instant in [&mut city.first_tick, &mut city.closed] {
             let known = input.varint_up_to(1, "a tick's mark")? == 1;
             let tick = input.instant("a tick")?;
@@ -411,8 +429,8 @@ impl LaneCity {
         city.logged_watermark = (city.watermark, city.first_tick);
         city.late = input.varint_u64("late events")?;
         city.logged_late = city.late;
-        city.drivers = Sightings::read(input, city.closed, city.driver_lifetime())?;
-        city.riders = Sightings::read(input, city.closed, city.rider_lifetime())?;
+        city.drivers = Role::read(input, city.closed, city.driver_lifetime())?;
+        city.riders = Role::read(input, city.closed, city.rider_lifetime())?;
         Ok(city)
     }
 }

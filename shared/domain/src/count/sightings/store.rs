@@ -180,6 +180,11 @@ impl Places {
         (number, true)
     }
 
+    /// Whether no place has a number of its own.
+    pub(super) fn is_unused(&self) -> bool {
+        self.all.len() == FIRST_CELL as usize
+    }
+
     pub(super) fn sort(&mut self) {
         let cells = self.all.len() - FIRST_CELL as usize;
         let known = self.sorted.len();
