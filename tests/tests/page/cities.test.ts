@@ -12,7 +12,15 @@ import { Server } from "./harness/server.ts";
 /** Squares around two towns, and a basemap of the first: one quarter with a name. */
 const square = (lng: number, lat: number, half: number) => ({
   type: "Polygon",
-  coordinates: [[[lng - half, lat - half], [lng + half, lat - half], [lng + half, lat + half], [lng - half, lat + half], [lng - half, lat - half]]],
+  coordinates: [
+    [
+      [lng - half, lat - half],
+      [lng + half, lat - half],
+      [lng + half, lat + half],
+      [lng - half, lat + half],
+      [lng - half, lat - half],
+    ],
+  ],
 });
 const CITIES = [
   {
@@ -25,13 +33,33 @@ const CITIES = [
     surge: { curve: "linear", slope: 0.25, ring_weights: [1, 0.5] },
     limits: { max_multiplier: 3 },
   },
-  { city: "suva", name: "Suva", timezone: "Pacific/Fiji", currency: "FJD", boundary: square(178.44, -18.14, 0.2), products: [{ id: "standard" }] },
+  {
+    city: "suva",
+    name: "Suva",
+    timezone: "Pacific/Fiji",
+    currency: "FJD",
+    boundary: square(178.44, -18.14, 0.2),
+    products: [{ id: "standard" }],
+  },
 ];
 const BASEMAP = {
   type: "Topology",
   transform: { scale: [0.001, 0.001], translate: [12.39, 41.8] },
-  arcs: [[[0, 0], [200, 0], [0, 200], [-200, 0], [0, -200]]],
-  objects: { areas: { type: "GeometryCollection", geometries: [{ type: "Polygon", arcs: [[0]], properties: { n: "Centro", r: "Lazio" } }] } },
+  arcs: [
+    [
+      [0, 0],
+      [200, 0],
+      [0, 200],
+      [-200, 0],
+      [0, -200],
+    ],
+  ],
+  objects: {
+    areas: {
+      type: "GeometryCollection",
+      geometries: [{ type: "Polygon", arcs: [[0]], properties: { n: "Centro", r: "Lazio" } }],
+    },
+  },
 };
 
 let browser: Browser;

@@ -24,7 +24,9 @@ async function printLoads(): Promise<void> {
   const loads: Load[] = [];
   for (let i = 0; i < LOADS; i += 1) loads.push(await load());
   const median = (of: (one: Load) => number) => loads.map(of).sort((a, b) => a - b)[Math.floor(LOADS / 2)] ?? 0;
-  console.log(`page and files, compressed     ${(median(({ bytes }) => bytes) / 1_000).toFixed(1)} kB with a cell open`);
+  console.log(
+    `page and files, compressed     ${(median(({ bytes }) => bytes) / 1_000).toFixed(1)} kB with a cell open`,
+  );
   console.log(`first paint                    ${median(({ paintMs }) => paintMs).toFixed(0)} ms`);
   console.log(`hexagons painted               ${median(({ hexagonsMs }) => hexagonsMs).toFixed(0)} ms`);
 }
@@ -56,7 +58,9 @@ async function load(): Promise<Load> {
     return canvas !== null && canvas.width > 0 && document.querySelector(".facts") !== null ? performance.now() : false;
   });
   const hexagonsMs = (await shown.jsonValue()) || NaN;
-  const paintMs = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? NaN);
+  const paintMs = await page.evaluate(
+    () => performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? NaN,
+  );
   await page.locator("#map").focus();
   await page.keyboard.press("ArrowUp");
   await page.keyboard.press("Enter");
@@ -69,12 +73,29 @@ async function printFrames(): Promise<void> {
   const url = await crowded();
   const opened = await Opened.at(browser, url);
   await until("all cells are there", async () => (await opened.page.locator(".lede").innerText()).includes("of 5,000"));
+  const before = await busyMs(opened.page);
   const atRest = await frames(opened.page, async () => undefined);
+  const updateMs = ((await busyMs(opened.page)) - before) / SECONDS;
   const panning = await frames(opened.page, (isOver) => drag(opened.page, isOver));
-  for (const [name, { perSecond, p95Ms }] of [["at rest", atRest], ["panning", panning]] as const) {
-    console.log(`5,000 cells a second, ${name}  ${perSecond.toFixed(1)} frames/s, 95th percentile ${p95Ms.toFixed(1)} ms`);
+  for (const [name, { perSecond, p95Ms }] of [
+    ["at rest", atRest],
+    ["panning", panning],
+  ] as const) {
+    console.log(
+      `5,000 cells a second, ${name}  ${perSecond.toFixed(1)} frames/s, 95th percentile ${p95Ms.toFixed(1)} ms`,
+    );
   }
+  console.log(`main thread for each second's changes  ${updateMs.toFixed(0)} ms`);
   await opened.close();
+}
+
+/** How long the page's main thread has worked so far. */
+async function busyMs(page: Page): Promise<number> {
+  const session = await page.context().newCDPSession(page);
+  await session.send("Performance.enable");
+  const { metrics } = await session.send("Performance.getMetrics");
+  await session.detach();
+  return (metrics.find(({ name }) => name === "TaskDuration")?.value ?? NaN) * 1_000;
 }
 
 /** Counts frames for some seconds, while something is done. */
@@ -96,7 +117,10 @@ async function frames(page: Page, act: (isOver: () => boolean) => Promise<void>)
   const times = await counted;
   isOver = true;
   await acting;
-  const gaps = times.slice(1).map((time, i) => time - (times[i] ?? time)).sort((a, b) => a - b);
+  const gaps = times
+    .slice(1)
+    .map((time, i) => time - (times[i] ?? time))
+    .sort((a, b) => a - b);
   return { perSecond: gaps.length / SECONDS, p95Ms: gaps[Math.floor(gaps.length * 0.95)] ?? NaN };
 }
 
@@ -121,7 +145,21 @@ async function crowded(): Promise<string> {
       demand: Math.floor(Math.random() * 90),
       supply: Math.floor(Math.random() * 90),
     }));
-    return { city: "nyc", product: "standard", from: version - 1, version, bounds: 1, as_of: now, mode: "fresh", feed: "ok", completeness: 1, now, age_ms: 0, cells: rows, gone: [] };
+    return {
+      city: "nyc",
+      product: "standard",
+      from: version - 1,
+      version,
+      bounds: 1,
+      as_of: now,
+      mode: "fresh",
+      feed: "ok",
+      completeness: 1,
+      now,
+      age_ms: 0,
+      cells: rows,
+      gone: [],
+    };
   };
   const http = createServer((incoming, outgoing) => {
     const path = incoming.url?.split("?")[0];

@@ -30,7 +30,7 @@ test("hexagons appear and a price changes without a reload", async () => {
   await until("the colour shows", async () => (await opened.painted()).colored > 500);
   assert.match(await opened.page.locator(".now h2").innerText(), /Riders outnumber drivers around \S/);
   assert.match(await opened.status(), /Live\s+prices \d+ s old/);
-  assert.equal(await opened.page.locator(".story li.done").count() >= 3, true);
+  assert.equal((await opened.page.locator(".story li.done").count()) >= 3, true);
   opened.assertQuiet();
   await opened.close();
 });
@@ -82,7 +82,9 @@ test("an open cell's arithmetic leads to its price", async () => {
   const compared = await until("page and server show the same tick", async () => {
     const earlier = await map();
     const shown = await page.evaluate(() => ({
-      counts: [...document.querySelectorAll(".counts tbody tr")].map((row) => [...row.querySelectorAll("td")].map((of) => of.textContent)),
+      counts: [...document.querySelectorAll(".counts tbody tr")].map((row) =>
+        [...row.querySelectorAll("td")].map((of) => of.textContent),
+      ),
       steps: [...document.querySelectorAll("output")].map((step) => step.textContent),
       large: document.querySelector(".cell .multiplier strong")?.textContent,
     }));
@@ -95,8 +97,14 @@ test("an open cell's arithmetic leads to its price", async () => {
   });
   const { shown, price } = compared;
   const expected = explain(cell, compared.map);
-  const counts = expected.counts.map(({ demand, supply }) => [demand.toLocaleString("en"), supply.toLocaleString("en")]);
-  assert.deepEqual(shown.counts.map(([, ...rest]) => rest), counts);
+  const counts = expected.counts.map(({ demand, supply }) => [
+    demand.toLocaleString("en"),
+    supply.toLocaleString("en"),
+  ]);
+  assert.deepEqual(
+    shown.counts.map(([, ...rest]) => rest),
+    counts,
+  );
   assert.deepEqual(shown.steps, [expected.pressure.toFixed(2), `${expected.raw.toFixed(2)}×`, `${price.toFixed(1)}×`]);
   assert.equal(shown.large, `${price.toFixed(1)}×`);
   await until("its plots are drawn", async () => (await page.locator(".plots canvas").count()) === 2);

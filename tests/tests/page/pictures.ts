@@ -15,7 +15,8 @@ const PATIENCE_MS = 180_000;
 
 mkdirSync(FOLDER, { recursive: true });
 const [server, browser] = await Promise.all([Server.start("--speed", SPEED), launch()]);
-const open = (colorScheme: "light" | "dark", device: object) => Opened.at(browser, server.url, { ...device, colorScheme });
+const open = (colorScheme: "light" | "dark", device: object) =>
+  Opened.at(browser, server.url, { ...device, colorScheme });
 const [light, dark, phone] = await Promise.all([open("light", DESKTOP), open("dark", DESKTOP), open("light", PHONE)]);
 await until(
   "the stadium and its neighbours are at their cap",

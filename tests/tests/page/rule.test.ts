@@ -18,13 +18,21 @@ const RULE: SurgeRule = {
   supply_elasticity: 1.2,
   slope: 0.5,
   k: 0.3,
-  table: [[1, 1], [2, 1.5], [4, 3]],
+  table: [
+    [1, 1],
+    [2, 1.5],
+    [4, 3],
+  ],
   ring_weights: [1, 0.35, 0.12],
   half_life_up_ms: 60_000,
   half_life_down_ms: 240_000,
   step: 0.1,
 };
-const RINGS = [{ demand: 10, supply: 1 }, { demand: 4, supply: 2 }, { demand: 5, supply: 0 }];
+const RINGS = [
+  { demand: 10, supply: 1 },
+  { demand: 4, supply: 2 },
+  { demand: 5, supply: 0 },
+];
 
 test("each curve leads from the counts to a multiplier", () => {
   const pressure = (1 * 10 + 0.35 * 4 + 0.12 * 5 + 2) / (1 * 1 + 0.35 * 2 + 0.12 * 0 + 2);
@@ -53,7 +61,10 @@ test("a multiplier is at least 1 and at most four times the cap", () => {
 
 test("the lowest cap and the highest floor are in force, and a floor above a cap yields", () => {
   assert.deepEqual(limitsWithin({}, undefined), { floor: 1, cap: 5 });
-  assert.deepEqual(limitsWithin({ max_multiplier: 3 }, { max_multiplier: 4, min_multiplier: 1.2 }), { floor: 1.2, cap: 3 });
+  assert.deepEqual(limitsWithin({ max_multiplier: 3 }, { max_multiplier: 4, min_multiplier: 1.2 }), {
+    floor: 1.2,
+    cap: 3,
+  });
   assert.deepEqual(limitsWithin({ min_multiplier: 2 }, { max_multiplier: 1.5 }), { floor: 1.5, cap: 1.5 });
 });
 
@@ -68,7 +79,8 @@ test("a trend is where the published multiplier goes", () => {
 });
 
 test("events are read from any pieces of a stream", () => {
-  const text = 'retry: 1000\r\n\r\n: comment\nid: 1.nyc.7\nevent: surge_changed\ndata: {"a":\ndata: 1}\n\nevent: pulse\ndata: {}\n\ndata: lost';
+  const text =
+    'retry: 1000\r\n\r\n: comment\nid: 1.nyc.7\nevent: surge_changed\ndata: {"a":\ndata: 1}\n\nevent: pulse\ndata: {}\n\ndata: lost';
   const expected = [
     { id: "1.nyc.7", type: "surge_changed", data: '{"a":\n1}' },
     { id: "1.nyc.7", type: "pulse", data: "{}" },
@@ -81,20 +93,47 @@ test("events are read from any pieces of a stream", () => {
   }
 });
 
-const header = { city: "nyc", bounds: 1, as_of: "2026-02-25T06:13:20.000Z", mode: "fresh", feed: "ok", completeness: 1 } as const;
+const header = {
+  city: "nyc",
+  bounds: 1,
+  as_of: "2026-02-25T06:13:20.000Z",
+  mode: "fresh",
+  feed: "ok",
+  completeness: 1,
+} as const;
 const row = (cell: string, multiplier: number, demand = 1) => ({ cell, multiplier, demand, supply: 0 });
 
 function cityOf(...products: string[]): CityState {
   const boundary = { type: "Polygon", coordinates: [] } as const;
   return new CityState({
-    city: "nyc", name: "New York", products, resolution: 8, boundary: { ...boundary, coordinates: [] }, timezone: "UTC", zones: [],
-    tick_ms: 5_000, source: { kind: "live", started_at: header.as_of }, surge: RULE, limits: {},
+    city: "nyc",
+    name: "New York",
+    products,
+    resolution: 8,
+    boundary: { ...boundary, coordinates: [] },
+    timezone: "UTC",
+    zones: [],
+    tick_ms: 5_000,
+    source: { kind: "live", started_at: header.as_of },
+    surge: RULE,
+    limits: {},
   });
 }
 
 test("changes apply to the version they are from; what is old is dropped, and a gap is noticed", () => {
   const state = cityOf("standard");
-  state.replace({ ...header, version: 7, age_ms: 0, cells: [{ ...row("a", 1), product: "standard" }, { ...row("b", 2), product: "standard" }] }, 0);
+  state.replace(
+    {
+      ...header,
+      version: 7,
+      age_ms: 0,
+      cells: [
+        { ...row("a", 1), product: "standard" },
+        { ...row("b", 2), product: "standard" },
+      ],
+    },
+    0,
+  );
   const change = { ...header, product: "standard", now: header.as_of, cells: [row("a", 1.5)], gone: ["b"] };
   assert.equal(state.apply({ ...change, from: 6, version: 7 }), "old");
   assert.equal(state.apply({ ...change, from: 8, version: 9 }), "gap");
@@ -128,16 +167,24 @@ test("a history begins at the base price, holds an hour, and ends now", () => {
   const { times } = history.series("a", 7_995_000);
   assert.equal(times[0], 7_995 - 3_600);
   assert.equal(times.length <= 722, true);
-  assert.deepEqual(times.toSorted((a, b) => a - b), times);
+  assert.deepEqual(
+    times.toSorted((a, b) => a - b),
+    times,
+  );
 });
 
 test("busy places are connected cells, named by the dearest", () => {
   const line = "abcdefgh";
-  const neighbours = (cell: string) => [line[line.indexOf(cell) - 1], line[line.indexOf(cell) + 1]].filter((other) => other !== undefined);
+  const neighbours = (cell: string) =>
+    [line[line.indexOf(cell) - 1], line[line.indexOf(cell) + 1]].filter((other) => other !== undefined);
   const prices = { a: 1.1, b: 1.3, c: 1, d: 2, e: 1, f: 1.3, g: 1.2, h: 1.1 };
   const cells = new Map(Object.entries(prices).map(([cell, multiplier]) => [cell, row(cell, multiplier)]));
   const found = hotSpots(cells, neighbours).map(({ top, size }) => [top.cell, size]);
-  assert.deepEqual(found, [["d", 1], ["f", 3], ["b", 2]]);
+  assert.deepEqual(found, [
+    ["d", 1],
+    ["f", 3],
+    ["b", 2],
+  ]);
 });
 
 test("the clock follows the server's, and goes on at its speed while that is silent", () => {

@@ -21,7 +21,11 @@ export function launch(...parameters: string[]): Promise<Browser> {
 }
 
 /** Waits until `read` returns something that is not false or undefined. */
-export async function until<T>(what: string, read: () => Promise<T | false | undefined>, patienceMs = PATIENCE_MS): Promise<T> {
+export async function until<T>(
+  what: string,
+  read: () => Promise<T | false | undefined>,
+  patienceMs = PATIENCE_MS,
+): Promise<T> {
   const end = Date.now() + patienceMs;
   for (;;) {
     const found = await read();

@@ -3,13 +3,31 @@ import assert from "node:assert/strict";
 import type { Server } from "./server.ts";
 
 /** Sends requests for rides, whose times let ticks close. */
-export async function askForRides(server: Server, city: string, product: string, lat: number, lng: number, riders: number): Promise<void> {
+export async function askForRides(
+  server: Server,
+  city: string,
+  product: string,
+  lat: number,
+  lng: number,
+  riders: number,
+): Promise<void> {
   const now = await clockOf(server);
   const event = (i: number) => ({
-    type: "ride_requested", id: `e${i}`, time: new Date(now).toISOString(), city, product, request_id: `${city}${product}${i}-${now}`, lat, lng,
+    type: "ride_requested",
+    id: `e${i}`,
+    time: new Date(now).toISOString(),
+    city,
+    product,
+    request_id: `${city}${product}${i}-${now}`,
+    lat,
+    lng,
   });
   const body = Array.from({ length: riders }, (_, i) => JSON.stringify(event(i))).join("\n");
-  const response = await fetch(`${server.url}/v1/events`, { method: "POST", headers: { "content-type": "application/x-ndjson" }, body });
+  const response = await fetch(`${server.url}/v1/events`, {
+    method: "POST",
+    headers: { "content-type": "application/x-ndjson" },
+    body,
+  });
   assert.equal(response.status, 202);
   assert.deepEqual(((await response.json()) as { refused: unknown[] }).refused, []);
 }

@@ -19,7 +19,8 @@ export function explain(cell: string, map: SurgeMap): Explained {
   const rows = new Map(map.cells.map((row) => [row.cell, row]));
   const counts = [0, 1, 2].map((distance) => {
     const ring = distance === 0 ? [cell] : gridRing(cell, distance);
-    const total = (member: "demand" | "supply") => ring.reduce((sum, other) => sum + (rows.get(other)?.[member] ?? 0), 0);
+    const total = (member: "demand" | "supply") =>
+      ring.reduce((sum, other) => sum + (rows.get(other)?.[member] ?? 0), 0);
     return { demand: total("demand"), supply: total("supply") };
   });
   const weigh = (member: "demand" | "supply") =>

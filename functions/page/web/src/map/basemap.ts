@@ -92,7 +92,8 @@ export class Basemap {
     const towns = this.names.filter((name) => name.kind === "town");
     const [town, townDistance] = nearest(towns, (name) => distanceSquared([[name.at]], point));
     const isOnFarLand = contains(this.far, point);
-    if (isOnFarLand && town !== undefined && townDistance < NEAR_TOWN ** 2) return { name: town.name, region: this.regionAt(point) };
+    if (isOnFarLand && town !== undefined && townDistance < NEAR_TOWN ** 2)
+      return { name: town.name, region: this.regionAt(point) };
     const [area, distance] = nearest(this.areas, (candidate) => distanceSquared(candidate.rings, point));
     if (area !== undefined && distance < OFF_SHORE ** 2) return { name: `off ${area.name}`, region: area.region };
     return { name: this.regionAt(point) || "Open water", region: "" };
@@ -127,7 +128,9 @@ function decodeArcs({ arcs, transform: { scale, translate } }: Topology): Point[
 
 function ringsOf({ type, arcs = [] }: Geometry, decoded: Point[][]): Point[][] {
   const rings = (type === "MultiPolygon" ? (arcs as number[][][]).flat() : arcs) as number[][];
-  return rings.map((ring) => ring.flatMap((index) => (index < 0 ? (decoded[~index] ?? []).toReversed() : (decoded[index] ?? []))));
+  return rings.map((ring) =>
+    ring.flatMap((index) => (index < 0 ? (decoded[~index] ?? []).toReversed() : (decoded[index] ?? []))),
+  );
 }
 
 function areaFrom(geometry: Geometry, arcs: Point[][]): LandArea {
@@ -144,7 +147,10 @@ function areaFrom(geometry: Geometry, arcs: Point[][]): LandArea {
   };
 }
 
-function nameFrom({ properties, coordinates: [x, y] = [0, 0] }: Geometry, { scale, translate }: Topology["transform"]): PlaceName {
+function nameFrom(
+  { properties, coordinates: [x, y] = [0, 0] }: Geometry,
+  { scale, translate }: Topology["transform"],
+): PlaceName {
   const { n = "", k } = properties ?? {};
   const at = project([x * scale[0] + translate[0], y * scale[1] + translate[1]]);
   return { name: n, kind: k === "borough" || k === "region" ? k : "town", at };

@@ -56,11 +56,7 @@ export class CityMap {
     this.map = new OlMap({
       target,
       controls: [],
-      interactions: [
-        new DragPan({ kinetic: new Kinetic(-0.005, 0.05, 100) }),
-        new MouseWheelZoom(),
-        new PinchZoom(),
-      ],
+      interactions: [new DragPan({ kinetic: new Kinetic(-0.005, 0.05, 100) }), new MouseWheelZoom(), new PinchZoom()],
       layers: [this.ground, this.hexagons, this.names],
       view: this.view,
     });
@@ -184,11 +180,10 @@ export class CityMap {
   }
 
   private keepInView(center: Point): void {
-    const [x = 0, y = 0] = this.map.getPixelFromCoordinate(center) as number[] | null ?? [];
+    const [x = 0, y = 0] = (this.map.getPixelFromCoordinate(center) as number[] | null) ?? [];
     const [width = 0, height = 0] = this.map.getSize() ?? [];
     const [top = 0, right = 0, bottom = 0, left = 0] = this.view.padding ?? [];
-    const isVisible =
-      x > left + EDGE && y > top + EDGE && x < width - right - EDGE && y < height - bottom - EDGE;
+    const isVisible = x > left + EDGE && y > top + EDGE && x < width - right - EDGE && y < height - bottom - EDGE;
     if (!isVisible) this.view.animate({ center, duration: duration(200) });
   }
 }

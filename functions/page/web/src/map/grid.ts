@@ -46,7 +46,9 @@ export function ringsAround(cell: string, most: number): string[][] {
 
 /** The outline of all cells up to a distance. */
 export function outlineAround(cell: string, distance: number): Point[][] {
-  return cellsToMultiPolygon(gridDisk(cell, distance), true).flatMap((polygon) => polygon.map((ring) => ring.map(project)));
+  return cellsToMultiPolygon(gridDisk(cell, distance), true).flatMap((polygon) =>
+    polygon.map((ring) => ring.map(project)),
+  );
 }
 
 export function cellAt(point: number[], resolution: number): string {

@@ -98,12 +98,14 @@ export class GroundLayer extends PaintedLayer {
     for (let i = Math.ceil(west / step); i * step <= east; i += 1) {
       const x = sheet.x(project([i * step, 0])[0]);
       line(context, [x, 0], [x, sheet.height]);
-      for (let y = sheet.height / 6; y < sheet.height; y += sheet.height / 3) context.fillText(name(i * step, "E", "W"), x + 4, y);
+      for (let y = sheet.height / 6; y < sheet.height; y += sheet.height / 3)
+        context.fillText(name(i * step, "E", "W"), x + 4, y);
     }
     for (let i = Math.ceil(south / step); i * step <= north; i += 1) {
       const y = sheet.y(project([0, i * step])[1]);
       line(context, [0, y], [sheet.width, y]);
-      for (let x = sheet.width / 2; x < sheet.width; x += sheet.width / 3) context.fillText(name(i * step, "N", "S"), x, y - 3);
+      for (let x = sheet.width / 2; x < sheet.width; x += sheet.width / 3)
+        context.fillText(name(i * step, "N", "S"), x, y - 3);
     }
   }
 }

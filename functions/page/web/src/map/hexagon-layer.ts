@@ -130,7 +130,14 @@ function fill(context: CanvasRenderingContext2D, sheet: Sheet, hexagons: Hexagon
   }
 }
 
-function stroke(context: CanvasRenderingContext2D, sheet: Sheet, rings: Point[][], color: string, width: number, dash: number[]): void {
+function stroke(
+  context: CanvasRenderingContext2D,
+  sheet: Sheet,
+  rings: Point[][],
+  color: string,
+  width: number,
+  dash: number[],
+): void {
   context.beginPath();
   for (const ring of rings) {
     for (const [k, [x, y]] of ring.entries()) {

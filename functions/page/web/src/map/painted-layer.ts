@@ -33,8 +33,6 @@ interface Painted {
 
 export abstract class PaintedLayer extends Layer {
   protected theme: Theme = "light";
-  /** How long the last painting took, in milliseconds. */
-  paintMs = 0;
   private readonly element = document.createElement("div");
   private readonly canvas = document.createElement("canvas");
   private isStale = true;
@@ -80,7 +78,6 @@ export abstract class PaintedLayer extends Layer {
   }
 
   private paintAnew({ size: [viewWidth = 0, viewHeight = 0], viewState, pixelRatio }: FrameState): void {
-    const start = performance.now();
     const [centerX = 0, centerY = 0] = viewState.center;
     const { resolution } = viewState;
     const [width, height] = [Math.round(viewWidth * (1 + 2 * MARGIN)), Math.round(viewHeight * (1 + 2 * MARGIN))];
@@ -99,7 +96,6 @@ export abstract class PaintedLayer extends Layer {
     });
     this.isStale = false;
     this.painted = { x: centerX, y: centerY, resolution, width: viewWidth, height: viewHeight };
-    this.paintMs = performance.now() - start;
   }
 
   private fit(width: number, height: number, viewWidth: number, viewHeight: number, pixelRatio: number): void {
@@ -109,6 +105,12 @@ export abstract class PaintedLayer extends Layer {
       canvas.height = Math.round(height * pixelRatio);
     }
     const [left, top] = [(viewWidth - width) / 2, (viewHeight - height) / 2];
-    Object.assign(canvas.style, { width: `${width}px`, height: `${height}px`, left: `${left}px`, top: `${top}px`, transform: "" });
+    Object.assign(canvas.style, {
+      width: `${width}px`,
+      height: `${height}px`,
+      left: `${left}px`,
+      top: `${top}px`,
+      transform: "",
+    });
   }
 }

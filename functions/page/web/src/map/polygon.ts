@@ -19,7 +19,10 @@ export function isWithin([west, south, east, north]: Extent, [x = 0, y = 0]: rea
 }
 
 /** Whether a point lies in a polygon of several rings, by the even-odd rule. */
-export function contains(rings: readonly (readonly (readonly number[])[])[], [x = 0, y = 0]: readonly number[]): boolean {
+export function contains(
+  rings: readonly (readonly (readonly number[])[])[],
+  [x = 0, y = 0]: readonly number[],
+): boolean {
   let isInside = false;
   for (const ring of rings) {
     let [px = 0, py = 0] = ring.at(-1) ?? [];

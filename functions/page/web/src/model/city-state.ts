@@ -69,7 +69,8 @@ export class CityState {
   apply(change: SurgeChanged): Outcome {
     const state = this.products.get(change.product);
     if (state === undefined) return "gap";
-    const isNewer = change.version > state.version || (change.version === state.version && change.bounds > state.bounds);
+    const isNewer =
+      change.version > state.version || (change.version === state.version && change.bounds > state.bounds);
     if (!isNewer) return "old";
     if (change.from !== state.version) return "gap";
     this.takeHeader(change);

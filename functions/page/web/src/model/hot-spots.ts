@@ -22,7 +22,9 @@ export function hotSpots(cells: ReadonlyMap<string, Row>, neighboursOf: (cell: s
     const top = rows.reduce((best, row) => (isDearer(row, best) ? row : best));
     spots.push({ top, size: rows.length });
   }
-  return spots.sort((a, b) => b.top.multiplier - a.top.multiplier || b.size - a.size || (a.top.cell < b.top.cell ? -1 : 1));
+  return spots.sort(
+    (a, b) => b.top.multiplier - a.top.multiplier || b.size - a.size || (a.top.cell < b.top.cell ? -1 : 1),
+  );
 }
 
 /** Whether a cell stands for its spot rather than another: of equal multipliers the one with more riders. */

@@ -73,7 +73,13 @@ export function limitsWithin(city: Limits, zone: Limits | undefined): { floor: n
 /** Where a published multiplier goes while the counts stay as they are. */
 export type Trend = "rising" | "falling" | "steady" | "at cap" | "at floor" | "held";
 
-export function trend(multiplier: number, raw: number, step: number, limits: { floor: number; cap: number }, held: boolean): Trend {
+export function trend(
+  multiplier: number,
+  raw: number,
+  step: number,
+  limits: { floor: number; cap: number },
+  held: boolean,
+): Trend {
   if (multiplier >= limits.cap && raw > limits.cap) return "at cap";
   if (multiplier <= limits.floor && limits.floor > 1 && raw < limits.floor) return "at floor";
   const off = Math.min(raw, limits.cap) - multiplier;

@@ -1,9 +1,7 @@
 /** The page: the map under its panels, and the keys. */
-import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { type Basemap, loadBasemap } from "../map/basemap.ts";
-import { CityMap, type Padding } from "../map/city-map.ts";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import type { CityMap } from "../map/city-map.ts";
 import { neighboursOf } from "../map/grid.ts";
-import type { Theme } from "../map/palette.ts";
 import type { CityState, ProductState } from "../model/city-state.ts";
 import { type HotSpot, hotSpots } from "../model/hot-spots.ts";
 import type { LiveCity } from "../model/live-city.ts";
@@ -12,21 +10,15 @@ import { CellPanel } from "./cell-panel.tsx";
 import { count, placeOf, times } from "./format.ts";
 import { Help } from "./help.tsx";
 import { Icon } from "./icon.tsx";
+import { useKeys } from "./keys.ts";
 import { Legend } from "./legend.tsx";
+import { type Pointed, useBasemap, useMap } from "./map-hooks.ts";
 import { Now } from "./now.tsx";
 import { Story } from "./story.tsx";
 import { useStored, useTheme } from "./stored.ts";
 
-/** The layout of a phone, as in style.css. */
-const PHONE = matchMedia("(max-width: 760px)");
 /** The story is told to those who open the page this long after the simulation's start. */
 const STORY_MS = 15 * 60_000;
-
-interface Pointed {
-  cell: string;
-  /** Where the pointer is; undefined if keys have moved there. */
-  pixel?: number[];
-}
 
 interface AppProps {
   live: LiveCity;
@@ -55,7 +47,10 @@ export function App({ live, changes, initial }: AppProps) {
   const ageMs = state && state.asOfMs > 0 ? nowMs - state.asOfMs : 0;
   const hasStory = useHasStory(state, nowMs) && !isStoryHidden;
 
-  useEffect(() => rememberInAddress({ city: city?.city, product: shownProduct, cell }, live), [city, shownProduct, cell]);
+  useEffect(
+    () => rememberInAddress({ city: city?.city, product: shownProduct, cell }, live),
+    [city, shownProduct, cell],
+  );
 
   const close = () => {
     setCell(undefined);
@@ -77,7 +72,9 @@ export function App({ live, changes, initial }: AppProps) {
   const isFaded = currency === "cached" || currency === "lost";
   return (
     <>
-      <a class="skip" href="#map">To the map</a>
+      <a class="skip" href="#map">
+        To the map
+      </a>
       <Bar
         cities={live.cities}
         city={city?.city ?? ""}
@@ -102,7 +99,9 @@ export function App({ live, changes, initial }: AppProps) {
           aria-describedby="visited"
         />
         <p id="visited" class="hidden" aria-live="polite">
-          {pointed && pointed.pixel === undefined && prices ? `${name(pointed.cell)}: ${inWords(pointed.cell, prices)}` : ""}
+          {pointed && pointed.pixel === undefined && prices
+            ? `${name(pointed.cell)}: ${inWords(pointed.cell, prices)}`
+            : ""}
         </p>
         {pointed?.pixel && prices && <Tip pointed={pointed} name={name(pointed.cell)} prices={prices} />}
         <div class={cell === undefined ? "left" : "left beside-cell"}>
@@ -157,9 +156,15 @@ export function App({ live, changes, initial }: AppProps) {
 function Zoom({ map }: { map: { current: CityMap | undefined } }) {
   return (
     <div class="panel zoom">
-      <button aria-label="Zoom in" onClick={() => map.current?.zoomBy(1)}><Icon name="plus" /></button>
-      <button aria-label="Zoom out" onClick={() => map.current?.zoomBy(-1)}><Icon name="minus" /></button>
-      <button aria-label="Whole city" onClick={() => map.current?.goHome()}><Icon name="whole" /></button>
+      <button aria-label="Zoom in" onClick={() => map.current?.zoomBy(1)}>
+        <Icon name="plus" />
+      </button>
+      <button aria-label="Zoom out" onClick={() => map.current?.zoomBy(-1)}>
+        <Icon name="minus" />
+      </button>
+      <button aria-label="Whole city" onClick={() => map.current?.goHome()}>
+        <Icon name="whole" />
+      </button>
     </div>
   );
 }
@@ -171,7 +176,9 @@ function Tip({ pointed, name, prices }: { pointed: Pointed; name: string; prices
   return (
     <div class="panel tip" style={{ left: `${Math.min(x + 14, innerWidth - 230)}px`, top: `${y + 14}px` }}>
       <b>{times(row.multiplier)}</b> {name}
-      <small>{count(row.demand, "rider")} · {count(row.supply, "driver")}</small>
+      <small>
+        {count(row.demand, "rider")} · {count(row.supply, "driver")}
+      </small>
     </div>
   );
 }
@@ -187,68 +194,6 @@ function nextSpot(spots: HotSpot[], cell: string | undefined): string | undefine
   return spots[(at + 1) % Math.max(1, spots.length)]?.top.cell ?? cell;
 }
 
-/** The basemap of the shown city, once it is loaded. */
-function useBasemap(state: CityState | undefined): Basemap | undefined {
-  const [loaded, setLoaded] = useState<{ city: string; basemap: Basemap | undefined }>();
-  const city = state?.city.city;
-  useEffect(() => {
-    if (state === undefined) return;
-    const { city, boundary } = state.city;
-    void loadBasemap(city, boundary)
-      .catch(() => undefined)
-      .then((basemap) => setLoaded({ city, basemap }));
-  }, [city]);
-  return loaded?.city === city ? loaded?.basemap : undefined;
-}
-
-interface MapProps {
-  state: CityState | undefined;
-  prices: ProductState | undefined;
-  changes: number;
-  basemap: Basemap | undefined;
-  theme: Theme;
-  cell: string | undefined;
-  setCell(cell: string | undefined): void;
-  setPointed(pointed: Pointed | undefined): void;
-}
-
-/** The map, kept in step with what is shown beside it. */
-function useMap({ state, prices, changes, basemap, theme, cell, setCell, setPointed }: MapProps) {
-  const element = useRef<HTMLDivElement>(null);
-  const map = useRef<CityMap>(undefined);
-  const city = state?.city;
-  useEffect(() => {
-    if (element.current === null) return;
-    map.current = new CityMap(element.current, {
-      pick: setCell,
-      hover: (over, pixel) => setPointed(over === undefined ? undefined : { cell: over, pixel }),
-      visit: (visited) => setPointed({ cell: visited }),
-    });
-  }, []);
-  useEffect(() => map.current?.wear(theme), [theme]);
-  const arrange = useCallback(() => map.current?.setPadding(paddingFor(cell !== undefined)), [cell]);
-  useEffect(() => {
-    arrange();
-    addEventListener("resize", arrange);
-    return () => removeEventListener("resize", arrange);
-  }, [arrange]);
-  useEffect(() => {
-    if (city !== undefined) map.current?.open(city);
-  }, [city?.city]);
-  useEffect(() => map.current?.setBasemap(basemap), [basemap, city?.city]);
-  useEffect(() => {
-    if (prices !== undefined && (state?.asOfMs ?? 0) > 0) map.current?.show(prices.cells);
-  }, [prices, changes]);
-  useEffect(() => map.current?.select(cell, (city?.surge.ring_weights.length ?? 1) - 1), [cell, city]);
-  return { element, map };
-}
-
-/** What the panels cover, as in style.css. */
-function paddingFor(hasCell: boolean): Padding {
-  if (PHONE.matches) return [108, 8, innerHeight * (hasCell ? 0.62 : 0.46), 8];
-  return [84, hasCell ? 404 : 24, 76, 360];
-}
-
 /** Whether the page was opened in a simulated city's first minutes. */
 function useHasStory(state: CityState | undefined, nowMs: number): boolean {
   const openedEarly = useRef<boolean>(undefined);
@@ -256,20 +201,6 @@ function useHasStory(state: CityState | undefined, nowMs: number): boolean {
   const { kind, started_at } = state.city.source;
   openedEarly.current ??= nowMs - Date.parse(started_at) < STORY_MS;
   return kind === "simulated" && openedEarly.current;
-}
-
-/** Calls an action for each key that is pressed outside of fields; letters and signs only where they are switched on. */
-function useKeys(usesLetters: boolean, actions: Record<string, () => void>): void {
-  useEffect(() => {
-    const press = (event: KeyboardEvent) => {
-      const isField = event.target instanceof Element && event.target.matches("input, select, textarea");
-      if (isField || event.ctrlKey || event.metaKey || event.altKey) return;
-      const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-      if (key.length > 1 || usesLetters) actions[key]?.();
-    };
-    addEventListener("keydown", press);
-    return () => removeEventListener("keydown", press);
-  });
 }
 
 /** Keeps what is shown in the page's address, so that it can be sent and reloaded. */

@@ -49,7 +49,9 @@ export function Bar(props: BarProps) {
           <Icon name={theme === "dark" ? "sun" : "moon"} />
         </button>
         <button class="tool" aria-label="Help and keys" onClick={showHelp}>
-          <span class="question" aria-hidden="true">?</span>
+          <span class="question" aria-hidden="true">
+            ?
+          </span>
         </button>
       </nav>
     </header>
@@ -61,7 +63,9 @@ function CityChoice({ cities, city, showCity }: BarProps) {
   return (
     <select aria-label="City" value={city} onChange={(event) => showCity(event.currentTarget.value)}>
       {cities.map(({ city: id, name }) => (
-        <option key={id} value={id}>{name}</option>
+        <option key={id} value={id}>
+          {name}
+        </option>
       ))}
     </select>
   );
@@ -73,7 +77,9 @@ function ProductChoice({ products, product, showProduct }: BarProps) {
     return (
       <select aria-label="Product" value={product} onChange={(event) => showProduct(event.currentTarget.value)}>
         {products.map((id) => (
-          <option key={id} value={id}>{capitalized(id)}</option>
+          <option key={id} value={id}>
+            {capitalized(id)}
+          </option>
         ))}
       </select>
     );
@@ -81,7 +87,9 @@ function ProductChoice({ products, product, showProduct }: BarProps) {
   return (
     <div class="segments" role="group" aria-label="Product">
       {products.map((id) => (
-        <button key={id} aria-pressed={id === product} onClick={() => showProduct(id)}>{capitalized(id)}</button>
+        <button key={id} aria-pressed={id === product} onClick={() => showProduct(id)}>
+          {capitalized(id)}
+        </button>
       ))}
     </div>
   );

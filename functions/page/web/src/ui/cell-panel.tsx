@@ -39,15 +39,24 @@ export function CellPanel({ cell, city, state, pricedAtMs, mode, feed, basemap, 
     <aside class="panel cell" aria-labelledby="cell-heading">
       <header>
         <div>
-          <h2 id="cell-heading" tabIndex={-1} ref={heading}>{name}</h2>
-          <small>{region === "" ? "" : `${region} · `}<code>{cell}</code></small>
+          <h2 id="cell-heading" tabIndex={-1} ref={heading}>
+            {name}
+          </h2>
+          <small>
+            {region === "" ? "" : `${region} · `}
+            <code>{cell}</code>
+          </small>
         </div>
-        <button class="tool" aria-label="Close" onClick={close}><Icon name="close" /></button>
+        <button class="tool" aria-label="Close" onClick={close}>
+          <Icon name="close" />
+        </button>
       </header>
       {isServed(cell, city) ? (
         <>
           <p class="multiplier">
-            <strong style={{ "--chip": multiplier === 1 ? "var(--line)" : colorOf(multiplier, theme) }}>{times(multiplier)}</strong>
+            <strong style={{ "--chip": multiplier === 1 ? "var(--line)" : colorOf(multiplier, theme) }}>
+              {times(multiplier)}
+            </strong>
             <span>
               {priceInWords(multiplier)}
               <small>{mode === "fresh" ? outlook(multiplier, weighed, city, limits, feed) : MODES[mode]}</small>
@@ -55,7 +64,13 @@ export function CellPanel({ cell, city, state, pricedAtMs, mode, feed, basemap, 
           </p>
           <Course cell={cell} series={series} timezone={city.timezone} theme={theme} />
           {mode === "fresh" || mode === "cached" ? (
-            <Why city={city} balance={weighed} multiplier={multiplier} limits={limits} zone={hasOwnLimits ? zone?.name : undefined} />
+            <Why
+              city={city}
+              balance={weighed}
+              multiplier={multiplier}
+              limits={limits}
+              zone={hasOwnLimits ? zone?.name : undefined}
+            />
           ) : null}
         </>
       ) : (
@@ -77,7 +92,13 @@ function priceInWords(multiplier: number): string {
 }
 
 /** Where the price goes from here. */
-function outlook(multiplier: number, { raw }: Balance, { surge }: City, limits: { floor: number; cap: number }, feed: Feed): string {
+function outlook(
+  multiplier: number,
+  { raw }: Balance,
+  { surge }: City,
+  limits: { floor: number; cap: number },
+  feed: Feed,
+): string {
   const target = times(Math.round(raw * 10) / 10);
   const words: Record<Trend, string> = {
     rising: `rising towards ${target}`,

@@ -21,7 +21,8 @@ export function Course({ cell, series, timezone, theme }: CourseProps) {
   useEffect(() => {
     let isGone = false;
     void import("./plots.ts").then(({ Plots }) => {
-      if (!isGone && element.current !== null) plots.current = new Plots(element.current, latest.current, timezone, setPointed);
+      if (!isGone && element.current !== null)
+        plots.current = new Plots(element.current, latest.current, timezone, setPointed);
     });
     return () => {
       isGone = true;

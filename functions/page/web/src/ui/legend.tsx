@@ -11,7 +11,9 @@ export function Legend({ theme }: { theme: Theme }) {
       <div class="ramp" style={{ background: `linear-gradient(90deg, ${stops.join(",")})` }} />
       <div class="marks">
         {MARKS.map((mark) => (
-          <span key={mark} style={{ left: `${positionOf(mark) * 100}%` }}>{mark}×</span>
+          <span key={mark} style={{ left: `${positionOf(mark) * 100}%` }}>
+            {mark}×
+          </span>
         ))}
       </div>
     </div>

@@ -42,8 +42,8 @@ export function Now(props: NowProps) {
       ) : mode === "static" || mode === "degraded" ? (
         <Headline text={mode === "static" ? "Prices follow the timetable" : "All prices are flat"}>
           No tick has closed for {seconds(ageMs)}: counts are too old to price by.{" "}
-          {mode === "static" ? "Each hour of the week has a price of its own" : "Every ride costs its base price"} until they are
-          current again.
+          {mode === "static" ? "Each hour of the week has a price of its own" : "Every ride costs its base price"} until
+          they are current again.
         </Headline>
       ) : (
         <Balance spots={spots} total={state.cells.size} name={(cell) => placeOf(cell, city, basemap).name} />
@@ -51,7 +51,9 @@ export function Now(props: NowProps) {
       <dl class="facts">
         <div>
           <dt>Highest</dt>
-          <dd class="highest" style={{ "--chip": highest > 1 ? colorOf(highest, theme) : "transparent" }}>{times(highest)}</dd>
+          <dd class="highest" style={{ "--chip": highest > 1 ? colorOf(highest, theme) : "transparent" }}>
+            {times(highest)}
+          </dd>
         </div>
         <div>
           <dt>Riders asking</dt>
@@ -94,9 +96,15 @@ function Balance({ spots, total, name }: BalanceProps) {
   }
   const hot = spots.reduce((sum, { size }) => sum + size, 0);
   return (
-    <Headline text={<>Riders outnumber drivers around <em>{name(top.cell)}</em></>}>
-      {hot.toLocaleString("en")} of {count(total, "hexagon")} cost more than usual. A higher price asks some riders to wait and
-      draws drivers in, until both sides match.
+    <Headline
+      text={
+        <>
+          Riders outnumber drivers around <em>{name(top.cell)}</em>
+        </>
+      }
+    >
+      {hot.toLocaleString("en")} of {count(total, "hexagon")} cost more than usual. A higher price asks some riders to
+      wait and draws drivers in, until both sides match.
     </Headline>
   );
 }
@@ -112,10 +120,15 @@ function Places({ city, state, pricedAtMs, spots, basemap, theme, selected, pick
           return (
             <li key={name}>
               <button class={top.cell === selected ? "on" : ""} onClick={() => pick(top.cell)}>
-                <span class="tag" style={colors}>{times(top.multiplier)}</span>
+                <span class="tag" style={colors}>
+                  {times(top.multiplier)}
+                </span>
                 <span class="where">
                   <b>{name}</b>
-                  <small>{region === "" ? "" : `${region} · `}{count(size, "hexagon")}</small>
+                  <small>
+                    {region === "" ? "" : `${region} · `}
+                    {count(size, "hexagon")}
+                  </small>
                 </span>
                 <Sparkline series={state.history.series(top.cell, pricedAtMs)} />
               </button>

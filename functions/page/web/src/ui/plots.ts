@@ -33,14 +33,20 @@ export class Plots {
       cursor: { sync: { key: "cell" }, y: false, points: { size: 7 }, drag: { x: false, y: false } },
       tzDate: (time: number) => uPlot.tzDate(new Date(time * 1_000), timezone),
     };
-    const x = { time: true, range: (_: uPlot, from: number, to: number) => [Math.min(from, to - MIN_SPAN_S), to] as [number, number] };
+    const x = {
+      time: true,
+      range: (_: uPlot, from: number, to: number) => [Math.min(from, to - MIN_SPAN_S), to] as [number, number],
+    };
     const line = (name: string) => ({ stroke: color(name), width: 2, paths: stepped, points: { show: false } });
     const price = new uPlot(
       {
         ...common,
         height: PRICE_HEIGHT,
         series: [{}, { ...line("--price"), fill: color("--price-fill") }],
-        axes: [{ ...axis, show: false }, { ...axis, space: 26, values: (_, at) => at.map((value) => `${value.toFixed(1)}×`) }],
+        axes: [
+          { ...axis, show: false },
+          { ...axis, space: 26, values: (_, at) => at.map((value) => `${value.toFixed(1)}×`) },
+        ],
         scales: { x, y: { range: (_, from, to) => priceRange(from, to) } },
         hooks: { setCursor: [({ cursor }) => pointed(cursor.idx ?? undefined)] },
       },
@@ -52,7 +58,10 @@ export class Plots {
         ...common,
         height: COUNTS_HEIGHT,
         series: [{}, line("--demand"), { ...line("--supply"), dash: [5, 3] }],
-        axes: [{ ...axis, ...times, size: 24 }, { ...axis, space: 26 }],
+        axes: [
+          { ...axis, ...times, size: 24 },
+          { ...axis, space: 26 },
+        ],
         scales: { x, y: { range: (_, _from, to) => [0, Math.max(LEAST_COUNT, to * 1.1)] } },
       },
       countData(series),

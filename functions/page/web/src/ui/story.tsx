@@ -24,7 +24,11 @@ export function Story({ city, state, nowMs, close }: StoryProps) {
   const stadium = city.zones.find(({ id }) => id === "stadium")?.name;
   const steps: [title: string, detail: string, isDone: boolean][] = [
     ["The city at rest", "drivers cruise, riders ask by place and hour", true],
-    ["A stadium empties", `one minute after the start${stadium === undefined ? "" : `: ${stadium}`}`, elapsedMs >= STADIUM_EMPTIES_MS],
+    [
+      "A stadium empties",
+      `one minute after the start${stadium === undefined ? "" : `: ${stadium}`}`,
+      elapsedMs >= STADIUM_EMPTIES_MS,
+    ],
     ["The price rises there", "until riders wait and drivers come", peak >= RISEN],
     ["Balance returns", "and the colour fades", hasFaded],
   ];
@@ -32,13 +36,18 @@ export function Story({ city, state, nowMs, close }: StoryProps) {
     <section class="panel story" aria-labelledby="story-heading">
       <header>
         <h2 id="story-heading">A simulated {city.name}, priced live</h2>
-        <button class="tool" aria-label="Hide this story" onClick={close}><Icon name="close" /></button>
+        <button class="tool" aria-label="Hide this story" onClick={close}>
+          <Icon name="close" />
+        </button>
       </header>
       <ol>
         {steps.map(([title, detail, isDone], i) => (
           <li key={title} class={isDone ? "done" : ""}>
             <i aria-hidden="true">{isDone ? "✓" : i + 1}</i>
-            <b>{title}<span class="hidden">{isDone ? ", done" : ""}</span></b>
+            <b>
+              {title}
+              <span class="hidden">{isDone ? ", done" : ""}</span>
+            </b>
             <small>{detail}</small>
           </li>
         ))}

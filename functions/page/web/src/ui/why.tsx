@@ -29,14 +29,18 @@ export function Why({ city, balance, multiplier, limits, zone }: WhyProps) {
           <Counts balance={balance} weights={surge.ring_weights} />
         </li>
         <li>
-          <b>Pressure <output data-step="pressure">{pressure.toFixed(2)}</output></b>
+          <b>
+            Pressure <output data-step="pressure">{pressure.toFixed(2)}</output>
+          </b>
           <span>
-            ({tenths(demand)} + {plain(surge.prior * surge.balanced_ratio)}) ÷ ({tenths(supply)} + {plain(surge.prior)}); balance is{" "}
-            {plain(surge.balanced_ratio)}
+            ({tenths(demand)} + {plain(surge.prior * surge.balanced_ratio)}) ÷ ({tenths(supply)} + {plain(surge.prior)}
+            ); balance is {plain(surge.balanced_ratio)}
           </span>
         </li>
         <li>
-          <b>Balancing price <output data-step="raw">{raw.toFixed(2)}×</output></b>
+          <b>
+            Balancing price <output data-step="raw">{raw.toFixed(2)}×</output>
+          </b>
           <span>
             <Curve rule={surge} pressure={pressure} />
             {balance.curve < 1 && ", at least 1×"}
@@ -44,10 +48,12 @@ export function Why({ city, balance, multiplier, limits, zone }: WhyProps) {
           </span>
         </li>
         <li>
-          <b>Published <output data-step="published">{times(multiplier)}</output></b>
+          <b>
+            Published <output data-step="published">{times(multiplier)}</output>
+          </b>
           <span>
-            follows it by half in {halfLife(surge.half_life_up_ms)} up, {halfLife(surge.half_life_down_ms)} down, in steps of{" "}
-            {plain(surge.step)}, from {times(limits.floor)} to {times(limits.cap)}
+            follows it by half in {halfLife(surge.half_life_up_ms)} up, {halfLife(surge.half_life_down_ms)} down, in
+            steps of {plain(surge.step)}, from {times(limits.floor)} to {times(limits.cap)}
             {zone === undefined ? "" : ` in ${zone}`}
           </span>
         </li>
@@ -61,7 +67,9 @@ function Counts({ balance: { rings }, weights }: { balance: Balance; weights: nu
     <table class="counts">
       <thead>
         <tr>
-          <th scope="col"><span class="hidden">Where</span></th>
+          <th scope="col">
+            <span class="hidden">Where</span>
+          </th>
           <th scope="col">weight</th>
           <th scope="col">riders</th>
           <th scope="col">drivers</th>
@@ -83,18 +91,31 @@ function Counts({ balance: { rings }, weights }: { balance: Balance; weights: nu
 
 /** How the curve makes a multiplier of the pressure. */
 function Curve({ rule, pressure }: { rule: SurgeRule; pressure: number }) {
-  const ratio = rule.balanced_ratio === 1 ? pressure.toFixed(2) : `(${pressure.toFixed(2)} ÷ ${plain(rule.balanced_ratio)})`;
+  const ratio =
+    rule.balanced_ratio === 1 ? pressure.toFixed(2) : `(${pressure.toFixed(2)} ÷ ${plain(rule.balanced_ratio)})`;
   switch (rule.curve) {
     case "equilibrium":
       return (
         <>
-          {ratio}<sup>1 ÷ {plain(rule.demand_elasticity + rule.supply_elasticity)}</sup>: as many riders stay as drivers come
+          {ratio}
+          <sup>1 ÷ {plain(rule.demand_elasticity + rule.supply_elasticity)}</sup>: as many riders stay as drivers come
         </>
       );
     case "linear":
-      return <>1 + {plain(rule.slope)} × ({ratio} − 1)</>;
+      return (
+        <>
+          1 + {plain(rule.slope)} × ({ratio} − 1)
+        </>
+      );
     case "exponential":
-      return <>e<sup>{plain(rule.k)} × ({ratio} − 1)</sup></>;
+      return (
+        <>
+          e
+          <sup>
+            {plain(rule.k)} × ({ratio} − 1)
+          </sup>
+        </>
+      );
     case "table":
       return <>read from the city’s table at {pressure.toFixed(2)}</>;
   }
