@@ -73,9 +73,10 @@ async function printFrames(): Promise<void> {
   const url = await crowded();
   const opened = await Opened.at(browser, url);
   await until("all cells are there", async () => (await opened.page.locator(".lede").innerText()).includes("of 5,000"));
-  const before = await busyMs(opened.page);
+  const busyMs = await busyClock(opened.page);
+  const before = await busyMs();
   const atRest = await frames(opened.page, async () => undefined);
-  const updateMs = ((await busyMs(opened.page)) - before) / SECONDS;
+  const updateMs = ((await busyMs()) - before) / SECONDS;
   const panning = await frames(opened.page, (isOver) => drag(opened.page, isOver));
   for (const [name, { perSecond, p95Ms }] of [
     ["at rest", atRest],
@@ -89,13 +90,14 @@ async function printFrames(): Promise<void> {
   await opened.close();
 }
 
-/** How long the page's main thread has worked so far. */
-async function busyMs(page: Page): Promise<number> {
+/** A clock of how long the page's main thread has worked. */
+async function busyClock(page: Page): Promise<() => Promise<number>> {
   const session = await page.context().newCDPSession(page);
   await session.send("Performance.enable");
-  const { metrics } = await session.send("Performance.getMetrics");
-  await session.detach();
-  return (metrics.find(({ name }) => name === "TaskDuration")?.value ?? NaN) * 1_000;
+  return async () => {
+    const { metrics } = await session.send("Performance.getMetrics");
+    return (metrics.find(({ name }) => name === "TaskDuration")?.value ?? NaN) * 1_000;
+  };
 }
 
 /** Counts frames for some seconds, while something is done. */
