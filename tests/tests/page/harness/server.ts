@@ -18,11 +18,13 @@ export class Server {
     readonly url: string,
   ) {}
 
-  /** Starts a server on a free port, unless `--port` is among the arguments. */
+  /** Starts a server on a free port. */
   static async start(...parameters: string[]): Promise<Server> {
-    const child = spawn(PROGRAM, ["--port", "0", ...parameters].slice(parameters.includes("--port") ? 2 : 0), {
+    const child = spawn(PROGRAM, ["--port", "0", ...parameters], {
       stdio: ["ignore", "pipe", "pipe"],
     });
+    // A test that fails leaves nothing running.
+    process.on("exit", () => child.kill());
     let output = "";
     const url = await new Promise<string>((resolve, reject) => {
       const read = (text: Buffer) => {
@@ -36,10 +38,6 @@ export class Server {
       child.on("exit", (code) => reject(new Error(`the server exited with ${code}: ${output}`)));
     });
     return new Server(child, url);
-  }
-
-  get port(): number {
-    return Number(new URL(this.url).port);
   }
 
   async json<T>(path: string): Promise<T> {
