@@ -9,7 +9,8 @@ BENCH_FLAGS = -C target-cpu=x86-64-v3
 SLOW = aws local
 FAST = $(subst _,-,$(filter-out $(SLOW),$(notdir $(patsubst %/,%,$(wildcard shared/*/ functions/*/))))) tests
 
-.PHONY: help check fmt test-fast test tools infra-test up-test simulate fuzz conform bench load deployed docs simulate-aws \
+.PHONY: help check fmt test-fast test tools infra-test page page-test pictures page-figures up-test simulate simulate-aws fuzz \
+	conform bench load deployed docs \
 	up down watch package
 
 help: ## List the targets.
@@ -25,15 +26,30 @@ fmt: ## Format the Rust code. A second.
 test-fast: ## Run the tests that need no SDK and start nothing. Seconds after the first build.
 	$(CARGO) test --locked $(FAST:%=--package equilibrium-%)
 
-test: check tools ## Run every test there is: `check`, workspace, infra-test, up-test, fuzz. 30 minutes.
+test: check tools ## Run every test there is: `check`, workspace, infra-test, page-test, up-test, fuzz. 30 minutes.
 	$(CARGO) test --workspace --all-features --locked
-	$(MAKE) infra-test up-test fuzz
+	$(MAKE) infra-test page-test up-test fuzz
 
-tools: ## Install what tests start: a Redis server, npm, curl and Python's venv (Debian).
+tools: ## Install what tests start: a Redis server, npm, curl, a C++ compiler, Chromium, a font and Python's venv (Debian).
 	infra/local/tools.sh
 
 infra-test: ## Test the CDK app alone. Installs npm packages; a minute.
 	cd infra && npm ci --silent --no-audit --no-fund && npm test
+
+page: ## Build the web page anew into functions/page/dist, which is committed. Installs npm packages; seconds.
+	cd functions/page/web && npm ci --silent --no-audit --no-fund && npm run --silent check && npm run --silent build
+
+page-test: ## Test the web page alone, in Chromium against the running system. Installs npm packages; two minutes.
+	$(CARGO) build --locked --package equilibrium-local --bin equilibrium
+	cd functions/page/web && npm ci --silent --no-audit --no-fund && npm run --silent check
+	cd tests/tests/page && npm ci --silent --no-audit --no-fund && npm test
+
+pictures: ## Take the README's pictures of the web page. Installs npm and Debian packages; minutes.
+	tests/pictures.sh
+
+page-figures: ## Print the web page's figures: weight, first paint, frames. Installs npm packages; a minute.
+	$(CARGO) build --locked --package equilibrium-local --bin equilibrium
+	cd tests/tests/page && npm ci --silent --no-audit --no-fund && npm run --silent figures
 
 up-test: ## Test `make up` and `make down` alone, on ports of their own. Minutes.
 	tests/up.sh
