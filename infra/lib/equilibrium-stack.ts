@@ -2,6 +2,7 @@
 import { CfnOutput, Stack, type StackProps } from "aws-cdk-lib";
 import type { Construct } from "constructs";
 import { Api } from "./api.ts";
+import { deployment as list } from "./deployment.ts";
 import { Functions } from "./functions/functions.ts";
 import { Storage } from "./storage/storage.ts";
 
@@ -13,6 +14,9 @@ export interface EquilibriumProps extends StackProps {
   /** Lanes of the stream of events: fixed for the life of a deployment, and at least four times the greatest
    * number of shards it will have (CONTRACT §2). */
   lanes: number;
+  /** Functions that receive their stream by enhanced fan-out: pushed after some 70 ms instead of polled once a second,
+   * for a price per shard and byte. */
+  fanOut?: string[];
   /** Directory with a subdirectory per function; without it the stack holds storage alone. */
   code?: string;
   /** Endpoint of all AWS services on an emulator; absent on AWS. */
@@ -22,9 +26,13 @@ export interface EquilibriumProps extends StackProps {
 export class EquilibriumStack extends Stack {
   constructor(scope: Construct, id: string, props: EquilibriumProps) {
     super(scope, id, props);
-    const { deployment, shards, lanes, code, endpoint } = props;
+    const { deployment, shards, lanes, fanOut = [], code, endpoint } = props;
     if (!Number.isInteger(Math.log2(lanes)) || lanes < 4 * shards) {
       throw new Error(`${lanes} lanes: must be a power of two and at least four times the ${shards} shards`);
+    }
+    const unmapped = fanOut.filter((name) => !Object.hasOwn(list.mappings, name));
+    if (unmapped.length > 0) {
+      throw new Error(`fanOut: no mapped function ${unmapped.join(", ")}`);
     }
     const storage = new Storage(this, "storage", { deployment, shards });
     new CfnOutput(this, "CacheUrl", { value: storage.cacheUrl });
@@ -34,6 +42,7 @@ export class EquilibriumStack extends Stack {
         storage,
         code,
         lanes,
+        fanOut,
         ...(endpoint ? { endpoint } : {}),
       });
       const api = new Api(this, "api", deployment, functions);

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { deployment } from "../lib/deployment.ts";
-import { EquilibriumStack } from "../lib/equilibrium-stack.ts";
+import { type EquilibriumProps, EquilibriumStack } from "../lib/equilibrium-stack.ts";
 
 const functionNames = Object.keys(deployment.functions);
 
@@ -21,7 +21,7 @@ for (const name of functionNames) {
 writeFileSync(join(code, "architecture"), "x86-64\n");
 after(() => rmSync(code, { recursive: true }));
 
-const synthesised = (props: { endpoint?: string; code?: string; shards?: number; lanes?: number }) =>
+const synthesised = (props: Partial<EquilibriumProps>) =>
   Template.fromStack(
     new EquilibriumStack(new App(), "test", { deployment: "test", shards: 2, lanes: 64, ...props }),
   );
@@ -125,6 +125,29 @@ test("every mapped function reads the stream that the list gives it", () => {
     const source: string = mapping?.Properties.EventSourceArn["Fn::GetAtt"][0];
     assert.equal(streams[source]?.Properties.Name, `test-${stream}`);
   }
+});
+
+test("a function that is named receives its stream by enhanced fan-out", () => {
+  onAws().resourceCountIs("AWS::Kinesis::StreamConsumer", 0);
+  const template = synthesised({ code, fanOut: ["surge"] });
+  template.hasResourceProperties("AWS::Kinesis::StreamConsumer", { ConsumerName: "test-surge" });
+  const [consumer] = Object.keys(template.findResources("AWS::Kinesis::StreamConsumer"));
+  template.hasResourceProperties("AWS::Lambda::EventSourceMapping", {
+    EventSourceArn: { "Fn::GetAtt": [consumer, "ConsumerARN"] },
+    FunctionName: { Ref: logicalIds(template).get("surge") },
+  });
+  template.hasResourceProperties("AWS::IAM::Policy", {
+    PolicyDocument: {
+      Statement: Match.arrayWith([
+        Match.objectLike({ Action: Match.arrayWith(["kinesis:SubscribeToShard"]), Effect: "Allow" }),
+      ]),
+    },
+  });
+  synthesised({ code, fanOut: ["surge"], endpoint: "http://127.0.0.1:4566" }).resourceCountIs(
+    "AWS::Kinesis::StreamConsumer",
+    0,
+  );
+  assert.throws(() => synthesised({ code, fanOut: ["price"] }), /no mapped function price/);
 });
 
 test("event source mappings are disabled on an emulator", () => {

@@ -1,6 +1,8 @@
 //! The fault simulation: the functions over ports that fail, under pollers that repeat and bisect batches, on instances
 //! that die and return with outdated state (docs/simulation.md).
 
+#[cfg(feature = "aws")]
+pub mod aws;
 mod comparison;
 mod deployment;
 mod faults;

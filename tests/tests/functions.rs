@@ -6,6 +6,7 @@ use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
 use equilibrium_domain::count::lane_range::LaneRange;
 use std::sync::Arc;
 
+use equilibrium_app::checkpoint::parking::{self, Resume, ResumeError};
 use equilibrium_app::checkpoint::ports::{CheckpointKey, CheckpointLog};
 use equilibrium_app::count::lane_processor::{CountSettings, LaneProcessor};
 use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, NoOp, Recorder};
@@ -15,6 +16,7 @@ use equilibrium_app::surge::ports::MapStore;
 use equilibrium_domain::event::Refusal;
 use equilibrium_domain::event::watermark::{self, CityWatermark};
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
+use equilibrium_domain::surge::map::{MapHead, decode_chunk};
 use equilibrium_lambda::kinesis::encode::{Envelope, Stream};
 use equilibrium_lambda::kinesis::record::{Record, ShardId};
 
@@ -78,11 +80,57 @@ impl Functions {
         (String::from_utf8(response).unwrap(), metrics)
     }
 
+    /// Has other instances without memory continue from the stores.
+    fn replace_instances(&mut self) {
+        let settings = CountSettings { lanes: LaneCount::ONE, groups: GroupCount::ONE };
+        let sinks =
+            SurgeSinks { maps: self.maps.clone(), cache: MemoryMaps::default(), changes: NoOp, ticks: NoOp };
+        self.lanes = LaneProcessor::new(settings, self.checkpoints.clone(), self.counts.clone(), NoOp);
+        self.cities = CityProcessor::new(self.checkpoints.clone(), sinks);
+    }
+
+    /// Processes a batch of events as often as Lambda retries it, and what is counted of it; returns the new map.
+    async fn process(&mut self, events: &[&[u8]]) -> Option<MapHead> {
+        let payload = self.payload(events);
+        let counted = async |functions: &Self| functions.count(&payload).await.0 == NONE_FAILED;
+        assert!(retried(|| counted(self)).await, "the shard goes on");
+        let records = self.counts.take();
+        let counts = self.payload(&records.iter().map(|(_, record)| &record[..]).collect::<Vec<_>>());
+        let priced = async |functions: &Self| functions.surge(&counts).await.0 == NONE_FAILED;
+        assert!(retried(|| priced(self)).await, "the shard goes on");
+        self.maps.head(&nyc()).await.unwrap()
+    }
+
+    /// The drivers on the map.
+    async fn drivers(&self) -> u32 {
+        let head = self.maps.head(&nyc()).await.unwrap().unwrap();
+        let mut drivers = 0;
+        for name in &head.chunks {
+            let chunk = self.maps.chunk(&nyc(), *name).await.unwrap().unwrap();
+            drivers += decode_chunk(&chunk).unwrap().iter().map(|row| row.supply).sum::<u32>();
+        }
+        drivers
+    }
+
     async fn surge(&self, payload: &[u8]) -> (String, equilibrium_app::surge::metrics::SurgeMetrics) {
         let (response, metrics) =
             equilibrium_surge::handle_event(&self.cities, payload, &self.policies, 0).await.unwrap();
         (String::from_utf8(response).unwrap(), metrics)
     }
+}
+
+/// Tries until it succeeds, four times at most.
+async fn retried(mut attempt: impl AsyncFnMut() -> bool) -> bool {
+    for _ in 0..4 {
+        if attempt().await {
+            return true;
+        }
+    }
+    false
+}
+
+fn nyc() -> CityId {
+    CityId::new("nyc").unwrap()
 }
 
 fn ping(driver: u32, second: u32) -> Vec<u8> {
@@ -97,7 +145,7 @@ fn ping(driver: u32, second: u32) -> Vec<u8> {
 fn watermark_at(second: i64) -> Vec<u8> {
     let start = 1_772_816_400_000;
     let watermark = CityWatermark { watermark: start + second * 1000, first_tick: start + 5000 };
-    watermark::write(LaneId(0), LaneCount::ONE, [(&CityId::new("nyc").unwrap(), watermark)])
+    watermark::write(LaneId(0), LaneCount::ONE, [(&nyc(), watermark)])
 }
 
 #[tokio::test]
@@ -163,6 +211,81 @@ async fn a_corrupt_entry_is_named_and_its_batch_fails() {
     );
 }
 
+/// Three drivers are counted; the entry of the second is damaged, the third waits, and the log goes on as `how` has it.
+async fn park_and_resume(key: CheckpointKey, how: Resume) -> (Functions, MapHead, MapHead) {
+    let mut functions = Functions::new(ResourceLimits::default());
+    functions.process(&[&ping(1, 1), &watermark_at(5)]).await;
+    let before = functions.process(&[&ping(2, 6), &watermark_at(10)]).await.unwrap();
+    assert!(parking::list(&functions.checkpoints).await.unwrap().is_empty());
+    functions.checkpoints.corrupt(&key, |entry| entry[20] ^= 1);
+    functions.replace_instances();
+    functions.process(&[&ping(3, 11), &watermark_at(15)]).await;
+
+    let parked = parking::list(&functions.checkpoints).await.unwrap();
+    assert_eq!(parked.iter().map(|parked| &parked.key).collect::<Vec<_>>(), [&key]);
+    assert!(parked[0].records >= 1 && parked[0].reason.contains("wrong checksum"), "{parked:?}");
+    if how == Resume::Retry {
+        // The mark of the parked log follows the entry.
+        functions.checkpoints.corrupt_from_end(&key, 1, |entry| entry[20] ^= 1);
+    }
+    parking::resume(&functions.checkpoints, &key, how).await.unwrap();
+    assert_eq!(parking::resume(&functions.checkpoints, &key, how).await, Err(ResumeError::NotParked));
+    let after = functions.process(&[&ping(4, 16), &watermark_at(20)]).await.unwrap();
+    assert!(parking::list(&functions.checkpoints).await.unwrap().is_empty(), "the log goes on");
+    (functions, before, after)
+}
+
+#[tokio::test]
+async fn records_of_a_repaired_log_are_counted_once_it_is_retried() {
+    for key in [only_range(), CheckpointKey::City(nyc())] {
+        let (functions, before, after) = park_and_resume(key.clone(), Resume::Retry).await;
+        assert_eq!(functions.drivers().await, 4, "{key}");
+        assert_eq!((before.version, after.version, after.as_of), (2, 4, before.as_of + 10_000), "{key}");
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_still_cannot_be_read_is_parked_again_with_all_its_records() {
+    let mut functions = Functions::new(ResourceLimits::default());
+    functions.process(&[&ping(1, 1), &watermark_at(5)]).await;
+    functions.checkpoints.corrupt(&only_range(), |entry| entry[20] ^= 1);
+    for (driver, second) in [(2, 6), (3, 11)] {
+        functions.replace_instances();
+        functions.process(&[&ping(driver, second), &watermark_at(i64::from(second) + 4)]).await;
+        assert_eq!(parking::list(&functions.checkpoints).await.unwrap().len(), 1);
+        parking::resume(&functions.checkpoints, &only_range(), Resume::Retry).await.unwrap();
+    }
+    functions.checkpoints.corrupt_from_end(&only_range(), 4, |entry| entry[20] ^= 1);
+    functions.replace_instances();
+    functions.process(&[&ping(4, 16), &watermark_at(20)]).await;
+    assert_eq!(functions.drivers().await, 4);
+}
+
+#[tokio::test]
+async fn records_of_a_lost_log_are_counted_once_it_is_unparked() {
+    let (functions, before, after) = park_and_resume(only_range(), Resume::Unpark).await;
+    assert_eq!(functions.drivers().await, 3, "the driver of the lost entry is not known any more");
+    assert_eq!(after.version, before.version + 2);
+    // The counts are absolute: what the city's log lost is in the next ones.
+    let (functions, before, after) = park_and_resume(CheckpointKey::City(nyc()), Resume::Unpark).await;
+    assert_eq!(functions.drivers().await, 4);
+    assert!(after.version > before.version && after.as_of == before.as_of + 10_000);
+}
+
+#[tokio::test]
+async fn a_map_continues_after_the_log_of_its_city_has_expired() {
+    let mut functions = Functions::new(ResourceLimits::default());
+    functions.process(&[&ping(1, 1), &watermark_at(5)]).await;
+    let before = functions.process(&[&ping(2, 6), &watermark_at(10)]).await.unwrap();
+    functions.checkpoints.remove(&CheckpointKey::City(nyc()));
+    functions.replace_instances();
+    let after = functions.process(&[&ping(3, 11), &watermark_at(15)]).await.unwrap();
+    assert_eq!((after.version, after.began_ms), (before.version + 1, before.began_ms));
+    functions.replace_instances();
+    let later = functions.process(&[&ping(4, 16), &watermark_at(20)]).await.unwrap();
+    assert_eq!((later.version, functions.drivers().await), (before.version + 2, 4));
+}
+
 #[tokio::test]
 async fn a_spike_of_new_entities_is_limited_and_counted() {
     let mut functions = Functions::new(ResourceLimits { max_entities: 100, ..ResourceLimits::default() });
@@ -203,7 +326,7 @@ async fn the_stored_map_is_that_of_the_last_tick() {
     let records = functions.counts.take();
     let counts = functions.payload(&records.iter().map(|(_, record)| &record[..]).collect::<Vec<_>>());
     functions.surge(&counts).await;
-    let city = CityId::new("nyc").unwrap();
+    let city = nyc();
     let head = functions.maps.head(&city).await.unwrap().unwrap();
     assert_eq!((head.version, head.lanes_reported, head.lanes), (2, 1, 1));
     let entries = functions.checkpoints.load(&CheckpointKey::City(city), None).await.unwrap().entries;

@@ -6,6 +6,7 @@ pub mod city_file;
 pub mod deployment;
 #[cfg(feature = "aws")]
 pub mod feed;
+pub mod lanes;
 pub mod output_file;
 #[cfg(feature = "aws")]
 pub mod policies;

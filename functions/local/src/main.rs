@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 use equilibrium_local::commands::city::CityCommand;
 #[cfg(feature = "aws")]
 use equilibrium_local::commands::deployment::DeploymentCommand;
+use equilibrium_local::commands::lanes::LanesCommand;
 use equilibrium_local::commands::replay::Replay;
 use equilibrium_local::commands::serve::Serve;
 use equilibrium_local::commands::stop_signals;
@@ -31,6 +32,8 @@ enum Command {
     Replay(Replay),
     /// Write the events of the simulated city; the same seed gives the same file on every machine.
     City(CityCommand),
+    /// List the checkpoint logs that cannot go on and resume them.
+    Lanes(LanesCommand),
     #[cfg(feature = "aws")]
     #[command(flatten)]
     Deployment(DeploymentCommand),
@@ -43,6 +46,7 @@ fn main() -> Exit {
         Command::Serve(serve) => serve.execute(),
         Command::Replay(replay) => replay.execute(),
         Command::City(city) => city.execute(),
+        Command::Lanes(lanes) => lanes.execute(),
         #[cfg(feature = "aws")]
         Command::Deployment(command) => command.execute(),
     }

@@ -13,7 +13,9 @@ use equilibrium_domain::id::LaneCount;
 use equilibrium_domain::pseudonym::PseudonymKey;
 use equilibrium_embedded::store::Store;
 use equilibrium_http::Request;
-use equilibrium_local::host::router::LocalApi;
+use equilibrium_local::host::router::{LocalApi, Site};
+use equilibrium_page::Basemaps;
+use equilibrium_price::EventSource;
 use equilibrium_simulator::city;
 
 async fn name_of_the_city(api: &LocalApi) -> String {
@@ -29,7 +31,8 @@ async fn a_saved_policy_takes_effect_without_a_restart() {
     let stored = MemoryPolicies::of(std::slice::from_ref(&policy));
     let cache = PolicyCache::new(stored.clone(), ResourceLimits::default(), tokio::time::sleep as _);
     let store = Store::in_memory(LaneCount::ONE, Clock::live(NonZeroU32::new(1_000).unwrap()));
-    let api = LocalApi::new(&store, Arc::new(cache), PseudonymKey::new([7; 16]), String::new());
+    let site = Site { index: String::new(), basemaps: Basemaps::default(), source: EventSource::DEPLOYED };
+    let api = LocalApi::new(&store, Arc::new(cache), PseudonymKey::new([7; 16]), site);
     assert_eq!(name_of_the_city(&api).await, policy.name);
 
     policy.name = "Gotham".into();

@@ -11,7 +11,9 @@ use equilibrium_domain::surge::fallback::{Fallback, Mode};
 use equilibrium_domain::time::Timestamp;
 use equilibrium_http::{Problem, Request, Response, page_token, parameters};
 use serde::Serialize;
+use serde_json::Value;
 
+use crate::event_source::SourceView;
 use crate::{PriceApi, with_no_cache};
 
 /// Cities of a page if the client does not give a limit: more than most deployments have.
@@ -30,6 +32,23 @@ struct CitySummary<'a> {
     age_ms: Option<i64>,
 }
 
+/// What a reader needs to draw a city and to explain its prices, in the policy's form.
+#[derive(Serialize)]
+struct CityDetails<'a> {
+    #[serde(flatten)]
+    summary: CitySummary<'a>,
+    resolution: u8,
+    boundary: Value,
+    currency: Value,
+    timezone: Value,
+    zones: Value,
+    tick_ms: i64,
+    lateness_ms: i64,
+    source: SourceView,
+    surge: Value,
+    limits: Value,
+}
+
 #[derive(Serialize)]
 struct Page<'a> {
     cities: Vec<CitySummary<'a>>,
@@ -43,12 +62,14 @@ where
     K: MapStore + 'static,
     T: Timer + 'static,
 {
-    pub(crate) async fn one_city(&self, city: &str) -> Result<Response, Problem> {
+    pub(crate) async fn one_city(&self, request: &Request<'_>, city: &str) -> Result<Response, Problem> {
         let config = self.city(city)?;
         let policy = &config.pricing.policy;
         let ages = self.maps.ages(iter::once((&policy.city, policy.clock)), self.now_ms).await;
         let summary = CitySummary::of(policy, ages.into_iter().next().flatten(), self.now_ms);
-        Ok(with_no_cache(Response::of(200, "application/json", &summary)))
+        let details = CityDetails::of(summary, policy, self.source.of(&policy.city));
+        let response = with_no_cache(Response::of(200, "application/json", &details));
+        Ok(compressed(response, request))
     }
 
     pub(crate) async fn all_cities(&self, request: &Request<'_>) -> Result<Response, Problem> {
@@ -70,8 +91,12 @@ where
             next: last.map(|city| page_token::encode(city.pricing.policy.city.as_str())),
         };
         let response = with_no_cache(Response::of(200, "application/json", &page));
-        Ok(response.with("vary", "accept-encoding").compressed_for(request.header("accept-encoding")))
+        Ok(compressed(response, request))
     }
+}
+
+fn compressed(response: Response, request: &Request<'_>) -> Response {
+    response.with("vary", "accept-encoding").compressed_for(request.header("accept-encoding"))
 }
 
 impl<'a> CitySummary<'a> {
@@ -84,6 +109,26 @@ impl<'a> CitySummary<'a> {
             mode: fallback.mode,
             as_of: as_of_ms.and_then(Timestamp::from_ms),
             age_ms: fallback.age_ms,
+        }
+    }
+}
+
+impl<'a> CityDetails<'a> {
+    fn of(summary: CitySummary<'a>, policy: &Policy, source: SourceView) -> Self {
+        let mut document = policy.to_json();
+        let mut take = |member: &str| document[member].take();
+        Self {
+            summary,
+            resolution: policy.resolution,
+            boundary: take("boundary"),
+            currency: take("currency"),
+            timezone: take("timezone"),
+            zones: take("zones"),
+            tick_ms: policy.clock.tick_ms,
+            lateness_ms: policy.clock.lateness_ms,
+            source,
+            surge: take("surge"),
+            limits: take("limits"),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod cities;
 mod city_view;
+mod event_source;
 mod map;
 mod price;
 mod rendered_maps;
@@ -20,6 +21,7 @@ use equilibrium_app::unavailable::Unavailable;
 use equilibrium_http::{Problem, Request, Response};
 use equilibrium_lambda::api_gateway::{ApiGatewayError, ApiGatewayRequest, encode_response};
 
+pub use crate::event_source::{EventFeed, EventSource};
 pub use crate::rendered_maps::RenderedMaps;
 
 use crate::city_view::CityView;
@@ -54,13 +56,15 @@ where
     T: Timer + 'static,
 {
     let payload = ApiGatewayRequest::read(payload)?;
-    Ok(encode_response(&respond((maps, rendered), &payload.request(), policies, now_ms).await))
+    Ok(encode_response(
+        &respond((maps, rendered, &EventSource::DEPLOYED), &payload.request(), policies, now_ms).await,
+    ))
 }
 
-/// Answers one request at `now_ms`, in milliseconds since the epoch, with the newest maps, and with what was written of
-/// them for earlier requests.
+/// Answers one request at `now_ms`, in milliseconds since the epoch, with the newest maps, what was written of them for
+/// earlier requests, and the source of their events.
 pub async fn respond<M, K, T>(
-    (maps, rendered): (&MapReader<M, K, T>, &RenderedMaps),
+    (maps, rendered, source): (&MapReader<M, K, T>, &RenderedMaps, &EventSource),
     request: &Request<'_>,
     policies: &impl PolicySource,
     now_ms: i64,
@@ -71,7 +75,7 @@ where
     T: Timer + 'static,
 {
     let result = match policies.policies(now_ms).await {
-        Ok(policies) => PriceApi { maps, rendered, policies, now_ms }.answer(request).await,
+        Ok(policies) => PriceApi { maps, rendered, source, policies, now_ms }.answer(request).await,
         Err(Unavailable) => Err(policies_unavailable()),
     };
     request.respond(result)
@@ -103,6 +107,7 @@ impl<'a> Route<'a> {
 struct PriceApi<'a, M, K, T> {
     maps: &'a MapReader<M, K, T>,
     rendered: &'a RenderedMaps,
+    source: &'a EventSource,
     policies: Arc<PolicySet>,
     now_ms: i64,
 }
@@ -122,7 +127,7 @@ where
         request.require_coding()?;
         match route {
             Route::Cities => self.all_cities(request).await,
-            Route::City(city) => self.one_city(city).await,
+            Route::City(city) => self.one_city(request, city).await,
             Route::SurgeMap(city) => self.surge_map(request, city).await,
             Route::Price => self.price(request).await,
         }

@@ -1,7 +1,13 @@
 // What all functions have in common: program, size, shared environment, and how one reads a stream.
 import { Duration, RemovalPolicy } from "aws-cdk-lib";
+import { StreamConsumer } from "aws-cdk-lib/aws-kinesis";
 import * as lambda from "aws-cdk-lib/aws-lambda";
-import { KinesisEventSource, SqsDlq } from "aws-cdk-lib/aws-lambda-event-sources";
+import {
+  KinesisConsumerEventSource,
+  KinesisEventSource,
+  type KinesisEventSourceProps,
+  SqsDlq,
+} from "aws-cdk-lib/aws-lambda-event-sources";
 import * as logs from "aws-cdk-lib/aws-logs";
 import type { Construct } from "constructs";
 import { existsSync, readFileSync } from "node:fs";
@@ -18,6 +24,8 @@ export interface FunctionProps {
   code: string;
   /** Lanes of the stream of events; fixed for the life of a deployment. */
   lanes: number;
+  /** Functions that receive their stream by enhanced fan-out. */
+  fanOut: string[];
   /** Endpoint of all AWS services on an emulator; absent on AWS. */
   endpoint?: string;
 }
@@ -78,19 +86,25 @@ function packagedArchitecture(code: string): lambda.Architecture {
 /** Invokes `target` with the records of the stream that the list maps to the function `name`. */
 export function readStream(target: lambda.Function, name: MappedFunctionName, props: FunctionProps): void {
   const mapping = deployment.mappings[name];
-  target.addEventSource(
-    new KinesisEventSource(props.storage.streams[mapping.stream], {
-      startingPosition: lambda.StartingPosition.TRIM_HORIZON,
-      batchSize: mapping.batchSize,
-      maxBatchingWindow: Duration.seconds(mapping.batchingWindowSeconds),
-      bisectBatchOnError: mapping.bisectOnError,
-      reportBatchItemFailures: mapping.reportBatchItemFailures,
-      maxRecordAge: Duration.seconds(mapping.maximumRecordAgeSeconds),
-      // The functions skip repeated records by sequence number, which takes the records of a lane in order.
-      parallelizationFactor: 1,
-      onFailure: new SqsDlq(props.storage.queues[mapping.onFailure]),
-      // An emulator only polls. There, `equilibrium run-event-sources` does what Lambda does on AWS.
-      enabled: !props.endpoint,
-    }),
-  );
+  const stream = props.storage.streams[mapping.stream];
+  const source: KinesisEventSourceProps = {
+    startingPosition: lambda.StartingPosition.TRIM_HORIZON,
+    batchSize: mapping.batchSize,
+    maxBatchingWindow: Duration.seconds(mapping.batchingWindowSeconds),
+    bisectBatchOnError: mapping.bisectOnError,
+    reportBatchItemFailures: mapping.reportBatchItemFailures,
+    maxRecordAge: Duration.seconds(mapping.maximumRecordAgeSeconds),
+    // The functions skip repeated records by sequence number, which takes the records of a lane in order.
+    parallelizationFactor: 1,
+    onFailure: new SqsDlq(props.storage.queues[mapping.onFailure]),
+    // An emulator only polls. There, `equilibrium run-event-sources` does what Lambda does on AWS.
+    enabled: !props.endpoint,
+  };
+  if (!props.endpoint && props.fanOut.includes(name)) {
+    const streamConsumerName = `${props.deployment}-${name}`;
+    const consumer = new StreamConsumer(target, "consumer", { stream, streamConsumerName });
+    target.addEventSource(new KinesisConsumerEventSource(consumer, source));
+  } else {
+    target.addEventSource(new KinesisEventSource(stream, source));
+  }
 }

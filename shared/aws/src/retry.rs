@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::future::Future;
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -92,11 +91,11 @@ pub(crate) fn with_deadline<'a, T: Send + 'a>(
 }
 
 /// The pause before retry number `retry`, counted from 0. It is random, so that clients that failed together
-/// do not retry together ("Exponential Backoff And Jitter", AWS Architecture Blog).
+/// do not retry together ("Exponential Backoff And Jitter", AWS Architecture Blog). It is drawn from the generator of the
+/// SDK's own pauses, which a simulation seeds.
 pub(crate) fn jittered_backoff(retry: u32, max_backoff: Duration) -> Duration {
     let limit = INITIAL_BACKOFF.saturating_mul(1 << retry.min(16)).min(max_backoff);
-    let random = RandomState::new().hash_one(retry);
-    limit.mul_f64(f64::from(u32::try_from(random >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX))
+    limit.mul_f64(fastrand::f64())
 }
 
 /// Logs the error of a request, of which the caller of a port learns only [`Unavailable`].

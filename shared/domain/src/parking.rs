@@ -54,7 +54,7 @@ impl LogMark {
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut input = wire::open(bytes, Kind::LogMark).ok()?;
-        Some(match input.byte("a mark").ok()? {
+        let mark = match input.byte("a mark").ok()? {
             tag::PARKED => Self::Parked {
                 at_ms: input.instant("a time").ok()?,
                 reason: input.text("a reason").ok()?.to_owned(),
@@ -63,7 +63,8 @@ impl LogMark {
             tag::RESTARTED => Self::Restarted,
             tag::EMPTIED => Self::Emptied,
             _ => return None,
-        })
+        };
+        input.is_done().then_some(mark)
     }
 }
 
@@ -101,7 +102,8 @@ pub fn decode_records(bytes: &[u8]) -> Result<Vec<ParkedRecord>, Corrupt> {
     let mut input = wire::open(bytes, Kind::ParkedRecords)?;
     let mut records = Vec::new();
     while !input.is_done() {
-        let sequence = Sequence::new(input.text("a sequence number")?);
+        let digits = input.text("a sequence number")?;
+        let sequence = Sequence::new(digits).filter(|sequence| sequence.as_str() == digits);
         let sequence = sequence.ok_or(input.invalid("a sequence number"))?;
         let arrival_ms = input.instant("an arrival time")?;
         records.push(ParkedRecord { sequence, arrival_ms, data: input.bytes("a record")?.to_vec() });
@@ -154,7 +156,11 @@ impl ParkedLogNote {
             return Ok(Self { key, parked: None });
         }
         let at = Timestamp::from_ms(input.instant("a time")?).ok_or(input.invalid("a time"))?;
-        Ok(Self { key, parked: Some((at, input.text("a reason")?.to_owned())) })
+        let reason = input.text("a reason")?.to_owned();
+        if !input.is_done() {
+            return Err(input.invalid("bytes after the reason"));
+        }
+        Ok(Self { key, parked: Some((at, reason)) })
     }
 }
 
@@ -170,6 +176,32 @@ mod tests {
         }
         assert_eq!(LogMark::decode(&encode_records([])), None);
         assert_eq!(LogMark::decode(b""), None);
+    }
+
+    #[test]
+    fn bytes_after_a_mark_or_a_note_are_refused() {
+        let mut mark = Vec::new();
+        wire::begin(&mut mark, Kind::LogMark);
+        mark.extend([tag::RESUMED, 0]);
+        wire::seal(&mut mark);
+        assert_eq!(LogMark::decode(&mark), None);
+        let mut note = Vec::new();
+        wire::begin(&mut note, Kind::ParkedLog);
+        note.extend(*b"\x01k\x0a\x01r\x00");
+        wire::seal(&mut note);
+        assert!(ParkedLogNote::decode(&note).is_err());
+    }
+
+    #[test]
+    fn a_parked_record_whose_sequence_number_begins_with_zeros_is_refused() {
+        for (digits, is_valid) in [("7", true), ("07", false)] {
+            let mut records = Vec::new();
+            wire::begin(&mut records, Kind::ParkedRecords);
+            put_bytes(&mut records, digits.as_bytes());
+            records.extend([0, 0]);
+            wire::seal(&mut records);
+            assert_eq!(decode_records(&records).is_ok(), is_valid, "{digits}");
+        }
     }
 
     #[test]

@@ -191,15 +191,16 @@ impl<'a> Reader<'a> {
     /// A number that [`put_varint_u64`] wrote.
     ///
     /// # Errors
-    /// [`Corrupt`] at the end, or if the number exceeds 64 bits.
+    /// [`Corrupt`] at the end, if the number exceeds 64 bits, or if it has more bytes than it needs.
     pub fn varint_u64(&mut self, what: &'static str) -> Result<u64, Corrupt> {
         let mut number = 0;
         for place in 0..10 {
             let byte = self.byte(what)?;
             number |= u64::from(byte & 0x7f) << (7 * place);
             if byte < 0x80 {
-                // The tenth byte holds only the 64th bit.
-                return if place == 9 && byte > 1 { Err(self.invalid(what)) } else { Ok(number) };
+                // The tenth byte holds only the 64th bit, and only a 0 of one byte ends with a byte 0.
+                let is_valid = (place < 9 || byte == 1) && (place == 0 || byte > 0);
+                return if is_valid { Ok(number) } else { Err(self.invalid(what)) };
             }
         }
         Err(self.invalid(what))
@@ -358,6 +359,20 @@ mod tests {
         assert_eq!(reader(&[1, 0xff]).text("x"), Err(invalid(2)));
         assert_eq!(reader(&[1; 7]).u64_le("x"), Err(invalid(0)));
         assert_eq!(Reader::new(&with(1)).varint_u32("x"), Err(invalid(10)));
+    }
+
+    #[test]
+    fn a_number_has_one_encoding() {
+        for longer in [
+            &[0x80, 0][..],
+            &[0x81, 0],
+            &[0x81, 0x80, 0],
+            &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0],
+        ] {
+            let at = longer.len();
+            assert_eq!(Reader::new(longer).varint_u64("x"), Err(Corrupt::Invalid { what: "x", at }));
+        }
+        assert_eq!(Reader::new(&[0]).varint_u64("x"), Ok(0));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use redb::{
 };
 use thiserror::Error;
 
-use crate::data_folder::{DataFolder, ignore_absence};
+use crate::data_folder::{DataFolder, FILE_NAME, ignore_absence};
 use crate::open_error::{OpenError, OpenErrorKind};
 use crate::record_batch::{self, StoredRecord};
 
@@ -127,12 +127,27 @@ impl Database {
         }
         let redb = open_file(path).map_err(failed)?;
         check(&redb, lanes).map_err(failed)?;
-        let contents = read(&redb).map_err(failed)?;
-        let acknowledged = folder.acknowledged().number();
-        if acknowledged > contents.ends.event {
-            return Err(failed(missing_events(acknowledged, contents.ends.event)));
-        }
+        let contents = read_whole(&redb, &folder).map_err(failed)?;
         Ok((Self { folder, redb }, contents))
+    }
+
+    /// Opens the database of a folder that has one, and reads all of it. Returns its number of lanes with it.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing is created.
+    pub fn open_existing(folder: &Path) -> Result<(Self, LaneCount, Contents), OpenError> {
+        let path = folder.join(FILE_NAME);
+        if !path.exists() {
+            return Err(OpenError::NoDatabase { path });
+        }
+        let folder = Arc::new(DataFolder::lock(folder)?);
+        let failed = |kind: OpenErrorKind| kind.at(&path);
+        let redb = open_file(&path).map_err(failed)?;
+        let lanes = read_lanes(&redb).map_err(failed)?;
+        let lanes = LaneCount::new(lanes).ok_or("an invalid number of lanes");
+        let lanes = lanes.map_err(|what| failed(what.into()))?;
+        let contents = read_whole(&redb, &folder).map_err(failed)?;
+        Ok((Self { folder, redb }, lanes, contents))
     }
 
     /// Opens the database of a folder again after a failed write.
@@ -195,6 +210,15 @@ fn create(folder: &DataFolder, lanes: LaneCount) -> Result<(), OpenErrorKind> {
 
 /// Checks the version and the number of lanes.
 fn check(redb: &redb::Database, lanes: LaneCount) -> Result<(), OpenErrorKind> {
+    let found = read_lanes(redb)?;
+    if found != lanes.get() {
+        return Err(OpenErrorKind::OtherLanes { found, requested: lanes.get() });
+    }
+    Ok(())
+}
+
+/// Checks the version and returns the number of lanes.
+fn read_lanes(redb: &redb::Database) -> Result<u32, OpenErrorKind> {
     let transaction = redb.begin_read()?;
     let metadata = match transaction.open_table(METADATA) {
         Err(TableError::TableDoesNotExist(_)) => return Err(OpenErrorKind::OtherVersion("unknown".into())),
@@ -206,11 +230,17 @@ fn check(redb: &redb::Database, lanes: LaneCount) -> Result<(), OpenErrorKind> {
         return Err(OpenErrorKind::OtherVersion(found));
     }
     let found = metadata.get("lanes")?.map(|lanes| lanes.value());
-    let found = found.and_then(|lanes| u32::try_from(lanes).ok()).ok_or("no number of lanes")?;
-    if found != lanes.get() {
-        return Err(OpenErrorKind::OtherLanes { found, requested: lanes.get() });
+    Ok(found.and_then(|lanes| u32::try_from(lanes).ok()).ok_or("no number of lanes")?)
+}
+
+/// Reads everything, which ends with the last acknowledged event or a later one.
+fn read_whole(redb: &redb::Database, folder: &DataFolder) -> Result<Contents, OpenErrorKind> {
+    let contents = read(redb)?;
+    let acknowledged = folder.acknowledged().number();
+    if acknowledged > contents.ends.event {
+        return Err(missing_events(acknowledged, contents.ends.event));
     }
-    Ok(())
+    Ok(contents)
 }
 
 fn read(redb: &redb::Database) -> Result<Contents, OpenErrorKind> {

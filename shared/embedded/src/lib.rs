@@ -5,7 +5,7 @@ pub mod data_folder;
 pub mod database;
 pub mod open_error;
 pub mod pseudonym_key;
-mod record_batch;
+pub mod record_batch;
 mod state;
 pub mod store;
 pub mod stream_log;

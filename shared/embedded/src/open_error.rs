@@ -26,6 +26,12 @@ pub enum OpenError {
         /// The I/O error.
         cause: io::Error,
     },
+    /// The folder has no database.
+    #[error("{}: does not exist", path.display())]
+    NoDatabase {
+        /// The file.
+        path: PathBuf,
+    },
     /// Another process has opened the database.
     #[error("{}: in use by another process; stop it, or name another folder", path.display())]
     InUse {

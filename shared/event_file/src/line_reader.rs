@@ -166,22 +166,21 @@ pub struct LineSplitter {
     has_started: bool,
 }
 
-/// One byte more than the longest event and its carriage return.
-const MAX_PARTIAL_BYTES: usize = MAX_EVENT_BYTES + 2;
+/// One byte more than the longest event, its carriage return, and a byte order mark before it.
+const MAX_PARTIAL_BYTES: usize = MAX_EVENT_BYTES + 2 + BYTE_ORDER_MARK.len();
 
 impl LineSplitter {
     /// Calls `line` with every line that ends in `block`, without its line ending.
     pub fn push(&mut self, block: &[u8], mut line: impl FnMut(&[u8])) {
         let mut rest = block;
-        if !std::mem::replace(&mut self.has_started, true) {
-            rest = rest.strip_prefix(BYTE_ORDER_MARK).unwrap_or(rest);
-        }
         while let Some(end) = memchr::memchr(b'\n', rest) {
             if self.partial.is_empty() {
-                line(strip_carriage_return(&rest[..end]));
+                line(strip_carriage_return(self.strip_mark(&rest[..end])));
             } else {
                 self.append(&rest[..end]);
-                line(strip_carriage_return(&self.partial));
+                let partial = std::mem::take(&mut self.partial);
+                line(strip_carriage_return(self.strip_mark(&partial)));
+                self.partial = partial;
                 self.partial.clear();
             }
             rest = &rest[end + 1..];
@@ -191,10 +190,19 @@ impl LineSplitter {
 
     /// Calls `line` with a last line that has no line ending.
     pub fn end(&mut self, mut line: impl FnMut(&[u8])) {
-        if !self.partial.is_empty() {
-            line(strip_carriage_return(&self.partial));
-            self.partial.clear();
+        let partial = std::mem::take(&mut self.partial);
+        let last = self.strip_mark(&partial);
+        if !last.is_empty() {
+            line(strip_carriage_return(last));
         }
+    }
+
+    /// The line without the byte order mark, if it is the first. The writer of a pipe may divide the mark.
+    fn strip_mark<'a>(&mut self, line: &'a [u8]) -> &'a [u8] {
+        if std::mem::replace(&mut self.has_started, true) {
+            return line;
+        }
+        line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)
     }
 
     fn append(&mut self, piece: &[u8]) {

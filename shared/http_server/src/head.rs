@@ -23,11 +23,17 @@ pub enum BodyLength {
 /// A head.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Head<'a> {
+    /// The method, case-sensitive.
     pub method: &'a str,
+    /// The path with its leading slash, percent-encoded, or `*`.
     pub path: &'a str,
+    /// The query without its question mark, percent-encoded.
     pub query: &'a str,
+    /// The headers, each name once.
     pub headers: Vec<Header<'a>>,
+    /// How the body ends.
     pub body: BodyLength,
+    /// Whether the request is HTTP/1.0.
     pub is_http_10: bool,
     /// Whether the client keeps the connection open.
     pub keeps_alive: bool,

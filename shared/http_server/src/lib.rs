@@ -7,7 +7,7 @@
 
 mod body;
 mod connection;
-mod head;
+pub mod head;
 mod listener;
 mod pool;
 mod response;

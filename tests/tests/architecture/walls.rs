@@ -19,7 +19,7 @@ const SDKS: [&str; 5] = ["aws-config", "aws-sdk-*", "aws-smithy-*", "lambda_runt
 const OUTSIDE: [&str; 10] =
     [SDKS[0], SDKS[1], SDKS[2], SDKS[3], SDKS[4], "hyper*", "rand", "rand_*", "redb", "tokio*"];
 
-pub const WALLS: [Wall; 13] = [
+pub const WALLS: [Wall; 14] = [
     Wall { folder: "shared/domain", ours: &[], optional: &[], never: &OUTSIDE },
     Wall { folder: "shared/http", ours: &[], optional: &[], never: &OUTSIDE },
     Wall { folder: "shared/http_server", ours: &["http"], optional: &[], never: &SDKS },
@@ -59,6 +59,8 @@ pub const WALLS: [Wall; 13] = [
         never: &["aws-sdk-*", "lambda_runtime", "redb", "redis"],
     },
     Wall { folder: "tests", ours: &["*"], optional: &[], never: &[] },
+    // Built anew for fuzzing, so without what takes long to build.
+    Wall { folder: "tests/fuzz", ours: &["*"], optional: &[], never: &SDKS },
 ];
 
 /// The row of a crate's folder.

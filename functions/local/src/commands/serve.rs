@@ -20,6 +20,8 @@ use equilibrium_embedded::database::Database;
 use equilibrium_embedded::open_error::OpenError;
 use equilibrium_embedded::store::Store;
 use equilibrium_http_server as http_server;
+use equilibrium_page::Basemaps;
+use equilibrium_price::{EventFeed, EventSource};
 use equilibrium_simulator::city::{self, City};
 use tokio::net::TcpSocket;
 use tokio::runtime;
@@ -35,7 +37,7 @@ use crate::host::banner::{self, StartupBanner};
 use crate::host::clock_report;
 use crate::host::console::print;
 use crate::host::pipeline_thread::{self, Progress};
-use crate::host::router::LocalApi;
+use crate::host::router::{LocalApi, Site};
 use crate::host::{status_line, threads};
 use crate::workload::driver::{Ended, WorkloadDriver};
 use crate::workload::source::{self, FeedSource, OpenSource, WorkloadSource};
@@ -135,10 +137,11 @@ impl Serve {
         let store = self.open_store(&policies).await?;
         let key = equilibrium_embedded::pseudonym_key::open(self.data.as_deref())?;
         let policy = policies[0].clone();
+        let banner = self.banner(address, &policy);
+        let site = self.site(banner.clone(), &policies, store.clock().now_ms())?;
         let policies =
             Arc::new(PolicyCache::new(MemoryPolicies::of(&policies), limits, tokio::time::sleep as _));
-        let banner = self.banner(address, &policy);
-        let api = Arc::new(LocalApi::new(&store, Arc::clone(&policies), key, banner.clone()));
+        let api = Arc::new(LocalApi::new(&store, Arc::clone(&policies), key, site));
         let (stop_sender, stop) = watch::channel(false);
         let (progress_sender, progress) = watch::channel(Progress::default());
         let changes = Arc::clone(api.changes());
@@ -226,6 +229,18 @@ impl Serve {
     fn banner(&self, address: SocketAddr, policy: &Policy) -> String {
         let (folder, feed) = (self.data.as_deref(), &self.feed);
         StartupBanner { address, lanes: self.lanes, folder, feed, policy }.to_string()
+    }
+
+    fn site(&self, index: String, policies: &[Policy], now_ms: i64) -> Result<Site, ServeError> {
+        let feed = match self.feed {
+            FeedSource::City => EventFeed::Simulated(policies[0].city.clone()),
+            FeedSource::File(_) => EventFeed::File,
+            FeedSource::None => EventFeed::Live,
+        };
+        let cities = policies.iter().map(|policy| policy.city.as_str());
+        let basemaps = self.city.as_deref().map(|file| Basemaps::beside(file, cities)).transpose()?;
+        let source = EventSource { feed, started_at_ms: Some(now_ms) };
+        Ok(Site { index, basemaps: basemaps.unwrap_or_default(), source })
     }
 
     async fn driver(&self, server: &Server, policy: &Policy) -> Result<Option<Driver>, ServeError> {

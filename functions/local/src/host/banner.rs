@@ -59,6 +59,7 @@ impl Display for StartupBanner<'_> {
         let (version, city) = (env!("CARGO_PKG_VERSION"), &policy.city);
         let place = Place::within(policy);
         writeln!(f, "Equilibrium {version} on {url}\n")?;
+        writeln!(f, "  Open this address in a browser to watch the prices of {}.\n", policy.name)?;
         writeln!(f, "  POST /v1/events > ingest > [events: {lanes} lanes] > count > [counts] > surge > map")?;
         writeln!(f, "  GET  /v1/price, /v1/cities... > price < map\n")?;
         writeln!(f, "  event source  {feed}")?;

@@ -19,7 +19,8 @@ use equilibrium_http::routes::{self, Function};
 use equilibrium_http::{Problem, Request, Response};
 use equilibrium_http_server::{self as http_server, Answer};
 use equilibrium_notify::Subscription;
-use equilibrium_price::RenderedMaps;
+use equilibrium_page::Basemaps;
+use equilibrium_price::{EventSource, RenderedMaps};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task;
@@ -58,13 +59,24 @@ pub struct LocalApi {
     clock: Clock,
     accepted: AtomicU64,
     refused: AtomicU64,
-    index: String,
+    site: Site,
+}
+
+/// What the process answers beside prices.
+#[derive(Debug)]
+pub struct Site {
+    /// The text at `/`, for clients that do not ask for HTML.
+    pub index: String,
+    /// The basemaps beside the city file.
+    pub basemaps: Basemaps,
+    /// Where events come from, apart from the API.
+    pub source: EventSource,
 }
 
 impl LocalApi {
-    /// An API over the store's event log and maps; ids of people become pseudonyms under `key`, and `index` is the text at `/`.
+    /// An API over the store's event log and maps; ids of people become pseudonyms under `key`.
     #[must_use]
-    pub fn new(store: &Store, policies: Arc<Policies>, key: PseudonymKey, index: String) -> Self {
+    pub fn new(store: &Store, policies: Arc<Policies>, key: PseudonymKey, site: Site) -> Self {
         let (board, timer) = (MemoryWatermarkBoard::default(), ClockTimer(store.clock()));
         let ingester = Ingester::new(store.clone(), store.lanes(), key, board, timer, Pace::ALONE);
         Self {
@@ -77,7 +89,7 @@ impl LocalApi {
             clock: store.clock(),
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
-            index,
+            site,
         }
     }
 
@@ -113,6 +125,9 @@ impl LocalApi {
     /// Responds to one request.
     pub async fn respond(&self, request: &Request<'_>) -> Response {
         let now_ms = self.clock.now_ms();
+        if let Some(response) = equilibrium_page::respond(request, &self.site.basemaps) {
+            return response;
+        }
         if request.path == "/" {
             return request.respond(request.require_method("GET").map(|()| self.index()));
         }
@@ -129,7 +144,7 @@ impl LocalApi {
                 response
             }
             Function::Price => {
-                let maps = (&self.maps, &self.rendered);
+                let maps = (&self.maps, &self.rendered, &self.site.source);
                 equilibrium_price::respond(maps, request, &*self.policies, now_ms).await
             }
         }
@@ -145,7 +160,8 @@ impl LocalApi {
 
     fn index(&self) -> Response {
         let response = Response::empty(200).with("content-type", "text/plain; charset=utf-8");
-        Response { body: self.index.clone().into_bytes().into(), ..response }
+        let response = response.with("vary", "accept");
+        Response { body: self.site.index.clone().into_bytes().into(), ..response }
     }
 }
 

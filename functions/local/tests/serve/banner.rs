@@ -141,6 +141,21 @@ fn the_map_is_negotiated_and_revalidated() {
 }
 
 #[test]
+fn a_browser_gets_the_page_at_the_address_and_a_terminal_the_banner() {
+    let server = Server::unfed();
+    let page = server.request(&get("/").header("accept", "text/html,*/*;q=0.8"));
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+    let page = page.text();
+    let (_, script) = page.split_once("type=\"module\" crossorigin src=\"").unwrap();
+    let script = server.request(&get(script.split('"').next().unwrap()));
+    assert_eq!((script.status, script.header("content-type")), (200, "text/javascript; charset=utf-8"));
+    let banner = server.request(&get("/").header("accept", "*/*"));
+    assert_eq!(banner.header("content-type"), "text/plain; charset=utf-8");
+    assert_eq!(banner.header("vary"), "accept");
+    assert!(banner.text().contains("Open this address in a browser"));
+}
+
+#[test]
 fn a_head_response_has_the_headers_of_get_and_no_body() {
     let server = Server::unfed();
     server.fill(3);

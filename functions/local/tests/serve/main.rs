@@ -10,6 +10,7 @@ mod file_feed;
 mod full_disk;
 mod harness;
 mod http_messages;
+mod parked_logs;
 mod problems;
 mod request_bodies;
 mod restart;

@@ -20,7 +20,7 @@ use equilibrium_domain::policy::{Multiplier, Policy};
 use equilibrium_domain::surge::feed_guard::Feed;
 use equilibrium_domain::surge::map::{ChunkName, MapHead, Row, encode_chunk};
 use equilibrium_http::{Header, Request, Response};
-use equilibrium_price::RenderedMaps;
+use equilibrium_price::{EventSource, RenderedMaps};
 use flate2::read::GzDecoder;
 use futures_util::future::join_all;
 use h3o::Resolution;
@@ -38,6 +38,7 @@ pub struct Fixture {
     pub cache: Source,
     pub maps: MapReader<Source, Source, Sleep>,
     pub rendered: RenderedMaps,
+    pub source: EventSource,
     pub policies: Arc<PolicySet>,
 }
 
@@ -51,7 +52,14 @@ impl Fixture {
         let policies = policies.iter().map(|policy| Policy::from_json(policy).unwrap()).collect();
         let policies = Arc::new(PolicySet::of(policies, ResourceLimits::default()));
         let maps = MapReader::new(store.clone(), cache.clone(), Sleep);
-        Self { maps, rendered: RenderedMaps::default(), store, cache, policies }
+        Self {
+            maps,
+            rendered: RenderedMaps::default(),
+            source: EventSource::DEPLOYED,
+            store,
+            cache,
+            policies,
+        }
     }
 
     /// A fixture with version 7 of New York's map in store and cache.
@@ -75,7 +83,8 @@ impl Fixture {
         let headers: Vec<Header<'_>> =
             headers.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(*value))).collect();
         let request = Request { method, path, query, headers: &headers, body: b"" };
-        equilibrium_price::respond((&self.maps, &self.rendered), &request, &self.policies, now).await
+        let reading = (&self.maps, &self.rendered, &self.source);
+        equilibrium_price::respond(reading, &request, &self.policies, now).await
     }
 }
 

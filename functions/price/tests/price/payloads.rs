@@ -9,6 +9,7 @@ use aws_lambda_events::encodings::Body;
 use equilibrium_app::policy::policy_set::PolicySet;
 use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::unavailable::Unavailable;
+use equilibrium_lambda::api_gateway::MAX_RESPONSE_BYTES;
 use serde_json::{Value, json};
 
 use crate::fixture::*;
@@ -155,4 +156,36 @@ async fn the_handlers_future_is_send() {
     ))
     .await;
     assert!(handled.is_ok());
+}
+
+#[tokio::test]
+async fn a_map_too_long_for_lambda_is_refused_in_words_unless_the_client_accepts_gzip() {
+    let fixture = Fixture::new();
+    let places = (0..450).flat_map(|north| (0..170).map(move |east| (north, east)));
+    let rows: Vec<_> = places
+        .map(|(north, east)| cell(40.46 + f64::from(north) * 0.001, -74.2 + f64::from(east) * 0.003, 10))
+        .map(|cell| row(0, cell, 1, 1, 120))
+        .collect();
+    fixture.publish(&Map::new("nyc", 1, TICK, 10, &rows)).await;
+
+    let mut payload: Value = serde_json::from_slice(&sample("get-map")).unwrap();
+    payload["rawQueryString"] = "".into();
+    for (accept_encoding, status) in [(None, 406), (Some("identity"), 406), (Some("gzip"), 200)] {
+        match accept_encoding {
+            Some(codings) => payload["headers"]["accept-encoding"] = codings.into(),
+            None => drop(payload["headers"].as_object_mut().unwrap().remove("accept-encoding")),
+        }
+        let (maps, payload) = ((&fixture.maps, &fixture.rendered), payload.to_string());
+        let answer = equilibrium_price::handle_event(maps, payload.as_bytes(), &fixture.policies, TICK);
+        let answer = answer.await.unwrap();
+        assert!(answer.len() <= MAX_RESPONSE_BYTES, "{} bytes", answer.len());
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        assert_eq!(answer["statusCode"], status, "{accept_encoding:?}");
+        if status == 406 {
+            let problem: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+            assert_eq!(problem["code"], "response_too_large");
+            assert!(problem["detail"].as_str().unwrap().contains("`Accept-Encoding: gzip`"), "{problem}");
+            assert_eq!(answer["headers"]["accept-encoding"], "gzip");
+        }
+    }
 }

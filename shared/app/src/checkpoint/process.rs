@@ -35,6 +35,14 @@ pub trait LogBatch: Sync {
     /// The state of a log without entries.
     fn initial_state(&self) -> Self::State;
 
+    /// The state of a log that has none any more: it has expired, or was restarted without what could not be read.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: it is unknown what the log has left elsewhere.
+    fn state_without_log(&self) -> impl Future<Output = Result<Self::State, Unavailable>> + Send {
+        ready(Ok(self.initial_state()))
+    }
+
     /// The records in the order of the log.
     fn records(&self) -> &[Self::Record];
 
@@ -403,7 +411,10 @@ impl<L: CheckpointLog, S: EventSourced> Checkpoints<L, S> {
             }
             Replayed::Ready { state, was_parked } => {
                 self.failures.lock().remove(key);
-                let mut state = state.unwrap_or_else(|| batch.initial_state());
+                let mut state = match state {
+                    Some(state) => state,
+                    None => batch.state_without_log().await?,
+                };
                 state.skip_to(loaded.next());
                 if was_parked && kind == BatchKind::Delivered {
                     let waiting = parking::waiting(&self.log, key).await?;

@@ -93,9 +93,21 @@ impl MemoryCheckpoints {
 
     /// Changes the bytes of a log's last entry, as a storage fault would.
     pub fn corrupt(&self, log: &CheckpointKey, change: impl FnOnce(&mut Vec<u8>)) {
-        if let Some(entry) = self.0.lock().0.get_mut(log).and_then(|log| log.entries.back_mut()) {
+        self.corrupt_from_end(log, 0, change);
+    }
+
+    /// Changes the bytes of the entry of a log that `behind` entries follow.
+    pub fn corrupt_from_end(&self, log: &CheckpointKey, behind: usize, change: impl FnOnce(&mut Vec<u8>)) {
+        let mut logs = self.0.lock();
+        let entries = logs.0.get_mut(log).map(|log| &mut log.entries);
+        if let Some(entry) = entries.and_then(|entries| entries.iter_mut().rev().nth(behind)) {
             change(entry);
         }
+    }
+
+    /// Removes a log, as its expiry does.
+    pub fn remove(&self, log: &CheckpointKey) {
+        self.0.lock().0.remove(log);
     }
 }
 

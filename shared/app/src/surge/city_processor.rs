@@ -205,6 +205,12 @@ impl<'r, M: MapStore, K: MapStore, H: ChangeStream, T: TickLog> LogBatch for Cit
         CityPricing::new(self.city.clone(), Arc::clone(self.config))
     }
 
+    /// The map has outlived the log: its store takes no version but a higher one.
+    async fn state_without_log(&self) -> Result<CityPricing, Unavailable> {
+        let Some(map) = self.sinks.maps.head(self.city).await? else { return Ok(self.initial_state()) };
+        Ok(CityPricing::continuing(self.city.clone(), Arc::clone(self.config), &map))
+    }
+
     fn records(&self) -> &[CityRecord<'r>] {
         self.records
     }

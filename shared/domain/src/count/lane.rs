@@ -9,7 +9,8 @@ mod role;
 use std::sync::Arc;
 
 use city::{LaneCity, op};
-use hashbrown::HashMap;
+use hashbrown::HashTable;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::count::config::CountingConfig;
 use crate::count::tick_counts::{CityCounts, TickCountsWriter};
@@ -27,7 +28,8 @@ pub struct LaneState {
     /// The last record of the lane that is in the state.
     last_processed: Option<Sequence>,
     cities: Vec<LaneCity>,
-    by_name: HashMap<CityId, usize>,
+    /// The indices of the cities, by the hash of the name.
+    by_name: HashTable<u32>,
     /// Entities evicted before the current batch.
     evicted_before: u64,
 }
@@ -47,7 +49,7 @@ impl LaneState {
     /// A lane that has counted nothing yet.
     #[must_use]
     pub fn new(lane: LaneId) -> Self {
-        Self { lane, last_processed: None, cities: Vec::new(), by_name: HashMap::new(), evicted_before: 0 }
+        Self { lane, last_processed: None, cities: Vec::new(), by_name: HashTable::new(), evicted_before: 0 }
     }
 
     /// The lane.
@@ -93,7 +95,8 @@ impl LaneState {
     /// The index of a city that the lane knows.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<CityIndex> {
-        self.by_name.get(name).copied().map(CityIndex)
+        let is_named = |index: &u32| self.cities[*index as usize].name.as_str() == name;
+        self.by_name.find(hash(name), is_named).map(|index| CityIndex(*index as usize))
     }
 
     /// The name of the city at `index`.
@@ -114,9 +117,17 @@ impl LaneState {
     }
 
     fn insert(&mut self, city: LaneCity) -> usize {
-        self.by_name.insert(city.name.clone(), self.cities.len());
+        let index = self.cities.len();
+        if index == self.cities.capacity() {
+            // By an eighth: a range has as many of these as lanes, and the half of each would be empty.
+            self.cities.reserve_exact(index / 8 + 1);
+        }
         self.cities.push(city);
-        self.cities.len() - 1
+        let cities = &self.cities;
+        let hash_at = |index: &u32| hash(cities[*index as usize].name.as_str());
+        let number = u32::try_from(index).expect("memory for fewer than 2³² cities");
+        self.by_name.insert_unique(hash_at(&number), number, hash_at);
+        index
     }
 
     /// Absorbs an event of the city at `time_ms`, the time at which it counts.
@@ -205,7 +216,7 @@ impl LaneState {
         }
         for _ in 0..input.count("cities")? {
             let city = LaneCity::read(input)?;
-            if state.by_name.contains_key(&city.name) {
+            if state.find(city.name.as_str()).is_some() {
                 return Err(input.invalid("a duplicate city"));
             }
             state.insert(city);
@@ -237,6 +248,10 @@ impl LaneState {
         let config = CountingConfig::read(log)?;
         Ok(self.insert(LaneCity::new(name, Arc::new(config))))
     }
+}
+
+fn hash(name: &str) -> u64 {
+    xxh3_64(name.as_bytes())
 }
 
 #[cfg(test)]

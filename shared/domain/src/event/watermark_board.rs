@@ -121,6 +121,9 @@ impl BoardPart {
         let mut cities = BTreeMap::new();
         while !input.is_done() {
             let city = CityId::new(input.text("a city")?).ok_or(input.invalid("a city"))?;
+            if cities.last_key_value().is_some_and(|(last, _)| *last >= city) {
+                return Err(input.invalid("a city out of order"));
+            }
             let watermark = input.instant("a watermark")?;
             let since_first = input.instant("the time since the first tick")?;
             let behind = input.varint_up_to(1 << 61, "the time since the announced watermark")?;
@@ -176,6 +179,19 @@ mod tests {
         assert_eq!(part.city(&city("nyc")).unwrap().newest, newest);
         assert!(part.mark_announced(&city("nyc"), 10_037));
         assert!(!part.lacks(&city("nyc"), reached(0, 0)), "every lane has a first tick");
+    }
+
+    #[test]
+    fn cities_out_of_order_are_refused() {
+        let mut part = BoardPart::default();
+        part.contribute(&city("nyc"), reached(10_000, 5_000));
+        let encoded = part.encode();
+        let mut twice = Vec::new();
+        wire::begin(&mut twice, Kind::BoardPart);
+        let content = &encoded[twice.len()..encoded.len() - wire::SEAL];
+        twice.extend([content, content].concat());
+        wire::seal(&mut twice);
+        assert!(BoardPart::decode(&encoded).is_ok() && BoardPart::decode(&twice).is_err());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! The state is a function of the city's checkpoint log ([`EventSourced`]); its output is the map and the changes of
 //! the ticks that a batch closed.
 
+mod continuation;
 mod lane_progress;
 
 use std::sync::Arc;
@@ -92,6 +93,8 @@ mod op {
     pub const COUNTS: u8 = 2;
     /// The number of lanes from here on.
     pub const LANES: u8 = 3;
+    /// The map of an earlier log, which this one continues.
+    pub const CONTINUED: u8 = 4;
 }
 
 impl CityPricing {
@@ -377,6 +380,7 @@ impl CityPricing {
                 let lanes = read_lanes(entry)?;
                 self.set_lanes(lanes);
             }
+            op::CONTINUED => self.replay_continuation(entry)?,
             op::COUNTS => {
                 let lanes = read_lanes(entry)?;
                 if lanes > self.lane_count() {

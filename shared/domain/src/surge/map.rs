@@ -10,6 +10,9 @@ use crate::surge::feed_guard::Feed;
 use crate::wire::products::{read_products, write_products};
 use crate::wire::{self, Corrupt, Kind, put_bytes, put_u64_le, put_varint_i64, put_varint_u64};
 
+/// The finest resolution of H3.
+const MAX_RESOLUTION: u64 = 15;
+
 /// A reported cell and product (CONTRACT §3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -143,7 +146,8 @@ impl MapHead {
         let lanes = input.varint_u32("lanes")?;
         let is_suspect = input.varint_up_to(1, "a feed")? == 1;
         let feed = if is_suspect { Feed::Suspect } else { Feed::Ok };
-        let resolution = input.byte("a resolution")?;
+        let resolution = input.varint_up_to(MAX_RESOLUTION, "a resolution")?;
+        let resolution = u8::try_from(resolution).expect("at most 4 bits");
         let products = read_products(&mut input)?;
         let mut chunks = Vec::new();
         while !input.is_done() {

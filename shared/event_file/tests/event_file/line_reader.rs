@@ -24,6 +24,17 @@ fn block_boundaries_do_not_change_the_lines() {
 }
 
 #[test]
+fn a_byte_order_mark_is_skipped_wherever_the_first_block_ends() {
+    let longest = "a".repeat(MAX_EVENT_BYTES);
+    let text = format!("\u{feff}{longest}\r\n\u{feff}b");
+    for block in [1, 2, 3, 4, 5_000] {
+        let lines = split(&text.as_bytes().chunks(block).collect::<Vec<_>>());
+        assert_eq!(lines, [longest.as_bytes(), "\u{feff}b".as_bytes()], "{block}");
+        assert!(split(&"\u{feff}".as_bytes().chunks(block).collect::<Vec<_>>()).is_empty());
+    }
+}
+
+#[test]
 fn a_line_too_long_stays_too_long_and_is_truncated() {
     for block in [1000, 4096, 4097, 4098, 100_000] {
         let text = [vec![b'\r'; 200_000], b"\nnext".to_vec()].concat();

@@ -26,6 +26,13 @@ fn head() -> MapHead {
     }
 }
 
+#[test]
+fn a_resolution_that_h3_does_not_have_is_refused() {
+    for resolution in [16, 128] {
+        assert_eq!(invalid(MapHead::decode(&MapHead { resolution, ..head() }.encode())), "a resolution");
+    }
+}
+
 fn invalid<T: std::fmt::Debug>(read: Result<T, Corrupt>) -> &'static str {
     match read.unwrap_err() {
         Corrupt::Invalid { what, .. } => what,
