@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Runs every fuzz target, or FUZZ_TARGET, for SECONDS_EACH, two at a time. New inputs are kept below the target folder.
+# SEED is the random seed; with the same one and no kept inputs, a run repeats the inputs of another.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -20,7 +21,7 @@ run() {
     if [ -d "tests/fuzz/regressions/$name" ]; then
         folders+=("tests/fuzz/regressions/$name")
     fi
-    FUZZ_TARGET=$name "$program" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=8192 \
+    FUZZ_TARGET=$name "$program" -seed="${SEED:-1}" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=8192 \
         -print_final_stats=1 -artifact_prefix="$out/crashes/$name/" "${folders[@]}" > "$out/$name.log" 2>&1 ||
         status=$?
     echo "$name: $(sed -n 's/^stat::number_of_executed_units: *//p' "$out/$name.log") inputs in $seconds s," \
