@@ -237,8 +237,8 @@ impl MapStore for SlowChunks {
 
 #[tokio::test(start_paused = true)]
 async fn the_chunks_go_to_the_store_and_the_cache_at_once_and_without_a_cache_nothing_fails() {
-    let maps = SlowChunks::default();
     for cache in [Some(SlowChunks::default()), None] {
+        let maps = SlowChunks::default();
         let sinks = SurgeSinks {
             maps: maps.clone(),
             cache: cache.clone(),

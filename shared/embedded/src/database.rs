@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use equilibrium_app::checkpoint::ports::CheckpointKey;
 use equilibrium_app::memory::{Logs, Maps};
+use equilibrium_domain::count::lane_range::LANES_PER_RANGE;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::{CityId, LaneCount};
 use equilibrium_domain::surge::map::{ChunkName, MapHead};
 use redb::{
-    Key, ReadTransaction, ReadableDatabase, ReadableTable, StorageError, Table, TableDefinition, TableError,
-    WriteTransaction,
+    Key, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError, Table,
+    TableDefinition, TableError, WriteTransaction,
 };
 use thiserror::Error;
 
@@ -114,7 +115,8 @@ pub struct Database {
 }
 
 impl Database {
-    /// Opens the database of a folder and reads all of it; creates folder and database if they do not exist.
+    /// Opens the database of a folder and reads all of it; creates folder and database if they do not exist. With more
+    /// lanes than the database was written with, these double: what is in its logs is divided once its lanes are loaded.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -126,7 +128,7 @@ impl Database {
             create(&folder, lanes).map_err(failed)?;
         }
         let redb = open_file(path).map_err(failed)?;
-        check(&redb, lanes).map_err(failed)?;
+        double_to(&redb, lanes).and_then(|()| check(&redb, lanes)).map_err(failed)?;
         let contents = read_whole(&redb, &folder).map_err(failed)?;
         Ok((Self { folder, redb }, contents))
     }
@@ -206,6 +208,20 @@ fn create(folder: &DataFolder, lanes: LaneCount) -> Result<(), OpenErrorKind> {
     transaction.commit()?;
     drop(redb);
     folder.finish().map_err(inaccessible)
+}
+
+/// Has the database be one of `lanes`, if that is more than it was written with, and the events that were not counted yet
+/// can be: those of a record must stay in one range of lanes.
+fn double_to(redb: &redb::Database, lanes: LaneCount) -> Result<(), OpenErrorKind> {
+    let found = read_lanes(redb)?;
+    let doubled = u64::from(found).checked_mul(LANES_PER_RANGE.into()).ok_or("an invalid number of lanes")?;
+    let transaction = redb.begin_write()?;
+    let are_counted = transaction.open_table(EVENTS)?.is_empty()?;
+    if found < lanes.get() && (u64::from(lanes.get()) <= doubled || are_counted) {
+        transaction.open_table(METADATA)?.insert("lanes", i64::from(lanes.get()))?;
+        return Ok(transaction.commit()?);
+    }
+    Ok(transaction.abort()?)
 }
 
 /// Checks the version and the number of lanes.

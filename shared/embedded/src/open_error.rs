@@ -46,7 +46,8 @@ pub enum OpenError {
         /// The file's version.
         found: String,
     },
-    /// The file was written with another number of lanes, on which the lane of each driver and rider depends.
+    /// The file was written with more lanes, or with so few that the events which wait to be counted would be of several
+    /// ranges of lanes.
     #[error("{}: written with --lanes {found}, not {requested}", path.display())]
     OtherLanes {
         /// The file.

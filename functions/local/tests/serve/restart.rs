@@ -7,7 +7,7 @@ use std::thread;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::fixture::{SETTLED_MS, Server, serve};
+use crate::harness::fixture::{SETTLED_MS, Server, serve, serve_unfed_from};
 use crate::harness::http_client::post;
 use crate::harness::market::{TICK_MS, counts, driver, fleet, ms, now_ms, place};
 use crate::harness::process::until;
@@ -117,4 +117,34 @@ fn a_folder_that_is_ahead_of_the_clock_says_so_and_is_priced_at_once() {
         assert!((0..=30_000).contains(&map["age_ms"].as_i64().unwrap()), "{map}");
     }
     server.stop("TERM");
+}
+
+#[test]
+fn a_folder_can_be_continued_with_more_lanes() {
+    let folder = TempDir::new().unwrap();
+    let with_lanes = |lanes: &str| Server::start(serve_unfed_from(folder.path()).args(["--lanes", lanes]));
+    let server = with_lanes("4");
+    server.fill(40);
+    // Events that were acknowledged and may not have been counted.
+    server.post(&fleet(7, DRIVERS, now_ms() - SETTLED_MS));
+    let before = server.map();
+    let mut server = server;
+    server.process.signal("KILL");
+    server.process.wait();
+    for lanes in ["8", "32"] {
+        let server = with_lanes(lanes);
+        server.post(&fleet(8, DRIVERS, now_ms() - SETTLED_MS));
+        let after = server.close_ticks();
+        assert!(after["version"].as_i64() > before["version"].as_i64());
+        let counts = counts(&after, "supply");
+        for (number, drivers) in [(0, 3), (7, 3 + DRIVERS as u64), (8, 3 + DRIVERS as u64), (39, 3)] {
+            assert_eq!(
+                counts.get(&server.cell(place(number))),
+                Some(&drivers),
+                "{lanes} lanes, place {number}"
+            );
+        }
+        assert_eq!(after["completeness"].as_f64(), Some(1.0));
+        server.stop("TERM");
+    }
 }

@@ -233,6 +233,27 @@ fn another_number_of_lanes_is_refused_and_the_error_names_both() {
     assert!(error.to_string().ends_with("written with --lanes 16, not 8"), "{error}");
 }
 
+#[tokio::test]
+async fn lanes_double_as_far_as_waiting_events_allow() {
+    let folder = TempDir::new().unwrap();
+    let store = open(folder.path());
+    store.put_all(LaneId(3), vec![b"an event".to_vec()]).await.unwrap();
+    store.close();
+    let lanes = |count| LaneCount::new(count).unwrap();
+    let open = |count| Database::open(folder.path(), lanes(count));
+    let error = open(128).map(drop).unwrap_err();
+    assert!(error.to_string().ends_with("written with --lanes 16, not 128"), "{error}");
+    let (database, contents) = open(64).unwrap();
+    assert_eq!(contents.events.len(), 1);
+    let store = Store::on_disk(lanes(64), Clock::Replay, database, contents);
+    let counted = Position::After(1.into());
+    store.trim_events(std::iter::once((&ShardId::numbered(0), &counted)));
+    store.close();
+    drop(open(1_024).unwrap());
+    let error = open(64).map(drop).unwrap_err();
+    assert!(error.to_string().ends_with("written with --lanes 1024, not 64"), "{error}");
+}
+
 #[test]
 fn another_format_version_is_refused() {
     const ABOUT: redb::TableDefinition<'_, &str, i64> = redb::TableDefinition::new("about");
