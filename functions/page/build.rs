@@ -21,7 +21,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     names.sort();
     let mut table = String::from("&[\n");
     for name in names {
-        writeln!(table, "    (\"{name}\", include_bytes!(r\"{root}/{BUILT}/assets/{name}\")),")?;
+        let path = format!("concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/{BUILT}/assets/{name}\")");
+        writeln!(table, "    (\"{name}\", include_bytes!({path})),")?;
     }
     table.push_str("]\n");
     fs::write(Path::new(&env::var("OUT_DIR")?).join("assets.rs"), table)?;
