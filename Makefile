@@ -36,7 +36,7 @@ tools: ## Install what tests start: a Redis server, npm, curl, a C++ compiler, C
 infra-test: ## Test the CDK app alone. Installs npm packages; a minute.
 	cd infra && npm ci --silent --no-audit --no-fund && npm test
 
-page: ## Build the web page anew into functions/page/dist, which is committed. Installs npm packages; seconds.
+page: ## Build the web page into functions/page/dist, which is committed. Installs npm packages; seconds.
 	cd functions/page/web && npm ci --silent --no-audit --no-fund && npm run --silent check && npm run --silent build
 
 page-test: ## Test the web page alone, in Chromium against the running system. Installs npm packages; two minutes.

@@ -1,6 +1,6 @@
 /**
  * A layer that paints itself on a canvas a little larger than the map, and moves that canvas by a CSS transform while the
- * map is panned: painting anew for each frame halves the frame rate where the browser has no GPU.
+ * map is panned: painting for each frame halves the frame rate where the browser has no GPU.
  */
 import type { FrameState } from "ol/Map.js";
 import ViewHint from "ol/ViewHint.js";
@@ -47,7 +47,7 @@ export abstract class PaintedLayer extends Layer {
   /** Paints what is visible. */
   protected abstract paint(context: CanvasRenderingContext2D, sheet: Sheet): void;
 
-  /** Paints anew at the next frame. */
+  /** Paints again at the next frame. */
   repaint(): void {
     this.isStale = true;
     this.changed();
@@ -63,7 +63,7 @@ export abstract class PaintedLayer extends Layer {
     return this.element;
   }
 
-  /** Moves the canvas to where it belongs now; false if it has to be painted anew. */
+  /** Moves the canvas to where it belongs now; false if it has to be painted again. */
   private move({ size: [width = 0, height = 0], viewState, viewHints }: FrameState): boolean {
     const last = this.painted;
     if (last === undefined || this.isStale || last.width !== width || last.height !== height) return false;

@@ -82,7 +82,7 @@ export class LiveCity {
   }
 
   private take(city: City, map: api.SurgeMap): void {
-    // A server that was started anew may have an earlier clock: what was before belongs to another time.
+    // A server that was restarted may have an earlier clock: what was before belongs to another time.
     const isEarlier = map.as_of !== null && Date.parse(map.as_of) < (this.state?.asOfMs ?? 0);
     if (this.state === undefined || isEarlier) this.state = new CityState(city);
     if (map.as_of !== null && map.age_ms !== null) this.clock.observe(Date.parse(map.as_of) + map.age_ms);

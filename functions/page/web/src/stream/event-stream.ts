@@ -1,4 +1,4 @@
-/** One connection to `GET /v1/stream`, opened anew whenever it ends: server-sent events, read by `fetch`. */
+/** One connection to `GET /v1/stream`, opened again whenever it ends: server-sent events, read by `fetch`. */
 
 export interface StreamEvent {
   id: string;
