@@ -46,7 +46,7 @@ pub fn target(input: &[u8]) {
     }
 }
 
-/// A head has one length, whatever follows it, and is read the same when its lines are written anew.
+/// A head has one length, whatever follows it, and is read the same when its lines are written again.
 fn request_head(bytes: &[u8]) {
     let Ok(Some(length)) = head::length(bytes) else { return };
     assert!(length <= MAX_HEAD_BYTES && length <= bytes.len());

@@ -59,7 +59,7 @@ pub const WALLS: [Wall; 14] = [
         never: &["aws-sdk-*", "lambda_runtime", "redb", "redis"],
     },
     Wall { folder: "tests", ours: &["*"], optional: &[], never: &[] },
-    // Built anew for fuzzing, so without what takes long to build.
+    // Built again for fuzzing, so without what takes long to build.
     Wall { folder: "tests/fuzz", ours: &["*"], optional: &[], never: &SDKS },
 ];
 
