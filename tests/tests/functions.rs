@@ -273,6 +273,48 @@ async fn records_of_a_lost_log_are_counted_once_it_is_unparked() {
 }
 
 #[tokio::test]
+async fn lanes_do_not_double_before_the_records_that_wait_for_their_log_are_processed() {
+    let two = LaneCount::new(2).unwrap();
+    let mut functions = Functions::new(ResourceLimits::default());
+    functions.process(&[&ping(1, 1), &watermark_at(5)]).await;
+    functions.checkpoints.corrupt(&only_range(), |entry| entry[20] ^= 1);
+    functions.replace_instances();
+    functions.process(&[&ping(2, 6), &watermark_at(9)]).await;
+    parking::resume(&functions.checkpoints, &only_range(), Resume::Unpark).await.unwrap();
+    let settings = CountSettings { lanes: two, groups: GroupCount::ONE };
+    let payload = functions.payload(&[&ping(3, 11)]);
+    let processor =
+        LaneProcessor::new(settings, functions.checkpoints.clone(), functions.counts.clone(), NoOp);
+    let handled = equilibrium_count::handle_event(&processor, &payload, &functions.policies, 0).await;
+    assert_ne!(String::from_utf8(handled.unwrap().0).unwrap(), NONE_FAILED, "the batch waits");
+
+    let before = functions.count(&payload).await;
+    assert_eq!(
+        (before.0.as_str(), before.1.absorbed),
+        (NONE_FAILED, 2),
+        "the waiting driver and the new one"
+    );
+    let payload = functions.payload(&[&ping(4, 12)]);
+    let processor =
+        LaneProcessor::new(settings, functions.checkpoints.clone(), functions.counts.clone(), NoOp);
+    let handled = equilibrium_count::handle_event(&processor, &payload, &functions.policies, 0).await;
+    assert_eq!(String::from_utf8(handled.unwrap().0).unwrap(), NONE_FAILED);
+    assert_eq!(processor.entities(), 3, "the lost one is not known any more");
+}
+
+#[tokio::test]
+async fn a_resumed_log_for_which_no_record_waits_is_not_listed() {
+    let mut functions = Functions::new(ResourceLimits::default());
+    functions.process(&[&ping(1, 1), &watermark_at(5)]).await;
+    functions.checkpoints.corrupt(&only_range(), |entry| entry[20] ^= 1);
+    functions.replace_instances();
+    functions.process(&[&ping(2, 6), &watermark_at(9)]).await;
+    functions.checkpoints.remove(&only_range().parked_records().unwrap());
+    parking::resume(&functions.checkpoints, &only_range(), Resume::Unpark).await.unwrap();
+    assert!(parking::list(&functions.checkpoints).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_map_continues_after_the_log_of_its_city_has_expired() {
     let mut functions = Functions::new(ResourceLimits::default());
     functions.process(&[&ping(1, 1), &watermark_at(5)]).await;

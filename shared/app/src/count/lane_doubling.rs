@@ -7,8 +7,8 @@ use equilibrium_domain::count::lane_range::LaneRange;
 use equilibrium_domain::count::range_state::LaneRangeState;
 use equilibrium_domain::event_sourced::EventSourced;
 use equilibrium_domain::id::LaneCount;
-use equilibrium_domain::wire::{Corrupt, Kind};
 
+use crate::checkpoint::parking;
 use crate::checkpoint::ports::{CheckpointKey, CheckpointLog, Loaded};
 use crate::checkpoint::process::{LoadError, Origin};
 use crate::checkpoint::replay::{Replayed, replay};
@@ -41,11 +41,15 @@ where
         }
     };
     if ancestor.doubled_to().is_none() {
+        let key = CheckpointKey::Lanes(ancestor.range());
+        if !parking::waiting(log, &key).await?.is_empty() {
+            return Err(LoadError::ParkedOrigin);
+        }
         if let Some(output) = ancestor.take_output() {
             deliver(ancestor.range().lane_count(), output).await?;
         }
         let last = ancestor.end(lanes);
-        log.append(&CheckpointKey::Lanes(ancestor.range()), &last).await?;
+        log.append(&key, &last).await?;
     }
     let mut state = ancestor.descend(range).map_err(LoadError::Corrupt)?;
     let (first, snapshot) = state.begin_continued();
@@ -96,8 +100,7 @@ async fn nearest_ancestor(
         state = match replay(&range, &loaded) {
             Replayed::Ready { state, .. } => state,
             Replayed::Corrupt(corrupt) => return Err(LoadError::Corrupt(corrupt)),
-            // It must be resumed before its lanes can double.
-            Replayed::Parked => return Err(LoadError::Corrupt(Corrupt::NotThis { kind: Kind::LaneEntry })),
+            Replayed::Parked => return Err(LoadError::ParkedOrigin),
         };
     }
     Ok(state)

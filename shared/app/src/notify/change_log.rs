@@ -1,8 +1,8 @@
 //! The changes of the last minutes in one process, in order, for every subscriber.
 //!
 //! One ring holds them all: a subscriber has only its place in the ring, so that one that reads slowly holds nothing back
-//! and takes no memory. Once the ring has dropped what it has not read, it is told to read the map again. Each change is
-//! encoded once, by the first subscriber that needs it.
+//! and takes no memory. Once the ring has dropped what it has not read, it gets a reload instead. Each change is encoded
+//! once, by the first subscriber that needs it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, OnceLock};
