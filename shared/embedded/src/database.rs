@@ -12,6 +12,7 @@ use equilibrium_app::memory::{Logs, Maps};
 use equilibrium_domain::count::lane_range::LANES_PER_RANGE;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::{CityId, LaneCount};
+use equilibrium_domain::surge::frozen_map::FrozenMap;
 use equilibrium_domain::surge::map::{ChunkName, MapHead};
 use redb::{
     Key, ReadTransaction, ReadableDatabase, ReadableTable, StorageError, Table, TableDefinition, TableError,
@@ -24,7 +25,7 @@ use crate::open_error::{OpenError, OpenErrorKind};
 use crate::record_batch::{self, StoredRecord};
 
 /// Increases whenever a program would misread rows of an older version.
-pub const FORMAT_VERSION: u64 = 3;
+pub const FORMAT_VERSION: u64 = 4;
 
 /// Size of the page cache. Rows are read only when the database is opened: 8 MiB hold the pages of recent writes.
 const CACHE_BYTES: usize = 8 << 20;
@@ -37,6 +38,7 @@ const COUNTS: TableDefinition<'_, u64, Bytes> = TableDefinition::new("counts");
 const ENTRIES: TableDefinition<'_, (&str, u64), Bytes> = TableDefinition::new("entries");
 const SNAPSHOTS: TableDefinition<'_, (&str, u64), Bytes> = TableDefinition::new("snapshots");
 const HEADS: TableDefinition<'_, &str, Bytes> = TableDefinition::new("heads");
+const FROZEN: TableDefinition<'_, (&str, i64), Bytes> = TableDefinition::new("frozen");
 const CHUNKS: TableDefinition<'_, (&str, u64, u64), Bytes> = TableDefinition::new("chunks");
 
 /// The key of a row.
@@ -54,6 +56,8 @@ pub enum Row {
     Head(CityId),
     /// A chunk of a city's map.
     Chunk(CityId, ChunkName),
+    /// A city's map at the start of a freeze, in milliseconds since the epoch.
+    Frozen(CityId, i64),
 }
 
 /// The changes of one transaction.
@@ -291,6 +295,7 @@ struct Tables<'a> {
     snapshots: Table<'a, (&'static str, u64), Bytes>,
     heads: Table<'a, &'static str, Bytes>,
     chunks: Table<'a, (&'static str, u64, u64), Bytes>,
+    frozen: Table<'a, (&'static str, i64), Bytes>,
 }
 
 impl<'a> Tables<'a> {
@@ -303,6 +308,7 @@ impl<'a> Tables<'a> {
             snapshots: transaction.open_table(SNAPSHOTS)?,
             heads: transaction.open_table(HEADS)?,
             chunks: transaction.open_table(CHUNKS)?,
+            frozen: transaction.open_table(FROZEN)?,
         })
     }
 
@@ -318,6 +324,7 @@ impl<'a> Tables<'a> {
             Row::Chunk(city, ChunkName { parent, version }) => {
                 put(&mut self.chunks, (city.as_str(), parent.0, *version), content)
             }
+            Row::Frozen(city, start_ms) => put(&mut self.frozen, (city.as_str(), *start_ms), content),
         }
     }
 }
@@ -381,6 +388,11 @@ fn read_maps(transaction: &ReadTransaction) -> Result<Maps, OpenErrorKind> {
     for row in transaction.open_table(HEADS)?.iter()? {
         let (_, head) = row?;
         maps.restore(MapHead::decode(head.value())?);
+    }
+    for row in transaction.open_table(FROZEN)?.iter()? {
+        let (key, map) = row?;
+        let (city, start_ms) = key.value();
+        maps.save_frozen(&city_id(city)?, start_ms, &FrozenMap::decode(map.value())?);
     }
     Ok(maps)
 }
