@@ -3,6 +3,7 @@
 pub mod curve;
 mod document;
 mod field;
+pub mod law;
 mod limits;
 pub mod ranges;
 mod read;
@@ -13,6 +14,7 @@ use std::fmt;
 use jiff::tz::TimeZone;
 
 use self::curve::Curve;
+use self::law::Law;
 pub use self::limits::{Limits, Multiplier};
 use crate::fare::money::{Currency, MinorUnits};
 use crate::geo::polygon::Polygon;
@@ -50,6 +52,8 @@ pub struct Policy {
     pub guard: Guard,
     /// By how much a new version may differ.
     pub max_change: MaxChange,
+    /// The laws that bind its multipliers.
+    pub laws: Vec<Law>,
     /// The multiplier of each hour of the week, used when the map is too old; `None` if the city has no static table.
     pub static_hours: Option<Box<[Multiplier; HOURS_OF_WEEK]>>,
     /// Areas with limits and fares of their own. The first zone that contains a point applies.

@@ -1,6 +1,7 @@
 //! Policies that are read from JSON, and written back.
 
 mod faults;
+mod laws;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
