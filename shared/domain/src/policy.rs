@@ -1,8 +1,10 @@
 //! The policy of a city: how it is counted and priced, and within which limits (CONTRACT §7).
 
+pub mod change;
 pub mod curve;
 mod document;
 mod field;
+pub mod large_change;
 pub mod law;
 mod limits;
 pub mod ranges;

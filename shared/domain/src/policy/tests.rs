@@ -1,5 +1,6 @@
 //! Policies that are read from JSON, and written back.
 
+mod changes;
 mod faults;
 mod laws;
 
