@@ -21,7 +21,7 @@ pub use self::dead_letter_queue::dead_letter_queue;
 pub use self::event_log::event_log;
 pub use self::map_store::map_store;
 pub use self::partitions::STREAM_PARTS;
-pub use self::policy_store::policy_store;
+pub use self::policy_store::{policy_store, policy_versions};
 pub use self::tick_log::{RecordedRow, recorded_rows, tick_log};
 pub use self::watermark_board::watermark_board;
 

@@ -11,7 +11,7 @@ mod watermark_board;
 pub use self::checkpoints::{Logs, MemoryCheckpoints};
 pub use self::maps::{Maps, MemoryMaps};
 pub use self::no_op::NoOp;
-pub use self::policies::MemoryPolicies;
+pub use self::policies::{MemoryPolicies, PolicyVersions};
 pub use self::recorder::Recorder;
 pub use self::watermark_board::MemoryWatermarkBoard;
 
@@ -35,7 +35,9 @@ mod tests {
 
     #[tokio::test]
     async fn the_policy_store_keeps_the_contract() {
-        contract::policy_store(&MemoryPolicies::default()).await;
+        let policies = MemoryPolicies::default();
+        contract::policy_store(&policies).await;
+        contract::policy_versions(&policies, 1_772_427_600_000).await;
     }
 
     #[tokio::test]

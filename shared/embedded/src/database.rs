@@ -21,6 +21,7 @@ use thiserror::Error;
 
 use crate::data_folder::{DataFolder, FILE_NAME, ignore_absence};
 use crate::open_error::{OpenError, OpenErrorKind};
+use crate::policies::StoredPolicies;
 use crate::record_batch::{self, StoredRecord};
 
 /// Increases whenever a program would misread rows of an older version.
@@ -37,6 +38,8 @@ const COUNTS: TableDefinition<'_, u64, Bytes> = TableDefinition::new("counts");
 const ENTRIES: TableDefinition<'_, (&str, u64), Bytes> = TableDefinition::new("entries");
 const SNAPSHOTS: TableDefinition<'_, (&str, u64), Bytes> = TableDefinition::new("snapshots");
 const HEADS: TableDefinition<'_, &str, Bytes> = TableDefinition::new("heads");
+const POLICIES: TableDefinition<'_, (&str, u64), Bytes> = TableDefinition::new("policies");
+const CITY_FILES: TableDefinition<'_, &str, Bytes> = TableDefinition::new("city_files");
 const CHUNKS: TableDefinition<'_, (&str, u64, u64), Bytes> = TableDefinition::new("chunks");
 
 /// The key of a row.
@@ -54,6 +57,10 @@ pub enum Row {
     Head(CityId),
     /// A chunk of a city's map.
     Chunk(CityId, ChunkName),
+    /// A version of a city's policy.
+    Policy(CityId, u64),
+    /// The policy of a city that the folder last took from a city file.
+    CityFile(CityId),
 }
 
 /// The changes of one transaction.
@@ -83,6 +90,8 @@ pub struct Contents {
     pub logs: Logs,
     /// Maps.
     pub maps: Maps,
+    /// The policies of cities.
+    pub policies: StoredPolicies,
     /// Events that were not counted yet, by the number of the first of each row.
     pub events: Vec<(u64, Vec<StoredRecord>)>,
     /// Counts that were not priced yet, by number.
@@ -279,8 +288,9 @@ fn read_whole(redb: &redb::Database, folder: &DataFolder) -> Result<Contents, Op
 fn read(redb: &redb::Database) -> Result<Contents, OpenErrorKind> {
     let transaction = redb.begin_read()?;
     let (logs, maps) = (read_logs(&transaction)?, read_maps(&transaction)?);
+    let policies = read_policies(&transaction)?;
     let (events, counts) = (read_records(&transaction, EVENTS)?, read_records(&transaction, COUNTS)?);
-    Ok(Contents { logs, maps, events, counts, ends: read_ends(&transaction)? })
+    Ok(Contents { logs, maps, policies, events, counts, ends: read_ends(&transaction)? })
 }
 
 /// The tables whose rows [`Row`] names.
@@ -291,6 +301,8 @@ struct Tables<'a> {
     snapshots: Table<'a, (&'static str, u64), Bytes>,
     heads: Table<'a, &'static str, Bytes>,
     chunks: Table<'a, (&'static str, u64, u64), Bytes>,
+    policies: Table<'a, (&'static str, u64), Bytes>,
+    city_files: Table<'a, &'static str, Bytes>,
 }
 
 impl<'a> Tables<'a> {
@@ -303,6 +315,8 @@ impl<'a> Tables<'a> {
             snapshots: transaction.open_table(SNAPSHOTS)?,
             heads: transaction.open_table(HEADS)?,
             chunks: transaction.open_table(CHUNKS)?,
+            policies: transaction.open_table(POLICIES)?,
+            city_files: transaction.open_table(CITY_FILES)?,
         })
     }
 
@@ -318,6 +332,8 @@ impl<'a> Tables<'a> {
             Row::Chunk(city, ChunkName { parent, version }) => {
                 put(&mut self.chunks, (city.as_str(), parent.0, *version), content)
             }
+            Row::Policy(city, version) => put(&mut self.policies, (city.as_str(), *version), content),
+            Row::CityFile(city) => put(&mut self.city_files, city.as_str(), content),
         }
     }
 }
@@ -383,6 +399,33 @@ fn read_maps(transaction: &ReadTransaction) -> Result<Maps, OpenErrorKind> {
         maps.restore(MapHead::decode(head.value())?);
     }
     Ok(maps)
+}
+
+/// Folders of earlier versions have no policies.
+fn read_policies(transaction: &ReadTransaction) -> Result<StoredPolicies, OpenErrorKind> {
+    let mut policies = StoredPolicies::default();
+    for row in existing(transaction.open_table(POLICIES))?.iter().map(ReadableTable::iter) {
+        for row in row? {
+            let (key, version) = row?;
+            let (city, number) = key.value();
+            policies.restore(&city_id(city)?, number, version.value())?;
+        }
+    }
+    for row in existing(transaction.open_table(CITY_FILES))?.iter().map(ReadableTable::iter) {
+        for row in row? {
+            let (city, document) = row?;
+            policies.restore_file(city_id(city.value())?, document.value());
+        }
+    }
+    Ok(policies)
+}
+
+/// The table, if it exists.
+fn existing<T>(table: Result<T, TableError>) -> Result<Option<T>, TableError> {
+    match table {
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        table => table.map(Some),
+    }
 }
 
 fn open_file(path: &Path) -> Result<redb::Database, OpenErrorKind> {
