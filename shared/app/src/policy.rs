@@ -3,3 +3,4 @@
 pub mod policy_cache;
 pub mod policy_set;
 pub mod ports;
+pub mod preview;

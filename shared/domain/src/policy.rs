@@ -9,6 +9,7 @@ pub mod law;
 mod limits;
 pub mod ranges;
 mod read;
+pub mod schema;
 mod write;
 
 use std::fmt;

@@ -3,6 +3,7 @@
 mod changes;
 mod faults;
 mod laws;
+mod schema;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

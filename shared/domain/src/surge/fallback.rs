@@ -96,6 +96,12 @@ impl<'a> Fallback<'a> {
         }
     }
 
+    /// `multiplier` within the limits of a cell.
+    #[must_use]
+    pub fn limited(&self, cell: Cell, multiplier: Multiplier) -> Multiplier {
+        self.limits(cell).apply(multiplier.hundredths().into())
+    }
+
     /// The multiplier of a cell without a row, before limits.
     fn without_row(&self) -> Multiplier {
         let table = self.policy.static_hours.as_ref().zip(self.hour);
