@@ -8,7 +8,7 @@ use equilibrium_app::clock::Clock;
 use equilibrium_app::memory::MemoryPolicies;
 use equilibrium_app::policy::policy_cache::{MAX_UNCHECKED_MS, PolicyCache};
 use equilibrium_app::policy::policy_set::ResourceLimits;
-use equilibrium_app::policy::ports::PolicyStore;
+use equilibrium_app::policy::ports::{NewVersion, PolicyStore};
 use equilibrium_domain::id::LaneCount;
 use equilibrium_domain::pseudonym::PseudonymKey;
 use equilibrium_embedded::store::Store;
@@ -36,7 +36,7 @@ async fn a_saved_policy_takes_effect_without_a_restart() {
     assert_eq!(name_of_the_city(&api).await, policy.name);
 
     policy.name = "Gotham".into();
-    stored.save(&policy.city, &policy.to_json().to_string(), Some(1)).await.unwrap();
+    stored.save(&policy.city, NewVersion::local(&policy.to_json().to_string()), Some(1)).await.unwrap();
     tokio::time::sleep(store.clock().until(store.clock().now_ms() + MAX_UNCHECKED_MS)).await;
     assert_eq!(name_of_the_city(&api).await, "Gotham");
 }

@@ -23,7 +23,7 @@ pub use self::event_log::event_log;
 pub use self::map_store::{frozen_maps, map_store};
 pub use self::override_store::override_store;
 pub use self::partitions::STREAM_PARTS;
-pub use self::policy_store::policy_store;
+pub use self::policy_store::{policy_store, policy_versions};
 pub use self::tick_log::{RecordedRow, recorded_rows, tick_log};
 pub use self::watermark_board::watermark_board;
 

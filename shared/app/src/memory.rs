@@ -13,7 +13,7 @@ pub use self::checkpoints::{Logs, MemoryCheckpoints};
 pub use self::maps::{Maps, MemoryMaps};
 pub use self::no_op::NoOp;
 pub use self::overrides::{MemoryOverrides, OverrideTable};
-pub use self::policies::MemoryPolicies;
+pub use self::policies::{MemoryPolicies, PolicyVersions};
 pub use self::recorder::Recorder;
 pub use self::watermark_board::MemoryWatermarkBoard;
 
@@ -43,7 +43,9 @@ mod tests {
 
     #[tokio::test]
     async fn the_policy_store_keeps_the_contract() {
-        contract::policy_store(&MemoryPolicies::default()).await;
+        let policies = MemoryPolicies::default();
+        contract::policy_store(&policies).await;
+        contract::policy_versions(&policies, 1_772_427_600_000).await;
     }
 
     #[tokio::test]

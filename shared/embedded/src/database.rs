@@ -22,6 +22,7 @@ use thiserror::Error;
 
 use crate::data_folder::{DataFolder, FILE_NAME, ignore_absence};
 use crate::open_error::{OpenError, OpenErrorKind};
+use crate::policies::StoredPolicies;
 use crate::record_batch::{self, StoredRecord};
 
 /// Increases whenever a program would misread rows of an older version.
@@ -39,6 +40,8 @@ const ENTRIES: TableDefinition<'_, (&str, u64), Bytes> = TableDefinition::new("e
 const SNAPSHOTS: TableDefinition<'_, (&str, u64), Bytes> = TableDefinition::new("snapshots");
 const HEADS: TableDefinition<'_, &str, Bytes> = TableDefinition::new("heads");
 const FROZEN: TableDefinition<'_, (&str, i64), Bytes> = TableDefinition::new("frozen");
+const POLICIES: TableDefinition<'_, (&str, u64), Bytes> = TableDefinition::new("policies");
+const CITY_FILES: TableDefinition<'_, &str, Bytes> = TableDefinition::new("city_files");
 const CHUNKS: TableDefinition<'_, (&str, u64, u64), Bytes> = TableDefinition::new("chunks");
 
 /// The key of a row.
@@ -58,6 +61,10 @@ pub enum Row {
     Chunk(CityId, ChunkName),
     /// A city's map at the start of a freeze, in milliseconds since the epoch.
     Frozen(CityId, i64),
+    /// A version of a city's policy.
+    Policy(CityId, u64),
+    /// The policy of a city that the folder last took from a city file.
+    CityFile(CityId),
 }
 
 /// The changes of one transaction.
@@ -87,6 +94,8 @@ pub struct Contents {
     pub logs: Logs,
     /// Maps.
     pub maps: Maps,
+    /// The policies of cities.
+    pub policies: StoredPolicies,
     /// Events that were not counted yet, by the number of the first of each row.
     pub events: Vec<(u64, Vec<StoredRecord>)>,
     /// Counts that were not priced yet, by number.
@@ -283,8 +292,9 @@ fn read_whole(redb: &redb::Database, folder: &DataFolder) -> Result<Contents, Op
 fn read(redb: &redb::Database) -> Result<Contents, OpenErrorKind> {
     let transaction = redb.begin_read()?;
     let (logs, maps) = (read_logs(&transaction)?, read_maps(&transaction)?);
+    let policies = read_policies(&transaction)?;
     let (events, counts) = (read_records(&transaction, EVENTS)?, read_records(&transaction, COUNTS)?);
-    Ok(Contents { logs, maps, events, counts, ends: read_ends(&transaction)? })
+    Ok(Contents { logs, maps, policies, events, counts, ends: read_ends(&transaction)? })
 }
 
 /// The tables whose rows [`Row`] names.
@@ -296,6 +306,8 @@ struct Tables<'a> {
     heads: Table<'a, &'static str, Bytes>,
     chunks: Table<'a, (&'static str, u64, u64), Bytes>,
     frozen: Table<'a, (&'static str, i64), Bytes>,
+    policies: Table<'a, (&'static str, u64), Bytes>,
+    city_files: Table<'a, &'static str, Bytes>,
 }
 
 impl<'a> Tables<'a> {
@@ -309,6 +321,8 @@ impl<'a> Tables<'a> {
             heads: transaction.open_table(HEADS)?,
             chunks: transaction.open_table(CHUNKS)?,
             frozen: transaction.open_table(FROZEN)?,
+            policies: transaction.open_table(POLICIES)?,
+            city_files: transaction.open_table(CITY_FILES)?,
         })
     }
 
@@ -325,6 +339,8 @@ impl<'a> Tables<'a> {
                 put(&mut self.chunks, (city.as_str(), parent.0, *version), content)
             }
             Row::Frozen(city, start_ms) => put(&mut self.frozen, (city.as_str(), *start_ms), content),
+            Row::Policy(city, version) => put(&mut self.policies, (city.as_str(), *version), content),
+            Row::CityFile(city) => put(&mut self.city_files, city.as_str(), content),
         }
     }
 }
@@ -395,6 +411,33 @@ fn read_maps(transaction: &ReadTransaction) -> Result<Maps, OpenErrorKind> {
         maps.save_frozen(&city_id(city)?, start_ms, &FrozenMap::decode(map.value())?);
     }
     Ok(maps)
+}
+
+/// Folders of earlier versions have no policies.
+fn read_policies(transaction: &ReadTransaction) -> Result<StoredPolicies, OpenErrorKind> {
+    let mut policies = StoredPolicies::default();
+    for row in existing(transaction.open_table(POLICIES))?.iter().map(ReadableTable::iter) {
+        for row in row? {
+            let (key, version) = row?;
+            let (city, number) = key.value();
+            policies.restore(&city_id(city)?, number, version.value())?;
+        }
+    }
+    for row in existing(transaction.open_table(CITY_FILES))?.iter().map(ReadableTable::iter) {
+        for row in row? {
+            let (city, document) = row?;
+            policies.restore_file(city_id(city.value())?, document.value());
+        }
+    }
+    Ok(policies)
+}
+
+/// The table, if it exists.
+fn existing<T>(table: Result<T, TableError>) -> Result<Option<T>, TableError> {
+    match table {
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        table => table.map(Some),
+    }
 }
 
 fn open_file(path: &Path) -> Result<redb::Database, OpenErrorKind> {

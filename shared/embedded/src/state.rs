@@ -11,6 +11,7 @@ use equilibrium_domain::id::{LaneCount, LaneId};
 use tokio::sync::{Notify, oneshot};
 
 use crate::database::Changes;
+use crate::policies::StoredPolicies;
 use crate::record_batch::StoredRecord;
 use crate::stream_log::StreamLog;
 
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
 pub(crate) struct State {
     pub(crate) logs: Logs,
     pub(crate) maps: Maps,
+    pub(crate) policies: StoredPolicies,
     /// `None` for a store in memory.
     pub(crate) pending: Option<PendingWrites>,
 }
@@ -43,6 +45,8 @@ pub(crate) struct State {
 pub(crate) struct PendingWrites {
     pub(crate) changes: Changes,
     pub(crate) events: Vec<PendingEvent>,
+    /// Receive `()` once the changes are on disk; dropped if the write failed.
+    pub(crate) written: Vec<oneshot::Sender<()>>,
     /// First and last number of each row of events on disk.
     pub(crate) event_rows: VecDeque<(u64, u64)>,
     /// Number of the first record of counts that was not removed.

@@ -18,7 +18,8 @@ use crate::provision::{ProvisionError, wait_until};
 /// |---|---|---|
 /// | checkpoints | `log` S, `n` N | `entry` B or `parts` N, `snapshot` BOOL, `writer` S, `expires` N |
 /// | maps | `city` S, `part` S | `version` N, `bytes` B, `expires` N |
-/// | policies | `city` S | `version` N, `document` S, `writer` S |
+/// | policies | `city` S | `version` N, `document` S, `author` S, `saved_at_ms` N, `writer` S |
+/// | policies | `nyc#7` | the same of a version that was replaced, and `replaced_at_ms` N, `expires` N |
 /// | policies | `#versions` | `@nyc` N, the version of each city |
 /// | watermarks | `board` S, `part` S | `version` N, and `cities` B or `taken_ms` N and `due_ms` N |
 ///
@@ -45,7 +46,7 @@ const CHECKPOINTS: Schema =
     Schema { keys: &[("log", ScalarAttributeType::S), ("n", ScalarAttributeType::N)], expiring: true };
 const MAPS: Schema =
     Schema { keys: &[("city", ScalarAttributeType::S), ("part", ScalarAttributeType::S)], expiring: true };
-const POLICIES: Schema = Schema { keys: &[("city", ScalarAttributeType::S)], expiring: false };
+const POLICIES: Schema = Schema { keys: &[("city", ScalarAttributeType::S)], expiring: true };
 const WATERMARKS: Schema =
     Schema { keys: &[("board", ScalarAttributeType::S), ("part", ScalarAttributeType::S)], expiring: false };
 

@@ -1,0 +1,7 @@
+//! The policies of cities over HTTP: read, tried and saved.
+
+mod dry_run;
+mod fixture;
+mod payloads;
+mod put;
+mod read;
