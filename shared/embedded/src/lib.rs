@@ -4,6 +4,7 @@ mod acknowledged;
 pub mod data_folder;
 pub mod database;
 pub mod open_error;
+mod overrides;
 pub mod policies;
 pub mod pseudonym_key;
 pub mod record_batch;

@@ -54,12 +54,12 @@ impl Store {
     /// A store that continues from the `contents` of `database` and writes its changes to it.
     #[must_use]
     pub fn on_disk(lanes: LaneCount, clock: Clock, database: Database, contents: Contents) -> Self {
-        let Contents { logs, maps, policies, events, counts, ends } = contents;
+        let Contents { logs, maps, policies, overrides, events, counts, ends } = contents;
         let event_rows = events.iter().map(|(first, row)| (*first, first + row.len() as u64 - 1)).collect();
         let first_counts = counts.first().map_or(ends.counts + 1, |(number, _)| *number);
         let changes = Changes { ends, ..Changes::default() };
         let pending = PendingWrites { changes, event_rows, first_counts, ..PendingWrites::default() };
-        let store = Self::with_state(lanes, clock, State { logs, maps, policies, pending: Some(pending) });
+        let store = Self::with_state(lanes, clock, State { logs, maps, policies, overrides, pending: Some(pending) });
         for (number, record) in numbered(events) {
             store.0.append_event(number, record);
         }

@@ -90,7 +90,7 @@ impl Policies {
             .expression_attribute_values(":version", number(version));
         for attempt in 0.. {
             let puts = std::iter::once(put.clone()).chain(past.clone());
-            let request = self.table.transact_write(puts, update.clone());
+            let request = self.table.transact_write(puts, [update.clone()]);
             let request = request.map_err(|error| log_unavailable("TransactWriteItems", &error)).ok()?;
             match request.send().await {
                 Ok(_) => return Some(item),
