@@ -8,7 +8,7 @@ use std::time::Duration;
 use equilibrium_app::clock::Clock;
 use equilibrium_app::ingest::ingester::Ingester;
 use equilibrium_app::ingest::pace::Pace;
-use equilibrium_app::memory::{MemoryPolicies, MemoryWatermarkBoard, NoOp};
+use equilibrium_app::memory::{MemoryWatermarkBoard, NoOp};
 use equilibrium_app::notify::change_log::ChangeLog;
 use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::price::Pace as MapPace;
@@ -35,11 +35,14 @@ const MAP: &str = "/v1/cities/{city}/surge";
 /// The path of the change stream, which no route of a deployment has: there it is a WebSocket API (CONTRACT §5).
 const STREAM: &str = "/v1/stream";
 
-/// Maps that are written at once.
+/// The path of a policy, of which a new version may be as long as a map.
+const POLICY: &str = "/v1/cities/{city}/policy";
+
+/// Maps and policies that are written at once.
 const MAP_TURNS: usize = 2;
 
 /// The policies in force: a saved policy takes effect without a restart.
-pub type Policies = PolicyCache<MemoryPolicies, fn(Duration) -> Sleep>;
+pub type Policies = PolicyCache<Store, fn(Duration) -> Sleep>;
 
 /// Reads maps from the store of the process, without a cache.
 pub type Maps = MapReader<Store, NoOp, fn(Duration) -> Sleep>;
@@ -50,6 +53,7 @@ pub type Changes = ChangeLog<Arc<Policies>, Store>;
 /// Responds to requests with the function that each path belongs to.
 #[derive(Debug)]
 pub struct LocalApi {
+    store: Store,
     ingester: Arc<Ingester<Store, MemoryWatermarkBoard, ClockTimer>>,
     maps: Maps,
     rendered: RenderedMaps,
@@ -80,6 +84,7 @@ impl LocalApi {
         let (board, timer) = (MemoryWatermarkBoard::default(), ClockTimer(store.clock()));
         let ingester = Ingester::new(store.clone(), store.lanes(), key, board, timer, Pace::ALONE);
         Self {
+            store: store.clone(),
             ingester: Arc::new(ingester),
             maps: MapReader::with_pace(store.clone(), NoOp, tokio::time::sleep, MapPace::OWN_STORE),
             rendered: RenderedMaps::default(),
@@ -147,6 +152,7 @@ impl LocalApi {
                 let maps = (&self.maps, &self.rendered, &self.site.source);
                 equilibrium_price::respond(maps, request, &*self.policies, now_ms).await
             }
+            Function::Policy => equilibrium_policy::respond((&self.store, &self.maps), request, now_ms).await,
         }
     }
 
@@ -170,25 +176,27 @@ impl http_server::Handler for LocalApi {
 
     /// The function limits the size after decompression; compressing incompressible content adds a few bytes, for which
     /// there is a margin.
-    const MAX_BODY_BYTES: usize = equilibrium_ingest::MAX_BODY_BYTES + 4_096;
+    const MAX_BODY_BYTES: usize = equilibrium_http::body::MAX_BODY_BYTES + 4_096;
 
     fn body_too_large() -> Problem {
-        equilibrium_ingest::body_too_large()
+        equilibrium_http::body::body_too_large()
     }
 
     fn takes_body(&self, request: &Request<'_>) -> Result<bool, Problem> {
-        if routes::function_at(request.path) != Function::Ingest {
-            return Ok(false);
+        match routes::function_at(request.path) {
+            Function::Ingest => equilibrium_ingest::check_head(request).map(|()| true),
+            Function::Policy => equilibrium_policy::check_head(request),
+            Function::Price => Ok(false),
         }
-        equilibrium_ingest::check_head(request).map(|()| true)
     }
 
-    /// A long map takes a second to write. It is written beside the threads that serve the sockets, few at a time.
+    /// A long map takes a second to write, and a long policy to check. Both are done beside the threads that serve the
+    /// sockets, few at a time.
     async fn respond(&self, request: &Request<'_>) -> Answer<Events> {
         if routes::matches(STREAM, request.path) {
             return self.stream(request).await;
         }
-        if routes::find(request.path).is_none_or(|route| route.path != MAP) {
+        if routes::find(request.path).is_none_or(|route| ![MAP, POLICY].contains(&route.path)) {
             return Answer::Whole(Self::respond(self, request).await);
         }
         let _turn = self.map_turns.acquire().await;

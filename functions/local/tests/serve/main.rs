@@ -11,6 +11,7 @@ mod full_disk;
 mod harness;
 mod http_messages;
 mod parked_logs;
+mod policies;
 mod problems;
 mod request_bodies;
 mod restart;
