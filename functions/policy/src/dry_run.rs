@@ -78,11 +78,7 @@ where
     K: MapStore + 'static,
     T: Timer + 'static,
 {
-    pub(crate) async fn dry_run(
-        &self,
-        request: &Request<'_>,
-        attempt: Attempt,
-    ) -> Result<Response, Problem> {
+    pub(crate) async fn dry_run(&self, request: &Request<'_>, attempt: Attempt) -> Result<Response, Problem> {
         let Attempt { version, current, proposed, too_large } = attempt;
         let answer = DryRun {
             dry_run: true,
@@ -105,8 +101,7 @@ where
         let [old, new] =
             [current, proposed].map(|policy| BoundsInForce::new((policy, 0), &overrides, now_ms));
         let frozen = self.maps.frozen_maps(&current.city, old.bounds(), map.as_deref(), now_ms).await;
-        let preview =
-            preview((map.as_deref(), &frozen), [(current, &old), (proposed, &new)], now_ms);
+        let preview = preview((map.as_deref(), &frozen), [(current, &old), (proposed, &new)], now_ms);
         let (before, after) = preview.unreported;
         Ok(MapView {
             as_of: head.and_then(|head| Timestamp::from_ms(head.as_of)),

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use equilibrium_app::overrides::ports::{CreateError, OverrideStore};
 use equilibrium_app::overrides::new_id;
+use equilibrium_app::overrides::ports::{CreateError, OverrideStore};
 use equilibrium_app::policy::ports::{LOCAL_AUTHOR, PolicyStore};
 use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::timer::Timer;

@@ -59,7 +59,8 @@ impl Store {
         let first_counts = counts.first().map_or(ends.counts + 1, |(number, _)| *number);
         let changes = Changes { ends, ..Changes::default() };
         let pending = PendingWrites { changes, event_rows, first_counts, ..PendingWrites::default() };
-        let store = Self::with_state(lanes, clock, State { logs, maps, policies, overrides, pending: Some(pending) });
+        let store =
+            Self::with_state(lanes, clock, State { logs, maps, policies, overrides, pending: Some(pending) });
         for (number, record) in numbered(events) {
             store.0.append_event(number, record);
         }

@@ -71,7 +71,8 @@ pub fn preview(
     // The order of equal changes is that of products and cells.
     changed.sort_by_key(|change| Reverse(change.difference()));
     // A cell that is none lies in no zone and no polygon.
-    let unreported = [old_reporting, new_reporting].map(|reporting| reporting.cell((0, ""), Cell(0), None).multiplier);
+    let unreported =
+        [old_reporting, new_reporting].map(|reporting| reporting.cell((0, ""), Cell(0), None).multiplier);
     Preview { mode: old.mode, reported, changed, unreported: unreported.into() }
 }
 
