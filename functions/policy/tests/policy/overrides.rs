@@ -14,8 +14,7 @@ fn cap() -> Value {
 }
 
 async fn post(fixture: &Fixture, document: &Value, now_ms: i64) -> (u16, Value, Option<String>) {
-    let response =
-        fixture.ask("POST", OVERRIDES, &[JSON], document.to_string().as_bytes(), now_ms).await;
+    let response = fixture.ask("POST", OVERRIDES, &[JSON], document.to_string().as_bytes(), now_ms).await;
     (response.status, body(&response), response.header("location").map(str::to_owned))
 }
 
@@ -49,7 +48,10 @@ async fn an_override_is_created_read_listed_and_ended() {
         let ended = fixture.ask("DELETE", &url, &[], b"", now_ms).await;
         assert_eq!(ended.status, 200);
         let ended = body(&ended);
-        assert_eq!((&ended["state"], &ended["ended_at"]), (&json!("ended"), &json!("2026-02-25T06:13:25.000Z")));
+        assert_eq!(
+            (&ended["state"], &ended["ended_at"]),
+            (&json!("ended"), &json!("2026-02-25T06:13:25.000Z"))
+        );
     }
     let at = |state| format!("?state={state}");
     assert_eq!(list(&fixture, "", TICK + 9_000).await, (vec![], None));
@@ -117,7 +119,16 @@ async fn a_city_has_so_many_overrides_that_have_not_ended() {
     }
     let (status, problem, _) = post(&fixture, &cap(), TICK).await;
     assert_eq!((status, &problem["code"]), (409, &json!("too_many_overrides")));
-    assert_eq!(post(&fixture, &json!({"kind": "freeze", "ends_at": "2026-02-25T06:20:00Z", "reason": "x"}), TICK + 60_000).await.0, 201);
+    assert_eq!(
+        post(
+            &fixture,
+            &json!({"kind": "freeze", "ends_at": "2026-02-25T06:20:00Z", "reason": "x"}),
+            TICK + 60_000
+        )
+        .await
+        .0,
+        201
+    );
     let nyc = CityId::new("nyc").unwrap();
     assert_eq!(fixture.overrides.not_ended(&nyc, TICK + 60_000).await.unwrap().overrides.len(), 1);
 }
