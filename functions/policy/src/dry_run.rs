@@ -1,7 +1,7 @@
 //! The answer to `PUT …/policy?dry_run=true`: what a version would change in the document and in the map.
 
 use equilibrium_app::policy::ports::PolicyStore;
-use equilibrium_app::policy::preview::{CellChange, preview};
+use equilibrium_app::price::preview::{CellChange, preview};
 use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::timer::Timer;
 use equilibrium_domain::geo::locate::Cell;
@@ -12,8 +12,7 @@ use equilibrium_domain::time::Timestamp;
 use equilibrium_http::{FieldError, Request, Response};
 use serde::Serialize;
 
-use crate::put::field_error;
-use crate::{JSON, PolicyApi, compressed};
+use crate::{JSON, PolicyApi, compressed, field_error};
 
 /// The most cells of an answer; the others are counted.
 pub const MAX_LISTED_CELLS: usize = 1_000;

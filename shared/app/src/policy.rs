@@ -3,4 +3,3 @@
 pub mod policy_cache;
 pub mod policy_set;
 pub mod ports;
-pub mod preview;

@@ -4,6 +4,7 @@ pub mod city_map;
 mod look;
 pub mod map_reader;
 pub mod metrics;
+pub mod preview;
 mod schedule;
 
 pub use self::look::{CACHE_CHUNKS_TIMEOUT, CACHE_READ_TIMEOUT, MAX_READ_ITEMS};
