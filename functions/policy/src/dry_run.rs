@@ -1,5 +1,7 @@
 //! The answer to `PUT …/policy?dry_run=true`: what a version would change in the document and in the map.
 
+use equilibrium_app::overrides::ports::OverrideStore;
+use equilibrium_app::policy::bounds::BoundsInForce;
 use equilibrium_app::policy::ports::PolicyStore;
 use equilibrium_app::price::preview::{CellChange, preview};
 use equilibrium_app::surge::ports::MapStore;
@@ -9,10 +11,10 @@ use equilibrium_domain::policy::change::{Change, changes};
 use equilibrium_domain::policy::{Fault, Multiplier, Policy};
 use equilibrium_domain::surge::fallback::Mode;
 use equilibrium_domain::time::Timestamp;
-use equilibrium_http::{FieldError, Request, Response};
+use equilibrium_http::{FieldError, Problem, Request, Response};
 use serde::Serialize;
 
-use crate::{JSON, PolicyApi, compressed, field_error};
+use crate::{JSON, PolicyApi, compressed, field_error, unavailable};
 
 /// The most cells of an answer; the others are counted.
 pub const MAX_LISTED_CELLS: usize = 1_000;
@@ -67,14 +69,15 @@ struct Values {
     after: Multiplier,
 }
 
-impl<S, M, K, T> PolicyApi<'_, S, M, K, T>
+impl<S, O, M, K, T> PolicyApi<'_, S, O, M, K, T>
 where
     S: PolicyStore,
+    O: OverrideStore,
     M: MapStore + 'static,
     K: MapStore + 'static,
     T: Timer + 'static,
 {
-    pub(crate) async fn dry_run(&self, request: &Request<'_>, attempt: Attempt) -> Response {
+    pub(crate) async fn dry_run(&self, request: &Request<'_>, attempt: Attempt) -> Result<Response, Problem> {
         let Attempt { version, current, proposed, too_large } = attempt;
         let answer = DryRun {
             dry_run: true,
@@ -82,19 +85,24 @@ where
             version,
             changes: changes(current.as_ref(), &proposed),
             too_large: too_large.into_iter().map(field_error).collect(),
-            map: self.map(current.as_ref(), &proposed).await,
+            map: self.map(current.as_ref(), &proposed).await?,
             notes: notes(current.as_ref(), &proposed),
         };
-        compressed(Response::of(200, JSON, &answer).with("cache-control", "no-store"), request)
+        Ok(compressed(Response::of(200, JSON, &answer).with("cache-control", "no-store"), request))
     }
 
-    async fn map(&self, current: Option<&Policy>, proposed: &Policy) -> MapView {
-        let Some(current) = current else { return MapView::NONE };
-        let map = self.maps.map(&current.city, current.clock, self.now_ms).await;
+    async fn map(&self, current: Option<&Policy>, proposed: &Policy) -> Result<MapView, Problem> {
+        let Some(current) = current else { return Ok(MapView::NONE) };
+        let now_ms = self.now_ms;
+        let map = self.maps.map(&current.city, current.clock, now_ms).await;
         let head = map.as_ref().map(|map| map.head());
-        let preview = preview(map.as_deref(), (current, proposed), self.now_ms);
+        let overrides = self.overrides.not_ended(&current.city, now_ms).await.map_err(unavailable)?;
+        let [old, new] =
+            [current, proposed].map(|policy| BoundsInForce::new((policy, 0), &overrides, now_ms));
+        let frozen = self.maps.frozen_maps(&current.city, old.bounds(), map.as_deref(), now_ms).await;
+        let preview = preview((map.as_deref(), &frozen), [(current, &old), (proposed, &new)], now_ms);
         let (before, after) = preview.unreported;
-        MapView {
+        Ok(MapView {
             as_of: head.and_then(|head| Timestamp::from_ms(head.as_of)),
             version: head.map_or(0, |head| head.version),
             mode: Some(preview.mode),
@@ -102,7 +110,7 @@ where
             cells_changed: preview.changed.len(),
             cells: preview.changed.into_iter().take(MAX_LISTED_CELLS).map(CellView::from).collect(),
             unreported: Some(Values { before, after }),
-        }
+        })
     }
 }
 

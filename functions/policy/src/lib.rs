@@ -4,9 +4,11 @@
 //! within five seconds.
 
 mod dry_run;
+mod overrides;
 mod put;
 mod versions;
 
+use equilibrium_app::overrides::ports::OverrideStore;
 use equilibrium_app::policy::ports::{PolicyStore, StoredPolicy};
 use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_app::surge::ports::MapStore;
@@ -30,19 +32,20 @@ const JSON: &str = "application/json";
 /// # Errors
 /// [`ApiGatewayError`] if the payload is not a request of API Gateway. A body that is not the Base64 that the payload says
 /// is the client's fault and is answered with 400.
-pub async fn handle_event<S, M, K, T>(
-    (store, maps): (&S, &MapReader<M, K, T>),
+pub async fn handle_event<S, O, M, K, T>(
+    stores: (&S, &O, &MapReader<M, K, T>),
     payload: &[u8],
     now_ms: i64,
 ) -> Result<Vec<u8>, ApiGatewayError>
 where
     S: PolicyStore,
+    O: OverrideStore,
     M: MapStore + 'static,
     K: MapStore + 'static,
     T: Timer + 'static,
 {
     let response = match ApiGatewayRequest::read(payload) {
-        Ok(payload) => respond((store, maps), &payload.request(), now_ms).await,
+        Ok(payload) => respond(stores, &payload.request(), now_ms).await,
         Err(ApiGatewayError::Body) => {
             Problem::new(400, "malformed_base64", "the body is not valid Base64; nothing was saved").into()
         }
@@ -53,18 +56,19 @@ where
 
 /// Answers one request at `now_ms`, in milliseconds since the epoch, from the store of the policies and, for what a version
 /// would change, from the newest maps.
-pub async fn respond<S, M, K, T>(
-    (store, maps): (&S, &MapReader<M, K, T>),
+pub async fn respond<S, O, M, K, T>(
+    (store, overrides, maps): (&S, &O, &MapReader<M, K, T>),
     request: &Request<'_>,
     now_ms: i64,
 ) -> Response
 where
     S: PolicyStore,
+    O: OverrideStore,
     M: MapStore + 'static,
     K: MapStore + 'static,
     T: Timer + 'static,
 {
-    request.respond(PolicyApi { store, maps, now_ms }.answer(request).await)
+    request.respond(PolicyApi { store, overrides, maps, now_ms }.answer(request).await)
 }
 
 /// Whether the request has a body that is read; what can be refused without it is refused.
@@ -76,6 +80,7 @@ pub fn check_head(request: &Request<'_>) -> Result<bool, Problem> {
     let segments: [&str; MAX_SEGMENTS] = segments.each_ref().map(AsRef::as_ref);
     match Route::of(&segments[..count]) {
         Some(Route::Policy(_)) if request.method == "PUT" => put::read_head(request).map(|_| true),
+        Some(Route::Overrides(_)) if request.method == "POST" => overrides::read_head(request).map(|_| true),
         _ => Ok(false),
     }
 }
@@ -89,6 +94,8 @@ enum Route<'a> {
     Policy(&'a str),
     Versions(&'a str),
     Version(&'a str, &'a str),
+    Overrides(&'a str),
+    Override(&'a str, &'a str),
     Schema(&'a str),
 }
 
@@ -99,6 +106,8 @@ impl<'a> Route<'a> {
             ["v1", "cities", city, "policy"] => Some(Self::Policy(city)),
             ["v1", "cities", city, "policy", "versions"] => Some(Self::Versions(city)),
             ["v1", "cities", city, "policy", "versions", version] => Some(Self::Version(city, version)),
+            ["v1", "cities", city, "overrides"] => Some(Self::Overrides(city)),
+            ["v1", "cities", city, "overrides", id] => Some(Self::Override(city, id)),
             ["v1", "schemas", name] => Some(Self::Schema(name)),
             _ => None,
         }
@@ -106,15 +115,17 @@ impl<'a> Route<'a> {
 }
 
 /// The API at one moment.
-struct PolicyApi<'a, S, M, K, T> {
+struct PolicyApi<'a, S, O, M, K, T> {
     store: &'a S,
+    overrides: &'a O,
     maps: &'a MapReader<M, K, T>,
     now_ms: i64,
 }
 
-impl<S, M, K, T> PolicyApi<'_, S, M, K, T>
+impl<S, O, M, K, T> PolicyApi<'_, S, O, M, K, T>
 where
     S: PolicyStore,
+    O: OverrideStore,
     M: MapStore + 'static,
     K: MapStore + 'static,
     T: Timer + 'static,
@@ -129,6 +140,15 @@ where
             (Route::Policy(city), "PUT") => return self.put(request, city).await,
             (Route::Policy(_), "GET" | "HEAD") => {}
             (Route::Policy(_), _) => return Err(Problem::method_not_allowed("GET, HEAD, PUT")),
+            (Route::Overrides(city), "POST") => return self.create_override(request, city).await,
+            (Route::Overrides(_), "GET" | "HEAD") => {}
+            (Route::Overrides(_), _) => return Err(Problem::method_not_allowed("GET, HEAD, POST")),
+            (Route::Override(city, id), "DELETE") => {
+                request.require_coding()?;
+                return self.end_override(city, id).await;
+            }
+            (Route::Override(..), "GET" | "HEAD") => {}
+            (Route::Override(..), _) => return Err(Problem::method_not_allowed("DELETE, GET, HEAD")),
             _ => request.require_method("GET")?,
         }
         request.require_coding()?;
@@ -139,6 +159,8 @@ where
             }
             Route::Versions(city) => self.versions(request, city).await,
             Route::Version(city, version) => self.version(request, city, version).await,
+            Route::Overrides(city) => self.list_overrides(request, city).await,
+            Route::Override(city, id) => self.one_override(city, id).await,
             Route::Schema("policy.json") => {
                 let response = Response::of(200, SCHEMA_JSON, &schema::policy());
                 Ok(compressed(response.with("cache-control", "no-cache"), request))
@@ -218,6 +240,10 @@ mod tests {
             ("PUT", Route::Policy("{city}")),
             ("GET", Route::Versions("{city}")),
             ("GET", Route::Version("{city}", "{version}")),
+            ("POST", Route::Overrides("{city}")),
+            ("GET", Route::Overrides("{city}")),
+            ("GET", Route::Override("{city}", "{id}")),
+            ("DELETE", Route::Override("{city}", "{id}")),
             ("GET", Route::Schema("{name}")),
         ];
         assert_eq!(routes, all);

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use equilibrium_app::overrides::ports::OverrideStore;
 use equilibrium_app::policy::ports::{
     LOCAL_AUTHOR, MAX_DOCUMENT_BYTES, NewVersion, PolicyStore, ReplaceError, StoredPolicy,
 };
@@ -15,9 +16,8 @@ use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::policy::large_change::too_large;
 use equilibrium_domain::policy::{Fault, Policy};
-use equilibrium_http::body::{ContentCoding, decode, media_type};
+use equilibrium_http::body::{ContentCoding, decode, json_text, require_json};
 use equilibrium_http::{Problem, Request, Response, etag_is_listed};
-use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::dry_run::Attempt;
@@ -52,17 +52,14 @@ pub(crate) fn read_head(request: &Request<'_>) -> Result<Head, Problem> {
             return Err(problem.for_parameter("dry_run"));
         }
     };
-    // A client that sends a file may not know its type.
-    if media_type(request).is_some_and(|media_type| !media_type.eq_ignore_ascii_case("application/json")) {
-        let problem = Problem::new(415, "unsupported_media_type", "the body must be application/json");
-        return Err(problem.with("accept", "application/json"));
-    }
+    require_json(request)?;
     Ok(Head { coding: ContentCoding::of(request)?, is_dry_run })
 }
 
-impl<S, M, K, T> PolicyApi<'_, S, M, K, T>
+impl<S, O, M, K, T> PolicyApi<'_, S, O, M, K, T>
 where
     S: PolicyStore,
+    O: OverrideStore,
     M: MapStore + 'static,
     K: MapStore + 'static,
     T: Timer + 'static,
@@ -82,7 +79,7 @@ where
         let large = current.as_ref().map(|current| too_large(current, &proposal.policy)).unwrap_or_default();
         if is_dry_run {
             let attempt = Attempt { version, current, proposed: proposal.policy, too_large: large };
-            return Ok(self.dry_run(request, attempt).await);
+            return self.dry_run(request, attempt).await;
         }
         if !large.is_empty() && proposal.confirmed != Some(version) {
             return Err(change_too_large(version, large));
@@ -97,7 +94,7 @@ where
 }
 
 /// The stored policy, if this version of the program takes it.
-fn parse(stored: &StoredPolicy) -> Option<Policy> {
+pub(crate) fn parse(stored: &StoredPolicy) -> Option<Policy> {
     Policy::from_json(&Policy::read_document(&stored.document).ok()?).ok()
 }
 
@@ -143,12 +140,7 @@ fn precondition_failed(detail: Cow<'static, str>, tag: Option<&str>) -> Problem 
 
 /// The policy of a body for `city`, or all of its faults.
 fn read_body(body: &[u8], city: &CityId) -> Result<Proposal, Problem> {
-    let malformed = |detail: String| Problem::new(400, "malformed_json", detail);
-    let text = std::str::from_utf8(body)
-        .map_err(|error| malformed(format!("the body is not UTF-8 at byte {}", error.valid_up_to())))?;
-    serde_json::from_str::<IgnoredAny>(text)
-        .map_err(|error| malformed(format!("the body is not JSON: {error}")))?;
-    let mut document = Policy::read_document(text).map_err(invalid)?;
+    let mut document = Policy::read_document(json_text(body)?).map_err(invalid)?;
 
     let mut faults = Vec::new();
     let confirmation = document.as_object_mut().and_then(|members| members.remove(CONFIRMATION));

@@ -1,4 +1,5 @@
-// `policy`: GET and PUT of cities' policies. It writes policies alone, and deletes nothing: past versions expire.
+// `policy`: GET and PUT of cities' policies, and their overrides. It writes policies and overrides alone, and deletes nothing: past
+// versions and ended overrides expire.
 import type { Construct } from "constructs";
 import { EquilibriumFunction, type FunctionProps } from "./function.ts";
 
@@ -11,6 +12,13 @@ export class PolicyFunction extends EquilibriumFunction {
       "dynamodb:BatchGetItem",
       "dynamodb:GetItem",
       "dynamodb:PutItem",
+      "dynamodb:UpdateItem",
+    );
+    tables.overrides.grant(
+      this,
+      "dynamodb:GetItem",
+      "dynamodb:PutItem",
+      "dynamodb:Query",
       "dynamodb:UpdateItem",
     );
     // What a version would change in the map, before it is saved.

@@ -11,6 +11,7 @@ pub mod health;
 pub mod ingest;
 pub mod memory;
 pub mod notify;
+pub mod overrides;
 pub mod policy;
 pub mod price;
 pub mod surge;

@@ -3,6 +3,7 @@
 mod checkpoints;
 mod maps;
 mod no_op;
+mod overrides;
 mod policies;
 mod recorder;
 mod shared;
@@ -11,6 +12,7 @@ mod watermark_board;
 pub use self::checkpoints::{Logs, MemoryCheckpoints};
 pub use self::maps::{Maps, MemoryMaps};
 pub use self::no_op::NoOp;
+pub use self::overrides::{MemoryOverrides, OverrideTable};
 pub use self::policies::{MemoryPolicies, PolicyVersions};
 pub use self::recorder::Recorder;
 pub use self::watermark_board::MemoryWatermarkBoard;
@@ -31,6 +33,12 @@ mod tests {
     #[tokio::test]
     async fn the_map_store_keeps_the_contract() {
         contract::map_store(&MemoryMaps::default()).await;
+        contract::frozen_maps(&MemoryMaps::default()).await;
+    }
+
+    #[tokio::test]
+    async fn the_override_store_keeps_the_contract() {
+        contract::override_store(&MemoryOverrides::default(), 1_000).await;
     }
 
     #[tokio::test]

@@ -1,8 +1,9 @@
-//! Checkpoints, maps, policies and the watermark board in DynamoDB tables.
+//! Checkpoints, maps, policies, overrides and the watermark board in DynamoDB tables.
 
 mod checkpoints;
 mod item;
 mod maps;
+mod overrides;
 mod policies;
 mod table;
 mod tables;
@@ -13,6 +14,7 @@ use aws_sdk_dynamodb::Client;
 
 pub use self::checkpoints::Checkpoints;
 pub use self::maps::Maps;
+pub use self::overrides::Overrides;
 pub use self::policies::Policies;
 pub use self::tables::Tables;
 pub use self::watermark_board::WatermarkBoard;

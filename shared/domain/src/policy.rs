@@ -7,6 +7,7 @@ mod field;
 pub mod large_change;
 pub mod law;
 mod limits;
+pub mod overrides;
 pub mod ranges;
 mod read;
 pub mod schema;
@@ -18,7 +19,7 @@ use jiff::tz::TimeZone;
 
 use self::curve::Curve;
 use self::law::Law;
-pub use self::limits::{Limits, Multiplier};
+pub use self::limits::{Limits, Multiplier, Published};
 use crate::fare::money::{Currency, MinorUnits};
 use crate::geo::polygon::Polygon;
 use crate::id::{CityId, ProductId};
@@ -194,17 +195,6 @@ pub struct Zone {
     pub cap: Option<Multiplier>,
     /// The parts that differ from every product's fare.
     pub fare: FareOverrides,
-}
-
-impl Policy {
-    /// The limits in force at a point: the city's, tightened by those of the first zone that contains it.
-    #[must_use]
-    pub fn limits_at(&self, lng: f64, lat: f64) -> Limits {
-        match self.zones.iter().find(|zone| zone.polygon.contains(lng, lat)) {
-            Some(zone) => self.limits.tightened(zone.floor, zone.cap),
-            None => self.limits,
-        }
-    }
 }
 
 /// One wrong field of a policy.

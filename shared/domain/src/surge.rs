@@ -1,8 +1,10 @@
 //! Pricing (CONTRACT §3, §6): the tick counts of all lanes become a city's surge map.
 
+pub mod bounds;
 pub mod city_pricing;
 pub mod fallback;
 pub mod feed_guard;
+pub mod frozen_map;
 pub mod grid;
 pub mod map;
 pub mod multiplier;

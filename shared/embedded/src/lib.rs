@@ -4,6 +4,7 @@ mod acknowledged;
 pub mod data_folder;
 pub mod database;
 pub mod open_error;
+mod overrides;
 mod policies;
 pub mod policy_store;
 pub mod pseudonym_key;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use equilibrium_app::clock::Clock;
-use equilibrium_app::memory::{Logs, Maps};
+use equilibrium_app::memory::{Logs, Maps, OverrideTable};
 use equilibrium_domain::id::{LaneCount, LaneId};
 use tokio::sync::{Notify, oneshot};
 
@@ -36,6 +36,7 @@ pub(crate) struct State {
     pub(crate) logs: Logs,
     pub(crate) maps: Maps,
     pub(crate) policies: StoredPolicies,
+    pub(crate) overrides: OverrideTable,
     /// `None` for a store in memory.
     pub(crate) pending: Option<PendingWrites>,
 }

@@ -19,6 +19,7 @@ use equilibrium_app::unavailable::{SendError, Unavailable};
 use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
 use equilibrium_domain::event_sourced::Entry;
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
+use equilibrium_domain::surge::frozen_map::FrozenMap;
 use equilibrium_domain::surge::map::{ChunkName, MapHead};
 use equilibrium_event_source::record::Position;
 use equilibrium_lambda::kinesis::record::ShardId;
@@ -53,12 +54,13 @@ impl Store {
     /// A store that continues from the `contents` of `database` and writes its changes to it.
     #[must_use]
     pub fn on_disk(lanes: LaneCount, clock: Clock, database: Database, contents: Contents) -> Self {
-        let Contents { logs, maps, policies, events, counts, ends } = contents;
+        let Contents { logs, maps, policies, overrides, events, counts, ends } = contents;
         let event_rows = events.iter().map(|(first, row)| (*first, first + row.len() as u64 - 1)).collect();
         let first_counts = counts.first().map_or(ends.counts + 1, |(number, _)| *number);
         let changes = Changes { ends, ..Changes::default() };
         let pending = PendingWrites { changes, event_rows, first_counts, ..PendingWrites::default() };
-        let store = Self::with_state(lanes, clock, State { logs, maps, policies, pending: Some(pending) });
+        let store =
+            Self::with_state(lanes, clock, State { logs, maps, policies, overrides, pending: Some(pending) });
         for (number, record) in numbered(events) {
             store.0.append_event(number, record);
         }
@@ -321,6 +323,24 @@ impl MapStore for Store {
 
     async fn chunk(&self, city: &CityId, name: ChunkName) -> Result<Option<Vec<u8>>, Unavailable> {
         Ok(self.0.state.lock().maps.chunk(city, name).map(<[u8]>::to_vec))
+    }
+
+    async fn save_frozen(&self, city: &CityId, start_ms: i64, map: &FrozenMap) -> Result<(), Unavailable> {
+        let mut state = self.0.state.lock();
+        let (is_saved, removed) = state.maps.save_frozen(city, start_ms, map);
+        if let Some(pending) = &mut state.pending
+            && is_saved
+        {
+            let rows = &mut pending.changes.rows;
+            rows.extend(removed.into_iter().map(|start_ms| (Row::Frozen(city.clone(), start_ms), None)));
+            rows.insert(Row::Frozen(city.clone(), start_ms), Some(map.encode()));
+            self.0.changed.notify_one();
+        }
+        Ok(())
+    }
+
+    async fn frozen(&self, city: &CityId, start_ms: i64) -> Result<Option<FrozenMap>, Unavailable> {
+        Ok(self.0.state.lock().maps.frozen(city, start_ms).cloned())
     }
 }
 

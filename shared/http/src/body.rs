@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::io::Read;
 
+use serde::de::IgnoredAny;
+
 use crate::gzip_members::GzipMembers;
 use crate::problem::Problem;
 use crate::request::Request;
@@ -84,4 +86,29 @@ pub fn body_too_large() -> Problem {
 #[must_use]
 pub fn media_type<'a>(request: &Request<'a>) -> Option<&'a str> {
     request.header("content-type")?.split(';').next().map(str::trim)
+}
+
+/// Checks that the body is JSON, if the request names its type: a client that sends a file may not know it.
+///
+/// # Errors
+/// 415 `unsupported_media_type`; `accept` names the type (RFC 9110 §12.5.1).
+pub fn require_json(request: &Request<'_>) -> Result<(), Problem> {
+    if media_type(request).is_some_and(|media_type| !media_type.eq_ignore_ascii_case("application/json")) {
+        let problem = Problem::new(415, "unsupported_media_type", "the body must be application/json");
+        return Err(problem.with("accept", "application/json"));
+    }
+    Ok(())
+}
+
+/// The text of a body that is JSON.
+///
+/// # Errors
+/// 400 `malformed_json`.
+pub fn json_text(body: &[u8]) -> Result<&str, Problem> {
+    let malformed = |detail: String| Problem::new(400, "malformed_json", detail);
+    let text = std::str::from_utf8(body)
+        .map_err(|error| malformed(format!("the body is not UTF-8 at byte {}", error.valid_up_to())))?;
+    serde_json::from_str::<IgnoredAny>(text)
+        .map_err(|error| malformed(format!("the body is not JSON: {error}")))?;
+    Ok(text)
 }

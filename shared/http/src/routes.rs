@@ -38,7 +38,7 @@ pub struct Route {
 }
 
 /// Every operation of the API.
-pub const ROUTES: [Route; 10] = [
+pub const ROUTES: [Route; 14] = [
     Route { method: "POST", path: "/v1/events", function: Function::Ingest },
     Route { method: "GET", path: "/v1/cities", function: Function::Price },
     Route { method: "GET", path: "/v1/cities/{city}", function: Function::Price },
@@ -48,6 +48,10 @@ pub const ROUTES: [Route; 10] = [
     Route { method: "PUT", path: "/v1/cities/{city}/policy", function: Function::Policy },
     Route { method: "GET", path: "/v1/cities/{city}/policy/versions", function: Function::Policy },
     Route { method: "GET", path: "/v1/cities/{city}/policy/versions/{version}", function: Function::Policy },
+    Route { method: "POST", path: "/v1/cities/{city}/overrides", function: Function::Policy },
+    Route { method: "GET", path: "/v1/cities/{city}/overrides", function: Function::Policy },
+    Route { method: "GET", path: "/v1/cities/{city}/overrides/{id}", function: Function::Policy },
+    Route { method: "DELETE", path: "/v1/cities/{city}/overrides/{id}", function: Function::Policy },
     Route { method: "GET", path: "/v1/schemas/{name}", function: Function::Policy },
 ];
 

@@ -11,6 +11,7 @@ use equilibrium_app::ingest::pace::Pace;
 use equilibrium_app::memory::{MemoryWatermarkBoard, NoOp};
 use equilibrium_app::notify::change_log::ChangeLog;
 use equilibrium_app::policy::policy_cache::PolicyCache;
+use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::price::Pace as MapPace;
 use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_domain::pseudonym::PseudonymKey;
@@ -42,13 +43,13 @@ const POLICY: &str = "/v1/cities/{city}/policy";
 const MAP_TURNS: usize = 2;
 
 /// The policies in force: a saved policy takes effect without a restart.
-pub type Policies = PolicyCache<Store, fn(Duration) -> Sleep>;
+pub type Policies = PolicyCache<Store, fn(Duration) -> Sleep, Store>;
 
 /// Reads maps from the store of the process, without a cache.
 pub type Maps = MapReader<Store, NoOp, fn(Duration) -> Sleep>;
 
 /// The changes of the process's maps.
-pub type Changes = ChangeLog<Arc<Policies>>;
+pub type Changes = ChangeLog<Arc<Policies>, Store>;
 
 /// Responds to requests with the function that each path belongs to.
 #[derive(Debug)]
@@ -89,7 +90,7 @@ impl LocalApi {
             maps: MapReader::with_pace(store.clone(), NoOp, tokio::time::sleep, MapPace::OWN_STORE),
             rendered: RenderedMaps::default(),
             map_turns: Semaphore::new(MAP_TURNS),
-            changes: Arc::new(ChangeLog::new(Arc::clone(&policies), store.clock())),
+            changes: Arc::new(ChangeLog::new(Arc::clone(&policies), store.clone(), store.clock())),
             policies,
             clock: store.clock(),
             accepted: AtomicU64::new(0),
@@ -152,8 +153,21 @@ impl LocalApi {
                 let maps = (&self.maps, &self.rendered, &self.site.source);
                 equilibrium_price::respond(maps, request, &*self.policies, now_ms).await
             }
-            Function::Policy => equilibrium_policy::respond((&self.store, &self.maps), request, now_ms).await,
+            Function::Policy => {
+                let stores = (&self.store, &self.store, &self.maps);
+                let response = equilibrium_policy::respond(stores, request, now_ms).await;
+                if !matches!(request.method, "GET" | "HEAD") {
+                    self.follow_policies(now_ms);
+                }
+                response
+            }
         }
+    }
+
+    /// Brings what was saved into force without waiting for the next check.
+    fn follow_policies(&self, now_ms: i64) {
+        let policies = Arc::clone(&self.policies);
+        task::spawn(async move { policies.newest(now_ms).await });
     }
 
     async fn stream(&self, request: &Request<'_>) -> Answer<Events> {
@@ -206,7 +220,7 @@ impl http_server::Handler for LocalApi {
 
 /// The events of one client of the change stream.
 #[derive(Debug)]
-pub struct Events(Subscription<Arc<Policies>>);
+pub struct Events(Subscription<Arc<Policies>, Store>);
 
 impl http_server::Pieces for Events {
     async fn next(&mut self) -> Arc<[u8]> {

@@ -4,7 +4,7 @@ use equilibrium_app::surge::ports::MapStore;
 use equilibrium_domain::event::Position;
 use equilibrium_domain::geo::locate::{Cell, cell_at};
 use equilibrium_domain::id::{CityId, ProductId};
-use equilibrium_domain::policy::Multiplier;
+use equilibrium_domain::policy::Published;
 use equilibrium_domain::surge::feed_guard::Feed;
 use equilibrium_domain::surge::map::{ChunkName, MapHead, Row, encode_chunk};
 use equilibrium_policy::MAX_LISTED_CELLS;
@@ -23,7 +23,7 @@ fn row(product: u8, cell: CellIndex, hundredths: u16) -> Row {
         cell: Cell(cell.into()),
         demand: 1,
         supply: 1,
-        multiplier: Multiplier::new(hundredths).unwrap(),
+        published: Published::new(hundredths).unwrap(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod dry_run;
 mod fixture;
+mod overrides;
 mod payloads;
 mod put;
 mod read;

@@ -41,15 +41,11 @@ where
         }
     };
     if ancestor.doubled_to().is_none() {
-        let key = CheckpointKey::Lanes(ancestor.range());
-        if !parking::waiting(log, &key).await?.is_empty() {
-            return Err(LoadError::ParkedOrigin);
-        }
         if let Some(output) = ancestor.take_output() {
             deliver(ancestor.range().lane_count(), output).await?;
         }
         let last = ancestor.end(lanes);
-        log.append(&key, &last).await?;
+        log.append(&CheckpointKey::Lanes(ancestor.range()), &last).await?;
     }
     let mut state = ancestor.descend(range).map_err(LoadError::Corrupt)?;
     let (first, snapshot) = state.begin_continued();
@@ -81,8 +77,13 @@ async fn nearest_ancestor(
     let mut logs: Vec<(LaneRange, Loaded)> = Vec::new();
     let mut ancestor = range.parent();
     while let Some(range) = ancestor {
-        let loaded = log.load(&CheckpointKey::Lanes(range), None).await?;
+        let key = CheckpointKey::Lanes(range);
+        let loaded = log.load(&key, None).await?;
         if let Some(first) = loaded.entries.first() {
+            // Of a log that was resumed without its entries, the waiting records may be all that is left.
+            if logs.is_empty() && !parking::waiting(log, &key).await?.is_empty() {
+                return Err(LoadError::ParkedOrigin);
+            }
             let needs_older = loaded.snapshot.is_none() && LaneRangeState::is_continued(first);
             logs.push((range, loaded));
             if !needs_older {

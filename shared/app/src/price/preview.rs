@@ -7,7 +7,9 @@ use equilibrium_domain::id::ProductId;
 use equilibrium_domain::policy::{Multiplier, Policy};
 use equilibrium_domain::surge::fallback::{Fallback, Mode};
 
+use crate::policy::bounds::BoundsInForce;
 use crate::price::city_map::CityMap;
+use crate::price::report::{FrozenMaps, Reporting};
 
 /// The prices of a map under another policy.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,33 +39,40 @@ pub struct CellChange {
 }
 
 /// The multipliers at `now_ms`, in milliseconds since the epoch, under the policy in force and under the one that may
-/// replace it. The counts and the values before limits are those of the map: what they become under other parameters, only
-/// ticks show.
+/// replace it, each with its bounds. The counts and the published values are those of the map: what they become under other
+/// parameters, only ticks show.
 #[must_use]
-pub fn preview(map: Option<&CityMap>, (before, after): (&Policy, &Policy), now_ms: i64) -> Preview {
+pub fn preview(
+    (map, frozen): (Option<&CityMap>, &FrozenMaps),
+    [(before, old_bounds), (after, new_bounds)]: [(&Policy, &BoundsInForce); 2],
+    now_ms: i64,
+) -> Preview {
     let as_of = map.map(|map| map.head().as_of);
     let [old, new] = [before, after].map(|policy| Fallback::new(policy, as_of, now_ms));
+    let old_reporting = Reporting { bounds: old_bounds, fallback: &old, frozen };
+    let new_reporting = Reporting { bounds: new_bounds, fallback: &new, frozen };
     let mut changed = Vec::new();
     let mut reported = 0;
-    for (map, product) in
-        map.into_iter().flat_map(|map| before.products.iter().map(move |product| (map, product)))
-    {
-        let Some(index) = map.product(product.id.as_str()) else { continue };
-        let stays = after.products.iter().any(|other| other.id == product.id);
-        for row in map.rows(index) {
+    for (at, product) in before.products.iter().enumerate() {
+        let id = product.id.as_str();
+        let index = map.and_then(|map| map.product(id));
+        let rows = map.into_iter().zip(index).flat_map(|(map, index)| map.rows(index));
+        let stays = after.products.iter().position(|other| other.id == product.id);
+        for cell in old_reporting.list((at, id), rows) {
             reported += 1;
-            let before = old.multiplier(row.cell, Some(row));
-            let limited = || new.limited(row.cell, new.multiplier(row.cell, Some(row)));
-            let after = stays.then(limited);
-            if after != Some(before) {
-                changed.push(CellChange { product: product.id.clone(), cell: row.cell, before, after });
+            let row = map.zip(index).and_then(|(map, index)| map.row(index, cell.cell));
+            let after = stays.map(|at| new_reporting.cell((at, id), cell.cell, row).multiplier);
+            if after != Some(cell.multiplier) {
+                let before = cell.multiplier;
+                changed.push(CellChange { product: product.id.clone(), cell: cell.cell, before, after });
             }
         }
     }
     // The order of equal changes is that of products and cells.
     changed.sort_by_key(|change| Reverse(change.difference()));
-    // A cell that is none lies in no zone.
-    let unreported = [old, new].map(|fallback| fallback.multiplier(Cell(0), None));
+    // A cell that is none lies in no zone and no polygon.
+    let unreported =
+        [old_reporting, new_reporting].map(|reporting| reporting.cell((0, ""), Cell(0), None).multiplier);
     Preview { mode: old.mode, reported, changed, unreported: unreported.into() }
 }
 

@@ -97,7 +97,7 @@ impl Policies {
     /// is stored afterwards: `item`, or the one that was not to be replaced.
     async fn write(&self, (puts, update): (Vec<PutBuilder>, UpdateBuilder), item: Item) -> Option<Item> {
         for attempt in 0.. {
-            let request = self.table.transact_write(puts.clone(), update.clone());
+            let request = self.table.transact_write(puts.clone(), [update.clone()]);
             let request = request.map_err(|error| log_unavailable("TransactWriteItems", &error)).ok()?;
             match request.send().await {
                 Ok(_) => return Some(item),

@@ -81,15 +81,18 @@ impl Table {
     pub(super) fn transact_write(
         &self,
         puts: impl IntoIterator<Item = PutBuilder>,
-        update: UpdateBuilder,
+        updates: impl IntoIterator<Item = UpdateBuilder>,
     ) -> Result<TransactWriteItemsFluentBuilder, BuildError> {
-        let update = update.table_name(&self.name).build()?;
         let mut request = self.connection.client.transact_write_items();
         for put in puts {
             let put = put.table_name(&self.name).build()?;
             request = request.transact_items(TransactWriteItem::builder().put(put).build());
         }
-        Ok(request.transact_items(TransactWriteItem::builder().update(update).build()))
+        for update in updates {
+            let update = update.table_name(&self.name).build()?;
+            request = request.transact_items(TransactWriteItem::builder().update(update).build());
+        }
+        Ok(request)
     }
 
     /// A consistent query.

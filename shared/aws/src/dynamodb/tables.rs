@@ -21,6 +21,9 @@ use crate::provision::{ProvisionError, wait_until};
 /// | policies | `city` S | `version` N, `document` S, `author` S, `saved_at_ms` N, `writer` S |
 /// | policies | `nyc#7` | the same of a version that was replaced, and `replaced_at_ms` N, `expires` N |
 /// | policies | `#versions` | `@nyc` N, the version of each city |
+/// | overrides | `city` S, `id` S | `document` S, `end_ms` N, `expires` N |
+/// | overrides | a city, `#counts` | `created` N, `revision` N |
+/// | overrides | `#revisions`, `#revisions` | `@nyc` N, the revision of each city's overrides |
 /// | watermarks | `board` S, `part` S | `version` N, and `cities` B or `taken_ms` N and `due_ms` N |
 ///
 /// `expires` is the table's time-to-live attribute.
@@ -32,6 +35,8 @@ pub struct Tables {
     pub maps: String,
     /// Policies of cities.
     pub policies: String,
+    /// Overrides of cities.
+    pub overrides: String,
     /// The watermark board.
     pub watermarks: String,
 }
@@ -47,6 +52,8 @@ const CHECKPOINTS: Schema =
 const MAPS: Schema =
     Schema { keys: &[("city", ScalarAttributeType::S), ("part", ScalarAttributeType::S)], expiring: true };
 const POLICIES: Schema = Schema { keys: &[("city", ScalarAttributeType::S)], expiring: true };
+const OVERRIDES: Schema =
+    Schema { keys: &[("city", ScalarAttributeType::S), ("id", ScalarAttributeType::S)], expiring: true };
 const WATERMARKS: Schema =
     Schema { keys: &[("board", ScalarAttributeType::S), ("part", ScalarAttributeType::S)], expiring: false };
 
@@ -59,6 +66,7 @@ impl Tables {
             checkpoints: name("checkpoints"),
             maps: name("maps"),
             policies: name("policies"),
+            overrides: name("overrides"),
             watermarks: name("watermarks"),
         }
     }
@@ -72,6 +80,7 @@ impl Tables {
             (&self.checkpoints, CHECKPOINTS),
             (&self.maps, MAPS),
             (&self.policies, POLICIES),
+            (&self.overrides, OVERRIDES),
             (&self.watermarks, WATERMARKS),
         ] {
             create(&connection.client, table, &schema).await?;
