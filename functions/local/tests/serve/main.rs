@@ -10,6 +10,7 @@ mod file_feed;
 mod full_disk;
 mod harness;
 mod http_messages;
+mod overrides;
 mod parked_logs;
 mod policies;
 mod problems;
