@@ -2,6 +2,7 @@
 
 pub mod city;
 pub mod city_file;
+pub mod compare;
 #[cfg(feature = "aws")]
 pub mod deployment;
 #[cfg(feature = "aws")]

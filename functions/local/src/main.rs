@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use equilibrium_local::commands::city::CityCommand;
+use equilibrium_local::commands::compare::Compare;
 #[cfg(feature = "aws")]
 use equilibrium_local::commands::deployment::DeploymentCommand;
 use equilibrium_local::commands::lanes::LanesCommand;
@@ -30,6 +31,8 @@ enum Command {
     Serve(Serve),
     /// Price a file of market events tick by tick, in event time, as fast as possible.
     Replay(Replay),
+    /// Price a file of market events under two policies, and compare what is reported.
+    Compare(Compare),
     /// Write the events of the simulated city; the same seed gives the same file on every machine.
     City(CityCommand),
     /// List the checkpoint logs that cannot go on and resume them.
@@ -45,6 +48,7 @@ fn main() -> Exit {
     match command.unwrap_or(Command::Serve(serve)) {
         Command::Serve(serve) => serve.execute(),
         Command::Replay(replay) => replay.execute(),
+        Command::Compare(compare) => compare.execute(),
         Command::City(city) => city.execute(),
         Command::Lanes(lanes) => lanes.execute(),
         #[cfg(feature = "aws")]

@@ -29,7 +29,8 @@ async fn a_saved_policy_takes_effect_without_a_restart() {
     let mut policy = city::policy::policy();
     let store = Store::in_memory(LaneCount::ONE, Clock::live(NonZeroU32::new(1_000).unwrap()));
     store.start_policies(Some(std::slice::from_ref(&policy)), || unreachable!(), 0);
-    let cache = PolicyCache::new(store.clone(), ResourceLimits::default(), tokio::time::sleep as _);
+    let limits = ResourceLimits::default();
+    let cache = PolicyCache::with_overrides(store.clone(), store.clone(), limits, tokio::time::sleep as _);
     let site = Site { index: String::new(), basemaps: Basemaps::default(), source: EventSource::DEPLOYED };
     let api = LocalApi::new(&store, Arc::new(cache), PseudonymKey::new([7; 16]), site);
     assert_eq!(name_of_the_city(&api).await, policy.name);

@@ -14,8 +14,7 @@ use equilibrium_domain::time::Timestamp;
 use equilibrium_http::{FieldError, Problem, Request, Response};
 use serde::Serialize;
 
-use crate::put::field_error;
-use crate::{JSON, PolicyApi, compressed, unavailable};
+use crate::{JSON, PolicyApi, compressed, field_error, unavailable};
 
 /// The most cells of an answer; the others are counted.
 pub const MAX_LISTED_CELLS: usize = 1_000;

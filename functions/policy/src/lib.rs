@@ -15,8 +15,8 @@ use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::timer::Timer;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::id::CityId;
-use equilibrium_domain::policy::schema;
-use equilibrium_http::{Problem, Request, Response, etag_matches};
+use equilibrium_domain::policy::{Fault, schema};
+use equilibrium_http::{FieldError, Problem, Request, Response, etag_matches};
 use equilibrium_lambda::api_gateway::{ApiGatewayError, ApiGatewayRequest, encode_response};
 
 pub use crate::dry_run::MAX_LISTED_CELLS;
@@ -206,6 +206,10 @@ fn written(status: u16, document: String) -> Response {
 
 fn compressed(response: Response, request: &Request<'_>) -> Response {
     response.with("vary", "accept-encoding").compressed_for(request.header("accept-encoding"))
+}
+
+fn field_error(fault: Fault) -> FieldError {
+    FieldError { pointer: fault.pointer, message: fault.message }
 }
 
 fn unknown_city() -> Problem {

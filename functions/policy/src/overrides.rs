@@ -16,8 +16,8 @@ use equilibrium_http::{Problem, Request, Response, page_token, parameters};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::put::{field_error, parse};
-use crate::{JSON, PolicyApi, compressed, unavailable, unknown_city};
+use crate::put::parse;
+use crate::{JSON, PolicyApi, compressed, field_error, unavailable, unknown_city};
 
 /// Overrides of a page if the client does not give a limit.
 const DEFAULT_PAGE_SIZE: usize = 100;

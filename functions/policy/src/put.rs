@@ -17,11 +17,11 @@ use equilibrium_domain::id::CityId;
 use equilibrium_domain::policy::large_change::too_large;
 use equilibrium_domain::policy::{Fault, Policy};
 use equilibrium_http::body::{ContentCoding, decode, json_text, require_json};
-use equilibrium_http::{FieldError, Problem, Request, Response, etag_is_listed};
+use equilibrium_http::{Problem, Request, Response, etag_is_listed};
 use serde_json::Value;
 
 use crate::dry_run::Attempt;
-use crate::{PolicyApi, written};
+use crate::{PolicyApi, field_error, written};
 
 /// The member of a body that confirms a large change; it is not a field of a policy.
 const CONFIRMATION: &str = "confirm_large_change";
@@ -181,10 +181,6 @@ fn change_too_large(version: u64, faults: Vec<Fault>) -> Problem {
         "fields change by more than max_change allows; nothing was saved. {CONFIRMATION}: {version} in the body confirms it"
     );
     Problem::new(409, "change_too_large", detail).with_errors(faults.into_iter().map(field_error))
-}
-
-pub(crate) fn field_error(fault: Fault) -> FieldError {
-    FieldError { pointer: fault.pointer, message: fault.message }
 }
 
 fn not_saved(error: ReplaceError) -> Problem {

@@ -70,7 +70,13 @@ where
         version: &str,
     ) -> Result<Response, Problem> {
         let city = CityId::new(city).ok_or_else(unknown_city)?;
-        let unknown = || Problem::new(404, "unknown_version", "no such version, or it is no longer kept");
+        let unknown = || {
+            Problem::new(
+                404,
+                "unknown_version",
+                "no such version: versions are kept for 90 days after the next one",
+            )
+        };
         let is_number = version.bytes().all(|byte| byte.is_ascii_digit());
         let version = version.parse().ok().filter(|_| is_number).ok_or_else(unknown)?;
         let stored = self.store.version(&city, version, self.now_ms).await.map_err(unavailable)?;

@@ -3,6 +3,7 @@
 
 pub mod checkpoint;
 pub mod clock;
+pub mod comparison;
 pub mod config;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::builders::{PutBuilder, UpdateBuilder};
 use aws_sdk_dynamodb::types::{Put, ReturnValuesOnConditionCheckFailure, Update};
 use equilibrium_app::policy::ports::{
     NewVersion, PolicyStore, ReplaceError, SavedVersion, StoredPolicy, VERSIONS_KEPT_MS,
@@ -88,9 +89,15 @@ impl Policies {
             .update_expression("SET #indexed = :version")
             .expression_attribute_names("#indexed", indexed(city))
             .expression_attribute_values(":version", number(version));
+        let puts: Vec<PutBuilder> = std::iter::once(put).chain(past).collect();
+        self.write((puts, update), item).await
+    }
+
+    /// Writes in one transaction, again while another policy is being saved: both write the index. Returns the item that
+    /// is stored afterwards: `item`, or the one that was not to be replaced.
+    async fn write(&self, (puts, update): (Vec<PutBuilder>, UpdateBuilder), item: Item) -> Option<Item> {
         for attempt in 0.. {
-            let puts = std::iter::once(put.clone()).chain(past.clone());
-            let request = self.table.transact_write(puts, [update.clone()]);
+            let request = self.table.transact_write(puts.clone(), [update.clone()]);
             let request = request.map_err(|error| log_unavailable("TransactWriteItems", &error)).ok()?;
             match request.send().await {
                 Ok(_) => return Some(item),

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use jiff::civil::{Date, Time};
+use jiff::civil::{self, Date};
 use jiff::tz::{Offset, TimeZone};
 use serde_json::{Map, Value, json};
 
@@ -86,7 +86,7 @@ pub struct LawTime {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     Day(Date),
-    Instant(Timestamp),
+    Time(Timestamp),
 }
 
 impl LawTime {
@@ -96,15 +96,15 @@ impl LawTime {
         let form = match text.parse::<Date>() {
             // The parser also takes other forms of ISO 8601.
             Ok(date) if date.to_string() == text => Form::Day(date),
-            _ => Form::Instant(Timestamp::parse(text.as_bytes())?),
+            _ => Form::Time(Timestamp::parse(text.as_bytes())?),
         };
         let ms = match form {
             // Where a day begins with an hour that does not exist, this is its first instant.
             Form::Day(date) => {
-                let midnight = date.to_datetime(Time::midnight());
+                let midnight = date.to_datetime(civil::Time::midnight());
                 zone.to_ambiguous_timestamp(midnight).compatible().ok()?.as_millisecond()
             }
-            Form::Instant(instant) => instant.ms(),
+            Form::Time(time) => time.ms(),
         };
         let year = Offset::UTC.to_datetime(jiff::Timestamp::from_millisecond(ms).ok()?).year();
         ranges::LAW_YEARS.contains(&year).then_some(Self { form, ms })
@@ -122,7 +122,7 @@ impl fmt::Display for LawTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.form {
             Form::Day(date) => date.fmt(f),
-            Form::Instant(instant) => instant.fmt(f),
+            Form::Time(time) => time.fmt(f),
         }
     }
 }

@@ -150,7 +150,7 @@ fn guard() -> Value {
         &[],
         json!({
             "min_lost": integer(&ranges::MIN_LOST, "the fewest drivers lost for the feed guard to go on"),
-            "hold_ms": integer(&ranges::HOLD_MS, "how long it stays on at most; 0 is no guard"),
+            "hold_ms": integer(&ranges::HOLD_MS, "how long it stays on at most; with 0 it never goes on"),
         }),
     )
 }
