@@ -1,6 +1,7 @@
 //! Pricing (CONTRACT §3, §6): the tick counts of all lanes become a city's surge map.
 
 pub mod city_pricing;
+pub mod explain;
 pub mod fallback;
 pub mod feed_guard;
 pub mod grid;

@@ -123,6 +123,6 @@ fn city_config(policy: Policy, version: u64, limits: ResourceLimits) -> CityConf
         version,
         fingerprint: policy.fingerprint(),
         counting: Arc::new(CountingConfig::of(&policy, limits.max_entities)),
-        pricing: Arc::new(PricingConfig { policy, max_hold_ms: limits.max_hold_ms }),
+        pricing: Arc::new(PricingConfig { policy, policy_version: version, max_hold_ms: limits.max_hold_ms }),
     }
 }

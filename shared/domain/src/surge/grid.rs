@@ -5,6 +5,7 @@
 //! changed, not to the city's area.
 
 mod codec;
+mod observation;
 
 use h3o::{CellIndex, LatLng, Resolution};
 use hashbrown::HashMap;

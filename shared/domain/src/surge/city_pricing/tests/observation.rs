@@ -1,0 +1,66 @@
+//! A cell is observed while the log is replayed: its explanation is the price that the map reported.
+
+use super::*;
+use crate::policy::Multiplier;
+use crate::surge::explain::{BoundKind, Explanation};
+
+const MINUTE: i64 = 60_000;
+
+/// The entries of two minutes of a city, one a tick, in which riders come and go, and its ticks.
+fn log(config: Arc<PricingConfig>) -> (Vec<Vec<u8>>, Vec<ClosedTick>) {
+    let mut fixture = Fixture::new(1, config);
+    let (mut entries, mut ticks) = (Vec::new(), Vec::new());
+    for at in (MINUTE..3 * MINUTE).step_by(5_000) {
+        let riders = u32::try_from(at / 5_000 % 7).unwrap() * 20 + 1;
+        if at == 2 * MINUTE {
+            fixture.report_empty(0, at, at, at + 20_000);
+        } else {
+            fixture.report(0, at, at, &[(HERE, riders)], &[(THERE, 3)]);
+        }
+        let (entry, closed) = fixture.end();
+        entries.push(entry);
+        ticks.extend(closed);
+    }
+    (entries, ticks)
+}
+
+/// The explanation of the cell's price at the newest tick at or before `until`.
+fn explained(entries: &[Vec<u8>], until: i64) -> Option<Explanation> {
+    let watch = Watch { cell: Cell(HERE), product: None, until };
+    let mut city = None;
+    for (number, entry) in (0..).zip(entries) {
+        city = Some(CityPricing::replay_observed(city, &nyc(), (number, entry), Some(&watch)).unwrap());
+    }
+    city?.observed().map(Explanation::of)
+}
+
+#[test]
+fn the_explanation_of_every_tick_is_the_price_that_was_reported() {
+    let zones = json!([{"id": "stadium", "limits": {"max_multiplier": 1.5},
+        "polygon": {"type": "Polygon", "coordinates": [[[-75, 40], [-73, 40], [-73, 42], [-75, 42], [-75, 40]]]}}]);
+    let (entries, ticks) = log(config(json!({"zones": zones})));
+    assert_eq!(explained(&entries, MINUTE - 1), None, "no tick has closed yet");
+    let (mut before, mut binding) = (None, 0);
+    for tick in &ticks {
+        for at in tick.instants() {
+            let row = tick.rows.iter().find(|row| row.cell == Cell(HERE));
+            let explanation = explained(&entries, at + 4_999).unwrap();
+            assert_eq!(explanation.at.ms(), at);
+            assert_eq!(explanation.version, tick.version - ((tick.at - at) / 5_000).unsigned_abs());
+            assert_eq!(explanation.is_reported(), row.is_some());
+            let reported =
+                row.map_or((0, 0, Multiplier::ONE), |row| (row.demand, row.supply, row.multiplier));
+            let (demand, supply) = explanation.own_counts();
+            assert_eq!((demand, supply, explanation.multiplier), reported, "{at}: {}", explanation.text);
+            if let Some((m, published)) = before {
+                assert_eq!((explanation.m_before, explanation.published_before), (m, published), "{at}");
+            }
+            before = explanation.is_reported().then_some((explanation.m, explanation.published));
+            before.get_or_insert((1.0, 100.0));
+            let bound = explanation.bounds.iter().find(|bound| bound.binds);
+            assert!(bound.is_none_or(|bound| bound.source == "zone stadium" && bound.kind == BoundKind::Cap));
+            binding += u32::from(bound.is_some());
+        }
+    }
+    assert!(binding > 3, "the cap of the zone binds: {binding}");
+}
