@@ -5,6 +5,7 @@ pub mod explain;
 pub mod fallback;
 pub mod feed_guard;
 pub mod grid;
+pub mod history;
 pub mod map;
 pub mod multiplier;
 

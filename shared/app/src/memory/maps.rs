@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use equilibrium_domain::id::CityId;
+use equilibrium_domain::surge::history::HistoryKey;
 use equilibrium_domain::surge::map::{ChunkName, MapHead};
 
+use super::histories::MemoryHistory;
 use super::shared::Shared;
+use crate::history::ports::HistoryStore;
 use crate::surge::ports::MapStore;
 use crate::unavailable::Unavailable;
 
@@ -67,9 +70,9 @@ impl Maps {
     }
 }
 
-/// Maps in memory.
+/// Maps and histories in memory.
 #[derive(Clone, Debug, Default)]
-pub struct MemoryMaps(Shared<Maps>);
+pub struct MemoryMaps(Shared<Maps>, MemoryHistory);
 
 impl MapStore for MemoryMaps {
     async fn save_chunk(&self, city: &CityId, name: ChunkName, chunk: &[u8]) -> Result<(), Unavailable> {
@@ -88,5 +91,20 @@ impl MapStore for MemoryMaps {
 
     async fn chunk(&self, city: &CityId, name: ChunkName) -> Result<Option<Vec<u8>>, Unavailable> {
         Ok(self.0.lock().chunk(city, name).map(<[u8]>::to_vec))
+    }
+}
+
+impl HistoryStore for MemoryMaps {
+    async fn save_history(&self, city: &CityId, key: HistoryKey, item: &[u8]) -> Result<(), Unavailable> {
+        self.1.save_history(city, key, item).await
+    }
+
+    async fn history(
+        &self,
+        city: &CityId,
+        from: HistoryKey,
+        limit: usize,
+    ) -> Result<Vec<(HistoryKey, Vec<u8>)>, Unavailable> {
+        self.1.history(city, from, limit).await
     }
 }

@@ -6,12 +6,14 @@
 mod continuation;
 mod lane_progress;
 mod observation;
+mod segment;
 mod snapshot;
 
 use std::sync::Arc;
 
 use lane_progress::LaneProgress;
 pub use observation::{Around, CellAtTick, GuardAtTick, Watch};
+pub use segment::{Segment, snapshot_as_of};
 use snapshot::{open_snapshot, read_config, write_config};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -22,7 +24,7 @@ use crate::event_sourced::{Entry, EntryHeader, EventSourced, LogPosition};
 use crate::id::{CityId, LaneCount, LaneId, ProductId};
 use crate::policy::Policy;
 use crate::surge::feed_guard::{Feed, FeedGuard, GuardConfig};
-use crate::surge::grid::{Grid, Side};
+use crate::surge::grid::{Grid, Moved, Side};
 use crate::surge::map::{ChunkName, ClosedTick, MapHead, encode_chunk};
 use crate::time::tick_at_or_after;
 use crate::wire::products::{ProductMapping, ProductTable};
@@ -90,6 +92,8 @@ pub struct Output {
     pub map: MapHead,
     /// The chunks of that map that are new, encoded.
     pub chunks: Vec<(ChunkName, Vec<u8>)>,
+    /// What the ticks were priced by.
+    pub config: Arc<PricingConfig>,
 }
 
 /// A snapshot replaces entries that outweigh the last one, but not below this.
@@ -350,15 +354,26 @@ impl CityPricing {
 
     /// Prices the newest tick; the rows are those of every tick from `from` on.
     fn price_run(&mut self, from: i64, at: i64, feed: Feed, reported: usize) {
-        let mut changes = Vec::new();
+        let mut moved = Moved::default();
         let observed = self.observe_before(from);
-        let rows = self.grid.price(self.version, feed, &mut changes);
+        let rows = self.grid.price(self.version, feed, &mut moved);
         if let Some(before) = observed {
             self.observe(from, at, before);
         }
+        let Moved { changes, edges } = moved;
         let lanes_reported = u32::try_from(reported).expect("not more than the greatest lane count");
         let (version, tick_ms) = (self.version, self.config.policy.clock.tick_ms);
-        self.ticks.push(ClosedTick { from, at, tick_ms, version, lanes_reported, feed, rows, changes });
+        self.ticks.push(ClosedTick {
+            from,
+            at,
+            tick_ms,
+            version,
+            lanes_reported,
+            feed,
+            rows,
+            changes,
+            edges,
+        });
     }
 
     fn guard_config(&self) -> GuardConfig {
@@ -517,7 +532,7 @@ impl EventSourced for CityPricing {
         let map = self.map_head(last, chunks.iter().map(|(name, _)| *name).collect());
         let new = chunks.iter().filter(|(name, _)| name.version > self.version_before);
         let chunks = new.map(|(name, rows)| (*name, encode_chunk(rows))).collect();
-        Some(Output { ticks, map, chunks })
+        Some(Output { ticks, map, chunks, config: Arc::clone(&self.config) })
     }
 }
 

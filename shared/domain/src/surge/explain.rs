@@ -4,7 +4,7 @@
 mod bounds;
 mod text;
 
-pub use bounds::{Bound, BoundKind};
+pub use bounds::{Bound, BoundKind, limits_of};
 
 use serde::Serialize;
 

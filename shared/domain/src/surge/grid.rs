@@ -91,6 +91,15 @@ struct LastPublished {
     multiplier: u16,
 }
 
+/// What a tick reports otherwise than the tick before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// The multipliers that changed.
+    pub changes: Vec<Change>,
+    /// The cells that appeared or ended, and whose multipliers did not change.
+    pub edges: Vec<Row>,
+}
+
 /// The side of the market that a count belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -279,8 +288,8 @@ impl Grid {
     }
 
     /// Prices every active cell at the tick of the map's `version`. Returns the rows reported, ordered by product name
-    /// and cell, and appends the multipliers that changed to `changes`.
-    pub fn price(&mut self, version: u64, feed: Feed, changes: &mut Vec<Change>) -> Vec<Row> {
+    /// and cell, and appends to `moved` what is not as before.
+    pub fn price(&mut self, version: u64, feed: Feed, moved: &mut Moved) -> Vec<Row> {
         self.apply_pending();
         let mut rows = Vec::with_capacity(self.active.iter().chain(&self.activated).map(Vec::len).sum());
         self.row_chunks.clear();
@@ -289,7 +298,7 @@ impl Grid {
             let product = self.by_name[at];
             self.activate(product);
             let mut active = std::mem::take(&mut self.active[product]);
-            active.retain(|slot| self.price_cell(*slot, product, (version, feed), &mut rows, changes));
+            active.retain(|slot| self.price_cell(*slot, product, (version, feed), &mut rows, moved));
             self.active[product] = active;
         }
         rows
@@ -312,7 +321,7 @@ impl Grid {
         product: usize,
         (version, feed): (u64, Feed),
         rows: &mut Vec<Row>,
-        changes: &mut Vec<Change>,
+        moved: &mut Moved,
     ) -> bool {
         let index = self.state_index(slot, product);
         let slot = &self.slots[slot as usize];
@@ -335,7 +344,9 @@ impl Grid {
         let row = Row { product: product as u8, cell: Cell(slot.cell), demand, supply, multiplier };
         let now = LastPublished { reported, demand, supply, multiplier: multiplier.hundredths() };
         if now.multiplier != last.multiplier {
-            changes.push(Change { row, before: last.multiplier });
+            moved.changes.push(Change { row, before: last.multiplier });
+        } else if now.reported != last.reported {
+            moved.edges.push(row);
         }
         if now != *last {
             self.is_steady = false;
@@ -359,10 +370,11 @@ impl Grid {
                 let State { multiplier, last } = old.states[old.state_index(*slot, old_product)];
                 let Some(slot) = self.slot_of(old.slots[*slot as usize].cell) else { continue };
                 let index = self.state_index(slot, product);
-                // The raw multiplier is that of the old curve, and no chunk of this grid holds the cell yet.
+                // The raw multiplier is that of the old curve. No chunk of this grid holds the cell yet: it must differ
+                // from what the old one reported, whatever it is priced at.
                 self.states[index] = State {
                     multiplier: MultiplierState { raw: MultiplierState::BASE.raw, ..multiplier },
-                    last: LastPublished { reported: false, ..last },
+                    last: LastPublished { demand: u32::MAX, ..last },
                 };
                 self.flags[index] |= flag::ACTIVE;
                 self.activated[product].push(slot);

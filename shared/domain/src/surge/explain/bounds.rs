@@ -4,7 +4,7 @@ use h3o::LatLng;
 use serde::Serialize;
 
 use crate::geo::locate::Cell;
-use crate::policy::{Multiplier, Policy};
+use crate::policy::{Limits, Multiplier, Policy};
 
 /// A limit in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -27,6 +27,15 @@ pub enum BoundKind {
     Floor,
     /// The highest multiplier that is reported.
     Cap,
+}
+
+/// The limits of the policy and of the zone of the cell's centre.
+#[must_use]
+pub fn limits_of(policy: &Policy, cell: Cell) -> Limits {
+    let Some(centre) = cell.h3().filter(|_| !policy.zones.is_empty()).map(LatLng::from) else {
+        return policy.limits;
+    };
+    policy.limits_at(centre.lng(), centre.lat())
 }
 
 /// The limits of the policy and of the zone of the cell's centre, and the multiplier that they make of `published`

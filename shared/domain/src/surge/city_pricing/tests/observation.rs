@@ -64,3 +64,30 @@ fn the_explanation_of_every_tick_is_the_price_that_was_reported() {
     }
     assert!(binding > 3, "the cap of the zone binds: {binding}");
 }
+
+#[test]
+fn a_segment_of_a_log_is_read_back_byte_for_byte() {
+    let (mut entries, _) = log(config(json!({})));
+    entries.insert(3, b"a mark".to_vec());
+    for (first, snapshot) in [(0, None), (7, Some(b"before".to_vec()))] {
+        let segment = Segment { first, snapshot, entries: entries.clone() };
+        let encoded = segment.encode();
+        assert_eq!(Segment::decode(&encoded), Ok(segment));
+        for cut in 0..encoded.len() {
+            assert!(Segment::decode(&encoded[..cut]).is_err());
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_has_the_newest_tick_that_had_closed() {
+    let mut city = CityPricing::new(nyc(), config(json!({})));
+    assert_eq!(snapshot_as_of(&city.compact().unwrap()), Ok(None));
+    let (entries, ticks) = log(config(json!({})));
+    let mut state = None;
+    for (number, entry) in (0..).zip(&entries) {
+        state = Some(CityPricing::replay(state, &nyc(), number, entry).unwrap());
+    }
+    assert_eq!(snapshot_as_of(&state.unwrap().compact().unwrap()), Ok(Some(ticks.last().unwrap().at)));
+    assert!(snapshot_as_of(&entries[0]).is_err());
+}
