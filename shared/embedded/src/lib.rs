@@ -4,6 +4,7 @@ mod acknowledged;
 pub mod data_folder;
 pub mod database;
 pub mod open_error;
+pub mod past;
 pub mod pseudonym_key;
 pub mod record_batch;
 mod state;

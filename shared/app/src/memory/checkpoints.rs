@@ -57,6 +57,8 @@ pub struct SnapshotSaved {
 /// What archiving a segment has removed.
 #[derive(Debug, Default)]
 pub struct Archived {
+    /// The newest tick that had closed before the segment.
+    pub as_of: Option<i64>,
     /// The numbers of the entries that are in the segment now.
     pub entries: Range<u64>,
     /// The first numbers of the segments that have expired.
@@ -154,7 +156,7 @@ impl Logs {
         let as_of = log.as_of(log.first);
         let next = log.as_of(packed.numbers.end);
         let entries = log.remove_before(packed.numbers.end);
-        Archived { entries, expired: log.past.push(packed, as_of, next) }
+        Archived { as_of, entries, expired: log.past.push(packed, as_of, next) }
     }
 
     /// Restores entry `number` of an earlier process, after all entries restored so far.
