@@ -16,6 +16,9 @@ use equilibrium_app::surge::ports::MapStore;
 use equilibrium_domain::event::Refusal;
 use equilibrium_domain::event::watermark::{self, CityWatermark};
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
+use equilibrium_domain::policy::Policy;
+use equilibrium_domain::policy::overrides::{Override, OverrideKind};
+use equilibrium_domain::surge::bounds::OverrideSet;
 use equilibrium_domain::surge::map::{MapHead, decode_chunk};
 use equilibrium_lambda::kinesis::encode::{Envelope, Stream};
 use equilibrium_lambda::kinesis::record::{Record, ShardId};
@@ -273,6 +276,48 @@ async fn records_of_a_lost_log_are_counted_once_it_is_unparked() {
 }
 
 #[tokio::test]
+async fn lanes_do_not_double_before_the_records_that_wait_for_their_log_are_processed() {
+    let two = LaneCount::new(2).unwrap();
+    let mut functions = Functions::new(ResourceLimits::default());
+    functions.process(&[&ping(1, 1), &watermark_at(5)]).await;
+    functions.checkpoints.corrupt(&only_range(), |entry| entry[20] ^= 1);
+    functions.replace_instances();
+    functions.process(&[&ping(2, 6), &watermark_at(9)]).await;
+    parking::resume(&functions.checkpoints, &only_range(), Resume::Unpark).await.unwrap();
+    let settings = CountSettings { lanes: two, groups: GroupCount::ONE };
+    let payload = functions.payload(&[&ping(3, 11)]);
+    let processor =
+        LaneProcessor::new(settings, functions.checkpoints.clone(), functions.counts.clone(), NoOp);
+    let handled = equilibrium_count::handle_event(&processor, &payload, &functions.policies, 0).await;
+    assert_ne!(String::from_utf8(handled.unwrap().0).unwrap(), NONE_FAILED, "the batch waits");
+
+    let before = functions.count(&payload).await;
+    assert_eq!(
+        (before.0.as_str(), before.1.absorbed),
+        (NONE_FAILED, 2),
+        "the waiting driver and the new one"
+    );
+    let payload = functions.payload(&[&ping(4, 12)]);
+    let processor =
+        LaneProcessor::new(settings, functions.checkpoints.clone(), functions.counts.clone(), NoOp);
+    let handled = equilibrium_count::handle_event(&processor, &payload, &functions.policies, 0).await;
+    assert_eq!(String::from_utf8(handled.unwrap().0).unwrap(), NONE_FAILED);
+    assert_eq!(processor.entities(), 3, "the lost one is not known any more");
+}
+
+#[tokio::test]
+async fn a_resumed_log_for_which_no_record_waits_is_not_listed() {
+    let mut functions = Functions::new(ResourceLimits::default());
+    functions.process(&[&ping(1, 1), &watermark_at(5)]).await;
+    functions.checkpoints.corrupt(&only_range(), |entry| entry[20] ^= 1);
+    functions.replace_instances();
+    functions.process(&[&ping(2, 6), &watermark_at(9)]).await;
+    functions.checkpoints.remove(&only_range().parked_records().unwrap());
+    parking::resume(&functions.checkpoints, &only_range(), Resume::Unpark).await.unwrap();
+    assert!(parking::list(&functions.checkpoints).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_map_continues_after_the_log_of_its_city_has_expired() {
     let mut functions = Functions::new(ResourceLimits::default());
     functions.process(&[&ping(1, 1), &watermark_at(5)]).await;
@@ -331,4 +376,48 @@ async fn the_stored_map_is_that_of_the_last_tick() {
     assert_eq!((head.version, head.lanes_reported, head.lanes), (2, 1, 1));
     let entries = functions.checkpoints.load(&CheckpointKey::City(city), None).await.unwrap().entries;
     assert_eq!(entries.len(), 1);
+}
+
+/// 2026-03-06T17:00:00Z and so many seconds, in milliseconds since the epoch.
+fn at(second: i64) -> i64 {
+    1_772_816_400_000 + second * 1_000
+}
+
+#[tokio::test]
+async fn the_map_at_the_start_of_a_freeze_is_saved_before_the_map_after_it() {
+    let freeze = |id: &str, start: i64| Override {
+        id: id.into(),
+        kind: OverrideKind::Freeze,
+        product: None,
+        polygon: None,
+        starts_at: start,
+        ends_at: at(3_600),
+        reason: "test".into(),
+        author: "local".into(),
+        created_at: at(0),
+        ended_at: None,
+    };
+    let freezes = vec![freeze("a", at(12)), freeze("b", at(27)), freeze("c", at(900))];
+    let set = OverrideSet { created: 3, overrides: freezes.into_iter().map(Arc::new).collect() };
+    let policies = PolicySet::of(vec![Policy::open_city(&nyc())], ResourceLimits::default());
+    let mut functions = Functions::new(ResourceLimits::default());
+    functions.policies = Arc::new(policies.with_overrides(vec![(nyc(), set)]));
+    let drivers = async |functions: &Functions, start: i64| {
+        let frozen = functions.maps.frozen(&nyc(), start).await.unwrap()?;
+        Some(frozen.rows("standard").iter().map(|row| row.supply).sum::<u32>())
+    };
+
+    functions.process(&[&ping(1, 1), &watermark_at(5)]).await;
+    functions.process(&[&ping(2, 8), &watermark_at(10)]).await;
+    assert_eq!(drivers(&functions, at(12)).await, None, "the newest map is that of the start");
+    functions.replace_instances();
+    functions.process(&[&ping(3, 13), &watermark_at(15)]).await;
+    assert_eq!(drivers(&functions, at(12)).await, Some(2), "of the stored map");
+    // Several ticks of one batch: the map of the start was never stored.
+    functions
+        .process(&[&ping(4, 19), &watermark_at(20), &ping(5, 24), &watermark_at(25), &watermark_at(40)])
+        .await;
+    assert_eq!(drivers(&functions, at(27)).await, Some(5));
+    assert_eq!(drivers(&functions, at(12)).await, Some(2), "the first stays");
+    assert_eq!(drivers(&functions, at(900)).await, None);
 }

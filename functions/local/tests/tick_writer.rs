@@ -1,13 +1,16 @@
 //! The tick writer of `replay` meets the contract of the tick log.
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Arc;
+
 use equilibrium_app::contract::{self, RecordedRow};
+use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::{CityId, ProductId};
-use equilibrium_domain::policy::Multiplier;
+use equilibrium_domain::policy::{Multiplier, Policy};
 use equilibrium_domain::time::Timestamp;
 use equilibrium_local::commands::replay::tick_writer::TickWriter;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The row of a line, if it is one of this city.
 fn parse(line: &str, city: &str) -> Option<RecordedRow> {
@@ -34,7 +37,16 @@ fn multiplier(text: &str) -> Multiplier {
 #[tokio::test]
 async fn the_writer_meets_the_contract_of_the_tick_log() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let writer = TickWriter::new(file.reopen().unwrap());
+    let square = json!({"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]});
+    let policy = |city: &str| {
+        let document = json!({
+            "city": city, "currency": "USD", "boundary": square, "limits": {"max_multiplier": 100},
+            "products": [{"id": "standard"}, {"id": "xl"}],
+        });
+        Policy::from_json(&document).unwrap()
+    };
+    let policies = PolicySet::of(["lima", "oslo"].map(policy).to_vec(), ResourceLimits::default());
+    let writer = TickWriter::new(file.reopen().unwrap(), Arc::new(policies));
     let read = async |city: &CityId| {
         writer.end().unwrap();
         let lines = std::fs::read_to_string(file.path()).unwrap();

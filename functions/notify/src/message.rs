@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use equilibrium_app::notify::change::{Change, FeedChanged, ModeChanged, Pulse, SurgeChanged};
 use equilibrium_app::notify::change_log::{LoggedChange, LoggedPulse};
+use equilibrium_app::price::report::ReportedCell;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::policy::Multiplier;
 use equilibrium_domain::surge::fallback::Mode;
 use equilibrium_domain::surge::feed_guard::Feed;
-use equilibrium_domain::surge::map::Row;
 use equilibrium_domain::time::Timestamp;
 use equilibrium_http::event_stream;
 use serde::Serialize;
@@ -113,8 +113,8 @@ fn surge<'a>(change: &'a SurgeChanged, only: Option<&HashSet<Cell>>) -> SurgeMes
     }
 }
 
-fn cell(row: &Row) -> CellMessage {
-    let Row { cell, demand, supply, multiplier, .. } = *row;
+fn cell(row: &ReportedCell) -> CellMessage {
+    let ReportedCell { cell, demand, supply, multiplier, .. } = *row;
     CellMessage { cell, multiplier, demand, supply }
 }
 

@@ -8,6 +8,7 @@ use equilibrium_app::notify::change_log::{ChangeLog, LoggedChange};
 use equilibrium_app::notify::follow::{Filter, Follower, Next, Start};
 use equilibrium_app::policy::policy_set::PolicySet;
 use equilibrium_app::policy::ports::PolicySource;
+use equilibrium_app::surge::ports::MapStore;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::{CityId, ProductId};
 use equilibrium_http::{Problem, Request, Response, event_stream, excludes};
@@ -22,8 +23,8 @@ const RETRY_MS: u32 = 1_000;
 
 /// The events of one client.
 #[derive(Debug)]
-pub struct Subscription<P> {
-    follower: Follower<P>,
+pub struct Subscription<P, M> {
+    follower: Follower<P, M>,
     /// Changes that are next.
     changes: VecDeque<Arc<LoggedChange>>,
     has_begun: bool,
@@ -35,12 +36,12 @@ pub struct Subscription<P> {
 /// # Errors
 /// 404 `unknown_city`, 422 `unknown_product`, 400 `malformed_parameter` or 422 `out_of_range` for what there is not; 405
 /// and 406 for what the call is not; 503 if the policies cannot be read.
-pub async fn subscribe<P>(
-    log: &Arc<ChangeLog<P>>,
+pub async fn subscribe<P, M: MapStore>(
+    log: &Arc<ChangeLog<P, M>>,
     request: &Request<'_>,
     policies: &impl PolicySource,
     now_ms: i64,
-) -> Result<(Response, Subscription<P>), Problem> {
+) -> Result<(Response, Subscription<P, M>), Problem> {
     request.require_method("GET")?;
     if request.header("accept").is_some_and(|accept| excludes(accept, event_stream::MEDIA_TYPE)) {
         return Err(Problem::new(406, "not_acceptable", "the stream is text/event-stream"));
@@ -62,7 +63,7 @@ pub async fn subscribe<P>(
     Ok((head, Subscription { follower, changes: VecDeque::new(), has_begun: false }))
 }
 
-impl<P: Send + Sync> Subscription<P> {
+impl<P: Send + Sync, M: MapStore> Subscription<P, M> {
     /// Waits for the next events of the stream.
     pub async fn next(&mut self) -> Arc<[u8]> {
         if !self.has_begun {

@@ -4,7 +4,6 @@
 //! `as_of` and `age_ms` give the time of the counts.
 
 mod cities;
-mod city_view;
 mod event_source;
 mod map;
 mod price;
@@ -14,6 +13,7 @@ use std::sync::Arc;
 
 use equilibrium_app::policy::policy_set::{CityConfig, PolicySet};
 use equilibrium_app::policy::ports::PolicySource;
+use equilibrium_app::price::city_view::{CityView, ProductIndex};
 use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::timer::Timer;
@@ -23,8 +23,6 @@ use equilibrium_lambda::api_gateway::{ApiGatewayError, ApiGatewayRequest, encode
 
 pub use crate::event_source::{EventFeed, EventSource};
 pub use crate::rendered_maps::RenderedMaps;
-
-use crate::city_view::CityView;
 
 /// Reads the policies and the maps of all cities at `now_ms`, in milliseconds since the epoch, before the first request.
 /// What cannot be read now is read when a request needs it.
@@ -138,10 +136,15 @@ where
     }
 
     async fn view<'c>(&self, city: &'c CityConfig) -> CityView<'c> {
-        let policy = &city.pricing.policy;
-        let map = self.maps.map(&policy.city, policy.clock, self.now_ms).await;
-        CityView::new(city, map, self.now_ms)
+        CityView::read(city, self.maps, self.now_ms).await
     }
+}
+
+/// The product of a view called `id`.
+fn product<'a>(view: &CityView<'a>, id: &str) -> Result<ProductIndex<'a>, Problem> {
+    let unknown =
+        || Problem { parameter: Some("product"), ..Problem::new(422, "unknown_product", "no such product") };
+    view.product(id).ok_or_else(unknown)
 }
 
 /// A response that caches may store but must revalidate before each use.

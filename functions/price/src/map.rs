@@ -1,5 +1,7 @@
 //! `GET /v1/cities/{city}/surge`: the map, as JSON or as GeoJSON hexagons (RFC 7946).
 
+use equilibrium_app::price::city_view::{CityView, ProductIndex};
+use equilibrium_app::price::report::ReportedCell;
 use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::timer::Timer;
 use equilibrium_domain::geo::locate::Cell;
@@ -8,13 +10,11 @@ use equilibrium_domain::geo::polygon::Position;
 use equilibrium_domain::policy::Multiplier;
 use equilibrium_domain::surge::fallback::Mode;
 use equilibrium_domain::surge::feed_guard::Feed;
-use equilibrium_domain::surge::map::Row;
 use equilibrium_domain::time::Timestamp;
 use equilibrium_http::{Problem, Request, Response, etag_matches, excludes, negotiate};
 use serde::Serialize;
 
-use crate::city_view::{CityView, ProductIndex};
-use crate::{PriceApi, with_no_cache};
+use crate::{PriceApi, product, with_no_cache};
 
 const JSON: &str = "application/json";
 const GEO_JSON: &str = "application/geo+json";
@@ -77,12 +77,12 @@ where
 {
     pub(crate) async fn surge_map(&self, request: &Request<'_>, city: &str) -> Result<Response, Problem> {
         let config = self.city(city)?;
-        let [product] = request.parameters(["product"])?;
+        let [id] = request.parameters(["product"])?;
         let view = self.view(&config).await;
-        let product = product.map(|id| view.product(&id)).transpose()?;
+        let product = id.map(|id| product(&view, &id)).transpose()?;
         let media_type = media_type(request.header("accept"))?;
 
-        let tag = view.entity_tag(product, media_type);
+        let tag = entity_tag(&view, product, media_type);
         let tagged = |response: Response| {
             // Weak: responses of the same tag differ in their age.
             with_no_cache(response)
@@ -94,9 +94,13 @@ where
         }
         // The age alone differs between answers of the same tag, and it is in the header.
         let cells = self.rendered.get(city, &tag, || {
-            if media_type == GEO_JSON { array(view.features(product)) } else { array(view.cells(product)) }
+            if media_type == GEO_JSON {
+                array(features(&view, product))
+            } else {
+                array(cells(&view, product))
+            }
         });
-        let start = view.start(product, media_type);
+        let start = start(&view, product, media_type);
         Ok(tagged(Response::sharing(media_type, start, &cells, request.header("accept-encoding"))))
     }
 }
@@ -113,80 +117,81 @@ fn media_type(accept: Option<&str>) -> Result<&'static str, Problem> {
     }
 }
 
-impl CityView<'_> {
-    /// Everything that the content depends on except the age (CONTRACT §5): the run of the store, for another one counts
-    /// its versions from 1 again, the version, the policy, mode, product and media type; in mode `static` also the hour, for each hour has its
-    /// own multiplier.
-    fn entity_tag(&self, product: Option<ProductIndex<'_>>, media_type: &str) -> String {
-        let (version, mode) = (self.version(), self.fallback.mode);
-        let hour = self.fallback.hour.map(|hour| hour.to_string()).unwrap_or_default();
-        let product = product.map_or("", |product| product.id);
-        let format = if media_type == GEO_JSON { "geo" } else { "json" };
-        let (run, policy) = (self.began_ms(), self.policy_fingerprint);
-        format!("{run:x}.{version}.{policy:x}.{mode}{hour}.{product}.{format}")
-    }
+/// Everything that the content depends on except the age (CONTRACT §5): the run of the store, for another one counts its
+/// versions from 1 again, the version, the policy, the changes of overrides, mode, product and media type; in mode `static`
+/// also the hour, for each hour has its own multiplier.
+fn entity_tag(view: &CityView<'_>, product: Option<ProductIndex<'_>>, media_type: &str) -> String {
+    let (version, bounds, mode) = (view.version(), view.bounds.number, view.fallback.mode);
+    let hour = view.fallback.hour.map(|hour| hour.to_string()).unwrap_or_default();
+    let product = product.map_or("", |product| product.id);
+    let format = if media_type == GEO_JSON { "geo" } else { "json" };
+    let (run, policy) = (view.began_ms(), view.policy_fingerprint);
+    format!("{run:x}.{version}.{policy:x}.{bounds}.{mode}{hour}.{product}.{format}")
+}
 
-    fn header<'a>(&'a self, product: Option<ProductIndex<'a>>) -> MapHeader<'a> {
-        MapHeader {
-            city: self.policy.city.as_str(),
-            product: product.map(|product| product.id),
-            as_of: self.as_of_ms().and_then(Timestamp::from_ms),
-            version: self.version(),
-            bounds: self.policy_version,
-            age_ms: self.fallback.age_ms,
-            mode: self.fallback.mode,
-            feed: self.feed(),
-            completeness: self.completeness(),
-        }
+fn header<'a>(view: &CityView<'a>, product: Option<ProductIndex<'a>>) -> MapHeader<'a> {
+    MapHeader {
+        city: view.policy.city.as_str(),
+        product: product.map(|product| product.id),
+        as_of: view.as_of_ms().and_then(Timestamp::from_ms),
+        version: view.version(),
+        bounds: view.bounds.number,
+        age_ms: view.fallback.age_ms,
+        mode: view.fallback.mode,
+        feed: view.feed(),
+        completeness: view.completeness(),
     }
+}
 
-    /// The cells of one product, or of all products in the policy's order.
-    fn cells<'a>(&'a self, product: Option<ProductIndex<'a>>) -> impl Iterator<Item = CellProperties<'a>> {
-        let names_product = product.is_none();
-        self.listed_rows(product).map(move |(of, row)| self.cell(row, names_product.then_some(of.id)))
-    }
+/// The cells of one product, or of all products in the policy's order.
+fn cells<'a>(
+    view: &CityView<'a>,
+    product: Option<ProductIndex<'a>>,
+) -> impl Iterator<Item = CellProperties<'a>> {
+    listed(view, product).map(move |(of, reported)| properties(reported, product, of))
+}
 
-    fn features<'a>(&'a self, product: Option<ProductIndex<'a>>) -> impl Iterator<Item = Feature<'a>> {
-        let names_product = product.is_none();
-        self.listed_rows(product).map(move |(of, row)| Feature {
-            r#type: "Feature",
-            geometry: Geometry::of(outline(row.cell)),
-            properties: self.cell(row, names_product.then_some(of.id)),
-        })
-    }
+fn features<'a>(view: &CityView<'a>, product: Option<ProductIndex<'a>>) -> impl Iterator<Item = Feature<'a>> {
+    listed(view, product).map(move |(of, reported)| Feature {
+        r#type: "Feature",
+        geometry: Geometry::of(outline(reported.cell)),
+        properties: properties(reported, product, of),
+    })
+}
 
-    /// The map up to its cells.
-    fn start(&self, product: Option<ProductIndex<'_>>, media_type: &str) -> Vec<u8> {
-        let header = self.header(product);
-        let (header, cells) = if media_type == GEO_JSON {
-            (serde_json::to_vec(&CollectionHeader { r#type: "FeatureCollection", header }), "features")
-        } else {
-            (serde_json::to_vec(&header), "cells")
-        };
-        let mut start = header.expect("keys are strings");
-        start.pop();
-        start.extend_from_slice(format!(",\"{cells}\":").as_bytes());
-        start
-    }
+/// The map up to its cells.
+fn start(view: &CityView<'_>, product: Option<ProductIndex<'_>>, media_type: &str) -> Vec<u8> {
+    let header = header(view, product);
+    let (header, cells) = if media_type == GEO_JSON {
+        (serde_json::to_vec(&CollectionHeader { r#type: "FeatureCollection", header }), "features")
+    } else {
+        (serde_json::to_vec(&header), "cells")
+    };
+    let mut start = header.expect("keys are strings");
+    start.pop();
+    start.extend_from_slice(format!(",\"{cells}\":").as_bytes());
+    start
+}
 
-    /// The rows of one product, or of all products in the policy's order, each with its product.
-    fn listed_rows<'a>(
-        &'a self,
-        product: Option<ProductIndex<'a>>,
-    ) -> impl Iterator<Item = (ProductIndex<'a>, &'a Row)> {
-        let products = product.map_or_else(|| self.products().collect(), |product| vec![product]);
-        products.into_iter().flat_map(|product| self.rows(product).map(move |row| (product, row)))
-    }
+/// What the map lists of one product, or of all products in the policy's order, each with its product.
+fn listed<'a>(
+    view: &CityView<'a>,
+    product: Option<ProductIndex<'a>>,
+) -> impl Iterator<Item = (ProductIndex<'a>, ReportedCell)> {
+    let products = product.map_or_else(|| view.products().collect(), |product| vec![product]);
+    products
+        .into_iter()
+        .flat_map(|product| view.listed(product).into_iter().map(move |reported| (product, reported)))
+}
 
-    fn cell<'a>(&self, row: &Row, product: Option<&'a str>) -> CellProperties<'a> {
-        CellProperties {
-            cell: row.cell,
-            product,
-            multiplier: self.fallback.multiplier(row.cell, Some(row)),
-            demand: row.demand,
-            supply: row.supply,
-        }
-    }
+/// A cell of the map; it names its product `of` in a map of all.
+fn properties<'a>(
+    reported: ReportedCell,
+    product: Option<ProductIndex<'_>>,
+    of: ProductIndex<'a>,
+) -> CellProperties<'a> {
+    let ReportedCell { cell, multiplier, demand, supply, .. } = reported;
+    CellProperties { cell, product: product.is_none().then_some(of.id), multiplier, demand, supply }
 }
 
 /// The elements of an array, and the end of the object that it is the last member of.

@@ -41,7 +41,7 @@ where
         let config = self.city_around(place, city.as_deref())?;
         let view = self.view(&config).await;
         let product = match product.as_deref() {
-            Some(id) => view.product(id)?,
+            Some(id) => crate::product(&view, id)?,
             None => view.default_product(),
         };
 
@@ -52,7 +52,7 @@ where
             city: view.policy.city.as_str(),
             cell,
             product: product.id,
-            multiplier: view.fallback.multiplier(cell, view.row(product, cell)),
+            multiplier: view.reported(product, cell).multiplier,
             as_of: view.as_of_ms().and_then(Timestamp::from_ms),
             age_ms: view.fallback.age_ms,
             mode: view.fallback.mode,

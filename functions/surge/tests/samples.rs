@@ -107,11 +107,11 @@ async fn the_counts_of_both_lanes_become_multipliers_and_changes() {
 
     let corner = rows.iter().max_by_key(|row| row.demand).unwrap();
     // ((6 + 2) / 2)^(1 / 1.8) = 2.16, and 0.109 of the way from 1 to it is 1.13 (CONTRACT §3).
-    assert_eq!((corner.demand, corner.supply, corner.multiplier.hundredths()), (6, 0, 110));
+    assert_eq!((corner.demand, corner.supply, corner.published.hundredths()), (6, 0, 110));
     let pier = rows.iter().max_by_key(|row| row.supply).unwrap();
-    assert_eq!((pier.demand, pier.supply, pier.multiplier.hundredths()), (0, 1, 100));
+    assert_eq!((pier.demand, pier.supply, pier.published.hundredths()), (0, 1, 100));
     let changed = decoded.changes.iter().find(|change| change.row.cell == corner.cell).unwrap();
-    assert_eq!((changed.before, changed.row.multiplier), (100, corner.multiplier));
+    assert_eq!((changed.before, changed.row.published), (100, corner.published));
 
     let head = function.maps.head(&nyc()).await.unwrap().unwrap();
     assert_eq!((head.version, head.as_of, head.lanes_reported, head.lanes), (1, TICK, 2, 2));

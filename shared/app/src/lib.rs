@@ -12,6 +12,7 @@ pub mod history;
 pub mod ingest;
 pub mod memory;
 pub mod notify;
+pub mod overrides;
 pub mod policy;
 pub mod price;
 pub mod surge;

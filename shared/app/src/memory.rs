@@ -4,6 +4,7 @@ mod checkpoints;
 mod histories;
 mod maps;
 mod no_op;
+mod overrides;
 mod past;
 mod policies;
 mod recorder;
@@ -14,6 +15,7 @@ pub use self::checkpoints::{FoundPast, Logs, MemoryCheckpoints};
 pub use self::histories::{Histories, MemoryHistory};
 pub use self::maps::{Maps, MemoryMaps};
 pub use self::no_op::NoOp;
+pub use self::overrides::{MemoryOverrides, OverrideTable};
 pub use self::past::PackedSegment;
 pub use self::policies::MemoryPolicies;
 pub use self::recorder::Recorder;
@@ -46,6 +48,12 @@ mod tests {
     #[tokio::test]
     async fn the_map_store_keeps_the_contract() {
         contract::map_store(&MemoryMaps::default()).await;
+        contract::frozen_maps(&MemoryMaps::default()).await;
+    }
+
+    #[tokio::test]
+    async fn the_override_store_keeps_the_contract() {
+        contract::override_store(&MemoryOverrides::default(), 1_000).await;
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@ pub mod curve;
 mod document;
 mod field;
 mod limits;
+pub mod overrides;
 pub mod ranges;
 mod read;
 mod write;
@@ -13,7 +14,7 @@ use std::fmt;
 use jiff::tz::TimeZone;
 
 use self::curve::Curve;
-pub use self::limits::{Limits, Multiplier};
+pub use self::limits::{Limits, Multiplier, Published};
 use crate::fare::money::{Currency, MinorUnits};
 use crate::geo::polygon::Polygon;
 use crate::id::{CityId, ProductId};
@@ -187,17 +188,6 @@ pub struct Zone {
     pub cap: Option<Multiplier>,
     /// The parts that differ from every product's fare.
     pub fare: FareOverrides,
-}
-
-impl Policy {
-    /// The limits in force at a point: the city's, tightened by those of the first zone that contains it.
-    #[must_use]
-    pub fn limits_at(&self, lng: f64, lat: f64) -> Limits {
-        match self.zones.iter().find(|zone| zone.polygon.contains(lng, lat)) {
-            Some(zone) => self.limits.tightened(zone.floor, zone.cap),
-            None => self.limits,
-        }
-    }
 }
 
 /// One wrong field of a policy.

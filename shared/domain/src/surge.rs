@@ -1,9 +1,11 @@
 //! Pricing (CONTRACT §3, §6): the tick counts of all lanes become a city's surge map.
 
+pub mod bounds;
 pub mod city_pricing;
 pub mod explain;
 pub mod fallback;
 pub mod feed_guard;
+pub mod frozen_map;
 pub mod grid;
 pub mod history;
 pub mod map;

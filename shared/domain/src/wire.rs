@@ -43,10 +43,32 @@ pub enum Kind {
     BoardPart = b'w',
     /// Changes of a city's map.
     Changes = b'd',
+    /// The map at the start of a freeze.
+    FrozenMap = b'f',
 }
 
-/// Version 2 had a checkpoint log per lane, and snapshots within entries.
-const VERSION: u8 = 3;
+impl Kind {
+    /// The version of its frames.
+    fn version(self) -> u8 {
+        match self {
+            // Version 3 had multipliers within limits in the place of published ones.
+            Self::CityEntry | Self::CitySnapshot | Self::MapHead | Self::MapChunk | Self::Changes => 4,
+            // Version 2 had a checkpoint log per lane, and snapshots within entries.
+            Self::Watermark
+            | Self::Counts
+            | Self::LaneEntry
+            | Self::LaneSnapshot
+            | Self::LogMark
+            | Self::ParkedRecords
+            | Self::ParkedLog
+            | Self::BoardPart
+            | Self::FrozenMap
+            | Self::CitySegment
+            | Self::History => 3,
+        }
+    }
+}
+
 const MAGIC: [u8; 3] = [0xff, b'E', b'Q'];
 pub(crate) const HEAD: usize = MAGIC.len() + 2;
 pub(crate) const SEAL: usize = 8;
@@ -88,7 +110,7 @@ pub enum Corrupt {
 pub fn begin(out: &mut Vec<u8>, kind: Kind) {
     out.extend_from_slice(&MAGIC);
     out.push(kind as u8);
-    out.push(VERSION);
+    out.push(kind.version());
 }
 
 /// Ends the frame that begins at the first byte of `frame`.
@@ -117,7 +139,7 @@ pub fn open(bytes: &[u8], kind: Kind) -> Result<Reader<'_>, Corrupt> {
         return Err(Corrupt::Checksum { kind });
     }
     let version = content[HEAD - 1];
-    if version != VERSION {
+    if version != kind.version() {
         return Err(Corrupt::UnknownVersion { kind, version });
     }
     Ok(Reader { bytes: &content[HEAD..], at: 0 })

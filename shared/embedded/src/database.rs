@@ -6,16 +6,18 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use equilibrium_app::checkpoint::parking;
 use equilibrium_app::checkpoint::ports::CheckpointKey;
 use equilibrium_app::memory::{Logs, Maps};
 use equilibrium_domain::count::lane_range::LANES_PER_RANGE;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::{CityId, LaneCount};
+use equilibrium_domain::surge::frozen_map::FrozenMap;
 use equilibrium_domain::surge::history::HistoryKey;
 use equilibrium_domain::surge::map::{ChunkName, MapHead};
 use redb::{
-    Key, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError, Table,
-    TableDefinition, TableError, WriteTransaction,
+    Key, ReadTransaction, ReadableDatabase, ReadableTable, StorageError, Table, TableDefinition, TableError,
+    WriteTransaction,
 };
 use thiserror::Error;
 
@@ -38,6 +40,7 @@ const COUNTS: TableDefinition<'_, u64, Bytes> = TableDefinition::new("counts");
 const ENTRIES: TableDefinition<'_, (&str, u64), Bytes> = TableDefinition::new("entries");
 const SNAPSHOTS: TableDefinition<'_, (&str, u64), Bytes> = TableDefinition::new("snapshots");
 const HEADS: TableDefinition<'_, &str, Bytes> = TableDefinition::new("heads");
+const FROZEN: TableDefinition<'_, (&str, i64), Bytes> = TableDefinition::new("frozen");
 const CHUNKS: TableDefinition<'_, (&str, u64, u64), Bytes> = TableDefinition::new("chunks");
 
 /// The key of a row.
@@ -59,6 +62,8 @@ pub enum Row {
     Head(CityId),
     /// A chunk of a city's map.
     Chunk(CityId, ChunkName),
+    /// A city's map at the start of a freeze, in milliseconds since the epoch.
+    Frozen(CityId, i64),
 }
 
 /// The changes of one transaction.
@@ -134,8 +139,9 @@ impl Database {
             create(&folder, lanes).map_err(failed)?;
         }
         let redb = open_file(path).map_err(failed)?;
-        double_to(&redb, lanes).and_then(|()| check(&redb, lanes)).map_err(failed)?;
+        let found = read_lanes(&redb).map_err(failed)?;
         let contents = read_whole(&redb, &folder).map_err(failed)?;
+        double(&redb, (found, lanes), &contents).and_then(|()| check(&redb, lanes)).map_err(failed)?;
         Ok((Self { folder, redb: Arc::new(redb) }, contents))
     }
 
@@ -224,16 +230,31 @@ fn create(folder: &DataFolder, lanes: LaneCount) -> Result<(), OpenErrorKind> {
 
 /// Has the database be one of `lanes`, if that is more than it was written with, and the events that were not counted yet
 /// can be: those of a record must stay in one range of lanes.
-fn double_to(redb: &redb::Database, lanes: LaneCount) -> Result<(), OpenErrorKind> {
-    let found = read_lanes(redb)?;
-    let doubled = u64::from(found).checked_mul(LANES_PER_RANGE.into()).ok_or("an invalid number of lanes")?;
-    let transaction = redb.begin_write()?;
-    let are_counted = transaction.open_table(EVENTS)?.is_empty()?;
-    if found < lanes.get() && (u64::from(lanes.get()) <= doubled || are_counted) {
-        transaction.open_table(METADATA)?.insert("lanes", i64::from(lanes.get()))?;
-        return Ok(transaction.commit()?);
+fn double(
+    redb: &redb::Database,
+    (found, lanes): (u32, LaneCount),
+    contents: &Contents,
+) -> Result<(), OpenErrorKind> {
+    let stays_in_range = lanes.get() / LANES_PER_RANGE <= found;
+    if found >= lanes.get() || !stays_in_range && !contents.events.is_empty() {
+        return Ok(());
     }
-    Ok(transaction.abort()?)
+    if let Some(log) = unfinished_log(&contents.logs) {
+        return Err(OpenErrorKind::ParkedLog(log.clone()));
+    }
+    let transaction = redb.begin_write()?;
+    transaction.open_table(METADATA)?.insert("lanes", i64::from(lanes.get()))?;
+    Ok(transaction.commit()?)
+}
+
+/// A log of lanes that is parked, or for which records wait.
+fn unfinished_log(logs: &Logs) -> Option<&CheckpointKey> {
+    let waits = |key: CheckpointKey| !parking::waiting_in(&logs.load(&key, None).entries).is_empty();
+    let is_unfinished = |key: &&CheckpointKey| {
+        matches!(key, CheckpointKey::Lanes(_))
+            && (parking::is_parked(&logs.load(key, None).entries) || key.parked_records().is_some_and(waits))
+    };
+    logs.keys().find(is_unfinished)
 }
 
 /// Checks the version and the number of lanes.
@@ -288,6 +309,7 @@ struct Tables<'a> {
     history: Table<'a, (&'static str, i64, u32), Bytes>,
     heads: Table<'a, &'static str, Bytes>,
     chunks: Table<'a, (&'static str, u64, u64), Bytes>,
+    frozen: Table<'a, (&'static str, i64), Bytes>,
 }
 
 impl<'a> Tables<'a> {
@@ -302,6 +324,7 @@ impl<'a> Tables<'a> {
             history: transaction.open_table(HISTORY)?,
             heads: transaction.open_table(HEADS)?,
             chunks: transaction.open_table(CHUNKS)?,
+            frozen: transaction.open_table(FROZEN)?,
         })
     }
 
@@ -322,6 +345,7 @@ impl<'a> Tables<'a> {
             Row::Chunk(city, ChunkName { parent, version }) => {
                 put(&mut self.chunks, (city.as_str(), parent.0, *version), content)
             }
+            Row::Frozen(city, start_ms) => put(&mut self.frozen, (city.as_str(), *start_ms), content),
         }
     }
 }
@@ -391,6 +415,11 @@ fn read_maps(transaction: &ReadTransaction) -> Result<Maps, OpenErrorKind> {
     for row in transaction.open_table(HEADS)?.iter()? {
         let (_, head) = row?;
         maps.restore(MapHead::decode(head.value())?);
+    }
+    for row in transaction.open_table(FROZEN)?.iter()? {
+        let (key, map) = row?;
+        let (city, start_ms) = key.value();
+        maps.save_frozen(&city_id(city)?, start_ms, &FrozenMap::decode(map.value())?);
     }
     Ok(maps)
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use equilibrium_app::checkpoint::ports::CheckpointKey;
 use equilibrium_domain::wire::Corrupt;
 use redb::{DatabaseError, StorageError, TableError};
 use thiserror::Error;
@@ -57,6 +58,17 @@ pub enum OpenError {
         /// The number of lanes in the arguments.
         requested: u32,
     },
+    /// The file's lanes cannot double yet: records wait for one of its logs, which more lanes would not process.
+    #[error(
+        "{}: its lanes cannot double while {log} is parked or records wait for it; see `equilibrium lanes`",
+        path.display()
+    )]
+    ParkedLog {
+        /// The file.
+        path: PathBuf,
+        /// The log.
+        log: CheckpointKey,
+    },
     /// A key cannot be made.
     #[error("the system has no randomness: {cause}")]
     NoRandomness {
@@ -80,6 +92,7 @@ pub(crate) enum OpenErrorKind {
     InUse,
     OtherVersion(String),
     OtherLanes { found: u32, requested: u32 },
+    ParkedLog(CheckpointKey),
     Damaged(String),
 }
 
@@ -91,6 +104,7 @@ impl OpenErrorKind {
             Self::InUse => OpenError::InUse { path },
             Self::OtherVersion(found) => OpenError::OtherVersion { path, found },
             Self::OtherLanes { found, requested } => OpenError::OtherLanes { path, found, requested },
+            Self::ParkedLog(log) => OpenError::ParkedLog { path, log },
             Self::Damaged(what) => OpenError::Damaged { path, what },
         }
     }

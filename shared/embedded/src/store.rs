@@ -20,6 +20,7 @@ use equilibrium_app::unavailable::{SendError, Unavailable};
 use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
 use equilibrium_domain::event_sourced::Entry;
 use equilibrium_domain::id::{CityId, LaneCount, LaneId};
+use equilibrium_domain::surge::frozen_map::FrozenMap;
 use equilibrium_domain::surge::map::{ChunkName, MapHead};
 use equilibrium_event_source::record::Position;
 use equilibrium_lambda::kinesis::record::ShardId;
@@ -343,6 +344,24 @@ impl MapStore for Store {
 
     async fn chunk(&self, city: &CityId, name: ChunkName) -> Result<Option<Vec<u8>>, Unavailable> {
         Ok(self.0.state.lock().maps.chunk(city, name).map(<[u8]>::to_vec))
+    }
+
+    async fn save_frozen(&self, city: &CityId, start_ms: i64, map: &FrozenMap) -> Result<(), Unavailable> {
+        let mut state = self.0.state.lock();
+        let (is_saved, removed) = state.maps.save_frozen(city, start_ms, map);
+        if let Some(pending) = &mut state.pending
+            && is_saved
+        {
+            let rows = &mut pending.changes.rows;
+            rows.extend(removed.into_iter().map(|start_ms| (Row::Frozen(city.clone(), start_ms), None)));
+            rows.insert(Row::Frozen(city.clone(), start_ms), Some(map.encode()));
+            self.0.changed.notify_one();
+        }
+        Ok(())
+    }
+
+    async fn frozen(&self, city: &CityId, start_ms: i64) -> Result<Option<FrozenMap>, Unavailable> {
+        Ok(self.0.state.lock().maps.frozen(city, start_ms).cloned())
     }
 }
 

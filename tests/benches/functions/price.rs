@@ -13,7 +13,7 @@ use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_domain::event::Position;
 use equilibrium_domain::geo::locate::{Cell, cell_at};
 use equilibrium_domain::id::{CityId, ProductId};
-use equilibrium_domain::policy::Multiplier;
+use equilibrium_domain::policy::Published;
 use equilibrium_domain::surge::map::{MapHead, Row, encode_chunk};
 use equilibrium_event_source::poller::Target;
 use equilibrium_tests::harness::emulator::{emulator, sdk_config, unique_name};
@@ -86,8 +86,8 @@ async fn save_map(maps: &Maps, city: &CityId) {
         let place = Position { lat: 40.7549 + north * 0.006, lng: -73.984 + east * 0.006 };
         let cell = cell_at(place, Resolution::Eight);
         let parent: u64 = cell.h3().unwrap().parent(Resolution::Five).unwrap().into();
-        let multiplier = Multiplier::new(170).unwrap();
-        let row = Row { product: 0, cell, demand: 9, supply: 2, multiplier };
+        let published = Published::new(170).unwrap();
+        let row = Row { product: 0, cell, demand: 9, supply: 2, published };
         chunks.entry(parent).or_default().insert(cell, row);
     }
     for (parent, rows) in &chunks {

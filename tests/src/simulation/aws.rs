@@ -164,7 +164,7 @@ impl Aws {
     /// What a stream holds.
     ///
     /// # Panics
-    /// If there is no such stream.
+    /// If the stream does not exist.
     #[must_use]
     pub fn stream(&self, name: &str) -> Arc<StreamLog> {
         self.services.lock().kinesis.stream(name)

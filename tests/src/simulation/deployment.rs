@@ -82,18 +82,19 @@ impl Deployment {
             let policies = Policy::list_from_json(&policies.to_string());
             PolicySet::of(policies.expect("a market's policies are valid"), limits)
         };
+        let policies = Arc::new(policies);
         trace.set_now_ms(0);
         Self {
             first_lanes: lanes,
             lanes: Mutex::new(lanes),
             retired_below: Mutex::new(lanes),
-            policies: Arc::new(policies),
+            ticks: Ticks::new(&policies, &trace),
+            policies,
             counts: Arc::new(StreamLog::new(2)),
             injector,
             checkpoints: MemoryCheckpoints::default(),
             maps: MemoryMaps::default(),
             cache: MemoryMaps::default(),
-            ticks: Ticks::new(&trace),
             trace,
         }
     }
@@ -161,7 +162,7 @@ impl Deployment {
         for city in &cities {
             let (cached, stored) = (map_version(&self.cache, city), map_version(&self.maps, city));
             assert!(cached <= stored, "the cache of {city} is ahead of the store: {cached} > {stored}");
-            maps.insert((*city).clone(), map_rows(&self.maps, city));
+            maps.insert((*city).clone(), map_rows(&self.maps, &self.policies, city));
         }
         let ranges = LaneRange::all(self.lanes()).map(CheckpointKey::Lanes);
         let keys = ranges.chain(cities.into_iter().cloned().map(CheckpointKey::City));

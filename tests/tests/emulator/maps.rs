@@ -32,7 +32,9 @@ async fn expires_in_hours(tables: &Tables, part: &str) -> i64 {
 
 #[tokio::test]
 async fn maps_meet_the_contract_of_the_map_store() {
-    contract::map_store(&maps("maps").await.0).await;
+    let maps = maps("maps").await.0;
+    contract::map_store(&maps).await;
+    contract::frozen_maps(&maps).await;
 }
 
 #[tokio::test]

@@ -178,7 +178,7 @@ impl Fixture {
             maps: MemoryMaps::default(),
             cache: NoOp,
             changes: NoOp,
-            ticks: TickWriter::new(File::create(ticks).unwrap()),
+            ticks: TickWriter::new(File::create(ticks).unwrap(), Arc::clone(&self.policies)),
         };
         let surge =
             Surge(CityProcessor::new(MemoryCheckpoints::default(), sinks), Arc::clone(&self.policies));

@@ -158,8 +158,9 @@ impl Action {
 }
 
 fn line(parked: &ParkedLog) -> String {
-    let ParkedLog { key, since, reason, records, bytes } = parked;
-    format!("{key}\tparked since {since}\t{records} records wait ({bytes} bytes)\t{reason}\n")
+    let ParkedLog { key, since, reason, is_resumed, records, bytes } = parked;
+    let resumed = if *is_resumed { "resumed, " } else { "" };
+    format!("{key}\t{resumed}parked since {since}\t{records} records wait ({bytes} bytes)\t{reason}\n")
 }
 
 fn parse_log(text: &str) -> Result<CheckpointKey, &'static str> {

@@ -142,7 +142,7 @@ impl Replay {
         self.check_output()?;
         let blocks = BlockReader::open(&self.events)
             .map_err(|cause| ReplayError::Open { path: self.events.clone(), cause })?;
-        let ticks = TickWriter::new(output_file::create(&self.out)?);
+        let ticks = TickWriter::new(output_file::create(&self.out)?, Arc::clone(&policies));
         let store = Store::in_memory(self.lanes, Clock::Replay);
         let mut pipeline = Pipeline::new(store.clone(), Arc::clone(&policies), ticks)
             .expect("the settings are within their bounds");

@@ -45,7 +45,7 @@ pub type Policies = PolicyCache<MemoryPolicies, fn(Duration) -> Sleep>;
 pub type Maps = MapReader<Store, NoOp, fn(Duration) -> Sleep>;
 
 /// The changes of the process's maps.
-pub type Changes = ChangeLog<Arc<Policies>>;
+pub type Changes = ChangeLog<Arc<Policies>, Store>;
 
 /// Responds to requests with the function that each path belongs to.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ impl LocalApi {
             maps: MapReader::with_pace(store.clone(), NoOp, tokio::time::sleep, MapPace::OWN_STORE),
             rendered: RenderedMaps::default(),
             map_turns: Semaphore::new(MAP_TURNS),
-            changes: Arc::new(ChangeLog::new(Arc::clone(&policies), store.clock())),
+            changes: Arc::new(ChangeLog::new(Arc::clone(&policies), store.clone(), store.clock())),
             policies,
             clock: store.clock(),
             accepted: AtomicU64::new(0),
@@ -198,7 +198,7 @@ impl http_server::Handler for LocalApi {
 
 /// The events of one client of the change stream.
 #[derive(Debug)]
-pub struct Events(Subscription<Arc<Policies>>);
+pub struct Events(Subscription<Arc<Policies>, Store>);
 
 impl http_server::Pieces for Events {
     async fn next(&mut self) -> Arc<[u8]> {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use equilibrium_app::notify::change::Pulse;
 use equilibrium_app::policy::ports::PolicySource;
+use equilibrium_app::price::city_view::CityView;
 use equilibrium_domain::policy::Multiplier;
-use equilibrium_domain::surge::fallback::Fallback;
 use equilibrium_embedded::store::Store;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
@@ -107,15 +107,16 @@ async fn sample(
     let policies = api.policies().policies(now_ms).await;
     for city in policies.iter().flat_map(|policies| policies.cities(None)) {
         let policy = &city.pricing.policy;
-        let Some(map) = api.maps().map(&policy.city, policy.clock, now_ms).await else { continue };
-        store.clock().tick_closed(map.head().as_of + policy.clock.lateness_ms, policy.clock.tick_ms);
-        let fallback = Fallback::new(policy, Some(map.head().as_of), now_ms);
-        api.changes().record_mode(&policy.city, Some(map.head().as_of), fallback.mode, now_ms);
-        line.age_ms = line.age_ms.max(fallback.age_ms);
-        for row in (0..=u8::MAX).take(map.head().products.len()).flat_map(|product| map.rows(product)) {
+        let view = CityView::read(city, api.maps(), now_ms).await;
+        let Some(as_of_ms) = view.as_of_ms() else { continue };
+        store.clock().tick_closed(as_of_ms + policy.clock.lateness_ms, policy.clock.tick_ms);
+        api.changes().record_mode(&policy.city, view.as_of_ms(), view.fallback.mode, now_ms);
+        api.changes().record_bounds(city, now_ms).await;
+        line.age_ms = line.age_ms.max(view.fallback.age_ms);
+        for reported in view.products().flat_map(|product| view.listed(product)) {
             line.cells += 1;
-            line.surging += usize::from(row.multiplier > Multiplier::ONE);
-            line.highest = line.highest.max(row.multiplier);
+            line.surging += usize::from(reported.multiplier > Multiplier::ONE);
+            line.highest = line.highest.max(reported.multiplier);
         }
     }
     let StatusLine { events_per_s, cells, surging, .. } = line;

@@ -79,6 +79,8 @@ fn the_records_of_an_unparked_log_are_counted_once() {
 
     let resumed = stdout(&lanes(&["unpark", "lanes-1/0"], folder.path()));
     assert!(resumed.contains("goes on without the entries that cannot be read"), "{resumed}");
+    let listed = stdout(&lanes(&["list"], folder.path()));
+    assert!(listed.starts_with("lanes-1/0\tresumed, parked since 2026-03-06"), "{listed}");
     let server = server(folder.path());
     server.post(&driver("new", place(1), now_ms() - SETTLED_MS));
     assert_eq!(total(&server.close_ticks(), "supply"), 2, "the waiting driver and the new one");
@@ -90,6 +92,29 @@ fn the_records_of_an_unparked_log_are_counted_once() {
     let again = lanes(&["retry", "lanes-1/0"], folder.path());
     assert_eq!(again.status.code(), Some(1));
     assert_eq!(String::from_utf8_lossy(&again.stderr), "equilibrium: lanes-1/0: the log is not parked\n");
+}
+
+#[test]
+fn lanes_double_once_no_record_waits_for_a_parked_log() {
+    let folder = TempDir::new().unwrap();
+    park(folder.path());
+    let refused = || {
+        let output = serve_unfed_from(folder.path()).args(["--lanes", "2"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let reason = "its lanes cannot double while lanes-1/0 is parked or records wait for it";
+        assert!(String::from_utf8_lossy(&output.stderr).contains(reason), "{output:?}");
+    };
+    refused();
+    stdout(&lanes(&["unpark", "lanes-1/0"], folder.path()));
+    refused();
+    let server = server(folder.path());
+    server.post(&driver("new", place(1), now_ms() - SETTLED_MS));
+    assert_eq!(total(&server.close_ticks(), "supply"), 2);
+    server.stop("TERM");
+    let server = Server::start(serve_unfed_from(folder.path()).args(["--lanes", "2"]));
+    server.post(&driver("newer", place(2), now_ms() - SETTLED_MS));
+    assert!(total(&server.close_ticks(), "supply") >= 3, "the waiting driver, the new ones and the last one");
+    server.stop("TERM");
 }
 
 #[test]

@@ -16,8 +16,11 @@ use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::event::Position;
 use equilibrium_domain::geo::locate::{Cell, cell_at};
 use equilibrium_domain::id::{CityId, ProductId};
-use equilibrium_domain::policy::{Multiplier, Policy};
+use equilibrium_domain::policy::overrides::Override;
+use equilibrium_domain::policy::{Policy, Published};
+use equilibrium_domain::surge::bounds::OverrideSet;
 use equilibrium_domain::surge::feed_guard::Feed;
+use equilibrium_domain::surge::frozen_map::FrozenMap;
 use equilibrium_domain::surge::map::{ChunkName, MapHead, Row, encode_chunk};
 use equilibrium_http::{Header, Request, Response};
 use equilibrium_price::{EventSource, RenderedMaps};
@@ -67,6 +70,15 @@ impl Fixture {
         let fixture = Self::new();
         fixture.publish(&new_york(7, TICK)).await;
         fixture
+    }
+
+    /// The same with an override of New York.
+    pub fn with_override(mut self, one: Override) -> Self {
+        let (city, overrides) = (CityId::new("nyc").unwrap(), vec![Arc::new(one)]);
+        let set = OverrideSet { created: 1, overrides };
+        let policies = Arc::into_inner(self.policies).unwrap();
+        self.policies = Arc::new(policies.with_overrides(vec![(city, set)]));
+        self
     }
 
     pub async fn publish(&self, map: &Map) {
@@ -138,7 +150,7 @@ pub fn cell(lat: f64, lng: f64, resolution: u8) -> Cell {
 }
 
 pub fn row(product: u8, cell: Cell, demand: u32, supply: u32, hundredths: u16) -> Row {
-    Row { product, cell, demand, supply, multiplier: Multiplier::new(hundredths).unwrap() }
+    Row { product, cell, demand, supply, published: Published::new(hundredths).unwrap() }
 }
 
 pub struct Map {
@@ -276,6 +288,15 @@ impl MapStore for Source {
         self.0.chunks.fetch_add(1, Relaxed);
         self.answer().await?;
         self.0.maps.chunk(city, name).await
+    }
+
+    async fn save_frozen(&self, city: &CityId, start_ms: i64, map: &FrozenMap) -> Result<(), Unavailable> {
+        self.0.maps.save_frozen(city, start_ms, map).await
+    }
+
+    async fn frozen(&self, city: &CityId, start_ms: i64) -> Result<Option<FrozenMap>, Unavailable> {
+        self.answer().await?;
+        self.0.maps.frozen(city, start_ms).await
     }
 
     async fn heads(&self, cities: &[CityId]) -> Result<Vec<Option<MapHead>>, Unavailable> {

@@ -5,6 +5,7 @@
 mod cities;
 mod fixture;
 mod map;
+mod overrides;
 mod payloads;
 mod price;
 mod problems;

@@ -12,15 +12,17 @@ use thiserror::Error;
 use crate::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
 use crate::unavailable::Unavailable;
 
-/// A parked log.
+/// A log that is parked, or was resumed and has records that still wait for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParkedLog {
     /// The log.
     pub key: CheckpointKey,
     /// Since when it is parked.
     pub since: Timestamp,
-    /// Why it cannot go on.
+    /// Why it could not go on.
     pub reason: String,
+    /// Whether it was resumed: its next batch processes the waiting records.
+    pub is_resumed: bool,
     /// Records that wait for it; some may wait twice.
     pub records: usize,
     /// Bytes of these records.
@@ -59,7 +61,7 @@ impl From<Unavailable> for ResumeError {
     }
 }
 
-/// The parked logs, in the order in which they were parked.
+/// The parked logs, and resumed ones for which records wait, in the order in which they were parked.
 ///
 /// # Errors
 /// [`Unavailable`].
@@ -70,15 +72,29 @@ pub async fn list(log: &impl CheckpointLog) -> Result<Vec<ParkedLog>, Unavailabl
         let Some(key) = CheckpointKey::parse(&key) else { continue };
         parked.retain(|known| known.key != key);
         if let Some((since, reason)) = since {
-            parked.push(ParkedLog { key, since, reason, records: 0, bytes: 0 });
+            parked.push(ParkedLog { key, since, reason, is_resumed: false, records: 0, bytes: 0 });
         }
     }
     for parked in &mut parked {
         let waiting = waiting(log, &parked.key).await?;
+        parked.is_resumed = !is_parked(&log.load(&parked.key, None).await?.entries);
         parked.records = waiting.iter().map(Vec::len).sum();
         parked.bytes = waiting.iter().flatten().map(|record| record.data.len()).sum();
     }
+    // One that was resumed before any record waited is as any other, and so is one whose mark was never written.
+    parked.retain(|parked| !parked.is_resumed || parked.records > 0);
     Ok(parked)
+}
+
+/// Whether a log with these entries is parked.
+#[must_use]
+pub fn is_parked(entries: &[Vec<u8>]) -> bool {
+    let parks = |entry: &Vec<u8>| match LogMark::decode(entry)? {
+        LogMark::Parked { .. } => Some(true),
+        LogMark::Resumed | LogMark::Restarted => Some(false),
+        LogMark::Emptied => None,
+    };
+    entries.iter().rev().find_map(parks).unwrap_or(false)
 }
 
 /// Has a parked log resumed: the function that next receives a record of it takes up its parked records first.
@@ -105,10 +121,11 @@ pub(super) async fn park_log(
     number: u64,
     (now_ms, reason): (i64, String),
 ) -> Result<(), AppendError> {
-    let mark = LogMark::Parked { at_ms: now_ms, reason: reason.clone() };
-    log.append(key, &Entry::new(number, mark.encode())).await?;
+    // The note first: a parked log is always listed, and a listed one that is not parked is left out.
     let since = Timestamp::from_ms(now_ms).unwrap_or(Timestamp::END_OF_TIME);
-    Ok(note(log, ParkedLogNote { key: key.to_string(), parked: Some((since, reason)) }).await?)
+    note(log, ParkedLogNote { key: key.to_string(), parked: Some((since, reason.clone())) }).await?;
+    let mark = LogMark::Parked { at_ms: now_ms, reason };
+    log.append(key, &Entry::new(number, mark.encode())).await
 }
 
 /// Keeps records of a parked log.
@@ -124,16 +141,21 @@ pub(super) async fn park_records(
 }
 
 /// The batches of records that wait for a log, in order.
-pub(super) async fn waiting(
+pub(crate) async fn waiting(
     log: &impl CheckpointLog,
     key: &CheckpointKey,
 ) -> Result<Vec<Vec<ParkedRecord>>, Unavailable> {
     let Some(key) = key.parked_records() else { return Ok(Vec::new()) };
-    let entries = log.load(&key, None).await?.entries;
+    Ok(waiting_in(&log.load(&key, None).await?.entries))
+}
+
+/// The batches of records that wait, of the entries of a log of parked records.
+#[must_use]
+pub fn waiting_in(entries: &[Vec<u8>]) -> Vec<Vec<ParkedRecord>> {
     let emptied = entries.iter().rposition(|entry| LogMark::decode(entry) == Some(LogMark::Emptied));
     let waiting = &entries[emptied.map_or(0, |at| at + 1)..];
     // A batch that the store cannot read back is lost: its log was reported when it was parked.
-    Ok(waiting.iter().filter_map(|entry| parking::decode_records(entry).ok()).collect())
+    waiting.iter().filter_map(|entry| parking::decode_records(entry).ok()).collect()
 }
 
 /// Records that no record waits for the log any more, and that it goes on.

@@ -129,6 +129,8 @@ pub enum LoadError {
     Conflict,
     /// The log is one of fewer lanes than the stream has by now.
     Outdated,
+    /// The log that this one continues is parked, or records wait for it: it must process them first.
+    ParkedOrigin,
     /// The log cannot be read.
     Corrupt(Corrupt),
 }
@@ -200,9 +202,10 @@ impl From<LoadError> for AttemptError {
     fn from(error: LoadError) -> Self {
         match error {
             LoadError::Conflict => Self::Conflict,
-            LoadError::Unavailable | LoadError::Outdated | LoadError::Corrupt(_) => {
-                Self::Failed(ProcessFailure::NotAppended)
-            }
+            LoadError::Unavailable
+            | LoadError::Outdated
+            | LoadError::ParkedOrigin
+            | LoadError::Corrupt(_) => Self::Failed(ProcessFailure::NotAppended),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! The contract of the map store.
 
 use equilibrium_domain::geo::locate::Cell;
-use equilibrium_domain::id::CityId;
+use equilibrium_domain::id::{CityId, ProductId};
+use equilibrium_domain::policy::Published;
 use equilibrium_domain::surge::feed_guard::Feed;
-use equilibrium_domain::surge::map::{ChunkName, MapHead};
+use equilibrium_domain::surge::frozen_map::FrozenMap;
+use equilibrium_domain::surge::map::{ChunkName, MapHead, Row};
 
 use crate::surge::ports::MapStore;
 
@@ -52,4 +54,26 @@ pub async fn map_store(maps: &impl MapStore) {
     );
     let previous = maps.chunk(&city, ChunkName::new(Cell(1), 3)).await;
     assert_eq!(previous, Ok(Some(b"three".to_vec())), "readers of the previous head still need its chunks");
+}
+
+/// The contract of the maps of freezes in a [`MapStore`] that is not a cache.
+///
+/// # Panics
+/// If the adapter breaks it.
+pub async fn frozen_maps(maps: &impl MapStore) {
+    let city = CityId::new("frozen").expect("well-formed");
+    assert_eq!(maps.frozen(&city, 7_000).await, Ok(None));
+    let [small, large] = [1, 60_000].map(frozen);
+    maps.save_frozen(&city, 7_000, &large).await.expect("saved");
+    maps.save_frozen(&city, 7_000, &small).await.expect("the first stays");
+    maps.save_frozen(&city, 7_001, &small).await.expect("saved");
+    assert_eq!(maps.frozen(&city, 7_000).await, Ok(Some(large)));
+    assert_eq!(maps.frozen(&city, 7_001).await, Ok(Some(small)));
+}
+
+/// The map of a freeze in a city with so many cells.
+fn frozen(cells: u64) -> FrozenMap {
+    let published = Published::ONE;
+    let row = |cell| Row { product: 0, cell: Cell(cell << 20), demand: 1, supply: 1, published };
+    FrozenMap::new(vec![ProductId::new("standard").expect("well-formed")], (0..cells).map(row).collect())
 }

@@ -2,7 +2,7 @@
 
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::{CityId, ProductId};
-use equilibrium_domain::policy::Multiplier;
+use equilibrium_domain::policy::{Multiplier, Published};
 use equilibrium_domain::surge::feed_guard::Feed;
 use equilibrium_domain::surge::map::{ClosedTick, MapHead, Row};
 
@@ -22,11 +22,11 @@ pub struct RecordedRow {
     pub demand: u32,
     /// Drivers in the cell.
     pub supply: u32,
-    /// The multiplier, limits applied.
+    /// The multiplier.
     pub multiplier: Multiplier,
 }
 
-/// The contract of [`TickLog`]. `read` returns all rows of a city, in order.
+/// The contract of [`TickLog`]. `read` returns all rows of a city, in order, without limits on their multipliers.
 ///
 /// # Panics
 /// If the adapter breaks it.
@@ -89,8 +89,8 @@ fn tick(at: i64, rows: Vec<Row>) -> ClosedTick {
 }
 
 fn row(product: u8, cell: u64, hundredths: u16) -> Row {
-    let multiplier = Multiplier::new(hundredths).expect("within bounds");
-    Row { product, cell: Cell(cell), demand: u32::from(hundredths), supply: u32::MAX, multiplier }
+    let published = Published::new(hundredths).expect("within bounds");
+    Row { product, cell: Cell(cell), demand: u32::from(hundredths), supply: u32::MAX, published }
 }
 
 /// The rows of ticks of a map.
@@ -103,7 +103,7 @@ pub fn recorded_rows(map: &MapHead, ticks: &[ClosedTick]) -> Vec<RecordedRow> {
         cell: row.cell,
         demand: row.demand,
         supply: row.supply,
-        multiplier: row.multiplier,
+        multiplier: Multiplier::new(row.published.hundredths()).expect("within limits"),
     })
     .collect()
 }

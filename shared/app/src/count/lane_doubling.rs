@@ -7,8 +7,8 @@ use equilibrium_domain::count::lane_range::LaneRange;
 use equilibrium_domain::count::range_state::LaneRangeState;
 use equilibrium_domain::event_sourced::EventSourced;
 use equilibrium_domain::id::LaneCount;
-use equilibrium_domain::wire::{Corrupt, Kind};
 
+use crate::checkpoint::parking;
 use crate::checkpoint::ports::{CheckpointKey, CheckpointLog, Loaded};
 use crate::checkpoint::process::{LoadError, Origin};
 use crate::checkpoint::replay::{Replayed, replay};
@@ -77,8 +77,13 @@ async fn nearest_ancestor(
     let mut logs: Vec<(LaneRange, Loaded)> = Vec::new();
     let mut ancestor = range.parent();
     while let Some(range) = ancestor {
-        let loaded = log.load(&CheckpointKey::Lanes(range), None).await?;
+        let key = CheckpointKey::Lanes(range);
+        let loaded = log.load(&key, None).await?;
         if let Some(first) = loaded.entries.first() {
+            // Of a log that was resumed without its entries, the waiting records may be all that is left.
+            if logs.is_empty() && !parking::waiting(log, &key).await?.is_empty() {
+                return Err(LoadError::ParkedOrigin);
+            }
             let needs_older = loaded.snapshot.is_none() && LaneRangeState::is_continued(first);
             logs.push((range, loaded));
             if !needs_older {
@@ -96,8 +101,7 @@ async fn nearest_ancestor(
         state = match replay(&range, &loaded) {
             Replayed::Ready { state, .. } => state,
             Replayed::Corrupt(corrupt) => return Err(LoadError::Corrupt(corrupt)),
-            // It must be resumed before its lanes can double.
-            Replayed::Parked => return Err(LoadError::Corrupt(Corrupt::NotThis { kind: Kind::LaneEntry })),
+            Replayed::Parked => return Err(LoadError::ParkedOrigin),
         };
     }
     Ok(state)

@@ -4,8 +4,7 @@ use equilibrium_domain::event_sourced::EventSourced;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::{CityId, ProductId};
 use equilibrium_domain::parking::LogMark;
-use equilibrium_domain::surge::city_pricing::{CityPricing, Output, Watch};
-use equilibrium_domain::surge::explain::Explanation;
+use equilibrium_domain::surge::city_pricing::{CellAtTick, CityPricing, Output, Watch};
 
 use crate::checkpoint::ports::{CheckpointKey, Loaded, PAST_MS, PastLog};
 use crate::unavailable::Unavailable;
@@ -23,16 +22,16 @@ pub struct Question {
     pub at: Option<i64>,
 }
 
-/// Explains a price at `now_ms`, in milliseconds since the epoch. `None` if no tick had closed then, if the city had no
+/// What a price was computed from, asked at `now_ms`, in milliseconds since the epoch. `None` if no tick had closed then, if the city had no
 /// such product, or if what the explanation needs is not kept any more.
 ///
 /// # Errors
 /// [`Unavailable`].
-pub async fn explain(
+pub async fn observe(
     log: &impl PastLog,
     question: &Question,
     now_ms: i64,
-) -> Result<Option<Explanation>, Unavailable> {
+) -> Result<Option<CellAtTick>, Unavailable> {
     let Question { city, cell, product, at } = question;
     let until = at.unwrap_or(i64::MAX);
     let key = CheckpointKey::City(city.clone());
@@ -46,7 +45,7 @@ pub async fn explain(
         while replay.step().is_some() && replay.as_of().is_none_or(|as_of| as_of < until) {}
         if let Some(observed) = replay.state.as_ref().and_then(CityPricing::observed) {
             let is_kept = observed.at >= now_ms.saturating_sub(PAST_MS);
-            return Ok(is_kept.then(|| Explanation::of(observed)));
+            return Ok(is_kept.then(|| observed.clone()));
         }
         match before {
             Some(before) if before <= until && before < tick => tick = before,

@@ -4,7 +4,7 @@ use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::{CityId, ProductId};
 use equilibrium_domain::policy::Multiplier;
 use equilibrium_domain::surge::city_pricing::Output;
-use equilibrium_domain::surge::history::{HistoryItem, HistoryKey};
+use equilibrium_domain::surge::history::{HistoryItem, HistoryKey, limits_of};
 
 use crate::checkpoint::ports::{CheckpointKey, PAST_MS, PastLog};
 use crate::history::explainer::LogReplay;
@@ -103,9 +103,13 @@ pub async fn changes(
             let HistoryItem { products, ticks } = HistoryItem::decode(item).unwrap_or_default();
             for tick in &ticks {
                 for row in &tick.rows {
+                    let product = &products[usize::from(row.product)];
+                    if !page.wants(tick.at, product, row.cell) {
+                        continue;
+                    }
                     let entry = HistoryEntry {
                         at: tick.at,
-                        product: products[usize::from(row.product)].clone(),
+                        product: product.clone(),
                         cell: row.cell,
                         multiplier: row.multiplier(),
                         demand: row.demand,
@@ -180,20 +184,22 @@ impl<'a> PageBuilder<'a> {
         after.max(self.query.from).max(self.oldest)
     }
 
-    /// Adds a row that belongs to the page; returns whether it is full, and more may follow.
-    fn is_full_with(&mut self, entry: HistoryEntry) -> bool {
-        let HistoryQuery { cell, product, to, after, limit, .. } = self.query;
-        let is_wanted = (self.first()..*to).contains(&entry.at)
-            && cell.is_none_or(|cell| cell == entry.cell)
-            && product.as_ref().is_none_or(|product| *product == entry.product);
-        let is_after = after.as_ref().is_none_or(|after| match &after.row {
-            Some(row) if after.at == entry.at => *row < (entry.product.clone(), entry.cell),
-            _ => after.at < entry.at,
+    /// Whether a row belongs to the page or to a later one.
+    fn wants(&self, at: i64, product: &ProductId, cell: Cell) -> bool {
+        let query = self.query;
+        let is_after = query.after.as_ref().is_none_or(|after| match &after.row {
+            Some((last_product, last_cell)) if after.at == at => (last_product, *last_cell) < (product, cell),
+            _ => after.at < at,
         });
-        if !is_wanted || !is_after {
-            return false;
-        }
-        if self.page.rows.len() == *limit {
+        (self.first()..query.to).contains(&at)
+            && query.cell.is_none_or(|wanted| wanted == cell)
+            && query.product.as_ref().is_none_or(|wanted| wanted == product)
+            && is_after
+    }
+
+    /// Adds a row; returns whether the page was full already.
+    fn is_full_with(&mut self, entry: HistoryEntry) -> bool {
+        if self.page.rows.len() == self.query.limit {
             self.page.next = self.page.rows.last().map(HistoryEntry::position);
             return true;
         }
@@ -209,11 +215,15 @@ impl<'a> PageBuilder<'a> {
             for at in tick.instants() {
                 let skipped = ((tick.at - at) / tick.tick_ms).unsigned_abs();
                 for row in &tick.rows {
+                    let product = &output.map.products[usize::from(row.product)];
+                    if !self.wants(at, product, row.cell) {
+                        continue;
+                    }
                     let entry = HistoryEntry {
                         at,
-                        product: output.map.products[usize::from(row.product)].clone(),
+                        product: product.clone(),
                         cell: row.cell,
-                        multiplier: row.multiplier,
+                        multiplier: limits_of(&output.config.policy, row.cell).apply(row.published),
                         demand: row.demand,
                         supply: row.supply,
                         version: tick.version - skipped,

@@ -192,6 +192,11 @@ impl Logs {
         }
     }
 
+    /// The keys of all logs.
+    pub fn keys(&self) -> impl Iterator<Item = &CheckpointKey> {
+        self.logs.keys()
+    }
+
     /// See [`CheckpointLog::load`].
     #[must_use]
     pub fn load(&self, key: &CheckpointKey, next: Option<u64>) -> Loaded {

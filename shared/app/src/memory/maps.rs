@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use equilibrium_domain::id::CityId;
+use equilibrium_domain::policy::ranges::OVERRIDE_MS;
+use equilibrium_domain::surge::frozen_map::FrozenMap;
 use equilibrium_domain::surge::history::HistoryKey;
 use equilibrium_domain::surge::map::{ChunkName, MapHead};
 
@@ -21,6 +23,8 @@ struct StoredMap {
     head: Option<MapHead>,
     previous: Option<MapHead>,
     chunks: BTreeMap<ChunkName, Vec<u8>>,
+    /// By the start of their freeze.
+    frozen: BTreeMap<i64, FrozenMap>,
 }
 
 impl Maps {
@@ -57,6 +61,26 @@ impl Maps {
         self.0.entry(city).or_default().head = Some(head);
     }
 
+    /// Saves the map at the start of a freeze unless one is saved. Returns whether it was saved, and the starts of those that
+    /// are no longer kept: no freeze lasts as long.
+    pub fn save_frozen(&mut self, city: &CityId, start_ms: i64, map: &FrozenMap) -> (bool, Vec<i64>) {
+        let frozen = &mut self.0.entry(city.clone()).or_default().frozen;
+        if frozen.contains_key(&start_ms) {
+            return (false, Vec::new());
+        }
+        let is_old = |start: &i64| start_ms - start > FROZEN_KEPT_MS;
+        let old: Vec<i64> = frozen.keys().copied().filter(is_old).collect();
+        frozen.retain(|start, _| !is_old(start));
+        frozen.insert(start_ms, map.clone());
+        (true, old)
+    }
+
+    /// The map at the start of a freeze.
+    #[must_use]
+    pub fn frozen(&self, city: &CityId, start_ms: i64) -> Option<&FrozenMap> {
+        self.0.get(city)?.frozen.get(&start_ms)
+    }
+
     /// A city's newest head.
     #[must_use]
     pub fn head(&self, city: &CityId) -> Option<&MapHead> {
@@ -69,6 +93,9 @@ impl Maps {
         self.0.get(city)?.chunks.get(&name).map(Vec::as_slice)
     }
 }
+
+/// For how long the map at the start of a freeze is kept: longer than a freeze that begins as late as it may.
+const FROZEN_KEPT_MS: i64 = 2 * OVERRIDE_MS;
 
 /// Maps and histories in memory.
 #[derive(Clone, Debug, Default)]
@@ -91,6 +118,15 @@ impl MapStore for MemoryMaps {
 
     async fn chunk(&self, city: &CityId, name: ChunkName) -> Result<Option<Vec<u8>>, Unavailable> {
         Ok(self.0.lock().chunk(city, name).map(<[u8]>::to_vec))
+    }
+
+    async fn save_frozen(&self, city: &CityId, start_ms: i64, map: &FrozenMap) -> Result<(), Unavailable> {
+        self.0.lock().save_frozen(city, start_ms, map);
+        Ok(())
+    }
+
+    async fn frozen(&self, city: &CityId, start_ms: i64) -> Result<Option<FrozenMap>, Unavailable> {
+        Ok(self.0.lock().frozen(city, start_ms).cloned())
     }
 }
 

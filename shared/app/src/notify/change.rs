@@ -4,20 +4,23 @@ use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::{CityId, ProductId};
 use equilibrium_domain::surge::fallback::Mode;
 use equilibrium_domain::surge::feed_guard::Feed;
-use equilibrium_domain::surge::map::Row;
 
-/// A closed tick of a city and product: every reported cell of which a field changed since the version before.
+use crate::price::report::ReportedCell;
+
+/// A closed tick of a city and product, or a change of its bounds: every reported cell of which a field changed since the
+/// change before.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SurgeChanged {
     /// The city.
     pub city: CityId,
     /// The product.
     pub product: ProductId,
-    /// The version before. If it is also [`Self::version`], the version before is not known: `cells` are all of the map.
+    /// The version before. A change of bounds has the version before as [`Self::version`], and so has a tick before which no
+    /// version is known: its `cells` are all of the map.
     pub from: u64,
     /// The version of the map.
     pub version: u64,
-    /// The version of the policy that bounds the multipliers.
+    /// The number of changes of policy and overrides that bound the multipliers.
     pub bounds: u64,
     /// The tick, in milliseconds since the epoch.
     pub as_of: i64,
@@ -29,8 +32,8 @@ pub struct SurgeChanged {
     pub completeness: f64,
     /// When the change was recorded, in milliseconds since the epoch.
     pub now_ms: i64,
-    /// The rows that changed, by cell.
-    pub cells: Vec<Row>,
+    /// The cells that changed, in order.
+    pub cells: Vec<ReportedCell>,
     /// The cells that are no longer reported.
     pub gone: Vec<Cell>,
 }
@@ -68,7 +71,7 @@ pub struct FeedChanged {
 /// A change in a city.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    /// A tick has closed.
+    /// A tick has closed, or the bounds have changed.
     Surge(SurgeChanged),
     /// The mode is another.
     Mode(ModeChanged),

@@ -1,18 +1,17 @@
 //! The changes of the last minutes in one process, in order, for every subscriber.
 //!
 //! One ring holds them all: a subscriber has only its place in the ring, so that one that reads slowly holds nothing back
-//! and takes no memory. Once the ring has dropped what it has not read, it is told to read the map again. Each change is
-//! encoded once, by the first subscriber that needs it.
+//! and takes no memory. Once the ring has dropped what it has not read, it gets a reload instead. Each change is encoded
+//! once, by the first subscriber that needs it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
 use equilibrium_domain::geo::locate::Cell;
-use equilibrium_domain::id::{CityId, ProductId};
+use equilibrium_domain::id::CityId;
 use equilibrium_domain::policy::Multiplier;
 use equilibrium_domain::surge::fallback::{Fallback, Mode};
-use equilibrium_domain::surge::feed_guard::Feed;
 use equilibrium_domain::surge::map::{ClosedTick, MapHead, Row};
 use parking_lot::Mutex;
 
@@ -20,7 +19,8 @@ use crate::clock::Clock;
 use crate::notify::change::{Change, FeedChanged, ModeChanged, Pulse, SurgeChanged, VersionId};
 use crate::policy::policy_set::CityConfig;
 use crate::policy::ports::PolicySource;
-use crate::surge::ports::TickLog;
+use crate::price::report::{FrozenMaps, ReportedCell, Reporting};
+use crate::surge::ports::{MapStore, TickLog};
 use crate::unavailable::Unavailable;
 
 /// How long changes are kept, in milliseconds (CONTRACT §10).
@@ -31,8 +31,9 @@ pub const MAX_KEPT_CELLS: usize = 1_000_000;
 
 /// The log of changes. It is the pipeline's [`TickLog`].
 #[derive(Debug)]
-pub struct ChangeLog<P> {
+pub struct ChangeLog<P, M> {
     policies: P,
+    pub(super) maps: M,
     clock: Clock,
     state: Mutex<State>,
 }
@@ -71,20 +72,66 @@ pub(super) struct State {
     pub(super) waiting: Vec<Waker>,
 }
 
-/// A city as of its newest recorded tick.
+/// A city as of its newest recorded tick, and as last reported.
 #[derive(Debug)]
 struct City {
-    run: i64,
-    version: u64,
-    feed: Feed,
+    map: MapHead,
+    tick: ClosedTick,
     mode: Mode,
-    products: Vec<ProductId>,
-    rows: Vec<Row>,
+    /// The number of the bounds.
+    bounds: u64,
+    /// For each product of the map, by cell.
+    reported: Vec<Vec<ReportedCell>>,
 }
 
 impl City {
-    fn rows(&self, product: &ProductId) -> &[Row] {
-        self.products.iter().position(|known| known == product).map_or(&[], |at| of_product(&self.rows, at))
+    /// What is reported of the last closed tick within the bounds in force at `now_ms`.
+    fn new(
+        config: &CityConfig,
+        (map, tick, frozen): (&MapHead, &ClosedTick, &FrozenMaps),
+        now_ms: i64,
+    ) -> Self {
+        let policy = &config.pricing.policy;
+        let bounds = config.bounds.in_force(now_ms);
+        let fallback = Fallback::new(policy, Some(tick.at), now_ms);
+        let reporting = Reporting { bounds: &bounds, fallback: &fallback, frozen };
+        let reported = map.products.iter().enumerate().map(|(index, id)| {
+            let in_policy = policy.products.iter().position(|product| product.id == *id);
+            let rows = of_product(&tick.rows, index).iter();
+            in_policy.map_or_else(Vec::new, |at| reporting.list((at, id.as_str()), rows))
+        });
+        let reported = reported.collect();
+        let (map, tick) = (MapHead { chunks: Vec::new(), ..map.clone() }, tick.clone());
+        Self { map, tick, mode: fallback.mode, bounds: bounds.number, reported }
+    }
+
+    /// The run and version of the tick.
+    fn version(&self) -> (i64, u64) {
+        (self.map.began_ms, self.tick.version)
+    }
+
+    /// The changes since `before`, one for each product.
+    fn changes_since(&self, before: Option<&Self>, from: u64, now_ms: i64) -> impl Iterator<Item = Change> {
+        let Self { map, tick, .. } = self;
+        map.products.iter().zip(&self.reported).map(move |(product, reported)| {
+            let index = before.and_then(|before| before.map.products.iter().position(|of| of == product));
+            let reported_before = before.zip(index).map_or(&[][..], |(before, at)| &before.reported[at]);
+            let (cells, gone) = difference(reported_before, reported);
+            Change::Surge(SurgeChanged {
+                city: map.city.clone(),
+                product: product.clone(),
+                from,
+                version: tick.version,
+                bounds: self.bounds,
+                as_of: tick.at,
+                mode: self.mode,
+                feed: tick.feed,
+                completeness: f64::from(tick.lanes_reported) / f64::from(map.lanes.max(1)),
+                now_ms,
+                cells,
+                gone,
+            })
+        })
     }
 }
 
@@ -96,7 +143,20 @@ impl State {
 
     /// The run and version of the newest recorded tick of a city.
     pub(super) fn newest(&self, city: &CityId) -> Option<(i64, u64)> {
-        self.cities.get(city).map(|city| (city.run, city.version))
+        self.cities.get(city).map(City::version)
+    }
+
+    /// Replaces what is known of a city, and pushes the changes.
+    fn replace(&mut self, known: City, changes: Vec<Change>, now_ms: i64) {
+        let (run, version) = known.version();
+        let city = known.map.city.clone();
+        for change in changes {
+            let id = || VersionId { run, city: city.clone(), version };
+            self.push(matches!(change, Change::Surge(_)).then(id), change);
+        }
+        self.cities.insert(city, known);
+        self.trim(now_ms);
+        self.wake();
     }
 
     fn push(&mut self, id: Option<VersionId>, change: Change) {
@@ -137,10 +197,10 @@ fn recorded_at(change: &Change) -> i64 {
     }
 }
 
-impl<P> ChangeLog<P> {
-    /// An empty log of changes under `policies`, by the time of `clock`.
-    pub fn new(policies: P, clock: Clock) -> Self {
-        Self { policies, clock, state: Mutex::default() }
+impl<P, M: MapStore> ChangeLog<P, M> {
+    /// An empty log of changes of the maps in a store under `policies`, by the time of `clock`.
+    pub fn new(policies: P, maps: M, clock: Clock) -> Self {
+        Self { policies, maps, clock, state: Mutex::default() }
     }
 
     pub(super) fn state(&self) -> &Mutex<State> {
@@ -169,68 +229,83 @@ impl<P> ChangeLog<P> {
         state.wake();
     }
 
-    fn record_tick(&self, config: &CityConfig, map: &MapHead, tick: &ClosedTick) {
-        let now_ms = self.clock.now_ms();
+    /// Records what is reported otherwise since the policy or the overrides of a city have changed.
+    pub async fn record_bounds(&self, config: &CityConfig, now_ms: i64) {
+        let city = &config.pricing.policy.city;
+        let number = config.bounds.in_force(now_ms).number;
+        let as_of = {
+            let state = self.state.lock();
+            let Some(before) = state.cities.get(city).filter(|before| before.bounds != number) else {
+                return;
+            };
+            before.tick.at
+        };
+        let frozen = self.frozen_maps(config, as_of, now_ms).await;
         let state = &mut *self.state.lock();
-        let before = state.cities.get(&map.city).filter(|city| city.run == map.began_ms);
-        if before.is_some_and(|city| city.version >= tick.version) {
+        let Some(before) = state.cities.get(city).filter(|before| before.tick.at == as_of) else { return };
+        let known = City::new(config, (&before.map, &before.tick, &frozen), now_ms);
+        let changes: Vec<Change> = known.changes_since(Some(before), before.tick.version, now_ms).collect();
+        state.replace(known, changes, now_ms);
+    }
+
+    /// The maps of the freezes in force that began before the tick `as_of`. The pipeline has saved them before that tick.
+    async fn frozen_maps(&self, config: &CityConfig, as_of: i64, now_ms: i64) -> FrozenMaps {
+        let mut frozen = FrozenMaps::default();
+        for start_ms in config.bounds.in_force(now_ms).bounds().freezes().filter(|start| *start < as_of) {
+            if let Ok(Some(map)) = self.maps.frozen(&config.pricing.policy.city, start_ms).await {
+                frozen.add(start_ms, Arc::new(map));
+            }
+        }
+        frozen
+    }
+
+    fn record_tick(
+        &self,
+        config: &CityConfig,
+        (map, tick, frozen): (&MapHead, &ClosedTick, &FrozenMaps),
+        now_ms: i64,
+    ) {
+        let state = &mut *self.state.lock();
+        let last = state.cities.get(&map.city);
+        let before = last.filter(|city| city.map.began_ms == map.began_ms);
+        if before.is_some_and(|city| city.tick.version >= tick.version) {
             return;
         }
         let run_length = u64::try_from(tick.instants().count()).unwrap_or(u64::MAX);
         let is_first = tick.version == run_length;
-        let from = before.map_or(if is_first { 0 } else { tick.version }, |city| city.version);
-        let mode = Fallback::new(&config.pricing.policy, Some(tick.at), now_ms).mode;
-        let known = state.cities.remove(&map.city);
+        let from = before.map_or(if is_first { 0 } else { tick.version }, |city| city.tick.version);
+        let known = City::new(config, (map, tick, frozen), now_ms);
         let city = || map.city.clone();
-        if let Some(known) = &known {
-            if known.mode != mode {
-                let change =
-                    ModeChanged { city: city(), from: known.mode, mode, as_of: Some(tick.at), now_ms };
-                state.push(None, Change::Mode(change));
+        let mut changes = Vec::with_capacity(known.reported.len());
+        if let Some(last) = last {
+            if last.mode != known.mode {
+                let (from, mode) = (last.mode, known.mode);
+                changes.push(Change::Mode(ModeChanged {
+                    city: city(),
+                    from,
+                    mode,
+                    as_of: Some(tick.at),
+                    now_ms,
+                }));
             }
-            if known.feed != tick.feed {
-                let feed = tick.feed;
-                let change = FeedChanged { city: city(), from: known.feed, feed, as_of: tick.at, now_ms };
-                state.push(None, Change::Feed(change));
+            if last.tick.feed != tick.feed {
+                let (from, feed) = (last.tick.feed, tick.feed);
+                changes.push(Change::Feed(FeedChanged { city: city(), from, feed, as_of: tick.at, now_ms }));
             }
         }
-        let known = known.filter(|known| known.run == map.began_ms);
-        for (index, product) in map.products.iter().enumerate() {
-            let rows_before = known.as_ref().map_or(&[][..], |known| known.rows(product));
-            let (cells, gone) = difference(rows_before, of_product(&tick.rows, index));
-            let change = SurgeChanged {
-                city: city(),
-                product: product.clone(),
-                from,
-                version: tick.version,
-                bounds: config.version,
-                as_of: tick.at,
-                mode,
-                feed: tick.feed,
-                completeness: f64::from(tick.lanes_reported) / f64::from(map.lanes.max(1)),
-                now_ms,
-                cells,
-                gone,
-            };
-            let id = VersionId { run: map.began_ms, city: city(), version: tick.version };
-            state.push(Some(id), Change::Surge(change));
-        }
-        let (run, version, feed) = (map.began_ms, tick.version, tick.feed);
-        state.cities.insert(
-            city(),
-            City { run, version, feed, mode, products: map.products.clone(), rows: tick.rows.clone() },
-        );
-        state.trim(now_ms);
-        state.wake();
+        changes.extend(known.changes_since(before, from, now_ms));
+        state.replace(known, changes, now_ms);
     }
 }
 
-impl<P: PolicySource> TickLog for ChangeLog<P> {
+impl<P: PolicySource, M: MapStore> TickLog for ChangeLog<P, M> {
     async fn record(&self, map: &MapHead, ticks: &[ClosedTick]) -> Result<(), Unavailable> {
-        let policies = self.policies.policies(self.clock.now_ms()).await?;
+        let now_ms = self.clock.now_ms();
+        let policies = self.policies.policies(now_ms).await?;
         let Some(config) = policies.city(map.city.as_str()) else { return Ok(()) };
         for tick in ticks {
-            self.record_tick(&config, map, tick);
+            let frozen = self.frozen_maps(&config, tick.at, now_ms).await;
+            self.record_tick(&config, (map, tick, &frozen), now_ms);
         }
         Ok(())
     }
@@ -244,23 +319,22 @@ fn of_product(rows: &[Row], index: usize) -> &[Row] {
     &rows[first..first + length]
 }
 
-/// What subscribers see of a row; the index of a product may be another one after its policy has changed.
-fn values(row: &Row) -> (u32, u32, Multiplier) {
-    (row.demand, row.supply, row.multiplier)
+/// What subscribers see of a cell.
+fn values(reported: &ReportedCell) -> (u32, u32, Multiplier) {
+    (reported.demand, reported.supply, reported.multiplier)
 }
 
-/// The rows of `after` that `before` lacks or has with other values, and the cells that `after` lacks; both are ordered by
-/// cell.
-fn difference(before: &[Row], after: &[Row]) -> (Vec<Row>, Vec<Cell>) {
+/// The cells of `after` that `before` lacks or has with other values, and those that `after` lacks; both are ordered by cell.
+fn difference(before: &[ReportedCell], after: &[ReportedCell]) -> (Vec<ReportedCell>, Vec<Cell>) {
     let (mut cells, mut gone) = (Vec::new(), Vec::new());
     let mut old = before.iter().peekable();
-    for row in after {
-        while let Some(missing) = old.next_if(|old| old.cell < row.cell) {
+    for reported in after {
+        while let Some(missing) = old.next_if(|old| old.cell < reported.cell) {
             gone.push(missing.cell);
         }
-        let last = old.next_if(|old| old.cell == row.cell);
-        if last.is_none_or(|last| values(last) != values(row)) {
-            cells.push(*row);
+        let last = old.next_if(|old| old.cell == reported.cell);
+        if last.is_none_or(|last| values(last) != values(reported)) {
+            cells.push(*reported);
         }
     }
     gone.extend(old.map(|old| old.cell));

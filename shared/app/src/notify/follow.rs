@@ -10,6 +10,7 @@ use equilibrium_domain::id::{CityId, ProductId};
 
 use crate::notify::change::{Change, VersionId};
 use crate::notify::change_log::{ChangeLog, LoggedChange, LoggedPulse, State};
+use crate::surge::ports::MapStore;
 
 /// The most changes that a subscriber takes at once.
 const MAX_CHANGES: usize = 64;
@@ -56,8 +57,8 @@ pub enum Next {
 
 /// A subscriber's place in a change log.
 #[derive(Debug)]
-pub struct Follower<P> {
-    log: Arc<ChangeLog<P>>,
+pub struct Follower<P, M> {
+    log: Arc<ChangeLog<P, M>>,
     filter: Filter,
     /// The number of the next change; `None` if changes before it are missing.
     next: Option<u64>,
@@ -65,10 +66,10 @@ pub struct Follower<P> {
     next_pulse: u64,
 }
 
-impl<P> Follower<P> {
+impl<P, M: MapStore> Follower<P, M> {
     /// A subscriber of what `filter` includes.
     #[must_use]
-    pub fn new(log: Arc<ChangeLog<P>>, filter: Filter, start: &Start) -> Self {
+    pub fn new(log: Arc<ChangeLog<P, M>>, filter: Filter, start: &Start) -> Self {
         let next = {
             let state = log.state().lock();
             match start {
@@ -124,11 +125,14 @@ impl State {
     /// `None` if such a change may be missing here.
     fn number_after(&self, id: &VersionId, filter: &Filter) -> Option<u64> {
         let mut kept = self.kept.iter();
-        let is_read = |logged: &Arc<LoggedChange>| logged.id.as_ref() == Some(id);
-        // The version's later products may not have been read.
-        let read = if filter.product.is_some() { kept.rposition(is_read) } else { kept.position(is_read) };
-        if let Some(read) = read {
-            return Some(self.first + read as u64 + 1);
+        let is_read =
+            |logged: &Arc<LoggedChange>| logged.id.as_ref() == Some(id) && filter.includes(&logged.change);
+        // The version's later products, and changes of its bounds, may not have been read.
+        if let Some(read) = kept.position(is_read) {
+            let is_of_bounds =
+                |change: &Change| matches!(change, Change::Surge(change) if change.from == id.version);
+            let next = read + usize::from(!is_of_bounds(&self.kept[read].change));
+            return Some(self.first + next as u64);
         }
         // What other cities changed before that is unknown.
         filter.city.as_ref().filter(|city| **city == id.city)?;

@@ -1,6 +1,7 @@
-//! The stored policies in memory: read at start, and checked for changes beside the answers.
+//! The stored policies and overrides in memory: read at start, and checked for changes beside the answers.
 //!
-//! A check is one small read ([`PolicyStore::versions`]); the policies that have changed since are read after it. A request
+//! A check is one small read of each ([`PolicyStore::versions`], [`OverrideStore::revisions`]); what has changed since is
+//! read after it. A request
 //! is answered by the policies in memory while a check is under way, so long as they were checked within the last
 //! [`MAX_UNCHECKED_MS`]: a saved policy is in force in every instance within five seconds (CONTRACT §7). After a longer
 //! rest, as in an instance that Lambda froze, the request waits for the check.
@@ -16,10 +17,12 @@ use std::time::Duration;
 
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::policy::Policy;
+use equilibrium_domain::surge::bounds::OverrideSet;
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Shared};
+use futures_util::future::{BoxFuture, Shared, try_join, try_join_all};
 use parking_lot::Mutex;
 
+use crate::overrides::ports::{NoOverrides, OverrideStore};
 use crate::policy::policy_set::{PolicySet, ResourceLimits};
 use crate::policy::ports::{PolicySource, PolicyStore, StoredPolicy};
 use crate::timer::{Timer, is_within, with_timeout};
@@ -44,17 +47,18 @@ pub const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 /// A check that takes longer is abandoned, in milliseconds: its connection is likely dead.
 const CHECK_ABANDONED_MS: i64 = 2_000;
 
-/// The policies of a store, in memory.
+/// The policies of a store, in memory, with the overrides of another.
 #[derive(Debug)]
-pub struct PolicyCache<P, T> {
-    source: Arc<Source<P>>,
+pub struct PolicyCache<P, T, O = NoOverrides> {
+    source: Arc<Source<P, O>>,
     timer: T,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
-struct Source<P> {
+struct Source<P, O> {
     store: P,
+    overrides: O,
     limits: ResourceLimits,
 }
 
@@ -73,6 +77,8 @@ struct Known {
     policies: Arc<PolicySet>,
     /// The versions that were read, also of documents that are no valid policy.
     versions: Arc<BTreeMap<CityId, u64>>,
+    /// The revisions of the overrides that were read.
+    revisions: Arc<BTreeMap<CityId, u64>>,
     checked_at_ms: i64,
 }
 
@@ -90,9 +96,21 @@ enum NextCheck {
 }
 
 impl<P: PolicyStore + 'static, T: Timer> PolicyCache<P, T> {
-    /// A cache that has read nothing yet.
+    /// A cache that has read nothing yet, of policies alone: counting needs no overrides.
     pub fn new(store: P, limits: ResourceLimits, timer: T) -> Self {
-        Self { source: Arc::new(Source { store, limits }), timer, state: Mutex::default() }
+        Self::with_overrides(store, NoOverrides, limits, timer)
+    }
+}
+
+impl<P: PolicyStore + 'static, T: Timer, O: OverrideStore + 'static> PolicyCache<P, T, O> {
+    /// A cache that has read nothing yet.
+    pub fn with_overrides(store: P, overrides: O, limits: ResourceLimits, timer: T) -> Self {
+        Self { source: Arc::new(Source { store, overrides, limits }), timer, state: Mutex::default() }
+    }
+
+    /// The store of the overrides.
+    pub fn override_store(&self) -> &O {
+        &self.source.overrides
     }
 
     /// Waits for the check under way, if there is one, for at most [`CHECK_TIMEOUT`]. Lambda freezes an instance between
@@ -158,30 +176,34 @@ impl<P: PolicyStore + 'static, T: Timer> PolicyCache<P, T> {
     }
 }
 
-impl<P: PolicyStore> Source<P> {
-    /// Reads the policies whose versions differ from those of `known`. The others are kept as they are.
+impl<P: PolicyStore, O: OverrideStore> Source<P, O> {
+    /// Reads the policies whose versions differ from those of `known`, and the overrides whose revisions do. The others are
+    /// kept as they are.
     async fn check(self: Arc<Self>, known: Option<Known>, now_ms: i64) -> Result<Known, Unavailable> {
-        let versions: BTreeMap<CityId, u64> = self.store.versions().await?.into_iter().collect();
-        let Some(known) = known else { return self.read(None, versions, now_ms).await };
-        if *known.versions == versions {
-            return Ok(Known { checked_at_ms: now_ms, ..known });
+        let (versions, revisions) = try_join(self.store.versions(), self.overrides.revisions()).await?;
+        let versions: BTreeMap<CityId, u64> = versions.into_iter().collect();
+        let revisions: BTreeMap<CityId, u64> = revisions.into_iter().collect();
+        let is_same = |known: &Known| *known.versions == versions && *known.revisions == revisions;
+        match known {
+            Some(known) if is_same(&known) => Ok(Known { checked_at_ms: now_ms, ..known }),
+            known => self.read(known, (versions, revisions), now_ms).await,
         }
-        self.read(Some(known), versions, now_ms).await
     }
 
     /// A stored document that is not a valid policy leaves its city undefined and affects no other city.
     async fn read(
         &self,
         known: Option<Known>,
-        versions: BTreeMap<CityId, u64>,
+        (versions, revisions): (BTreeMap<CityId, u64>, BTreeMap<CityId, u64>),
         now_ms: i64,
     ) -> Result<Known, Unavailable> {
+        let overrides = self.changed_overrides(known.as_ref(), &revisions, now_ms);
         let is_known = |city: &CityId, version: u64| {
             known.as_ref().is_some_and(|known| known.versions.get(city) == Some(&version))
         };
         let changed = versions.iter().filter(|(city, version)| !is_known(city, **version));
         let changed: Vec<(CityId, u64)> = changed.map(|(city, version)| (city.clone(), *version)).collect();
-        let stored = self.store.read(&changed).await?;
+        let (stored, overrides) = try_join(self.store.read(&changed), overrides).await?;
         let policies = stored.iter().filter_map(|StoredPolicy { version, document, .. }| {
             let document = serde_json::from_str(document).ok()?;
             Some((*version, Policy::from_json(&document).ok()?))
@@ -192,11 +214,31 @@ impl<P: PolicyStore> Source<P> {
             }),
             None => PolicySet::of_versions(policies, self.limits),
         };
-        Ok(Known { policies: Arc::new(policies), versions: Arc::new(versions), checked_at_ms: now_ms })
+        let policies = Arc::new(policies.with_overrides(overrides));
+        let (versions, revisions) = (Arc::new(versions), Arc::new(revisions));
+        Ok(Known { policies, versions, revisions, checked_at_ms: now_ms })
+    }
+
+    /// The overrides of the cities whose revisions differ from those that are known.
+    async fn changed_overrides(
+        &self,
+        known: Option<&Known>,
+        revisions: &BTreeMap<CityId, u64>,
+        now_ms: i64,
+    ) -> Result<Vec<(CityId, OverrideSet)>, Unavailable> {
+        let is_known = |city: &CityId, revision| {
+            known.is_some_and(|known| {
+                known.revisions.get(city) == Some(revision) && known.policies.city(city.as_str()).is_some()
+            })
+        };
+        let changed = revisions.iter().filter(|(city, revision)| !is_known(city, revision));
+        let read =
+            changed.map(async |(city, _)| Ok((city.clone(), self.overrides.not_ended(city, now_ms).await?)));
+        try_join_all(read).await
     }
 }
 
-impl<P: PolicyStore + 'static, T: Timer> PolicySource for PolicyCache<P, T> {
+impl<P: PolicyStore + 'static, T: Timer, O: OverrideStore + 'static> PolicySource for PolicyCache<P, T, O> {
     /// If the store is unavailable, the policies read last stay in force.
     async fn policies(&self, now_ms: i64) -> Result<Arc<PolicySet>, Unavailable> {
         let (mut known, check) = self.state_at(now_ms);
@@ -239,7 +281,9 @@ impl<P: PolicyStore + 'static, T: Timer> PolicySource for PolicyCache<P, T> {
     }
 }
 
-impl<P: PolicyStore + 'static, T: Timer> PolicySource for Arc<PolicyCache<P, T>> {
+impl<P: PolicyStore + 'static, T: Timer, O: OverrideStore + 'static> PolicySource
+    for Arc<PolicyCache<P, T, O>>
+{
     async fn policies(&self, now_ms: i64) -> Result<Arc<PolicySet>, Unavailable> {
         PolicyCache::policies(self, now_ms).await
     }

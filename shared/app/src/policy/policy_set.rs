@@ -5,9 +5,12 @@ use std::sync::Arc;
 use equilibrium_domain::count::config::CountingConfig;
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::policy::Policy;
+use equilibrium_domain::surge::bounds::OverrideSet;
 use equilibrium_domain::surge::city_pricing::PricingConfig;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
+
+use crate::policy::bounds::CityBounds;
 
 /// The limits of a city that are not part of its policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +38,8 @@ pub struct CityConfig {
     pub pricing: Arc<PricingConfig>,
     /// The version of the policy in its store; 0 for a policy that no store holds.
     pub version: u64,
+    /// What bounds its multipliers: the policy and the overrides.
+    pub bounds: Arc<CityBounds>,
     /// A hash of the policy's document: policies that differ have different ones, whatever their version.
     pub fingerprint: u64,
 }
@@ -65,8 +70,8 @@ impl PolicySet {
         Self::of_cities(cities.collect(), limits)
     }
 
-    /// This set with other policies of some cities, and without the cities that `stays` excludes. The configurations of
-    /// the others are shared.
+    /// This set with other policies of some cities, whose overrides stay, and without the cities that `stays` excludes. The
+    /// configurations of the others are shared.
     #[must_use]
     pub fn with(
         &self,
@@ -76,10 +81,28 @@ impl PolicySet {
         let kept = self.cities.iter().filter(|(city, _)| stays(city));
         let mut cities: HashMap<CityId, CityConfig> =
             kept.map(|(city, config)| (city.clone(), config.clone())).collect();
-        cities.extend(
-            changed.map(|(version, policy)| (policy.city.clone(), city_config(policy, version, self.limits))),
-        );
+        cities.extend(changed.map(|(version, policy)| {
+            let city = policy.city.clone();
+            let mut config = city_config(policy, version, self.limits);
+            if let Some(before) = self.cities.get(&city) {
+                let overrides = before.bounds.overrides().clone();
+                config.bounds = Arc::new(CityBounds::new(Arc::clone(&config.pricing), version, overrides));
+            }
+            (city, config)
+        }));
         Self::of_cities(cities, self.limits)
+    }
+
+    /// This set with other overrides of some cities.
+    #[must_use]
+    pub fn with_overrides(mut self, changed: Vec<(CityId, OverrideSet)>) -> Self {
+        for (city, overrides) in changed {
+            if let Some(config) = self.cities.get_mut(&city) {
+                config.bounds =
+                    Arc::new(CityBounds::new(Arc::clone(&config.pricing), config.version, overrides));
+            }
+        }
+        self
     }
 
     fn of_cities(cities: HashMap<CityId, CityConfig>, limits: ResourceLimits) -> Self {
@@ -119,10 +142,10 @@ impl PolicySet {
 }
 
 fn city_config(policy: Policy, version: u64, limits: ResourceLimits) -> CityConfig {
-    CityConfig {
-        version,
-        fingerprint: policy.fingerprint(),
-        counting: Arc::new(CountingConfig::of(&policy, limits.max_entities)),
-        pricing: Arc::new(PricingConfig { policy, policy_version: version, max_hold_ms: limits.max_hold_ms }),
-    }
+    let fingerprint = policy.fingerprint();
+    let counting = Arc::new(CountingConfig::of(&policy, limits.max_entities));
+    let (policy_version, max_hold_ms) = (version, limits.max_hold_ms);
+    let pricing = Arc::new(PricingConfig { policy, policy_version, max_hold_ms });
+    let bounds = Arc::new(CityBounds::new(Arc::clone(&pricing), version, OverrideSet::default()));
+    CityConfig { counting, pricing, version, bounds, fingerprint }
 }

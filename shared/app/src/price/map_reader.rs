@@ -17,7 +17,9 @@ use std::time::Duration;
 
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::policy::Clock;
+use equilibrium_domain::surge::bounds::Bounds;
 use equilibrium_domain::surge::fallback::FRESH_MS;
+use equilibrium_domain::surge::frozen_map::FrozenMap;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use hashbrown::HashMap;
@@ -27,6 +29,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::price::city_map::CityMap;
 use crate::price::look::{Finding, Sources, Wanted, look};
 use crate::price::metrics::MapReaderMetrics;
+use crate::price::report::FrozenMaps;
 use crate::price::schedule::{Pace, Schedule};
 use crate::surge::ports::MapStore;
 use crate::timer::{Timer, is_within, with_timeout};
@@ -46,11 +49,19 @@ const TOGETHER_MS: i64 = 50;
 /// The least time between two looks for the head of a city whose map no request needs, in milliseconds.
 const HEAD_INTERVAL_MS: i64 = 1_000;
 
+/// The least time between two reads of the map of a freeze that was not found, in milliseconds.
+const FROZEN_RETRY_MS: i64 = 1_000;
+
+/// Maps of freezes that are kept.
+const MAX_FROZEN: usize = 64;
+
 /// The maps of all cities, each at the newest version that this instance has read.
 #[derive(Debug)]
 pub struct MapReader<M, K, T> {
     sources: Arc<Sources<M, K, T>>,
     cities: RwLock<HashMap<CityId, Arc<Mutex<CityEntry>>>>,
+    /// By city and start.
+    frozen: Mutex<HashMap<(CityId, i64), FrozenEntry>>,
     current: Mutex<Current>,
     /// Whether a look is under way: read without the lock of `current`.
     is_looking: AtomicBool,
@@ -61,6 +72,16 @@ struct Current {
     look: Option<Look>,
     /// The state of the random numbers.
     random: u64,
+}
+
+/// The map at the start of a freeze.
+#[derive(Clone, Debug)]
+enum FrozenEntry {
+    Read(Arc<FrozenMap>),
+    /// It was not in the store.
+    Missing {
+        at_ms: i64,
+    },
 }
 
 /// A city's map, and when to look for the next.
@@ -127,6 +148,7 @@ where
         Self {
             sources: Arc::new(sources),
             cities: RwLock::default(),
+            frozen: Mutex::default(),
             current: Mutex::new(current),
             is_looking: AtomicBool::new(false),
         }
@@ -203,6 +225,47 @@ where
             let result = with_timeout(&self.sources.timer, LOOK_TIMEOUT, look.result.clone()).await;
             self.complete(&look, result.as_ref(), look.began_at_ms);
         }
+    }
+
+    /// The maps of the freezes in force of a city whose newest map is `map`. One that is not in memory is read within
+    /// [`LOOK_TIMEOUT`]; the newest map has it until a tick after the start has closed.
+    pub async fn frozen_maps(
+        &self,
+        city: &CityId,
+        bounds: &Bounds,
+        map: Option<&CityMap>,
+        now_ms: i64,
+    ) -> FrozenMaps {
+        let mut frozen = FrozenMaps::default();
+        for start_ms in bounds.freezes() {
+            let key = (city.clone(), start_ms);
+            let known = self.frozen.lock().get(&key).cloned();
+            let read = match known {
+                Some(FrozenEntry::Read(read)) => Some(read),
+                _ if map.is_none_or(|map| map.head.as_of <= start_ms) => None,
+                Some(FrozenEntry::Missing { at_ms }) if is_within(Some(at_ms), FROZEN_RETRY_MS, now_ms) => {
+                    None
+                }
+                _ => self.read_frozen(key, now_ms).await,
+            };
+            if let Some(read) = read {
+                frozen.add(start_ms, read);
+            }
+        }
+        frozen
+    }
+
+    async fn read_frozen(&self, key: (CityId, i64), now_ms: i64) -> Option<Arc<FrozenMap>> {
+        let read = self.sources.store.frozen(&key.0, key.1);
+        let read = with_timeout(&self.sources.timer, LOOK_TIMEOUT, read).await;
+        let read = read.and_then(Result::ok).flatten().map(Arc::new);
+        let entry = read.clone().map_or(FrozenEntry::Missing { at_ms: now_ms }, FrozenEntry::Read);
+        let mut frozen = self.frozen.lock();
+        if frozen.len() == MAX_FROZEN {
+            frozen.clear();
+        }
+        frozen.insert(key, entry);
+        read
     }
 
     /// The metrics since the last call.

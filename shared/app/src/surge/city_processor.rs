@@ -18,6 +18,7 @@ use crate::checkpoint::process::{BatchKind, BatchOutcome, Checkpoints, LogBatch,
 use crate::history::ports::HistoryStore;
 use crate::policy::policy_set::PolicySet;
 use crate::policy::ports::PolicySource;
+use crate::surge::freezes::SavedFreezes;
 use crate::surge::metrics::SurgeMetrics;
 use crate::surge::ports::{ChangeStream, MapStore, TickLog};
 use crate::unavailable::{SendError, Unavailable};
@@ -40,6 +41,7 @@ pub struct SurgeSinks<M, K, H, T> {
 pub struct CityProcessor<C, M, K, H, T> {
     checkpoints: Checkpoints<C, CityPricing>,
     sinks: SurgeSinks<M, K, H, T>,
+    freezes: SavedFreezes,
 }
 
 /// One city's counts in a record.
@@ -60,7 +62,7 @@ where
 {
     /// A processor without a city in memory.
     pub fn new(log: C, sinks: SurgeSinks<M, K, H, T>) -> Self {
-        Self { checkpoints: Checkpoints::new(log), sinks }
+        Self { checkpoints: Checkpoints::new(log), sinks, freezes: SavedFreezes::default() }
     }
 
     /// The log of closed ticks.
@@ -119,8 +121,9 @@ where
             let unknown_city = records.len() as u64;
             return (SurgeMetrics { unknown_city, ..SurgeMetrics::default() }, None);
         };
-        let (key, config) = (CheckpointKey::City(city.clone()), &config.pricing);
-        let batch = CityBatch { sinks: &self.sinks, city: &city, records, config };
+        let key = CheckpointKey::City(city.clone());
+        let freezes = (&self.freezes, &*config.bounds.freezes());
+        let batch = CityBatch { sinks: &self.sinks, city: &city, records, config: &config.pricing, freezes };
         let delivered = (&batch, BatchKind::Delivered);
         let (mut metrics, failure, waiting) = self.process_records(&key, delivered, now_ms).await;
         if waiting.is_empty() {
@@ -192,6 +195,8 @@ struct CityBatch<'a, M, K, H, T> {
     city: &'a CityId,
     records: &'a [CityRecord<'a>],
     config: &'a Arc<PricingConfig>,
+    /// The freezes whose maps are saved, and the starts of those that are in force or will be.
+    freezes: (&'a SavedFreezes, &'a [i64]),
 }
 
 impl<'r, M: MapStore + HistoryStore, K: MapStore, H: ChangeStream, T: TickLog> LogBatch
@@ -244,11 +249,13 @@ impl<'r, M: MapStore + HistoryStore, K: MapStore, H: ChangeStream, T: TickLog> L
         }
     }
 
-    /// Saves chunks before the head that names them, the store's head before the cache's, and sends the changes last. The
+    /// Saves the maps of freezes before the map after them, chunks before the head that names them, the store's head before the cache's, and sends the changes last. The
     /// cache takes the chunks meanwhile, so that the copy of a map is complete a moment after the map is. A copy that
     /// fails is counted; readers take from the store what the cache lacks.
     async fn deliver(&self, output: Output, metrics: &mut SurgeMetrics) -> Result<(), Unavailable> {
         let SurgeSinks { maps, cache, .. } = self.sinks;
+        let (saved_freezes, starts) = self.freezes;
+        saved_freezes.save(maps, &output, starts).await?;
         let save = async {
             save_chunks(maps, &output).await?;
             maps.save_head(&output.map).await

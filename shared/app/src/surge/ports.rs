@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use equilibrium_domain::id::CityId;
+use equilibrium_domain::surge::frozen_map::FrozenMap;
 use equilibrium_domain::surge::map::{ChunkName, ClosedTick, MapHead};
 use futures_util::future::join_all;
 
@@ -52,6 +53,35 @@ pub trait MapStore: Send + Sync {
         city: &CityId,
         name: ChunkName,
     ) -> impl Future<Output = Result<Option<Vec<u8>>, Unavailable>> + Send;
+
+    /// Saves the map at the start of a freeze, in milliseconds since the epoch, unless one is saved. It is kept for as long
+    /// as an override may last. A cache keeps none.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    fn save_frozen(
+        &self,
+        city: &CityId,
+        start_ms: i64,
+        map: &FrozenMap,
+    ) -> impl Future<Output = Result<(), Unavailable>> + Send {
+        let _ = (city, start_ms, map);
+        async { Ok(()) }
+    }
+
+    /// The map at the start of a freeze, in milliseconds since the epoch, if it is saved. It includes what was saved before
+    /// the call.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    fn frozen(
+        &self,
+        city: &CityId,
+        start_ms: i64,
+    ) -> impl Future<Output = Result<Option<FrozenMap>, Unavailable>> + Send {
+        let _ = (city, start_ms);
+        async { Ok(None) }
+    }
 
     /// The heads of these cities, in their order; `None` for a city without one, or whose head cannot be read. A head may
     /// lack a save of a moment ago.

@@ -8,12 +8,13 @@ use equilibrium_app::surge::ports::{Consistency, MapStore};
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::CityId;
+use equilibrium_domain::surge::frozen_map::FrozenMap;
 use equilibrium_domain::surge::map::{ChunkName, MapHead};
 use futures_util::future::{join, join_all};
 use parking_lot::Mutex;
 use tracing::{Span, error_span};
 
-use super::item::{EXPIRES, Item, bytes, now_s, number, read_text, take_bytes, text};
+use super::item::{EXPIRES, Item, bytes, now_s, number, read_number, read_text, take_bytes, text};
 use super::table::Table;
 use super::{Connection, Tables};
 use crate::retry::{log_unavailable, with_deadline};
@@ -34,6 +35,12 @@ const RENEW_AFTER_S: u64 = 2 * 3600;
 
 /// The most chunks that are renewed beside one head: as many as take no longer than the head itself.
 const MAX_RENEWALS: usize = 16;
+
+/// Lifetime of the map at the start of a freeze, in seconds: longer than a freeze that begins as late as it may.
+const FROZEN_TTL_S: u64 = 61 * 86_400;
+
+/// The most bytes of a part: an item has at most 400 KB with its names (Amazon DynamoDB, quotas).
+const MAX_PART_BYTES: usize = 380_000;
 
 /// Maps in a table.
 #[derive(Debug)]
@@ -128,6 +135,10 @@ fn log_span(city: &CityId) -> Span {
     error_span!("map", %city)
 }
 
+fn frozen_key(start_ms: i64, part: usize) -> String {
+    format!("frozen#{start_ms}#{part}")
+}
+
 fn chunk_key(name: ChunkName) -> String {
     let ChunkName { parent: Cell(parent), version } = name;
     format!("chunk#{parent:x}#{version}")
@@ -173,6 +184,50 @@ impl MapStore for Maps {
 
     async fn chunk(&self, city: &CityId, name: ChunkName) -> Result<Option<Vec<u8>>, Unavailable> {
         let read = self.read(city, chunk_key(name));
+        with_deadline(self.table.retry_policy().deadline(), log_span(city), read).await
+    }
+
+    /// The last part is written last, on condition: an incomplete map is not read.
+    async fn save_frozen(&self, city: &CityId, start_ms: i64, map: &FrozenMap) -> Result<(), Unavailable> {
+        let content = map.encode();
+        let expires = now_s() + FROZEN_TTL_S;
+        let parts: Vec<&[u8]> = content.chunks(MAX_PART_BYTES).collect();
+        let save = async {
+            for (index, part) in parts.iter().enumerate().rev() {
+                let mut item = item(city, frozen_key(start_ms, index), parts.len() as u64, part);
+                item.insert(EXPIRES.into(), number(expires));
+                let request = self.table.put_item(item);
+                let request = if index == 0 {
+                    let absent = "attribute_not_exists(#version)";
+                    request.condition_expression(absent).expression_attribute_names("#version", VERSION)
+                } else {
+                    request
+                };
+                match request.send().await {
+                    Ok(_) => {}
+                    Err(SdkError::ServiceError(error))
+                        if error.err().is_conditional_check_failed_exception() => {}
+                    Err(error) => return Err(log_unavailable("PutItem", &error)),
+                }
+            }
+            Ok(())
+        };
+        with_deadline(self.table.retry_policy().deadline(), log_span(city), save).await
+    }
+
+    async fn frozen(&self, city: &CityId, start_ms: i64) -> Result<Option<FrozenMap>, Unavailable> {
+        let read = async {
+            let first = self.table.get_item(key(city, frozen_key(start_ms, 0))).send().await;
+            let first = first.map_err(|error| log_unavailable("GetItem", &error))?;
+            let Some(mut first) = first.item else { return Ok(None) };
+            let parts = read_number(&first, VERSION).unwrap_or(1);
+            let mut content = take_bytes(&mut first, BYTES).unwrap_or_default();
+            for index in 1..usize::try_from(parts).unwrap_or(1) {
+                content.extend(self.read(city, frozen_key(start_ms, index)).await?.unwrap_or_default());
+            }
+            let map = FrozenMap::decode(&content).map_err(|corrupt| log_unavailable("GetItem", &corrupt))?;
+            Ok(Some(map))
+        };
         with_deadline(self.table.retry_policy().deadline(), log_span(city), read).await
     }
 

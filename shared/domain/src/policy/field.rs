@@ -54,13 +54,23 @@ impl<'a> Field<'a> {
     /// The members of an object, each of which must be in `known`. There are none if the value is absent or not an
     /// object.
     pub(super) fn object(&self, known: &[&str]) -> Object<'a> {
+        self.object_of(known, "a policy")
+    }
+
+    /// See [`Self::object`]; `of` is what the document is called.
+    pub(super) fn object_of(&self, known: &[&str], of: &str) -> Object<'a> {
         let object = self.open_object();
         for key in object.members.into_iter().flat_map(Map::keys) {
             if !known.contains(&key.as_str()) {
-                object.get(key).fault("is not a field of a policy");
+                object.get(key).fault(format_args!("is not a field of {of}"));
             }
         }
         object
+    }
+
+    /// Whether there is a value.
+    pub(super) fn is_present(&self) -> bool {
+        self.value.is_some()
     }
 
     /// The members of an object that may have unknown ones.

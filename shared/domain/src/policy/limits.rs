@@ -1,8 +1,8 @@
-//! Multipliers in whole hundredths, and their limits.
+//! Multipliers in whole hundredths: published ones, and those that are reported within limits.
 
 use serde::{Serialize, Serializer};
 
-use super::ranges::MULTIPLIER_HUNDREDTHS;
+use super::ranges::{MULTIPLIER_HUNDREDTHS, PUBLISHED_HUNDREDTHS};
 
 /// Price multiplier in hundredths: 100 is 1.00×; from 0.01× to 100×.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -11,6 +11,12 @@ pub struct Multiplier(u16);
 impl Multiplier {
     /// 1.00×: the price without surge.
     pub const ONE: Self = Self(100);
+
+    /// The least multiplier.
+    pub const MIN: Self = Self(*MULTIPLIER_HUNDREDTHS.start());
+
+    /// The greatest multiplier.
+    pub const MAX: Self = Self(*MULTIPLIER_HUNDREDTHS.end());
 
     /// The default of [`QuoteTerms::ack_above`](super::QuoteTerms::ack_above) (CONTRACT §7).
     pub(super) const DEFAULT_ACK: Self = Self(200);
@@ -45,6 +51,34 @@ impl Serialize for Multiplier {
     }
 }
 
+/// A multiplier as surge publishes it, in hundredths, before limits (CONTRACT §3). Readers apply the limits: these change
+/// without a tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Published(u16);
+
+impl Published {
+    /// 1.00×: the multiplier of a cell that is not reported.
+    pub const ONE: Self = Self(100);
+
+    /// The published multiplier, if `hundredths` are from 1 to 12 100.
+    #[must_use]
+    pub fn new(hundredths: u16) -> Option<Self> {
+        PUBLISHED_HUNDREDTHS.contains(&hundredths).then_some(Self(hundredths))
+    }
+
+    /// The published multiplier in hundredths.
+    #[must_use]
+    pub fn hundredths(self) -> u16 {
+        self.0
+    }
+}
+
+impl From<Multiplier> for Published {
+    fn from(multiplier: Multiplier) -> Self {
+        Self(multiplier.0)
+    }
+}
+
 /// The limits that a multiplier is clamped to before it is reported (CONTRACT §3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -64,13 +98,11 @@ impl Limits {
         }
     }
 
-    /// Raises `published`, whole hundredths of any size, to the floor, and then lowers it to the cap.
+    /// Raises `published` to the floor, and then lowers it to the cap.
     #[must_use]
-    pub fn apply(self, published: f64) -> Multiplier {
-        let limited = published.max(f64::from(self.floor.0)).min(f64::from(self.cap.0));
+    pub fn apply(self, published: Published) -> Multiplier {
         // Both limits are within a multiplier's range, so the result is too.
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        Multiplier(limited as u16)
+        Multiplier(published.0.max(self.floor.0).min(self.cap.0))
     }
 }
 
@@ -96,23 +128,17 @@ mod tests {
 
     #[test]
     fn limits_clamp_the_multipliers_beyond_them() {
-        for (published, reported) in [
-            (100.0, 110),
-            (110.0, 110),
-            (120.0, 120),
-            (137.0, 137),
-            (140.0, 137),
-            (1e302, 137),
-            (-1e302, 110),
-        ] {
-            assert_eq!(limits(110, 137).apply(published), Multiplier(reported), "{published}");
+        for (published, reported) in
+            [(1, 110), (100, 110), (110, 110), (120, 120), (137, 137), (140, 137), (12_100, 137)]
+        {
+            assert_eq!(limits(110, 137).apply(Published(published)), Multiplier(reported), "{published}");
         }
     }
 
     #[test]
     fn the_cap_wins_over_a_higher_floor() {
-        for published in [100.0, 150.0, 250.0] {
-            assert_eq!(limits(200, 120).apply(published), Multiplier(120), "{published}");
+        for published in [100, 150, 250] {
+            assert_eq!(limits(200, 120).apply(Published(published)), Multiplier(120), "{published}");
         }
     }
 
@@ -129,8 +155,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn limited_multipliers_are_at_most_the_cap_and_at_least_the_lower_limit(floor in 1_u16..=10_000, cap in 1_u16..=10_000, published in prop::num::f64::ANY) {
-            let reported = limits(floor, cap).apply(published);
+        fn limited_multipliers_are_at_most_the_cap_and_at_least_the_lower_limit(floor in 1_u16..=10_000, cap in 1_u16..=10_000, published in PUBLISHED_HUNDREDTHS) {
+            let reported = limits(floor, cap).apply(Published(published));
             prop_assert!(reported.0 <= cap && reported.0 >= floor.min(cap));
         }
     }

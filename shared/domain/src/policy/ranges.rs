@@ -59,8 +59,20 @@ pub const SPEED_KMH: RangeInclusive<f64> = 1.0..=300.0;
 /// Above 0, and at most a hundredfold, beyond what any city allows.
 pub const MULTIPLIER_HUNDREDTHS: RangeInclusive<u16> = 1..=10_000;
 
+/// What surge may publish under any policy: `m` is at most 1.2 times the highest cap, rounded to the widest step.
+pub const PUBLISHED_HUNDREDTHS: RangeInclusive<u16> = 1..=12_100;
+
 /// Up to a day: prices that are valid for longer are not dynamic.
 pub const QUOTE_TTL_MS: RangeInclusive<i64> = 1..=86_400_000;
+
+/// How far the end of an override may be away, in milliseconds: 30 days (CONTRACT §9).
+pub const OVERRIDE_MS: i64 = 30 * 86_400_000;
+
+/// How far the end of a kill may be away, in milliseconds: a day (CONTRACT §9).
+pub const KILL_MS: i64 = 86_400_000;
+
+/// Longest reason of an override, in characters: a few sentences.
+pub const REASON_CHARS: usize = 1_000;
 
 /// Longest display name, in characters: a line on a page.
 pub const NAME_CHARS: usize = 200;

@@ -174,7 +174,7 @@ fn zone_of(name: &str) -> Option<TimeZone> {
     TimeZoneDatabase::bundled().get(name).ok()
 }
 
-fn read_polygon(field: &Field, fewest_rings: usize) -> Option<Polygon> {
+pub(super) fn read_polygon(field: &Field, fewest_rings: usize) -> Option<Polygon> {
     // RFC 7946 §6.1: GeoJSON may have foreign members.
     let polygon = field.open_object();
     polygon.required("type").parsed("\"Polygon\"", |name| (name == "Polygon").then_some(()));

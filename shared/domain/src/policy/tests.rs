@@ -278,23 +278,6 @@ fn an_open_city_has_the_defaults_and_the_whole_world() {
 }
 
 #[test]
-fn limits_are_those_of_the_city_tightened_by_the_first_zone() {
-    let zones = json!([
-        {"id": "a", "polygon": square(0.0, 0.0, 2.0), "limits": {"max_multiplier": 2.5}},
-        {"id": "b", "polygon": square(1.0, 1.0, 2.0), "limits": {"min_multiplier": 1.5, "max_multiplier": 1.2}},
-        {"id": "c", "polygon": square(10.0, 10.0, 1.0), "limits": {"min_multiplier": 0.5, "max_multiplier": 50}},
-    ]);
-    let policy = read(&set(minimal(), "/zones", zones));
-    let limits = |floor, cap| Limits { floor: hundredths(floor), cap: hundredths(cap) };
-    assert_eq!(policy.limits_at(50.0, 50.0), limits(100, 500));
-    assert_eq!(policy.limits_at(0.5, 0.5), limits(100, 250));
-    assert_eq!(policy.limits_at(1.5, 1.5), limits(100, 250));
-    assert_eq!(policy.limits_at(2.5, 2.5), limits(150, 120));
-    assert_eq!(policy.limits_at(10.5, 10.5), limits(100, 500));
-    assert_eq!(policy.zones[0].name, "a");
-}
-
-#[test]
 fn the_sample_is_written_exactly_as_in_the_contract() {
     assert_eq!(read(&sample()).to_json(), sample());
 }

@@ -47,7 +47,7 @@ impl Policy {
     }
 }
 
-fn write_polygon(polygon: &Polygon) -> Value {
+pub(super) fn write_polygon(polygon: &Polygon) -> Value {
     let rings: Vec<_> = polygon.rings().iter().map(Ring::positions).collect();
     json!({"type": "Polygon", "coordinates": rings})
 }

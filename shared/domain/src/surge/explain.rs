@@ -1,16 +1,15 @@
 //! The explanation of a price (CONTRACT §10): the numbers of one cell, product and tick, from the counts around the cell to
 //! the multiplier that was reported, as the formula computes them.
 
-mod bounds;
 mod text;
-
-pub use bounds::{Bound, BoundKind, limits_of};
 
 use serde::Serialize;
 
 use crate::geo::locate::Cell;
+use crate::id::ProductId;
 use crate::policy::curve::{Curve, Formula, Point};
-use crate::policy::{Multiplier, Policy};
+use crate::policy::{Multiplier, Policy, Published};
+use crate::surge::bounds::{Bounds, ListedBound, OverrideSet};
 use crate::surge::city_pricing::{Around, CellAtTick};
 use crate::surge::feed_guard::Feed;
 use crate::surge::multiplier::{MultiplierState, SurgeFormula, alpha, pressure};
@@ -100,10 +99,44 @@ pub struct GuardInForce {
     pub lost: u64,
 }
 
-impl Explanation {
-    /// The explanation of what was observed.
+/// A bound in force.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Bound {
+    /// Where it is from: `policy`, or `zone`, `override` or `law` with an id.
+    pub source: String,
+    /// `freeze`, `floor`, `cap` or `kill`.
+    pub kind: &'static str,
+    /// The multiplier that it allows; for a freeze the published one of its start.
+    pub value: f64,
+    /// Whether it changed the multiplier.
+    pub binds: bool,
+}
+
+impl CellAtTick {
+    /// The bounds in force at the tick, among them those of the `overrides` that were.
     #[must_use]
-    pub fn of(observed: &CellAtTick) -> Self {
+    pub fn bounds(&self, overrides: &OverrideSet) -> Bounds {
+        Bounds::new(&self.config.policy, overrides, Vec::new(), self.at)
+    }
+
+    /// The start of the freeze in force at the cell, in milliseconds since the epoch.
+    #[must_use]
+    pub fn freeze(&self, bounds: &Bounds) -> Option<i64> {
+        bounds.at(self.product, self.cell).freeze
+    }
+
+    /// The id of the product.
+    #[must_use]
+    pub fn product_id(&self) -> &ProductId {
+        &self.config.policy.products[self.product].id
+    }
+}
+
+impl Explanation {
+    /// The explanation of what was observed within the bounds in force. `frozen` is the published multiplier at the start
+    /// of the freeze in force, where that is not the one of the tick.
+    #[must_use]
+    pub fn of(observed: &CellAtTick, bounds: &Bounds, frozen: Option<Published>) -> Self {
         let CellAtTick { config, product, cell, at, version, around, before, guard } = observed;
         let policy = &config.policy;
         let formula = SurgeFormula::new(policy);
@@ -120,11 +153,20 @@ impl Explanation {
         let surge = &policy.surge;
         let half_life_ms =
             if raw > before.smoothed { surge.half_life_up_ms } else { surge.half_life_down_ms };
-        let (bounds, multiplier) = bounds::of_policy(policy, *cell, after.published);
+        let published = after.published();
+        let frozen = frozen.unwrap_or(published);
+        let in_force = bounds.at(*product, *cell);
+        let counted = if in_force.freeze.is_some() { frozen } else { published };
+        let (multiplier, _) = in_force.report(counted);
+        let listed = bounds.list(*product, *cell, (published, frozen)).into_iter();
+        let bounds = listed.map(|ListedBound { source, kind, value, binds }| {
+            let value = f64::from(value.hundredths()) / 100.0;
+            Bound { source, kind, value, binds }
+        });
         let mut explanation = Self {
             city: policy.city.as_str().to_owned(),
             cell: *cell,
-            product: policy.products[*product].id.as_str().to_owned(),
+            product: observed.product_id().as_str().to_owned(),
             at: Timestamp::from_ms(*at).expect("a tick that closed is a time"),
             version: *version,
             policy_version: config.policy_version,
@@ -148,7 +190,7 @@ impl Explanation {
                 reporting: guard.reporting,
                 lost: guard.lost,
             },
-            bounds,
+            bounds: bounds.collect(),
             multiplier,
             text: String::new(),
         };

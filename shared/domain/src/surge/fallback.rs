@@ -1,13 +1,12 @@
-//! The mode of a price by the age of its map, and the fallback if the map is too old (CONTRACT §6).
+//! The mode of a price by the age of its map, and the fallback if the map is too old (CONTRACT §6). What bounds the
+//! multiplier in every mode is in [`super::bounds`].
 
 use std::fmt;
 
-use h3o::LatLng;
 use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer};
 
-use crate::geo::locate::Cell;
-use crate::policy::{HOURS_OF_WEEK, Limits, Multiplier, Policy};
+use crate::policy::{HOURS_OF_WEEK, Multiplier, Policy, Published};
 use crate::surge::map::Row;
 
 /// Greatest age of a fresh price, in milliseconds (CONTRACT §6).
@@ -87,25 +86,19 @@ impl<'a> Fallback<'a> {
         Self { policy, age_ms, mode, hour }
     }
 
-    /// The multiplier of a cell, given its row of the map, if there is one.
+    /// The multiplier of a cell before bounds, given its row of the map, if there is one.
     #[must_use]
-    pub fn multiplier(&self, cell: Cell, row: Option<&Row>) -> Multiplier {
+    pub fn published(&self, row: Option<&Row>) -> Published {
         match (self.mode, row) {
-            (Mode::Fresh | Mode::Cached, Some(row)) => row.multiplier,
-            _ => self.limits(cell).apply(self.without_row().hundredths().into()),
+            (Mode::Fresh | Mode::Cached, Some(row)) => row.published,
+            _ => self.without_row().into(),
         }
     }
 
-    /// The multiplier of a cell without a row, before limits.
+    /// The multiplier of a cell without a row.
     fn without_row(&self) -> Multiplier {
         let table = self.policy.static_hours.as_ref().zip(self.hour);
         table.map_or(Multiplier::ONE, |(table, hour)| table[hour])
-    }
-
-    /// The limits at the cell's centre (CONTRACT §7).
-    fn limits(&self, cell: Cell) -> Limits {
-        let Some(centre) = cell.h3().map(LatLng::from) else { return self.policy.limits };
-        self.policy.limits_at(centre.lng(), centre.lat())
     }
 }
 
@@ -130,24 +123,18 @@ mod tests {
     const MONDAY: i64 = 1_772_427_600_000;
 
     fn policy(table: &[f64]) -> Policy {
-        let square = json!({"type": "Polygon", "coordinates": [[[-74.0, 40.0], [-73.0, 40.0], [-73.0, 41.0], [-74.0, 41.0], [-74.0, 40.0]]]});
         let world = json!({"type": "Polygon", "coordinates": [[[-90, 30], [-60, 30], [-60, 50], [-90, 50], [-90, 30]]]});
         let document = json!({
             "city": "nyc", "currency": "USD", "boundary": world, "products": [{"id": "standard"}],
             "timezone": "America/New_York", "static": table,
-            "limits": {"min_multiplier": 1.2, "max_multiplier": 3.0},
-            "zones": [{"id": "low", "polygon": square, "limits": {"max_multiplier": 1.1}}],
         });
         Policy::from_json(&document).unwrap()
     }
 
-    fn cell(lat: f64, lng: f64) -> Cell {
-        cell_at(Position { lat, lng }, h3o::Resolution::Eight)
-    }
-
     fn row(hundredths: u16) -> Row {
-        let multiplier = Multiplier::new(hundredths).unwrap();
-        Row { product: 0, cell: cell(40.5, -75.0), demand: 1, supply: 0, multiplier }
+        let published = Published::new(hundredths).unwrap();
+        let cell = cell_at(Position { lat: 40.5, lng: -75.0 }, h3o::Resolution::Eight);
+        Row { product: 0, cell, demand: 1, supply: 0, published }
     }
 
     #[test]
@@ -175,10 +162,10 @@ mod tests {
     #[test]
     fn the_map_is_in_force_for_five_minutes() {
         let policy = policy(&[]);
-        let place = cell(40.5, -75.0);
-        for (now, hundredths) in [(0, 170), (300_000, 170), (300_001, 120)] {
+        for (now, hundredths) in [(0, 170), (300_000, 170), (300_001, 100)] {
             let fallback = Fallback::new(&policy, Some(0), now);
-            assert_eq!(fallback.multiplier(place, Some(&row(170))).hundredths(), hundredths, "{now}");
+            assert_eq!(fallback.published(Some(&row(170))).hundredths(), hundredths, "{now}");
+            assert_eq!(fallback.published(None), Published::ONE);
         }
     }
 
@@ -191,7 +178,7 @@ mod tests {
         {
             let fallback = Fallback::new(&policy, None, now);
             assert_eq!(fallback.mode, Mode::Static);
-            assert_eq!(fallback.multiplier(cell(40.5, -75.0), None).hundredths(), hundredths, "{now}");
+            assert_eq!(fallback.published(Some(&row(170))).hundredths(), hundredths, "{now}");
         }
     }
 
@@ -209,17 +196,6 @@ mod tests {
         ] {
             assert_eq!(hour_of_week(&new_york, now), hour, "{now}");
         }
-    }
-
-    #[test]
-    fn limits_at_the_cell_apply_to_the_fallback() {
-        let policy = policy(&[4.0; 168]);
-        let fallback = Fallback::new(&policy, None, MONDAY);
-        assert_eq!(fallback.multiplier(cell(40.5, -75.0), None).hundredths(), 300);
-        assert_eq!(fallback.multiplier(cell(40.5, -73.5), None).hundredths(), 110, "the zone's cap wins");
-        let fresh = Fallback::new(&policy, Some(MONDAY), MONDAY);
-        assert_eq!(fresh.multiplier(cell(40.5, -75.0), None).hundredths(), 120, "1.0, raised to the floor");
-        assert_eq!(fresh.multiplier(cell(40.5, -73.5), None).hundredths(), 110);
     }
 
     #[test]

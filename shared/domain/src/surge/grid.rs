@@ -7,14 +7,14 @@
 mod codec;
 mod observation;
 
-use h3o::{CellIndex, LatLng, Resolution};
+use h3o::{CellIndex, Resolution};
 use hashbrown::HashMap;
 
 use crate::geo::locate::Cell;
 use crate::hash::IntHasher;
 use crate::id::ProductId;
 use crate::policy::ranges::MAX_RING_WEIGHTS;
-use crate::policy::{Limits, Policy};
+use crate::policy::{Policy, Published};
 use crate::surge::feed_guard::Feed;
 use crate::surge::map::{Change, ChunkName, Row};
 use crate::surge::multiplier::{MultiplierState, SurgeFormula};
@@ -57,7 +57,6 @@ pub struct Grid {
 #[derive(Debug)]
 struct CellSlot {
     cell: u64,
-    limits: Limits,
     chunk: u32,
     /// The slots of the cells on its rings, ring by ring, itself first; empty until an entity counts in the cell.
     disk: Box<[u32]>,
@@ -87,8 +86,8 @@ struct LastPublished {
     reported: bool,
     demand: u32,
     supply: u32,
-    /// Hundredths, limited.
-    multiplier: u16,
+    /// Hundredths, before limits.
+    published: u16,
 }
 
 /// What a tick reports otherwise than the tick before.
@@ -239,18 +238,12 @@ impl Grid {
         if u8::from(h3.resolution()) != policy.resolution {
             return None;
         }
-        let limits = if policy.zones.is_empty() {
-            policy.limits
-        } else {
-            let centre = LatLng::from(h3);
-            policy.limits_at(centre.lng(), centre.lat())
-        };
         let chunk = self.chunk_of(h3);
         let slot = u32::try_from(self.slots.len()).expect("fewer cells than 2³²");
-        self.slots.push(CellSlot { cell, limits, chunk, disk: Box::default(), ends: [0; MAX_RING_WEIGHTS] });
+        self.slots.push(CellSlot { cell, chunk, disk: Box::default(), ends: [0; MAX_RING_WEIGHTS] });
         self.index.insert(cell, slot);
-        let multiplier = MultiplierState::BASE.limited(limits).hundredths();
-        let last = LastPublished { reported: false, demand: 0, supply: 0, multiplier };
+        let published = Published::ONE.hundredths();
+        let last = LastPublished { reported: false, demand: 0, supply: 0, published };
         let state = State { multiplier: MultiplierState::BASE, last };
         self.states.resize(self.states.len() + self.active.len(), state);
         self.flags.resize(self.states.len(), flag::CHANGED);
@@ -288,7 +281,7 @@ impl Grid {
     }
 
     /// Prices every active cell at the tick of the map's `version`. Returns the rows reported, ordered by product name
-    /// and cell, and appends to `moved` what is not as before.
+    /// and cell, and appends the published multipliers that changed, and other changes of what is reported, to `moved`.
     pub fn price(&mut self, version: u64, feed: Feed, moved: &mut Moved) -> Vec<Row> {
         self.apply_pending();
         let mut rows = Vec::with_capacity(self.active.iter().chain(&self.activated).map(Vec::len).sum());
@@ -337,14 +330,14 @@ impl Grid {
         self.formula.advance(state, feed);
         self.is_steady &= before.is_same_as(state);
         let reported = d != 0.0 || s != 0.0 || !state.is_base();
-        let multiplier = state.limited(slot.limits);
+        let published = state.published();
         let (demand, supply) = (demand[0], supply[0]);
         // A policy has at most 64 products.
         #[expect(clippy::cast_possible_truncation)]
-        let row = Row { product: product as u8, cell: Cell(slot.cell), demand, supply, multiplier };
-        let now = LastPublished { reported, demand, supply, multiplier: multiplier.hundredths() };
-        if now.multiplier != last.multiplier {
-            moved.changes.push(Change { row, before: last.multiplier });
+        let row = Row { product: product as u8, cell: Cell(slot.cell), demand, supply, published };
+        let now = LastPublished { reported, demand, supply, published: published.hundredths() };
+        if now.published != last.published {
+            moved.changes.push(Change { row, before: last.published });
         } else if now.reported != last.reported {
             moved.edges.push(row);
         }

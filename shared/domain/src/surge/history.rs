@@ -2,10 +2,11 @@
 //!
 //! An item holds the changes of some ticks that closed together. It is absolute: the same ticks make the same item.
 
+use h3o::LatLng;
+
 use crate::geo::locate::Cell;
 use crate::id::ProductId;
-use crate::policy::{Limits, Multiplier, Policy};
-use crate::surge::explain::limits_of;
+use crate::policy::{Limits, Multiplier, Policy, Published};
 use crate::surge::map::{ClosedTick, MapHead, Row};
 use crate::wire::products::{read_products, write_products};
 use crate::wire::{self, Corrupt, Kind, Reader, put_varint_i64, put_varint_u64};
@@ -36,8 +37,8 @@ pub struct HistoryRow {
     pub demand: u32,
     /// Drivers in the cell itself.
     pub supply: u32,
-    /// The published multiplier, in hundredths.
-    pub published: u16,
+    /// The published multiplier.
+    pub published: Published,
     /// The limits of policy and zone.
     pub limits: Limits,
 }
@@ -46,7 +47,7 @@ impl HistoryRow {
     /// The multiplier within the limits of policy and zone.
     #[must_use]
     pub fn multiplier(&self) -> Multiplier {
-        self.limits.apply(f64::from(self.published))
+        self.limits.apply(self.published)
     }
 }
 
@@ -68,6 +69,18 @@ pub struct HistoryItem {
     pub products: Vec<ProductId>,
     /// The ticks, ascending.
     pub ticks: Vec<HistoryTick>,
+}
+
+/// The limits of the policy and of the zone of a cell's centre.
+#[must_use]
+pub fn limits_of(policy: &Policy, cell: Cell) -> Limits {
+    let centre = cell.h3().filter(|_| !policy.zones.is_empty()).map(LatLng::from);
+    let in_zone =
+        |centre: LatLng| policy.zones.iter().find(|zone| zone.polygon.contains(centre.lng(), centre.lat()));
+    match centre.and_then(in_zone) {
+        Some(zone) => policy.limits.tightened(zone.floor, zone.cap),
+        None => policy.limits,
+    }
 }
 
 /// The items of ticks that closed together, encoded, of a map priced by `policy`: one, where it is not too large.
@@ -130,7 +143,7 @@ impl ItemWriter {
         let cell = row.cell.0 >> self.shift;
         put_varint_i64(out, cell.wrapping_sub(self.cell).cast_signed());
         self.cell = cell;
-        let numbers = [row.demand, row.supply, u32::from(row.multiplier.hundredths())];
+        let numbers = [row.demand, row.supply, u32::from(row.published.hundredths())];
         numbers.into_iter().for_each(|number| put_varint_u64(out, u64::from(number)));
         for limit in [limits.floor, limits.cap] {
             put_varint_u64(out, u64::from(limit.hundredths()));
@@ -174,7 +187,8 @@ impl HistoryItem {
             let cell = Cell(last << shift | ((1 << shift) - 1));
             let (demand, supply) = (input.varint_u32("a demand")?, input.varint_u32("a supply")?);
             let published = input.varint_up_to(u64::from(u16::MAX), "a multiplier")?;
-            let published = u16::try_from(published).expect("at most 16 bits");
+            let published = u16::try_from(published).ok().and_then(Published::new);
+            let published = published.ok_or(input.invalid("a multiplier"))?;
             let limits = Limits { floor: read_limit(&mut input)?, cap: read_limit(&mut input)? };
             let tick = item.ticks.last_mut().ok_or(input.invalid("a row before a tick"))?;
             tick.rows.push(HistoryRow { product, cell, demand, supply, published, limits });

@@ -5,7 +5,7 @@
 
 use crate::geo::locate::Cell;
 use crate::id::{CityId, ProductId};
-use crate::policy::Multiplier;
+use crate::policy::Published;
 use crate::surge::feed_guard::Feed;
 use crate::wire::products::{read_products, write_products};
 use crate::wire::{self, Corrupt, Kind, put_bytes, put_u64_le, put_varint_i64, put_varint_u64};
@@ -24,8 +24,8 @@ pub struct Row {
     pub demand: u32,
     /// Drivers in the cell itself.
     pub supply: u32,
-    /// The multiplier, limits applied.
-    pub multiplier: Multiplier,
+    /// The published multiplier, before limits.
+    pub published: Published,
 }
 
 /// The name of a chunk. A chunk is immutable: another version is another chunk.
@@ -45,12 +45,12 @@ impl ChunkName {
     }
 }
 
-/// A change of a multiplier.
+/// A change of a published multiplier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// The new row; if the cell is no longer reported, the values in force there.
+    /// The new row; if the cell is no longer reported, the values that its absence means.
     pub row: Row,
-    /// The multiplier before, in hundredths.
+    /// The published multiplier before, in hundredths.
     pub before: u16,
 }
 
@@ -71,7 +71,7 @@ pub struct ClosedTick {
     pub feed: Feed,
     /// The rows reported, ordered by product name and cell.
     pub rows: Vec<Row>,
-    /// The multipliers that changed since the previous tick.
+    /// The published multipliers that changed since the previous tick.
     pub changes: Vec<Change>,
     /// The cells that are reported and were not at the previous tick, and those that were and are not, whose multipliers
     /// did not change.
@@ -250,14 +250,14 @@ impl TickChanges {
         let mut last = 0;
         while !input.is_done() {
             let row = read_row(&mut input, &mut last)?;
-            let before = input.varint_up_to(u64::from(u16::MAX), "a multiplier")?;
+            let before = input.varint_up_to(u64::from(u16::MAX), "a published multiplier")?;
             changes.push(Change { row, before: u16::try_from(before).expect("at most 16 bits") });
         }
         Ok(Self { city, at, version, products, changes })
     }
 }
 
-fn put_rows(out: &mut Vec<u8>, rows: &[Row]) {
+pub(super) fn put_rows(out: &mut Vec<u8>, rows: &[Row]) {
     let mut last = 0;
     for row in rows {
         put_row(out, row, &mut last);
@@ -269,19 +269,19 @@ fn put_row(out: &mut Vec<u8>, row: &Row, last: &mut u64) {
     put_varint_i64(out, row.cell.0.wrapping_sub(*last).cast_signed());
     put_varint_u64(out, u64::from(row.demand));
     put_varint_u64(out, u64::from(row.supply));
-    put_varint_u64(out, u64::from(row.multiplier.hundredths()));
+    put_varint_u64(out, u64::from(row.published.hundredths()));
     *last = row.cell.0;
 }
 
-fn read_row(input: &mut wire::Reader<'_>, last: &mut u64) -> Result<Row, Corrupt> {
+pub(super) fn read_row(input: &mut wire::Reader<'_>, last: &mut u64) -> Result<Row, Corrupt> {
     let product = input.byte("a product")?;
     *last = last.wrapping_add(input.varint_i64("a cell")?.cast_unsigned());
     let demand = input.varint_u32("a demand")?;
     let supply = input.varint_u32("a supply")?;
-    let hundredths = input.varint_up_to(u64::from(u16::MAX), "a multiplier")?;
-    let multiplier = u16::try_from(hundredths).ok().and_then(Multiplier::new);
-    let multiplier = multiplier.ok_or(input.invalid("a multiplier"))?;
-    Ok(Row { product, cell: Cell(*last), demand, supply, multiplier })
+    let hundredths = input.varint_up_to(u64::from(u16::MAX), "a published multiplier")?;
+    let published = u16::try_from(hundredths).ok().and_then(Published::new);
+    let published = published.ok_or(input.invalid("a published multiplier"))?;
+    Ok(Row { product, cell: Cell(*last), demand, supply, published })
 }
 
 #[cfg(test)]

@@ -7,11 +7,14 @@
 //! Every sum and product is rounded on its own, and `pow` is that of libm, so every machine computes the same bits.
 
 use crate::policy::curve::Curve;
-use crate::policy::{Limits, Multiplier, Policy};
+use crate::policy::{Policy, Published};
 use crate::surge::feed_guard::Feed;
 
 /// 1.00× in hundredths: the published multiplier of a cell before its first tick.
 pub const BASE_HUNDREDTHS: f64 = 100.0;
+
+/// The greatest published multiplier, in hundredths.
+const MAX_PUBLISHED: f64 = 12_100.0;
 
 /// The formula with the parameters of one policy.
 #[derive(Debug)]
@@ -126,11 +129,17 @@ impl MultiplierState {
     /// The state of a cell before its first tick.
     pub const BASE: Self = Self { raw: 1.0, smoothed: 1.0, published: BASE_HUNDREDTHS };
 
-    /// The multiplier that is reported: limits come last and do not feed back into the state.
+    /// The published multiplier, before limits.
+    ///
+    /// # Panics
+    /// Never: `m` is positive and at most 1.2 times the greatest cap of a policy.
     #[must_use]
     #[inline]
-    pub fn limited(&self, limits: Limits) -> Multiplier {
-        limits.apply(self.published)
+    pub fn published(&self) -> Published {
+        // A snapshot that another build wrote may hold any number.
+        let hundredths = self.published.clamp(1.0, MAX_PUBLISHED);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        Published::new(hundredths as u16).expect("clamped to its range")
     }
 
     /// Whether the published multiplier is 1.00×.

@@ -93,6 +93,7 @@ async fn every_port_passes_its_contract_suite_in_memory_and_on_disk() {
         contract::past_log(&store).await;
         contract::history_store(&store).await;
         contract::map_store(&store).await;
+        contract::frozen_maps(&store).await;
         contract::event_log(&store, async |lane| records(store.events(), &lane.to_string()).await).await;
         contract::counts_stream(&store, async |_, group| records(store.counts(), &group.to_string()).await)
             .await;

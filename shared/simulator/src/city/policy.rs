@@ -25,10 +25,11 @@ mod tests {
     #[test]
     fn the_airport_is_capped_and_the_stadium_is_not() {
         let policy = policy();
-        assert_eq!(policy.limits_at(-73.7822, 40.6446).cap, Multiplier::new(250).unwrap());
+        let zone = |lng, lat| policy.zones.iter().find(|zone| zone.polygon.contains(lng, lat)).unwrap();
+        let airport = zone(-73.7822, 40.6446);
+        assert_eq!((airport.id.as_str(), airport.cap), ("jfk", Multiplier::new(250)));
         let (lat, lng) = STADIUM;
-        assert_eq!(policy.limits_at(lng, lat), policy.limits);
-        let stadium = policy.zones.iter().find(|zone| zone.polygon.contains(lng, lat)).unwrap();
-        assert_eq!(stadium.id, "stadium");
+        let stadium = zone(lng, lat);
+        assert_eq!((stadium.id.as_str(), stadium.floor, stadium.cap), ("stadium", None, None));
     }
 }

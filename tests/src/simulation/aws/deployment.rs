@@ -312,7 +312,7 @@ impl AwsDeployment {
         let policy = city::policy::policy();
         let limits = ResourceLimits { max_hold_ms: scenario.max_hold_ms, ..ResourceLimits::default() };
         let policies = Arc::new(PolicySet::of(vec![policy.clone()], limits));
-        let (streams, ticks) = (Streams::named("simulated"), Ticks::new(&Trace::off()));
+        let (streams, ticks) = (Streams::named("simulated"), Ticks::new(&policies, &Trace::off()));
         let (published, seen) = (Arc::default(), Arc::default());
         aws.create_stream(&streams.changes, 1);
         let logs = [(&streams.events, scenario.shards), (&streams.counts, scenario.shards.div_ceil(2))];

@@ -2,15 +2,22 @@
 
 use parking_lot::Mutex;
 use std::io::{self, Write};
+use std::sync::Arc;
 
+use equilibrium_app::policy::policy_set::{CityConfig, PolicySet};
 use equilibrium_app::surge::ports::TickLog;
 use equilibrium_app::unavailable::Unavailable;
+use equilibrium_domain::id::ProductId;
 use equilibrium_domain::surge::map::{ClosedTick, MapHead, Row};
 use equilibrium_domain::time::Timestamp;
 
-/// Writes ticks. After the first write error, which [`TickWriter::end`] returns, nothing more is written.
+/// Writes ticks, with the multipliers within the bounds of their policies. After the first write error, which
+/// [`TickWriter::end`] returns, nothing more is written.
 #[derive(Debug)]
-pub struct TickWriter<W>(Mutex<Buffered<W>>);
+pub struct TickWriter<W> {
+    policies: Arc<PolicySet>,
+    buffered: Mutex<Buffered<W>>,
+}
 
 #[derive(Debug)]
 struct Buffered<W> {
@@ -24,9 +31,10 @@ struct Buffered<W> {
 const BUFFER_BYTES: usize = 1 << 20;
 
 impl<W: Write> TickWriter<W> {
-    /// A writer to `out`.
-    pub fn new(out: W) -> Self {
-        Self(Mutex::new(Buffered { out, lines: Vec::new(), ticks: 0, write_error: None }))
+    /// A writer to `out` of the ticks of cities with these policies.
+    pub fn new(out: W, policies: Arc<PolicySet>) -> Self {
+        let buffered = Buffered { out, lines: Vec::new(), ticks: 0, write_error: None };
+        Self { policies, buffered: Mutex::new(buffered) }
     }
 
     /// Writes the rest and flushes; returns the number of pairs of city and tick with at least one row.
@@ -34,7 +42,7 @@ impl<W: Write> TickWriter<W> {
     /// # Errors
     /// The first write error.
     pub fn end(&self) -> io::Result<u64> {
-        let mut buffered = self.0.lock();
+        let mut buffered = self.buffered.lock();
         buffered.write();
         match buffered.write_error.take() {
             Some(error) => Err(error),
@@ -44,7 +52,7 @@ impl<W: Write> TickWriter<W> {
 
     /// Whether a write has failed.
     pub fn has_failed(&self) -> bool {
-        self.0.lock().write_error.is_some()
+        self.buffered.lock().write_error.is_some()
     }
 }
 
@@ -59,11 +67,12 @@ impl<W: Write> Buffered<W> {
 
 impl<W: Write + Send> TickLog for TickWriter<W> {
     async fn record(&self, map: &MapHead, ticks: &[ClosedTick]) -> Result<(), Unavailable> {
-        let mut buffered = self.0.lock();
+        let Some(config) = self.policies.city(map.city.as_str()) else { return Ok(()) };
+        let mut buffered = self.buffered.lock();
         for tick in ticks {
             for at in tick.instants().take_while(|_| !tick.rows.is_empty()) {
                 buffered.ticks += 1;
-                append(&mut buffered.lines, map, at, &tick.rows);
+                append(&mut buffered.lines, (&config, map), at, &tick.rows);
                 if buffered.lines.len() >= BUFFER_BYTES {
                     buffered.write();
                 }
@@ -76,8 +85,12 @@ impl<W: Write + Send> TickLog for TickWriter<W> {
     }
 }
 
-/// Appends the lines of the tick `at`, in milliseconds since the epoch.
-pub fn append(lines: &mut Vec<u8>, map: &MapHead, at: i64, rows: &[Row]) {
+/// Appends the lines of the tick `at`, in milliseconds since the epoch, with the bounds in force at that time.
+pub fn append(lines: &mut Vec<u8>, (config, map): (&CityConfig, &MapHead), at: i64, rows: &[Row]) {
+    let bounds = config.bounds.in_force(at);
+    let in_policy = &config.pricing.policy.products;
+    let in_policy = |id: &ProductId| in_policy.iter().position(|product| product.id == *id);
+    let products: Vec<Option<usize>> = map.products.iter().map(in_policy).collect();
     let at = Timestamp::from_ms(at).map(|at| at.to_string()).unwrap_or_default();
     let prefixes: Vec<String> = map
         .products
@@ -85,6 +98,8 @@ pub fn append(lines: &mut Vec<u8>, map: &MapHead, at: i64, rows: &[Row]) {
         .map(|product| format!(r#"{{"city":"{}","at":"{at}","product":"{product}","cell":""#, map.city))
         .collect();
     for row in rows {
+        let Some(product) = products[usize::from(row.product)] else { continue };
+        let (multiplier, _) = bounds.at(product, row.cell).report(row.published);
         lines.extend_from_slice(prefixes[usize::from(row.product)].as_bytes());
         hex(lines, row.cell.0);
         lines.extend_from_slice(b"\",\"demand\":");
@@ -92,7 +107,7 @@ pub fn append(lines: &mut Vec<u8>, map: &MapHead, at: i64, rows: &[Row]) {
         lines.extend_from_slice(b",\"supply\":");
         decimal(lines, row.supply);
         lines.extend_from_slice(b",\"multiplier\":");
-        let hundredths = row.multiplier.hundredths();
+        let hundredths = multiplier.hundredths();
         decimal(lines, u32::from(hundredths / 100));
         lines.push(b'.');
         lines.push(b'0' + (hundredths / 10 % 10) as u8);

@@ -1,20 +1,24 @@
 //! Scenarios of subscribers that follow a change log.
 
-use equilibrium_domain::policy::{Multiplier, Policy};
+use equilibrium_domain::policy::overrides::{Override, OverrideKind};
+use equilibrium_domain::policy::{Multiplier, Policy, Published};
+use equilibrium_domain::surge::bounds::OverrideSet;
 use equilibrium_domain::surge::fallback::Mode;
 use equilibrium_domain::surge::feed_guard::Feed;
+use equilibrium_domain::surge::frozen_map::FrozenMap;
 use equilibrium_domain::surge::map::{ClosedTick, MapHead, Row};
 use futures_util::FutureExt;
 use serde_json::json;
 
 use super::*;
 use crate::clock::{Clock, MachineClock, MachineTime};
+use crate::memory::MemoryMaps;
 use crate::notify::change::Pulse;
 use crate::notify::change_log::{KEPT_MS, MAX_KEPT_CELLS};
-use crate::policy::policy_set::{PolicySet, ResourceLimits};
+use crate::policy::policy_set::{CityConfig, PolicySet, ResourceLimits};
 use crate::surge::ports::TickLog;
 
-type Log = Arc<ChangeLog<Arc<PolicySet>>>;
+type Log = Arc<ChangeLog<Arc<PolicySet>, MemoryMaps>>;
 
 /// The clocks of a machine that the test sets, in milliseconds.
 #[derive(Debug, Default)]
@@ -41,7 +45,7 @@ fn log() -> (Log, Arc<parking_lot::Mutex<i64>>) {
     let machine = Machine(Arc::new(parking_lot::Mutex::new(1_000)));
     let now_ms = Arc::clone(&machine.0);
     let clock = Clock::of(Box::new(machine), std::num::NonZeroU32::MIN);
-    (Arc::new(ChangeLog::new(policies(), clock)), now_ms)
+    (Arc::new(ChangeLog::new(policies(), MemoryMaps::default(), clock)), now_ms)
 }
 
 fn city(id: &str) -> CityId {
@@ -64,7 +68,7 @@ fn head(id: &str, began_ms: i64) -> MapHead {
 }
 
 fn row(product: u8, cell: u64, hundredths: u16) -> Row {
-    Row { product, cell: Cell(cell), demand: 2, supply: 1, multiplier: Multiplier::new(hundredths).unwrap() }
+    Row { product, cell: Cell(cell), demand: 2, supply: 1, published: Published::new(hundredths).unwrap() }
 }
 
 fn tick(version: u64, rows: &[Row]) -> ClosedTick {
@@ -92,7 +96,7 @@ fn id(city_id: &str, version: u64) -> VersionId {
 }
 
 /// What can be read without waiting: versions with their cells and gone cells, and the names of everything else.
-fn read(follower: &mut Follower<Arc<PolicySet>>) -> Vec<String> {
+fn read(follower: &mut Follower<Arc<PolicySet>, MemoryMaps>) -> Vec<String> {
     let mut lines = Vec::new();
     while let Some(next) = follower.next().now_or_never() {
         match next {
@@ -245,4 +249,67 @@ fn an_id_is_read_as_it_is_written() {
     for text in ["", "7", "7.lima", "7.lima.", "7.li.ma.1", "x.lima.1", "7.LIMA.1", "7.lima.-1"] {
         assert_eq!(VersionId::parse(text), None, "{text}");
     }
+}
+
+/// The configuration of a city with this override, in force from 1 s to 20 s.
+fn config_with(id: &str, kind: OverrideKind) -> CityConfig {
+    let one = Override {
+        id: "o1".into(),
+        kind,
+        product: ProductId::new("one"),
+        polygon: None,
+        starts_at: 1_000,
+        ends_at: 20_000,
+        reason: "test".into(),
+        author: "local".into(),
+        created_at: 1_000,
+        ended_at: None,
+    };
+    let square = json!({"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]]});
+    let document = json!({"city": id, "currency": "EUR", "boundary": square,
+        "products": [{"id": "one"}, {"id": "two"}]});
+    let policies = [(3, Policy::from_json(&document).unwrap())].into_iter();
+    let overrides = OverrideSet { created: 1, overrides: vec![Arc::new(one)] };
+    let set = PolicySet::of_versions(policies, ResourceLimits::default());
+    set.with_overrides(vec![(city(id), overrides)]).city(id).unwrap()
+}
+
+#[tokio::test]
+async fn a_change_of_bounds_is_sent_with_the_version_that_it_bounds() {
+    let (log, _) = log();
+    let mut all = Follower::new(Arc::clone(&log), Filter::default(), &Start::Newest);
+    record(&log, "lima", 1, &[row(0, 7, 170), row(0, 8, 110), row(1, 7, 170)]).await;
+    read(&mut all);
+    let capped = config_with("lima", OverrideKind::Cap(Multiplier::new(150).unwrap()));
+    for _ in 0..2 {
+        log.record_bounds(&capped, 6_000).await;
+    }
+    assert_eq!(read(&mut all), ["lima one 1-1 [(7, 150)] []", "lima two 1-1 [] []"], "once");
+    log.record_bounds(&config_with("oslo", OverrideKind::Kill), 6_000).await;
+    assert!(read(&mut all).is_empty(), "a city without a map has nothing to bound");
+
+    // One that has read the tick alone gets the bounds that followed.
+    let mut returning =
+        Follower::new(Arc::clone(&log), of_product("lima", "one"), &Start::After(id("lima", 1)));
+    assert_eq!(read(&mut returning), ["lima one 1-1 [(7, 150)] []"]);
+    // The end of an override is a change, too.
+    log.record_bounds(&capped, 20_000).await;
+    assert_eq!(read(&mut returning), ["lima one 1-1 [(7, 170)] []"]);
+    let Change::Surge(last) = &log.state().lock().kept.back().unwrap().change.clone() else { panic!() };
+    assert_eq!((last.bounds, last.product.as_str()), (5, "two"), "the policy's version, a start and an end");
+}
+
+#[tokio::test]
+async fn a_frozen_cell_is_sent_with_its_multiplier_of_the_start_and_stays() {
+    let (log, _) = log();
+    let mut one = Follower::new(Arc::clone(&log), of_product("lima", "one"), &Start::Newest);
+    let products = head("lima", 7).products;
+    let frozen = FrozenMap::new(products, vec![row(0, 7, 170), row(0, 9, 120)]);
+    log.maps.save_frozen(&city("lima"), 1_000, &frozen).await.unwrap();
+    record(&log, "lima", 1, &[row(0, 7, 200), row(0, 8, 130)]).await;
+    log.record_bounds(&config_with("lima", OverrideKind::Freeze), 6_000).await;
+    assert_eq!(
+        read(&mut one),
+        ["lima one 0-1 [(7, 200), (8, 130)] []", "lima one 1-1 [(7, 170), (8, 100), (9, 120)] []"]
+    );
 }

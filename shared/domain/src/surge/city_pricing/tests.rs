@@ -143,11 +143,11 @@ impl Fixture {
         );
         for tick in &output.ticks {
             let now: HashMap<_, _> =
-                tick.rows.iter().map(|row| ((name(row), row.cell.0), row.multiplier.hundredths())).collect();
+                tick.rows.iter().map(|row| ((name(row), row.cell.0), row.published.hundredths())).collect();
             for change in &tick.changes {
                 let key = (name(&change.row), change.row.cell.0);
                 assert_eq!(self.published.get(&key).copied().unwrap_or(100), change.before);
-                assert_eq!(now.get(&key).copied().unwrap_or(100), change.row.multiplier.hundredths());
+                assert_eq!(now.get(&key).copied().unwrap_or(100), change.row.published.hundredths());
             }
             let moved = now.keys().chain(self.published.keys().filter(|key| !now.contains_key(*key)));
             let moved =
@@ -162,7 +162,7 @@ impl Fixture {
     fn accept_changes(&mut self, output: &Output) {
         let first = &output.ticks[0];
         let name = |row: &Row| (output.map.products[usize::from(row.product)].clone(), row.cell.0);
-        self.published = first.rows.iter().map(|row| (name(row), row.multiplier.hundredths())).collect();
+        self.published = first.rows.iter().map(|row| (name(row), row.published.hundredths())).collect();
         for change in &first.changes {
             self.published.insert(name(&change.row), change.before);
         }
@@ -176,7 +176,7 @@ impl Fixture {
 /// Demand, supply and hundredths of a cell.
 fn at(tick: &ClosedTick, cell: u64) -> Option<(u32, u32, u16)> {
     let row = tick.rows.iter().find(|row| row.cell == Cell(cell))?;
-    Some((row.demand, row.supply, row.multiplier.hundredths()))
+    Some((row.demand, row.supply, row.published.hundredths()))
 }
 
 #[test]

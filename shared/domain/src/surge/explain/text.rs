@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{BoundKind, Explanation};
+use super::{Bound, Explanation};
 
 /// The numbers of the explanation for people, in the order in which they follow from each other.
 pub(super) fn text(explanation: &Explanation) -> String {
@@ -41,20 +41,18 @@ pub(super) fn text(explanation: &Explanation) -> String {
     } else {
         sentence(format_args!(", and the published multiplier went from {before:.2}× to {now:.2}×."));
     }
-    match bounds.iter().find(|bound| bound.binds) {
-        Some(bound) => {
-            let (verb, kind) = match bound.kind {
-                BoundKind::Floor => ("raises", "floor"),
-                BoundKind::Cap => ("lowers", "cap"),
-            };
-            let value = f64::from(bound.value);
-            let source = &bound.source;
-            sentence(format_args!(
-                " The {kind} of {value:.2}× of the {source} {verb} it: the price is {price:.2}×."
-            ));
+    for Bound { source, kind, value, .. } in bounds.iter().filter(|bound| bound.binds) {
+        match *kind {
+            "freeze" => sentence(format_args!(" The {source} freezes it at {value:.2}×.")),
+            "kill" => sentence(format_args!(" The {source} switches surge off.")),
+            "floor" => sentence(format_args!(" The floor of the {source} raises it to {value:.2}×.")),
+            _ => sentence(format_args!(" The {kind} of the {source} lowers it to {value:.2}×.")),
         }
-        None => sentence(format_args!(" No limit changes it: the price is {price:.2}×.")),
     }
+    if bounds.iter().all(|bound| !bound.binds) {
+        sentence(format_args!(" No limit changes it."));
+    }
+    sentence(format_args!(" The price is {price:.2}×."));
     out
 }
 

@@ -19,7 +19,7 @@ impl Grid {
                 put_u64_le(out, multiplier.published.to_bits());
                 put_varint_u64(out, u64::from(last.demand));
                 put_varint_u64(out, u64::from(last.supply));
-                put_varint_u64(out, u64::from(last.multiplier) << 1 | u64::from(last.reported));
+                put_varint_u64(out, u64::from(last.published) << 1 | u64::from(last.reported));
             }
         }
         let mut is_used = vec![false; self.chunks.len()];
@@ -63,16 +63,16 @@ impl Grid {
         let published = f64::from_bits(input.u64_le("a published multiplier")?);
         let demand = input.varint_u32("a demand")?;
         let supply = input.varint_u32("a supply")?;
-        let multiplier = input.varint_u32("a reported multiplier")?;
-        let reported = multiplier & 1 == 1;
-        let multiplier = u16::try_from(multiplier >> 1).map_err(|_| input.invalid("a multiplier"))?;
+        let last = input.varint_u32("a last multiplier")?;
+        let reported = last & 1 == 1;
+        let last = u16::try_from(last >> 1).map_err(|_| input.invalid("a last multiplier"))?;
         let index = self.state_index(slot, product);
         if self.flags[index] & flag::ACTIVE != 0 {
             return Err(input.invalid("a duplicate cell"));
         }
         self.states[index] = State {
             multiplier: MultiplierState { smoothed, published, ..MultiplierState::BASE },
-            last: LastPublished { reported, demand, supply, multiplier },
+            last: LastPublished { reported, demand, supply, published: last },
         };
         self.flags[index] |= flag::ACTIVE;
         self.activated[product].push(slot);

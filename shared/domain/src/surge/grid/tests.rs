@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::policy::Multiplier;
+use crate::policy::Published;
 use crate::surge::feed_guard::Feed;
 use crate::wire::Reader;
 
@@ -47,7 +47,7 @@ fn flat(multiplier: f64, step: f64) -> Policy {
 fn row(grid: &mut Grid, version: u64, cell: u64) -> Option<(u32, u32, u16)> {
     let rows = grid.price(version, Feed::Ok, &mut Moved::default());
     let row = rows.iter().find(|row| row.cell.0 == cell)?;
-    Some((row.demand, row.supply, row.multiplier.hundredths()))
+    Some((row.demand, row.supply, row.published.hundredths()))
 }
 
 /// The bits of the smoothed multiplier of the one product in a cell.
@@ -144,27 +144,21 @@ fn published_falls_as_it_rises() {
 }
 
 #[test]
-fn limits_bound_the_reported_multiplier_and_do_not_feed_back() {
+fn limits_do_not_feed_back_into_the_published_multiplier() {
     let limited = |min: f64, max: f64| {
         let surge = json!({"curve": "table", "table": [[1.0, 3.0]], "half_life_ms": 1});
         policy(&surge, json!({"limits": {"min_multiplier": min, "max_multiplier": max}}))
     };
-    for (min, max, before, reported) in
-        [(1.0, 5.0, 100, 300), (1.0, 2.55, 100, 255), (3.5, 5.0, 350, 350), (2.0, 1.5, 150, 150)]
-    {
+    for (min, max, published) in [(1.0, 5.0, 300), (1.0, 2.55, 300), (3.5, 5.0, 300), (2.0, 1.5, 180)] {
         let mut grid = Grid::new(&limited(min, max));
         grid.count(HERE, 1, Side::Demand, 1);
         let mut moved = Moved::default();
         grid.price(1, Feed::Ok, &mut moved);
         assert_eq!(m(&mut grid, HERE), 3.0_f64.min(1.2 * max).to_bits());
         let change =
-            moved.changes.iter().find(|change| change.row.cell.0 == HERE).map(|change| change.row.multiplier);
-        assert_eq!(
-            change.map(Multiplier::hundredths),
-            Some(reported).filter(|now| *now != before),
-            "{min} {max}"
-        );
-        assert_eq!(row(&mut grid, 2, HERE), Some((1, 0, reported)));
+            moved.changes.iter().find(|change| change.row.cell.0 == HERE).map(|change| change.row.published);
+        assert_eq!(change.map(Published::hundredths), Some(published), "{min} {max}");
+        assert_eq!(row(&mut grid, 2, HERE), Some((1, 0, published)));
     }
 }
 
@@ -221,25 +215,6 @@ fn while_the_feed_is_suspect_multipliers_fall_but_do_not_rise() {
 }
 
 #[test]
-fn a_zone_limits_the_cells_whose_centres_it_contains() {
-    let around = |side: f64| {
-        let centre = LatLng::from(Cell(HERE).h3().unwrap());
-        let (west, south) = (centre.lng() - side, centre.lat() - side);
-        let (east, north) = (centre.lng() + side, centre.lat() + side);
-        json!({"type": "Polygon", "coordinates": [[[west, south], [east, south], [east, north], [west, north], [west, south]]]})
-    };
-    let zones = json!([{"id": "a", "polygon": around(0.0001), "limits": {"max_multiplier": 1.5}}]);
-    let surge = json!({"curve": "table", "table": [[1.0, 3.0]], "half_life_ms": 1});
-    let mut grid = Grid::new(&policy(&surge, json!({ "zones": zones })));
-    grid.count(HERE, 1, Side::Demand, 1);
-    let rows = grid.price(1, Feed::Ok, &mut Moved::default());
-    let capped: Vec<u64> =
-        rows.iter().filter(|row| row.multiplier.hundredths() == 150).map(|row| row.cell.0).collect();
-    assert_eq!(capped, [HERE]);
-    assert_eq!(rows.len(), 19);
-}
-
-#[test]
 fn an_empty_cell_is_reported_until_its_multiplier_is_one_and_then_forgotten() {
     let mut grid = Grid::new(&policy(&json!({"half_life_ms": 5_000}), json!({})));
     // r = 6, so the raw multiplier is 2.706: m = 1.85, then, without demand, 1.43, 1.21, 1.11, 1.05, 1.03, 1.01.
@@ -255,7 +230,7 @@ fn an_empty_cell_is_reported_until_its_multiplier_is_one_and_then_forgotten() {
     assert_eq!(grid.price(7, Feed::Ok, &mut moved), []);
     assert!(grid.is_quiet());
     let here = moved.changes.iter().find(|change| change.row.cell.0 == HERE).unwrap();
-    assert_eq!((here.before, here.row.multiplier, here.row.demand), (110, Multiplier::ONE, 0));
+    assert_eq!((here.before, here.row.published, here.row.demand), (110, Published::ONE, 0));
     grid.count(HERE, 1, Side::Demand, 10);
     assert_eq!(row(&mut grid, 8, HERE), Some((10, 0, 190)), "as at the first tick");
 }
@@ -357,7 +332,7 @@ fn a_chunk_is_three_levels_coarser_and_changes_with_its_rows() {
 #[test]
 fn chunks_of_the_coarsest_cells_are_of_resolution_0() {
     for (resolution, level) in [(0, 0), (2, 0), (3, 0), (4, 1)] {
-        let place = LatLng::new(40.75, -73.97).unwrap();
+        let place = h3o::LatLng::new(40.75, -73.97).unwrap();
         let cell = place.to_cell(Resolution::try_from(resolution).unwrap());
         let mut grid = Grid::new(&policy(&json!({}), json!({ "resolution": resolution })));
         grid.count(cell.into(), 1, Side::Demand, 1);

@@ -50,7 +50,7 @@ fn sealed(kind: Kind, content: &[u8]) -> Vec<u8> {
 
 prop_compose! {
     fn row()(product in any::<u8>(), cell in any::<u64>(), demand in any::<u32>(), supply in any::<u32>(), multiplier in 1..=10_000_u16) -> Row {
-        Row { product, cell: Cell(cell), demand, supply, multiplier: Multiplier::new(multiplier).unwrap() }
+        Row { product, cell: Cell(cell), demand, supply, published: Published::new(multiplier).unwrap() }
     }
 }
 
@@ -82,9 +82,9 @@ fn invalid_content_with_a_valid_checksum_is_refused() {
         put_varint_u64(&mut content, multiplier);
         decode_chunk(&sealed(Kind::MapChunk, &content))
     };
-    assert_eq!(row(10_000).unwrap().len(), 1);
-    for multiplier in [0, 10_001, 65_536, 1 << 40] {
-        assert_eq!(invalid(row(multiplier)), "a multiplier", "{multiplier}");
+    assert_eq!(row(12_100).unwrap().len(), 1);
+    for multiplier in [0, 12_101, 65_536, 1 << 40] {
+        assert_eq!(invalid(row(multiplier)), "a published multiplier", "{multiplier}");
     }
     let change = |before: u64| {
         let mut content = b"\x03nyc\x00\x01\x00\x00\x02\x01\x01\x64".to_vec();
@@ -92,14 +92,14 @@ fn invalid_content_with_a_valid_checksum_is_refused() {
         TickChanges::decode(&sealed(Kind::Changes, &content))
     };
     assert_eq!(change(65_535).unwrap().changes[0].before, 65_535);
-    assert_eq!(invalid(change(65_536)), "a multiplier");
+    assert_eq!(invalid(change(65_536)), "a published multiplier");
 }
 
 #[test]
 fn rows_of_neighbouring_cells_take_few_bytes() {
     let cell = |number: u64| Cell(0x0882_a100_001f_ffff + (number << 21));
-    let multiplier = Multiplier::ONE;
-    let row = |number| Row { product: 0, cell: cell(number), demand: 3, supply: 4, multiplier };
+    let published = Published::ONE;
+    let row = |number| Row { product: 0, cell: cell(number), demand: 3, supply: 4, published };
     let bytes = |rows: u64| encode_chunk(&(0..rows).map(row).collect::<Vec<_>>()).len();
     assert_eq!(bytes(101) - bytes(1), 100 * 8);
 }
@@ -108,8 +108,8 @@ fn rows_of_neighbouring_cells_take_few_bytes() {
 fn large_changes(count: u32) -> TickChanges {
     let change = |number: u32| {
         let cell = Cell(if number.is_multiple_of(2) { 1 << 62 } else { 0 });
-        let multiplier = Multiplier::new(10_000).unwrap();
-        let row = Row { product: 1, cell, demand: u32::MAX, supply: u32::MAX - number, multiplier };
+        let published = Published::new(12_100).unwrap();
+        let row = Row { product: 1, cell, demand: u32::MAX, supply: u32::MAX - number, published };
         Change { row, before: 65_535 }
     };
     let changes = (0..count).map(change).collect();

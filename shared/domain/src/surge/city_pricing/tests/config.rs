@@ -38,15 +38,15 @@ fn counts_stay_in_effect_under_a_new_config() {
 }
 
 #[test]
-fn new_limits_apply_from_the_next_tick_and_are_a_change() {
+fn a_lower_cap_lowers_what_may_be_published_from_the_next_tick() {
     let mut fixture = fixture();
     let surge = json!({"half_life_ms": 1_000_000_000});
     fixture.city.apply_config(&config(json!({"surge": surge, "limits": {"max_multiplier": 1.25}})));
     fixture.report(0, 0, 10_000, &[(HERE, 10)], &[(THERE, 1)]);
     let (_, ticks) = fixture.end();
-    assert_eq!(at(&ticks[0], HERE), Some((10, 0, 125)));
+    assert_eq!(at(&ticks[0], HERE), Some((10, 0, 150)));
     let change = ticks[0].changes.iter().find(|change| change.row.cell == Cell(HERE)).unwrap();
-    assert_eq!((change.before, change.row.multiplier.hundredths()), (170, 125));
+    assert_eq!((change.before, change.row.published.hundredths()), (170, 150));
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_product_keeps_its_multipliers_by_name() {
     let (_, ticks) = fixture.end();
     let rows: Vec<_> = ticks[0].rows.iter().filter(|row| row.cell == Cell(HERE)).collect();
     assert_eq!(rows.len(), 1);
-    assert_eq!((rows[0].product, rows[0].demand, rows[0].multiplier.hundredths()), (1, 10, 170));
+    assert_eq!((rows[0].product, rows[0].demand, rows[0].published.hundredths()), (1, 10, 170));
 }
 
 #[test]
@@ -170,6 +170,6 @@ fn a_config_that_prices_alike_changes_no_multiplier() {
         seen
     };
     let unchanged = rows(false);
-    assert!(unchanged[11].iter().any(|row| row.multiplier.hundredths() > 100));
+    assert!(unchanged[11].iter().any(|row| row.published.hundredths() > 100));
     assert_eq!(rows(true), unchanged);
 }

@@ -130,13 +130,13 @@ fn an_empty_cell_falls_tick_by_tick() {
     for tick in 1..=12 {
         fixture.report(0, 1, tick * 5_000, &[(HERE, 9)], &[]);
     }
-    let peak = fixture.end().1.pop().unwrap().rows[0].multiplier;
+    let peak = fixture.end().1.pop().unwrap().rows[0].published;
     fixture.report_empty(0, 1, 65_000, 600_000);
     let ticks = fixture.end().1;
     let published: Vec<u16> = ticks
         .iter()
         .filter_map(|tick| tick.rows.iter().find(|row| row.cell == Cell(HERE)))
-        .map(|row| row.multiplier.hundredths())
+        .map(|row| row.published.hundredths())
         .collect();
     assert!(peak.hundredths() > 100 && published.len() > 5, "{peak:?}, then {published:?}");
     assert!(published.is_sorted_by(|now, next| now >= next), "{published:?}");

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::policy::Multiplier;
-use crate::surge::explain::{BoundKind, Explanation};
+use crate::surge::bounds::OverrideSet;
+use crate::surge::explain::Explanation;
+use crate::surge::history::limits_of;
 
 const MINUTE: i64 = 60_000;
 
@@ -31,14 +33,18 @@ fn explained(entries: &[Vec<u8>], until: i64) -> Option<Explanation> {
     for (number, entry) in (0..).zip(entries) {
         city = Some(CityPricing::replay_observed(city, &nyc(), (number, entry), Some(&watch)).unwrap());
     }
-    city?.observed().map(Explanation::of)
+    let city = city?;
+    let observed = city.observed()?;
+    Some(Explanation::of(observed, &observed.bounds(&OverrideSet::default()), None))
 }
 
 #[test]
 fn the_explanation_of_every_tick_is_the_price_that_was_reported() {
     let zones = json!([{"id": "stadium", "limits": {"max_multiplier": 1.5},
         "polygon": {"type": "Polygon", "coordinates": [[[-75, 40], [-73, 40], [-73, 42], [-75, 42], [-75, 40]]]}}]);
-    let (entries, ticks) = log(config(json!({"zones": zones})));
+    let config = config(json!({"zones": zones}));
+    let limits = limits_of(&config.policy, Cell(HERE));
+    let (entries, ticks) = log(config);
     assert_eq!(explained(&entries, MINUTE - 1), None, "no tick has closed yet");
     let (mut before, mut binding) = (None, 0);
     for tick in &ticks {
@@ -48,8 +54,8 @@ fn the_explanation_of_every_tick_is_the_price_that_was_reported() {
             assert_eq!(explanation.at.ms(), at);
             assert_eq!(explanation.version, tick.version - ((tick.at - at) / 5_000).unsigned_abs());
             assert_eq!(explanation.is_reported(), row.is_some());
-            let reported =
-                row.map_or((0, 0, Multiplier::ONE), |row| (row.demand, row.supply, row.multiplier));
+            let reported = row
+                .map_or((0, 0, Multiplier::ONE), |row| (row.demand, row.supply, limits.apply(row.published)));
             let (demand, supply) = explanation.own_counts();
             assert_eq!((demand, supply, explanation.multiplier), reported, "{at}: {}", explanation.text);
             if let Some((m, published)) = before {
@@ -58,7 +64,7 @@ fn the_explanation_of_every_tick_is_the_price_that_was_reported() {
             before = explanation.is_reported().then_some((explanation.m, explanation.published));
             before.get_or_insert((1.0, 100.0));
             let bound = explanation.bounds.iter().find(|bound| bound.binds);
-            assert!(bound.is_none_or(|bound| bound.source == "zone stadium" && bound.kind == BoundKind::Cap));
+            assert!(bound.is_none_or(|bound| bound.source == "zone stadium" && bound.kind == "cap"));
             binding += u32::from(bound.is_some());
         }
     }

@@ -1,0 +1,3 @@
+//! Overrides of a city's multipliers (CONTRACT §9).
+
+pub mod ports;
