@@ -1,6 +1,7 @@
-//! Checkpoints, maps, policies and the watermark board in DynamoDB tables.
+//! Checkpoints, histories, maps, policies and the watermark board in DynamoDB tables.
 
 mod checkpoints;
+mod history;
 mod item;
 mod maps;
 mod policies;
@@ -12,6 +13,7 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 
 pub use self::checkpoints::Checkpoints;
+pub use self::history::History;
 pub use self::maps::Maps;
 pub use self::policies::Policies;
 pub use self::tables::Tables;

@@ -216,7 +216,7 @@ impl Serve {
 
     async fn open_store(&self, policies: &[Policy]) -> Result<Store, OpenError> {
         let clock = Clock::live(self.speed);
-        let Some(folder) = &self.data else { return Ok(Store::in_memory(self.lanes, clock)) };
+        let Some(folder) = &self.data else { return Ok(Store::in_memory_with_past(self.lanes, clock)) };
         let (database, contents) = Database::open(folder, self.lanes)?;
         let arrival_ms = contents.ends.arrival_ms;
         let store = Store::on_disk(self.lanes, clock, database, contents);

@@ -29,14 +29,15 @@ use tokio::time::Sleep;
 use crate::host::clock_timer::ClockTimer;
 use crate::workload::driver::EventSink;
 
-/// The path of the map.
-const MAP: &str = "/v1/cities/{city}/surge";
+/// The paths whose answers take long: a map has many cells, and the past is replayed.
+const LONG: [&str; 3] =
+    ["/v1/cities/{city}/surge", "/v1/cities/{city}/surge/{cell}/explain", "/v1/cities/{city}/history"];
 
 /// The path of the change stream, which no route of a deployment has: there it is a WebSocket API (CONTRACT §5).
 const STREAM: &str = "/v1/stream";
 
-/// Maps that are written at once.
-const MAP_TURNS: usize = 2;
+/// Answers of these paths that are written at once.
+const LONG_TURNS: usize = 2;
 
 /// The policies in force: a saved policy takes effect without a restart.
 pub type Policies = PolicyCache<MemoryPolicies, fn(Duration) -> Sleep>;
@@ -51,9 +52,10 @@ pub type Changes = ChangeLog<Arc<Policies>, Store>;
 #[derive(Debug)]
 pub struct LocalApi {
     ingester: Arc<Ingester<Store, MemoryWatermarkBoard, ClockTimer>>,
+    store: Store,
     maps: Maps,
     rendered: RenderedMaps,
-    map_turns: Semaphore,
+    long_turns: Semaphore,
     policies: Arc<Policies>,
     changes: Arc<Changes>,
     clock: Clock,
@@ -81,9 +83,10 @@ impl LocalApi {
         let ingester = Ingester::new(store.clone(), store.lanes(), key, board, timer, Pace::ALONE);
         Self {
             ingester: Arc::new(ingester),
+            store: store.clone(),
             maps: MapReader::with_pace(store.clone(), NoOp, tokio::time::sleep, MapPace::OWN_STORE),
             rendered: RenderedMaps::default(),
-            map_turns: Semaphore::new(MAP_TURNS),
+            long_turns: Semaphore::new(LONG_TURNS),
             changes: Arc::new(ChangeLog::new(Arc::clone(&policies), store.clone(), store.clock())),
             policies,
             clock: store.clock(),
@@ -144,7 +147,7 @@ impl LocalApi {
                 response
             }
             Function::Price => {
-                let maps = (&self.maps, &self.rendered, &self.site.source);
+                let maps = (&self.maps, &self.rendered, &self.site.source, &self.store);
                 equilibrium_price::respond(maps, request, &*self.policies, now_ms).await
             }
         }
@@ -183,15 +186,15 @@ impl http_server::Handler for LocalApi {
         equilibrium_ingest::check_head(request).map(|()| true)
     }
 
-    /// A long map takes a second to write. It is written beside the threads that serve the sockets, few at a time.
+    /// A long answer takes a second to write. It is written beside the threads that serve the sockets, few at a time.
     async fn respond(&self, request: &Request<'_>) -> Answer<Events> {
         if routes::matches(STREAM, request.path) {
             return self.stream(request).await;
         }
-        if routes::find(request.path).is_none_or(|route| route.path != MAP) {
+        if routes::find(request.path).is_none_or(|route| !LONG.contains(&route.path)) {
             return Answer::Whole(Self::respond(self, request).await);
         }
-        let _turn = self.map_turns.acquire().await;
+        let _turn = self.long_turns.acquire().await;
         Answer::Whole(task::block_in_place(|| Handle::current().block_on(Self::respond(self, request))))
     }
 }

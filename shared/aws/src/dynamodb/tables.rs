@@ -16,7 +16,8 @@ use crate::provision::{ProvisionError, wait_until};
 ///
 /// | table | key | attributes |
 /// |---|---|---|
-/// | checkpoints | `log` S, `n` N | `entry` B or `parts` N, `snapshot` BOOL, `writer` S, `expires` N |
+/// | checkpoints | `log` S, `n` N | `entry` B or `parts` N, `snapshot` BOOL, `as_of` N, `writer` S, `expires` N |
+/// | history | `city` S, `tick` N | `item` B, `expires` N |
 /// | maps | `city` S, `part` S | `version` N, `bytes` B, `expires` N |
 /// | policies | `city` S | `version` N, `document` S, `writer` S |
 /// | policies | `#versions` | `@nyc` N, the version of each city |
@@ -27,6 +28,8 @@ use crate::provision::{ProvisionError, wait_until};
 pub struct Tables {
     /// Checkpoint logs of lanes and cities.
     pub checkpoints: String,
+    /// Histories of cities.
+    pub history: String,
     /// Maps of cities.
     pub maps: String,
     /// Policies of cities.
@@ -43,6 +46,8 @@ struct Schema {
 
 const CHECKPOINTS: Schema =
     Schema { keys: &[("log", ScalarAttributeType::S), ("n", ScalarAttributeType::N)], expiring: true };
+const HISTORY: Schema =
+    Schema { keys: &[("city", ScalarAttributeType::S), ("tick", ScalarAttributeType::N)], expiring: true };
 const MAPS: Schema =
     Schema { keys: &[("city", ScalarAttributeType::S), ("part", ScalarAttributeType::S)], expiring: true };
 const POLICIES: Schema = Schema { keys: &[("city", ScalarAttributeType::S)], expiring: false };
@@ -56,6 +61,7 @@ impl Tables {
         let name = |table: &str| format!("{prefix}-{table}");
         Self {
             checkpoints: name("checkpoints"),
+            history: name("history"),
             maps: name("maps"),
             policies: name("policies"),
             watermarks: name("watermarks"),
@@ -69,6 +75,7 @@ impl Tables {
     pub async fn create(&self, connection: &Connection) -> Result<(), ProvisionError> {
         for (table, schema) in [
             (&self.checkpoints, CHECKPOINTS),
+            (&self.history, HISTORY),
             (&self.maps, MAPS),
             (&self.policies, POLICIES),
             (&self.watermarks, WATERMARKS),

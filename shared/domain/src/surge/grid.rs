@@ -16,6 +16,7 @@ use crate::id::ProductId;
 use crate::policy::ranges::MAX_RING_WEIGHTS;
 use crate::policy::{Policy, Published};
 use crate::surge::feed_guard::Feed;
+use crate::surge::history::limits_of;
 use crate::surge::map::{Change, ChunkName, Row};
 use crate::surge::multiplier::{MultiplierState, SurgeFormula};
 
@@ -95,7 +96,7 @@ struct LastPublished {
 pub struct Moved {
     /// The multipliers that changed.
     pub changes: Vec<Change>,
-    /// The cells that appeared or ended, and whose multipliers did not change.
+    /// The cells that appeared or ended, or whose limits changed, and whose published multipliers did not change.
     pub edges: Vec<Row>,
 }
 
@@ -363,11 +364,16 @@ impl Grid {
                 let State { multiplier, last } = old.states[old.state_index(*slot, old_product)];
                 let Some(slot) = self.slot_of(old.slots[*slot as usize].cell) else { continue };
                 let index = self.state_index(slot, product);
+                let published = multiplier.published();
+                let limited =
+                    |policy| limits_of(policy, Cell(self.slots[slot as usize].cell)).apply(published);
+                // A cell whose reported multiplier changes by other limits alone appears again.
+                let reported = last.reported && limited(&self.policy) == limited(&old.policy);
                 // The raw multiplier is that of the old curve. No chunk of this grid holds the cell yet: it must differ
                 // from what the old one reported, whatever it is priced at.
                 self.states[index] = State {
                     multiplier: MultiplierState { raw: MultiplierState::BASE.raw, ..multiplier },
-                    last: LastPublished { demand: u32::MAX, ..last },
+                    last: LastPublished { demand: u32::MAX, reported, ..last },
                 };
                 self.flags[index] |= flag::ACTIVE;
                 self.activated[product].push(slot);
