@@ -3,6 +3,7 @@
 //! It shares no code with the product and is not fast: it keeps every sighting of every entity, and each tick examines
 //! all of them.
 
+pub mod explanation;
 mod guard;
 mod policy;
 mod reading;

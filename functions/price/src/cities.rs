@@ -56,7 +56,7 @@ struct Page<'a> {
     next: Option<String>,
 }
 
-impl<M, K, T> PriceApi<'_, M, K, T>
+impl<M, K, T, P> PriceApi<'_, M, K, T, P>
 where
     M: MapStore + 'static,
     K: MapStore + 'static,

@@ -1,16 +1,20 @@
-//! `price`: the cities' prices over HTTP, from maps in memory (CONTRACT §5, `GET` of cities, map and price).
+//! `price`: the cities' prices over HTTP, from maps in memory and their past from logs and histories (CONTRACT §5, §10).
 //!
 //! When a map is too old, its cells stay listed as of their tick, with the multiplier of the fallback of CONTRACT §6:
 //! `as_of` and `age_ms` give the time of the counts.
 
 mod cities;
 mod event_source;
+mod explanation;
+mod history;
 mod map;
 mod price;
 mod rendered_maps;
 
 use std::sync::Arc;
 
+use equilibrium_app::checkpoint::ports::PastLog;
+use equilibrium_app::history::ports::HistoryStore;
 use equilibrium_app::policy::policy_set::{CityConfig, PolicySet};
 use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::price::city_view::{CityView, ProductIndex};
@@ -18,6 +22,11 @@ use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::timer::Timer;
 use equilibrium_app::unavailable::Unavailable;
+use equilibrium_domain::geo::locate::Cell;
+use equilibrium_domain::id::ProductId;
+use equilibrium_domain::policy::Policy;
+use equilibrium_domain::surge::explain::is_cell_of;
+use equilibrium_domain::time::Timestamp;
 use equilibrium_http::{Problem, Request, Response};
 use equilibrium_lambda::api_gateway::{ApiGatewayError, ApiGatewayRequest, encode_response};
 
@@ -42,8 +51,8 @@ where
 ///
 /// # Errors
 /// [`ApiGatewayError`] if the payload is not a request of API Gateway.
-pub async fn handle_event<M, K, T>(
-    (maps, rendered): (&MapReader<M, K, T>, &RenderedMaps),
+pub async fn handle_event<M, K, T, P>(
+    (maps, rendered, past): (&MapReader<M, K, T>, &RenderedMaps, &P),
     payload: &[u8],
     policies: &impl PolicySource,
     now_ms: i64,
@@ -52,17 +61,18 @@ where
     M: MapStore + 'static,
     K: MapStore + 'static,
     T: Timer + 'static,
+    P: PastLog + HistoryStore,
 {
     let payload = ApiGatewayRequest::read(payload)?;
     Ok(encode_response(
-        &respond((maps, rendered, &EventSource::DEPLOYED), &payload.request(), policies, now_ms).await,
+        &respond((maps, rendered, &EventSource::DEPLOYED, past), &payload.request(), policies, now_ms).await,
     ))
 }
 
 /// Answers one request at `now_ms`, in milliseconds since the epoch, with the newest maps, what was written of them for
-/// earlier requests, and the source of their events.
-pub async fn respond<M, K, T>(
-    (maps, rendered, source): (&MapReader<M, K, T>, &RenderedMaps, &EventSource),
+/// earlier requests, the source of their events, and the past.
+pub async fn respond<M, K, T, P>(
+    (maps, rendered, source, past): (&MapReader<M, K, T>, &RenderedMaps, &EventSource, &P),
     request: &Request<'_>,
     policies: &impl PolicySource,
     now_ms: i64,
@@ -71,9 +81,10 @@ where
     M: MapStore + 'static,
     K: MapStore + 'static,
     T: Timer + 'static,
+    P: PastLog + HistoryStore,
 {
     let result = match policies.policies(now_ms).await {
-        Ok(policies) => PriceApi { maps, rendered, source, policies, now_ms }.answer(request).await,
+        Ok(policies) => PriceApi { maps, rendered, source, past, policies, now_ms }.answer(request).await,
         Err(Unavailable) => Err(policies_unavailable()),
     };
     request.respond(result)
@@ -85,6 +96,8 @@ enum Route<'a> {
     Cities,
     City(&'a str),
     SurgeMap(&'a str),
+    Explanation(&'a str, &'a str),
+    History(&'a str),
     Price,
 }
 
@@ -95,6 +108,8 @@ impl<'a> Route<'a> {
             ["v1", "cities"] => Some(Self::Cities),
             ["v1", "cities", city] => Some(Self::City(city)),
             ["v1", "cities", city, "surge"] => Some(Self::SurgeMap(city)),
+            ["v1", "cities", city, "surge", cell, "explain"] => Some(Self::Explanation(city, cell)),
+            ["v1", "cities", city, "history"] => Some(Self::History(city)),
             ["v1", "price"] => Some(Self::Price),
             _ => None,
         }
@@ -102,24 +117,26 @@ impl<'a> Route<'a> {
 }
 
 /// The API at one moment.
-struct PriceApi<'a, M, K, T> {
+struct PriceApi<'a, M, K, T, P> {
     maps: &'a MapReader<M, K, T>,
     rendered: &'a RenderedMaps,
     source: &'a EventSource,
+    past: &'a P,
     policies: Arc<PolicySet>,
     now_ms: i64,
 }
 
-impl<M, K, T> PriceApi<'_, M, K, T>
+impl<M, K, T, P> PriceApi<'_, M, K, T, P>
 where
     M: MapStore + 'static,
     K: MapStore + 'static,
     T: Timer + 'static,
+    P: PastLog + HistoryStore,
 {
     async fn answer(&self, request: &Request<'_>) -> Result<Response, Problem> {
-        // The longest path has four segments.
-        let Some((segments, count)) = request.segments::<4>()? else { return Err(Problem::not_found()) };
-        let segments: [&str; 4] = segments.each_ref().map(AsRef::as_ref);
+        // The longest path has six segments.
+        let Some((segments, count)) = request.segments::<6>()? else { return Err(Problem::not_found()) };
+        let segments: [&str; 6] = segments.each_ref().map(AsRef::as_ref);
         let route = Route::of(&segments[..count]).ok_or_else(Problem::not_found)?;
         request.require_method("GET")?;
         request.require_coding()?;
@@ -127,10 +144,19 @@ where
             Route::Cities => self.all_cities(request).await,
             Route::City(city) => self.one_city(request, city).await,
             Route::SurgeMap(city) => self.surge_map(request, city).await,
+            Route::Explanation(city, cell) => self.explanation(request, city, cell).await,
+            Route::History(city) => self.history(request, city).await,
             Route::Price => self.price(request).await,
         }
     }
+}
 
+impl<M, K, T, P> PriceApi<'_, M, K, T, P>
+where
+    M: MapStore + 'static,
+    K: MapStore + 'static,
+    T: Timer + 'static,
+{
     fn city(&self, city: &str) -> Result<CityConfig, Problem> {
         self.policies.city(city).ok_or_else(|| Problem::new(404, "unknown_city", "no such city"))
     }
@@ -142,9 +168,37 @@ where
 
 /// The product of a view called `id`.
 fn product<'a>(view: &CityView<'a>, id: &str) -> Result<ProductIndex<'a>, Problem> {
-    let unknown =
-        || Problem { parameter: Some("product"), ..Problem::new(422, "unknown_product", "no such product") };
-    view.product(id).ok_or_else(unknown)
+    view.product(id).ok_or_else(unknown_product)
+}
+
+/// The cell of a request, of the resolution of the city's policy.
+fn cell_of(policy: &Policy, text: &str, parameter: Option<&'static str>) -> Result<Cell, Problem> {
+    let cell = Cell::parse(text).filter(|cell| is_cell_of(policy, *cell));
+    let detail = || format!("not an H3 cell of resolution {}, in hexadecimal", policy.resolution);
+    cell.ok_or_else(|| Problem { parameter, ..Problem::new(422, "invalid_cell", detail()) })
+}
+
+/// The id of a product of the policy.
+fn product_of(policy: &Policy, id: &str) -> Result<ProductId, Problem> {
+    let known = policy.products.iter().find(|product| product.id.as_str() == id);
+    known.map(|product| product.id.clone()).ok_or_else(unknown_product)
+}
+
+fn unknown_product() -> Problem {
+    Problem { parameter: Some("product"), ..Problem::new(422, "unknown_product", "no such product") }
+}
+
+/// The instant of a query parameter, in milliseconds since the epoch.
+fn instant(name: &'static str, text: &str) -> Result<i64, Problem> {
+    let malformed = || {
+        let detail = "must be a time of RFC 3339, such as 2026-11-23T18:00:00Z";
+        Problem::new(400, "malformed_parameter", detail).for_parameter(name)
+    };
+    Timestamp::parse(text.as_bytes()).map(Timestamp::ms).ok_or_else(malformed)
+}
+
+fn past_unavailable(_: Unavailable) -> Problem {
+    Problem::new(503, "unavailable", "the past cannot be read").with("retry-after", "1")
 }
 
 /// A response that caches may store but must revalidate before each use.
@@ -172,7 +226,14 @@ mod tests {
             assert!(route.is_none() || table.method == "GET", "{}", table.path);
             routes.extend(route);
         }
-        let all = [Route::Cities, Route::City("{city}"), Route::SurgeMap("{city}"), Route::Price];
+        let all = [
+            Route::Cities,
+            Route::City("{city}"),
+            Route::SurgeMap("{city}"),
+            Route::Explanation("{city}", "{cell}"),
+            Route::History("{city}"),
+            Route::Price,
+        ];
         assert_eq!(routes, all);
     }
 }

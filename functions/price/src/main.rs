@@ -1,11 +1,12 @@
 //! `price` on AWS: responds to requests from API Gateway with maps from memory, the cache and DynamoDB.
 
 use equilibrium_app::clock::system_now_ms;
+use equilibrium_app::history::ports::Past;
 use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_app::telemetry::emf::ToMeasurements;
 use equilibrium_aws::cache::Cache;
-use equilibrium_aws::dynamodb::{self, Maps, Overrides, Policies, Tables};
+use equilibrium_aws::dynamodb::{self, Checkpoints, History, Maps, Overrides, Policies, Tables};
 use equilibrium_aws::resources;
 use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_aws::runtime::{self, FunctionName, Invocation, RuntimeError};
@@ -31,12 +32,15 @@ async fn main() -> Result<(), RuntimeError> {
     let map_cache = Cache::optional(cache.as_ref())?;
     let map_reader = &MapReader::new(Maps::new(&dynamodb, &tables), map_cache, sleep);
     let rendered = &RenderedMaps::default();
+    let past =
+        &Past { logs: Checkpoints::new(&dynamodb, &tables), histories: History::new(&dynamodb, &tables) };
     equilibrium_price::read_at_start(map_reader, policy_cache, system_now_ms()).await;
 
     let name = FunctionName { deployment: &deployment, function: "price" };
     let handle = async move |Invocation { payload, now_ms, .. }: Invocation| {
         let response =
-            equilibrium_price::handle_event((map_reader, rendered), &payload, policy_cache, now_ms).await?;
+            equilibrium_price::handle_event((map_reader, rendered, past), &payload, policy_cache, now_ms)
+                .await?;
         Ok((response, map_reader.take_metrics().measures()))
     };
     let finish = async || {

@@ -69,7 +69,7 @@ enum Geometry {
     MultiPolygon(Vec<Rings>),
 }
 
-impl<M, K, T> PriceApi<'_, M, K, T>
+impl<M, K, T, P> PriceApi<'_, M, K, T, P>
 where
     M: MapStore + 'static,
     K: MapStore + 'static,

@@ -27,7 +27,7 @@ struct Price<'a> {
     feed: Feed,
 }
 
-impl<M, K, T> PriceApi<'_, M, K, T>
+impl<M, K, T, P> PriceApi<'_, M, K, T, P>
 where
     M: MapStore + 'static,
     K: MapStore + 'static,

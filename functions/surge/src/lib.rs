@@ -1,6 +1,7 @@
 //! `surge`: the lanes' counts from Kinesis become each city's surge map.
 
 use equilibrium_app::checkpoint::ports::CheckpointLog;
+use equilibrium_app::history::ports::HistoryStore;
 use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::surge::city_processor::CityProcessor;
 use equilibrium_app::surge::metrics::SurgeMetrics;
@@ -34,7 +35,7 @@ pub async fn handle_event<C, M, K, H, T>(
 ) -> Result<(Vec<u8>, SurgeMetrics), InvocationError>
 where
     C: CheckpointLog,
-    M: MapStore,
+    M: MapStore + HistoryStore,
     K: MapStore,
     H: ChangeStream,
     T: TickLog,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use equilibrium_app::checkpoint::metrics::CheckpointMetrics;
+use equilibrium_app::history::ports::HistoryStore;
 use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, MemoryPolicies, NoOp, Recorder};
 use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
@@ -17,6 +18,7 @@ use equilibrium_app::surge::ports::{ChangeStream, MapStore};
 use equilibrium_app::unavailable::{SendError, Unavailable};
 use equilibrium_domain::id::{CityId, ProductId};
 use equilibrium_domain::policy::Policy;
+use equilibrium_domain::surge::history::HistoryKey;
 use equilibrium_domain::surge::map::{ChunkName, ClosedTick, MapHead, Row, TickChanges};
 
 /// 2026-03-06T17:00:05Z, the first tick of New York in the samples.
@@ -234,6 +236,21 @@ impl MapStore for SlowChunks {
 
     async fn chunk(&self, city: &CityId, name: ChunkName) -> Result<Option<Vec<u8>>, Unavailable> {
         self.0.chunk(city, name).await
+    }
+}
+
+impl HistoryStore for SlowChunks {
+    async fn save_history(&self, city: &CityId, key: HistoryKey, item: &[u8]) -> Result<(), Unavailable> {
+        self.0.save_history(city, key, item).await
+    }
+
+    async fn history(
+        &self,
+        city: &CityId,
+        from: HistoryKey,
+        limit: usize,
+    ) -> Result<Vec<(HistoryKey, Vec<u8>)>, Unavailable> {
+        self.0.history(city, from, limit).await
     }
 }
 

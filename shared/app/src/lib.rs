@@ -9,6 +9,7 @@ pub mod config;
 pub mod contract;
 pub mod count;
 pub mod health;
+pub mod history;
 pub mod ingest;
 pub mod memory;
 pub mod notify;

@@ -1,19 +1,23 @@
 //! In-memory adapters, for tests, replays and the process that serves from memory.
 
 mod checkpoints;
+mod histories;
 mod maps;
 mod no_op;
 mod overrides;
+mod past;
 mod policies;
 mod quotes;
 mod recorder;
 mod shared;
 mod watermark_board;
 
-pub use self::checkpoints::{Logs, MemoryCheckpoints};
+pub use self::checkpoints::{FoundPast, Logs, MemoryCheckpoints};
+pub use self::histories::{Histories, MemoryHistory};
 pub use self::maps::{Maps, MemoryMaps};
 pub use self::no_op::NoOp;
 pub use self::overrides::{MemoryOverrides, OverrideTable};
+pub use self::past::PackedSegment;
 pub use self::policies::{MemoryPolicies, PolicyVersions};
 pub use self::quotes::MemoryQuotes;
 pub use self::recorder::Recorder;
@@ -30,6 +34,17 @@ mod tests {
     #[tokio::test]
     async fn the_checkpoint_log_keeps_the_contract() {
         contract::checkpoint_log(&MemoryCheckpoints::default()).await;
+    }
+
+    #[tokio::test]
+    async fn the_past_of_the_checkpoint_log_keeps_the_contract() {
+        contract::past_log(&MemoryCheckpoints::keeping_past()).await;
+    }
+
+    #[tokio::test]
+    async fn the_history_store_keeps_the_contract() {
+        contract::history_store(&MemoryHistory::default()).await;
+        contract::history_store(&MemoryMaps::default()).await;
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
-//! Checkpoints, maps, policies, overrides and the watermark board in DynamoDB tables.
+//! Checkpoints, histories, maps, policies, overrides and the watermark board in DynamoDB tables.
 
 mod checkpoints;
+mod history;
 mod item;
 mod maps;
 mod overrides;
@@ -13,6 +14,7 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 
 pub use self::checkpoints::Checkpoints;
+pub use self::history::History;
 pub use self::maps::Maps;
 pub use self::overrides::Overrides;
 pub use self::policies::Policies;

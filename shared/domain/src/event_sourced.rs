@@ -17,13 +17,15 @@ pub struct Entry {
     pub bytes: Vec<u8>,
     /// The snapshot before the entry, if it begins with a compaction.
     pub snapshot: Option<Vec<u8>>,
+    /// The newest tick that had closed before the entry, in a log whose entries close ticks. It never decreases.
+    pub as_of: Option<i64>,
 }
 
 impl Entry {
     /// Entry `number` with this content, which begins without a compaction.
     #[must_use]
     pub fn new(number: u64, bytes: impl Into<Vec<u8>>) -> Self {
-        Self { number, bytes: bytes.into(), snapshot: None }
+        Self { number, bytes: bytes.into(), snapshot: None, as_of: None }
     }
 }
 
@@ -192,7 +194,7 @@ impl LogPosition {
     /// Seals an entry and advances past it.
     pub(crate) fn seal(&mut self, mut bytes: Vec<u8>) -> Entry {
         wire::seal(&mut bytes);
-        let entry = Entry { number: self.next_entry, bytes, snapshot: self.snapshot.take() };
+        let entry = Entry { number: self.next_entry, bytes, snapshot: self.snapshot.take(), as_of: None };
         self.advance(entry.bytes.len());
         entry
     }

@@ -2,10 +2,12 @@
 
 pub mod bounds;
 pub mod city_pricing;
+pub mod explain;
 pub mod fallback;
 pub mod feed_guard;
 pub mod frozen_map;
 pub mod grid;
+pub mod history;
 pub mod map;
 pub mod multiplier;
 

@@ -25,6 +25,10 @@ pub enum Kind {
     CityEntry = b'c',
     /// A snapshot of a city's pricing.
     CitySnapshot = b't',
+    /// A segment of a city's checkpoint log, kept for explanations.
+    CitySegment = b'g',
+    /// Changed multipliers of some ticks of a city, kept for its history.
+    History = b'y',
     /// A mark in a checkpoint log.
     LogMark = b'p',
     /// Records that wait for a log that cannot go on.
@@ -58,13 +62,15 @@ impl Kind {
             | Self::ParkedRecords
             | Self::ParkedLog
             | Self::BoardPart
-            | Self::FrozenMap => 3,
+            | Self::FrozenMap
+            | Self::CitySegment
+            | Self::History => 3,
         }
     }
 }
 
 const MAGIC: [u8; 3] = [0xff, b'E', b'Q'];
-const HEAD: usize = MAGIC.len() + 2;
+pub(crate) const HEAD: usize = MAGIC.len() + 2;
 pub(crate) const SEAL: usize = 8;
 
 /// Why bytes cannot be decoded. A decoder never guesses.
@@ -186,6 +192,12 @@ impl<'a> Reader<'a> {
         Self { bytes, at: 0 }
     }
 
+    /// The number of bytes read so far.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
     /// Whether everything has been read.
     #[must_use]
     pub fn is_done(&self) -> bool {
@@ -299,8 +311,17 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(bytes).map_err(|_| self.invalid(what))
     }
 
+    /// The next `length` bytes.
+    ///
+    /// # Errors
+    /// [`Corrupt`] at the end.
+    pub fn slice(&mut self, length: usize, what: &'static str) -> Result<&'a [u8], Corrupt> {
+        self.take(length, what)
+    }
+
     fn take(&mut self, length: usize, what: &'static str) -> Result<&'a [u8], Corrupt> {
-        let bytes = self.bytes.get(self.at..self.at + length).ok_or(self.invalid(what))?;
+        let bytes =
+            self.bytes.get(self.at..).and_then(|rest| rest.get(..length)).ok_or(self.invalid(what))?;
         self.at += length;
         Ok(bytes)
     }

@@ -13,6 +13,7 @@ use equilibrium_domain::count::lane_range::LANES_PER_RANGE;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::{CityId, LaneCount};
 use equilibrium_domain::surge::frozen_map::FrozenMap;
+use equilibrium_domain::surge::history::HistoryKey;
 use equilibrium_domain::surge::map::{ChunkName, MapHead};
 use redb::{
     Key, ReadTransaction, ReadableDatabase, ReadableTable, StorageError, Table, TableDefinition, TableError,
@@ -23,6 +24,7 @@ use thiserror::Error;
 use crate::data_folder::{DataFolder, FILE_NAME, ignore_absence};
 use crate::open_error::{OpenError, OpenErrorKind};
 use crate::overrides;
+use crate::past::{HISTORY, PastReader, SEGMENTS, put_history, read_segment_row};
 use crate::policies::StoredPolicies;
 use crate::record_batch::{self, StoredRecord};
 
@@ -58,6 +60,10 @@ pub enum Row {
     Entry(CheckpointKey, u64),
     /// The snapshot before an entry of a checkpoint log.
     Snapshot(CheckpointKey, u64),
+    /// A packed segment of a checkpoint log, by its first entry.
+    Segment(CheckpointKey, u64),
+    /// An item of a city's history.
+    History(CityId, HistoryKey),
     /// The head of a city's map.
     Head(CityId),
     /// A chunk of a city's map.
@@ -134,7 +140,7 @@ fn missing_events(acknowledged: u64, event: u64) -> OpenErrorKind {
 #[derive(Debug)]
 pub struct Database {
     folder: Arc<DataFolder>,
-    redb: redb::Database,
+    redb: Arc<redb::Database>,
 }
 
 impl Database {
@@ -154,7 +160,7 @@ impl Database {
         let found = read_lanes(&redb).map_err(failed)?;
         let contents = read_whole(&redb, &folder).map_err(failed)?;
         double(&redb, (found, lanes), &contents).and_then(|()| check(&redb, lanes)).map_err(failed)?;
-        Ok((Self { folder, redb }, contents))
+        Ok((Self { folder, redb: Arc::new(redb) }, contents))
     }
 
     /// Opens the database of a folder that has one, and reads all of it. Returns its number of lanes with it.
@@ -173,7 +179,7 @@ impl Database {
         let lanes = LaneCount::new(lanes).ok_or("an invalid number of lanes");
         let lanes = lanes.map_err(|what| failed(what.into()))?;
         let contents = read_whole(&redb, &folder).map_err(failed)?;
-        Ok((Self { folder, redb }, lanes, contents))
+        Ok((Self { folder, redb: Arc::new(redb) }, lanes, contents))
     }
 
     /// Opens the database of a folder again after a failed write.
@@ -184,13 +190,19 @@ impl Database {
         let failed = |kind: OpenErrorKind| kind.at(folder.path());
         let redb = open_file(folder.path()).map_err(failed)?;
         check(&redb, lanes).map_err(failed)?;
-        Ok(Self { folder: Arc::clone(folder), redb })
+        Ok(Self { folder: Arc::clone(folder), redb: Arc::new(redb) })
     }
 
     /// The folder, which stays locked while a handle to it exists.
     #[must_use]
     pub fn folder(&self) -> &Arc<DataFolder> {
         &self.folder
+    }
+
+    /// Reads of what the database keeps of the past.
+    #[must_use]
+    pub fn past(&self) -> PastReader {
+        PastReader(Arc::clone(&self.redb))
     }
 
     /// Writes all changes or none; they are on disk when this returns.
@@ -312,6 +324,8 @@ struct Tables<'a> {
     counts: Table<'a, u64, Bytes>,
     entries: Table<'a, (&'static str, u64), Bytes>,
     snapshots: Table<'a, (&'static str, u64), Bytes>,
+    segments: Table<'a, (&'static str, u64), Bytes>,
+    history: Table<'a, (&'static str, i64, u32), Bytes>,
     heads: Table<'a, &'static str, Bytes>,
     chunks: Table<'a, (&'static str, u64, u64), Bytes>,
     frozen: Table<'a, (&'static str, i64), Bytes>,
@@ -329,6 +343,8 @@ impl<'a> Tables<'a> {
             counts: transaction.open_table(COUNTS)?,
             entries: transaction.open_table(ENTRIES)?,
             snapshots: transaction.open_table(SNAPSHOTS)?,
+            segments: transaction.open_table(SEGMENTS)?,
+            history: transaction.open_table(HISTORY)?,
             heads: transaction.open_table(HEADS)?,
             chunks: transaction.open_table(CHUNKS)?,
             frozen: transaction.open_table(FROZEN)?,
@@ -347,6 +363,11 @@ impl<'a> Tables<'a> {
             Row::Snapshot(key, number) => {
                 put(&mut self.snapshots, (key.to_string().as_str(), *number), content)
             }
+            Row::Segment(key, first) => put(&mut self.segments, (key.to_string().as_str(), *first), content),
+            Row::History(city, key) => match content {
+                Some(item) => put_history(&mut self.history, city.as_str(), *key, item),
+                None => self.history.remove((city.as_str(), key.at, key.part)).map(drop),
+            },
             Row::Head(city) => put(&mut self.heads, city.as_str(), content),
             Row::Chunk(city, ChunkName { parent, version }) => {
                 put(&mut self.chunks, (city.as_str(), parent.0, *version), content)
@@ -394,7 +415,7 @@ fn read_records(
 }
 
 fn read_logs(transaction: &ReadTransaction) -> Result<Logs, OpenErrorKind> {
-    let mut logs = Logs::default();
+    let mut logs = Logs::keeping_past();
     let log_key = |text: &str| CheckpointKey::parse(text).ok_or("an invalid key of a checkpoint log");
     for row in transaction.open_table(ENTRIES)?.iter()? {
         let (key, entry) = row?;
@@ -405,6 +426,12 @@ fn read_logs(transaction: &ReadTransaction) -> Result<Logs, OpenErrorKind> {
         let (key, snapshot) = row?;
         let (key, number) = key.value();
         logs.restore_snapshot(&log_key(key)?, number, snapshot.value().to_vec());
+    }
+    for row in transaction.open_table(SEGMENTS)?.iter()? {
+        let (key, segment) = row?;
+        let (key, first) = key.value();
+        let (as_of, _) = read_segment_row(segment.value()).ok_or("an invalid segment")?;
+        logs.restore_segment(&log_key(key)?, first, as_of);
     }
     Ok(logs)
 }

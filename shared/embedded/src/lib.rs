@@ -5,6 +5,7 @@ pub mod data_folder;
 pub mod database;
 pub mod open_error;
 mod overrides;
+pub mod past;
 mod policies;
 pub mod policy_store;
 pub mod pseudonym_key;

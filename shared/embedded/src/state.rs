@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use equilibrium_app::clock::Clock;
-use equilibrium_app::memory::{Logs, Maps, OverrideTable};
+use equilibrium_app::memory::{Histories, Logs, Maps, OverrideTable};
 use equilibrium_domain::id::{LaneCount, LaneId};
 use tokio::sync::{Notify, oneshot};
 
 use crate::database::Changes;
+use crate::past::PastReader;
 use crate::policies::StoredPolicies;
 use crate::record_batch::StoredRecord;
 use crate::stream_log::StreamLog;
@@ -22,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) events: Arc<StreamLog>,
     pub(crate) counts: Arc<StreamLog>,
     pub(crate) state: Mutex<State>,
+    /// Reads from the database, while it is open.
+    pub(crate) past: Mutex<Option<PastReader>>,
     /// Signals the writer: there is something to write, or the store is closing.
     pub(crate) changed: Condvar,
     /// Signals that events are there to be counted.
@@ -37,6 +40,10 @@ pub(crate) struct State {
     pub(crate) maps: Maps,
     pub(crate) policies: StoredPolicies,
     pub(crate) overrides: OverrideTable,
+    /// The histories, or of those on disk what is not there yet.
+    pub(crate) histories: Histories,
+    /// Whether the store keeps logs and histories for those who ask about the past.
+    pub(crate) keeps_past: bool,
     /// `None` for a store in memory.
     pub(crate) pending: Option<PendingWrites>,
 }

@@ -14,6 +14,7 @@ use equilibrium_app::clock::Clock;
 use equilibrium_app::count::ports::CountsStream;
 use equilibrium_app::ingest::ports::EventLog;
 use equilibrium_app::ingest::record_packer::RecordSink;
+use equilibrium_app::memory::{Histories, Logs};
 use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::unavailable::{SendError, Unavailable};
 use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
@@ -45,10 +46,17 @@ const BACKPRESSURE_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Store(pub(crate) Arc<Shared>);
 
 impl Store {
-    /// A store in memory.
+    /// A store in memory, which keeps nothing of the past.
     #[must_use]
     pub fn in_memory(lanes: LaneCount, clock: Clock) -> Self {
         Self::with_state(lanes, clock, State::default())
+    }
+
+    /// A store in memory, which keeps the past for as long as its contracts say.
+    #[must_use]
+    pub fn in_memory_with_past(lanes: LaneCount, clock: Clock) -> Self {
+        let state = State { logs: Logs::keeping_past(), keeps_past: true, ..State::default() };
+        Self::with_state(lanes, clock, state)
     }
 
     /// A store that continues from the `contents` of `database` and writes its changes to it.
@@ -59,8 +67,11 @@ impl Store {
         let first_counts = counts.first().map_or(ends.counts + 1, |(number, _)| *number);
         let changes = Changes { ends, ..Changes::default() };
         let pending = PendingWrites { changes, event_rows, first_counts, ..PendingWrites::default() };
-        let store =
-            Self::with_state(lanes, clock, State { logs, maps, policies, overrides, pending: Some(pending) });
+        let histories = Histories::default();
+        let state =
+            State { logs, maps, policies, overrides, histories, keeps_past: true, pending: Some(pending) };
+        let store = Self::with_state(lanes, clock, state);
+        *store.0.past.lock() = Some(database.past());
         for (number, record) in numbered(events) {
             store.0.append_event(number, record);
         }
@@ -85,11 +96,16 @@ impl Store {
             events: Arc::new(StreamLog::new(1)),
             counts: Arc::new(StreamLog::new(1)),
             state: Mutex::new(state),
+            past: Mutex::default(),
             changed: Condvar::new(),
             arrived: Notify::new(),
             trimmed: Notify::new(),
             writer: Mutex::default(),
         }))
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.0
     }
 
     /// The number of lanes of the event log.
@@ -193,6 +209,7 @@ impl Store {
         if let Some(writer) = self.0.writer.lock().take() {
             // A panic of the writer has been printed.
             drop(writer.join());
+            *self.0.past.lock() = None;
         }
     }
 }
@@ -280,15 +297,20 @@ impl CheckpointLog for Store {
         number: u64,
         snapshot: &[u8],
     ) -> Result<(), Unavailable> {
-        let mut state = self.0.state.lock();
-        let Some(removed) = state.logs.save_snapshot(key, number, snapshot) else { return Ok(()) };
-        if let Some(pending) = &mut state.pending {
-            let rows = &mut pending.changes.rows;
-            rows.insert(Row::Snapshot(key.clone(), removed.start), None);
-            rows.extend(removed.map(|number| (Row::Entry(key.clone(), number), None)));
-            rows.insert(Row::Snapshot(key.clone(), number), Some(snapshot.to_vec()));
-            self.0.changed.notify_one();
-        }
+        let due = {
+            let mut state = self.0.state.lock();
+            let Some(saved) = state.logs.save_snapshot(key, number, snapshot) else { return Ok(()) };
+            if let Some(pending) = &mut state.pending {
+                let rows = &mut pending.changes.rows;
+                rows.extend(saved.snapshot.map(|number| (Row::Snapshot(key.clone(), number), None)));
+                rows.extend(saved.entries.map(|number| (Row::Entry(key.clone(), number), None)));
+                rows.insert(Row::Snapshot(key.clone(), number), Some(snapshot.to_vec()));
+                self.0.changed.notify_one();
+            }
+            saved.due
+        };
+        // Packing takes a while: not while others wait for the state.
+        due.iter().for_each(|segment| self.archive(key, segment));
         Ok(())
     }
 }

@@ -49,11 +49,13 @@ pub(crate) fn write_behind(shared: &Shared, database: Database) {
                 Err(error) => Err(error.to_string()),
             };
             let Err(error) = write else {
+                shared.state.lock().forget_written(batch.changes.rows.keys());
                 // The other thread ends after this one.
                 drop(written.send(batch));
                 continue;
             };
             // The database cannot be opened again while it is open.
+            *shared.past.lock() = None;
             drop(database);
             requeue(shared, &mut batch);
             refuse(shared, batch, &error);
@@ -61,6 +63,7 @@ pub(crate) fn write_behind(shared: &Shared, database: Database) {
                 return;
             }
             database = Database::reopen(&folder, shared.lanes);
+            *shared.past.lock() = database.as_ref().ok().map(Database::past);
         }
     });
 }

@@ -38,11 +38,13 @@ pub struct Route {
 }
 
 /// Every operation of the API.
-pub const ROUTES: [Route; 14] = [
+pub const ROUTES: [Route; 16] = [
     Route { method: "POST", path: "/v1/events", function: Function::Ingest },
     Route { method: "GET", path: "/v1/cities", function: Function::Price },
     Route { method: "GET", path: "/v1/cities/{city}", function: Function::Price },
     Route { method: "GET", path: "/v1/cities/{city}/surge", function: Function::Price },
+    Route { method: "GET", path: "/v1/cities/{city}/surge/{cell}/explain", function: Function::Price },
+    Route { method: "GET", path: "/v1/cities/{city}/history", function: Function::Price },
     Route { method: "GET", path: "/v1/price", function: Function::Price },
     Route { method: "GET", path: "/v1/cities/{city}/policy", function: Function::Policy },
     Route { method: "PUT", path: "/v1/cities/{city}/policy", function: Function::Policy },

@@ -99,7 +99,7 @@ impl<P: CheckpointLog> CheckpointLog for FaultyPort<P> {
                 Err(AppendError::Conflict) => "conflict",
                 Err(AppendError::Unavailable(_)) => "unavailable",
             };
-            let Entry { number, bytes, snapshot } = entry;
+            let Entry { number, bytes, snapshot, .. } = entry;
             let is_compacted = snapshot.is_some();
             self.injector.trace.write(
                 "append",

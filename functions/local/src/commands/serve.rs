@@ -217,7 +217,7 @@ impl Serve {
         let start_policies =
             |store: &Store| store.start_policies(city_file, city::policy::policy, store.clock().now_ms());
         let Some(folder) = &self.data else {
-            let store = Store::in_memory(self.lanes, clock);
+            let store = Store::in_memory_with_past(self.lanes, clock);
             let policies = start_policies(&store);
             return Ok((store, policies));
         };

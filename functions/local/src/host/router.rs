@@ -30,17 +30,19 @@ use tokio::time::Sleep;
 use crate::host::clock_timer::ClockTimer;
 use crate::workload::driver::EventSink;
 
-/// The path of the map.
-const MAP: &str = "/v1/cities/{city}/surge";
+/// The paths whose answers take long: a map has many cells, and the past is replayed.
+const LONG: [&str; 4] = [
+    "/v1/cities/{city}/surge",
+    "/v1/cities/{city}/surge/{cell}/explain",
+    "/v1/cities/{city}/history",
+    "/v1/cities/{city}/policy",
+];
 
 /// The path of the change stream, which no route of a deployment has: there it is a WebSocket API (CONTRACT §5).
 const STREAM: &str = "/v1/stream";
 
-/// The path of a policy, of which a new version may be as long as a map.
-const POLICY: &str = "/v1/cities/{city}/policy";
-
-/// Maps and policies that are written at once.
-const MAP_TURNS: usize = 2;
+/// Answers of these paths that are written at once.
+const LONG_TURNS: usize = 2;
 
 /// The policies in force: a saved policy takes effect without a restart.
 pub type Policies = PolicyCache<Store, fn(Duration) -> Sleep, Store>;
@@ -58,7 +60,7 @@ pub struct LocalApi {
     ingester: Arc<Ingester<Store, MemoryWatermarkBoard, ClockTimer>>,
     maps: Maps,
     rendered: RenderedMaps,
-    map_turns: Semaphore,
+    long_turns: Semaphore,
     policies: Arc<Policies>,
     changes: Arc<Changes>,
     clock: Clock,
@@ -89,7 +91,7 @@ impl LocalApi {
             ingester: Arc::new(ingester),
             maps: MapReader::with_pace(store.clone(), NoOp, tokio::time::sleep, MapPace::OWN_STORE),
             rendered: RenderedMaps::default(),
-            map_turns: Semaphore::new(MAP_TURNS),
+            long_turns: Semaphore::new(LONG_TURNS),
             changes: Arc::new(ChangeLog::new(Arc::clone(&policies), store.clone(), store.clock())),
             policies,
             clock: store.clock(),
@@ -150,7 +152,7 @@ impl LocalApi {
                 response
             }
             Function::Price => {
-                let maps = (&self.maps, &self.rendered, &self.site.source);
+                let maps = (&self.maps, &self.rendered, &self.site.source, &self.store);
                 equilibrium_price::respond(maps, request, &*self.policies, now_ms).await
             }
             Function::Policy => {
@@ -204,16 +206,16 @@ impl http_server::Handler for LocalApi {
         }
     }
 
-    /// A long map takes a second to write, and a long policy to check. Both are done beside the threads that serve the
+    /// A long answer takes a second to write, and a long policy to check. Both are done beside the threads that serve the
     /// sockets, few at a time.
     async fn respond(&self, request: &Request<'_>) -> Answer<Events> {
         if routes::matches(STREAM, request.path) {
             return self.stream(request).await;
         }
-        if routes::find(request.path).is_none_or(|route| ![MAP, POLICY].contains(&route.path)) {
+        if routes::find(request.path).is_none_or(|route| !LONG.contains(&route.path)) {
             return Answer::Whole(Self::respond(self, request).await);
         }
-        let _turn = self.map_turns.acquire().await;
+        let _turn = self.long_turns.acquire().await;
         Answer::Whole(task::block_in_place(|| Handle::current().block_on(Self::respond(self, request))))
     }
 }

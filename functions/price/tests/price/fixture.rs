@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use equilibrium_app::memory::MemoryMaps;
+use equilibrium_app::history::ports::Past;
+use equilibrium_app::memory::{MemoryCheckpoints, MemoryHistory, MemoryMaps};
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_app::surge::ports::{Consistency, MapStore};
@@ -41,6 +42,7 @@ pub struct Fixture {
     pub cache: Source,
     pub maps: MapReader<Source, Source, Sleep>,
     pub rendered: RenderedMaps,
+    pub past: Past<MemoryCheckpoints, MemoryHistory>,
     pub source: EventSource,
     pub policies: Arc<PolicySet>,
 }
@@ -58,6 +60,7 @@ impl Fixture {
         Self {
             maps,
             rendered: RenderedMaps::default(),
+            past: Past { logs: MemoryCheckpoints::keeping_past(), histories: MemoryHistory::default() },
             source: EventSource::DEPLOYED,
             store,
             cache,
@@ -95,7 +98,7 @@ impl Fixture {
         let headers: Vec<Header<'_>> =
             headers.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(*value))).collect();
         let request = Request { method, path, query, headers: &headers, body: b"" };
-        let reading = (&self.maps, &self.rendered, &self.source);
+        let reading = (&self.maps, &self.rendered, &self.source, &self.past);
         equilibrium_price::respond(reading, &request, &self.policies, now).await
     }
 }

@@ -130,6 +130,24 @@ pub trait CheckpointLog: Send + Sync {
     ) -> impl Future<Output = Result<(), Unavailable>> + Send;
 }
 
+/// How long the past of a city's log can be read, by the time of its ticks (CONTRACT §10).
+pub const PAST_MS: i64 = 24 * 3_600_000;
+
+/// The past of cities' checkpoint logs, for a day.
+pub trait PastLog: Send + Sync {
+    /// A snapshot from before `tick` closed, as new as the store has one, and the entries from it on: through the one
+    /// that closed the tick at least, if there is one. Without a snapshot they begin with the very first of the log.
+    /// Where nothing so old is kept, the oldest part of the log that is; `None` if none is.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    fn load_past(
+        &self,
+        key: &CheckpointKey,
+        tick: i64,
+    ) -> impl Future<Output = Result<Option<Loaded>, Unavailable>> + Send;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -84,6 +84,7 @@ fn tick(at: i64, rows: Vec<Row>) -> ClosedTick {
         feed: Feed::Ok,
         rows,
         changes: Vec::new(),
+        edges: Vec::new(),
     }
 }
 

@@ -5,9 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::policy::ranges::OVERRIDE_MS;
 use equilibrium_domain::surge::frozen_map::FrozenMap;
+use equilibrium_domain::surge::history::HistoryKey;
 use equilibrium_domain::surge::map::{ChunkName, MapHead};
 
+use super::histories::MemoryHistory;
 use super::shared::Shared;
+use crate::history::ports::HistoryStore;
 use crate::surge::ports::MapStore;
 use crate::unavailable::Unavailable;
 
@@ -94,9 +97,9 @@ impl Maps {
 /// For how long the map at the start of a freeze is kept: longer than a freeze that begins as late as it may.
 const FROZEN_KEPT_MS: i64 = 2 * OVERRIDE_MS;
 
-/// Maps in memory.
+/// Maps and histories in memory.
 #[derive(Clone, Debug, Default)]
-pub struct MemoryMaps(Shared<Maps>);
+pub struct MemoryMaps(Shared<Maps>, MemoryHistory);
 
 impl MapStore for MemoryMaps {
     async fn save_chunk(&self, city: &CityId, name: ChunkName, chunk: &[u8]) -> Result<(), Unavailable> {
@@ -124,5 +127,20 @@ impl MapStore for MemoryMaps {
 
     async fn frozen(&self, city: &CityId, start_ms: i64) -> Result<Option<FrozenMap>, Unavailable> {
         Ok(self.0.lock().frozen(city, start_ms).cloned())
+    }
+}
+
+impl HistoryStore for MemoryMaps {
+    async fn save_history(&self, city: &CityId, key: HistoryKey, item: &[u8]) -> Result<(), Unavailable> {
+        self.1.save_history(city, key, item).await
+    }
+
+    async fn history(
+        &self,
+        city: &CityId,
+        from: HistoryKey,
+        limit: usize,
+    ) -> Result<Vec<(HistoryKey, Vec<u8>)>, Unavailable> {
+        self.1.history(city, from, limit).await
     }
 }

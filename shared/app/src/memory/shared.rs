@@ -15,6 +15,10 @@ impl<T> Clone for Shared<T> {
 }
 
 impl<T> Shared<T> {
+    pub(super) fn new(value: T) -> Self {
+        Self(Arc::new(Mutex::new(value)))
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock()
     }

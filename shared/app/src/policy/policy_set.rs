@@ -144,7 +144,8 @@ impl PolicySet {
 fn city_config(policy: Policy, version: u64, limits: ResourceLimits) -> CityConfig {
     let fingerprint = policy.fingerprint();
     let counting = Arc::new(CountingConfig::of(&policy, limits.max_entities));
-    let pricing = Arc::new(PricingConfig { policy, max_hold_ms: limits.max_hold_ms });
+    let (policy_version, max_hold_ms) = (version, limits.max_hold_ms);
+    let pricing = Arc::new(PricingConfig { policy, policy_version, max_hold_ms });
     let bounds = Arc::new(CityBounds::new(Arc::clone(&pricing), version, OverrideSet::default()));
     CityConfig { counting, pricing, version, bounds, fingerprint }
 }

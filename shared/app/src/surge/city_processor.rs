@@ -9,11 +9,13 @@ use equilibrium_domain::event::sequence::SequenceRef;
 use equilibrium_domain::id::{CityId, LaneCount, LaneId, ProductId};
 use equilibrium_domain::parking::{self, ParkedRecord};
 use equilibrium_domain::surge::city_pricing::{CityPricing, Output, PricingConfig};
+use equilibrium_domain::surge::history;
 use equilibrium_domain::surge::map::{ClosedTick, MapHead, TickChanges};
 use futures_util::future::{join, join_all};
 
 use crate::checkpoint::ports::{CheckpointKey, CheckpointLog};
 use crate::checkpoint::process::{BatchKind, BatchOutcome, Checkpoints, LogBatch, ProcessFailure};
+use crate::history::ports::HistoryStore;
 use crate::policy::policy_set::PolicySet;
 use crate::policy::ports::PolicySource;
 use crate::surge::freezes::SavedFreezes;
@@ -24,7 +26,7 @@ use crate::unavailable::{SendError, Unavailable};
 /// The sinks of pricing.
 #[derive(Debug)]
 pub struct SurgeSinks<M, K, H, T> {
-    /// The maps.
+    /// The maps, and the histories.
     pub maps: M,
     /// The cache of the maps.
     pub cache: K,
@@ -53,7 +55,7 @@ struct CityRecord<'a> {
 impl<C, M, K, H, T> CityProcessor<C, M, K, H, T>
 where
     C: CheckpointLog,
-    M: MapStore,
+    M: MapStore + HistoryStore,
     K: MapStore,
     H: ChangeStream,
     T: TickLog,
@@ -197,7 +199,9 @@ struct CityBatch<'a, M, K, H, T> {
     freezes: (&'a SavedFreezes, &'a [i64]),
 }
 
-impl<'r, M: MapStore, K: MapStore, H: ChangeStream, T: TickLog> LogBatch for CityBatch<'r, M, K, H, T> {
+impl<'r, M: MapStore + HistoryStore, K: MapStore, H: ChangeStream, T: TickLog> LogBatch
+    for CityBatch<'r, M, K, H, T>
+{
     type State = CityPricing;
     type Record = CityRecord<'r>;
     type Outcome = SurgeMetrics;
@@ -261,6 +265,7 @@ impl<'r, M: MapStore, K: MapStore, H: ChangeStream, T: TickLog> LogBatch for Cit
         if copied.is_err() || cache.save_head(&output.map).await.is_err() {
             metrics.cache_write_failures += 1;
         }
+        save_history(maps, &output).await?;
         self.sinks.ticks.record(&output.map, &output.ticks).await?;
         for tick in output.ticks.iter().filter(|tick| !tick.changes.is_empty()) {
             for record in changes(&output.map, tick) {
@@ -276,6 +281,14 @@ impl<'r, M: MapStore, K: MapStore, H: ChangeStream, T: TickLog> LogBatch for Cit
 async fn save_chunks(maps: &impl MapStore, output: &Output) -> Result<(), Unavailable> {
     let city = &output.map.city;
     let saves = output.chunks.iter().map(|(name, chunk)| maps.save_chunk(city, *name, chunk));
+    join_all(saves).await.into_iter().collect()
+}
+
+/// Keeps what changed for the history: an item under the key of its ticks, which is the same when it is delivered again.
+async fn save_history(histories: &impl HistoryStore, output: &Output) -> Result<(), Unavailable> {
+    let Output { map, config, ticks, .. } = output;
+    let items = history::items(map, &config.policy, ticks);
+    let saves = items.iter().map(|(key, item)| histories.save_history(&map.city, *key, item));
     join_all(saves).await.into_iter().collect()
 }
 

@@ -2,6 +2,7 @@
 //! larger than an item is stored in parts, which become visible with it (ARCHITECTURE.md, "The checkpoint log").
 
 mod parts;
+mod past;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -18,7 +19,8 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span, error_span};
 
 use super::item::{
-    EXPIRES, Item, WRITER, WriterTokens, bytes, now_s, number, read_number, read_text, take_bytes, text,
+    EXPIRES, Item, WRITER, WriterTokens, bytes, now_s, number, read_number, read_text, signed, take_bytes,
+    text,
 };
 use super::table::Table;
 use super::{Connection, Tables};
@@ -30,6 +32,8 @@ const LOG: &str = "log";
 const N: &str = "n";
 const ENTRY: &str = "entry";
 const PARTS: &str = "parts";
+/// The newest tick that had closed before the entry.
+const AS_OF: &str = "as_of";
 /// The snapshot before the entry, deflated, or the number of its parts and the token of their writer.
 const SNAPSHOT: &str = "snapshot";
 const SNAPSHOT_PARTS: &str = "snapshot_parts";
@@ -171,17 +175,24 @@ impl Checkpoints {
         Ok(stored.map_or(WriteOutcome::Unknown, |item| outcome_for(writer, &item)))
     }
 
-    /// The items of the entry after the newest snapshot, or of the first entry, and of all that follow, in order.
-    async fn newest_items(&self, log: &CheckpointKey) -> Result<Vec<StoredEntry>, Unavailable> {
+    /// The items of the entry after the newest snapshot, or of the first entry, and of all that follow, in order; as if the
+    /// entry `last` were the last.
+    async fn newest_items(
+        &self,
+        log: &CheckpointKey,
+        last: Option<u64>,
+    ) -> Result<Vec<StoredEntry>, Unavailable> {
         let mut newest_first: Vec<StoredEntry> = Vec::new();
         let mut from: Option<HashMap<String, AttributeValue>> = None;
         loop {
             let request = self
                 .table
                 .query()
-                .key_condition_expression("#log = :log")
+                .key_condition_expression("#log = :log AND #n <= :last")
                 .expression_attribute_names("#log", LOG)
+                .expression_attribute_names("#n", N)
                 .expression_attribute_values(":log", text(log.to_string()))
+                .expression_attribute_values(":last", number(last.unwrap_or(u64::MAX)))
                 .scan_index_forward(false)
                 .limit(PAGE_ITEMS)
                 .set_exclusive_start_key(from);
@@ -317,7 +328,7 @@ impl CheckpointLog for Checkpoints {
                     return Ok(Loaded { first: next, ..loaded });
                 }
             }
-            let items = self.newest_items(log).await?;
+            let items = self.newest_items(log, None).await?;
             self.renew(log, &items).await?;
             self.loaded(log, items).await
         };
@@ -332,6 +343,9 @@ impl CheckpointLog for Checkpoints {
         let mut item = key(log.to_string(), entry.number);
         item.insert(WRITER.into(), text(writer.as_str()));
         item.insert(EXPIRES.into(), number(expires));
+        if let Some(as_of) = entry.as_of {
+            item.insert(AS_OF.into(), signed(as_of));
+        }
         if entry.bytes.len() <= MAX_ITEM_BYTES {
             item.insert(ENTRY.into(), bytes(&entry.bytes));
         } else {

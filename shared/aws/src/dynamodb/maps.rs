@@ -4,11 +4,13 @@
 use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::error::SdkError;
+use equilibrium_app::history::ports::HistoryStore;
 use equilibrium_app::surge::ports::{Consistency, MapStore};
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::surge::frozen_map::FrozenMap;
+use equilibrium_domain::surge::history::HistoryKey;
 use equilibrium_domain::surge::map::{ChunkName, MapHead};
 use futures_util::future::{join, join_all};
 use parking_lot::Mutex;
@@ -16,7 +18,7 @@ use tracing::{Span, error_span};
 
 use super::item::{EXPIRES, Item, bytes, now_s, number, read_number, read_text, take_bytes, text};
 use super::table::Table;
-use super::{Connection, Tables};
+use super::{Connection, History, Tables};
 use crate::retry::{log_unavailable, with_deadline};
 
 const CITY: &str = "city";
@@ -42,10 +44,11 @@ const FROZEN_TTL_S: u64 = 61 * 86_400;
 /// The most bytes of a part: an item has at most 400 KB with its names (Amazon DynamoDB, quotas).
 const MAX_PART_BYTES: usize = 380_000;
 
-/// Maps in a table.
+/// Maps in a table, and histories in another.
 #[derive(Debug)]
 pub struct Maps {
     table: Table,
+    history: History,
     /// By city, when each chunk of its newest head was last written or renewed by this instance, in seconds since the
     /// epoch.
     renewed: Mutex<HashMap<CityId, HashMap<ChunkName, u64>>>,
@@ -55,7 +58,11 @@ impl Maps {
     /// The maps in these tables.
     #[must_use]
     pub fn new(connection: &Connection, tables: &Tables) -> Self {
-        Self { table: Table::new(connection, &tables.maps), renewed: Mutex::default() }
+        Self {
+            table: Table::new(connection, &tables.maps),
+            history: History::new(connection, tables),
+            renewed: Mutex::default(),
+        }
     }
 
     async fn read(&self, city: &CityId, part: String) -> Result<Option<Vec<u8>>, Unavailable> {
@@ -243,6 +250,21 @@ impl MapStore for Maps {
     ) -> Result<Vec<Option<Vec<u8>>>, Unavailable> {
         let parts = names.iter().map(|(city, name)| key(city, chunk_key(*name))).collect();
         self.read_all(parts, consistency == Consistency::Strong).await
+    }
+}
+
+impl HistoryStore for Maps {
+    async fn save_history(&self, city: &CityId, key: HistoryKey, item: &[u8]) -> Result<(), Unavailable> {
+        self.history.save_history(city, key, item).await
+    }
+
+    async fn history(
+        &self,
+        city: &CityId,
+        from: HistoryKey,
+        limit: usize,
+    ) -> Result<Vec<(HistoryKey, Vec<u8>)>, Unavailable> {
+        self.history.history(city, from, limit).await
     }
 }
 

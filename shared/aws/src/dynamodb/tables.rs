@@ -16,7 +16,8 @@ use crate::provision::{ProvisionError, wait_until};
 ///
 /// | table | key | attributes |
 /// |---|---|---|
-/// | checkpoints | `log` S, `n` N | `entry` B or `parts` N, `snapshot` BOOL, `writer` S, `expires` N |
+/// | checkpoints | `log` S, `n` N | `entry` B or `parts` N, `snapshot` BOOL, `as_of` N, `writer` S, `expires` N |
+/// | history | `city` S, `tick` N | `item` B, `expires` N |
 /// | maps | `city` S, `part` S | `version` N, `bytes` B, `expires` N |
 /// | policies | `city` S | `version` N, `document` S, `author` S, `saved_at_ms` N, `writer` S |
 /// | policies | `nyc#7` | the same of a version that was replaced, and `replaced_at_ms` N, `expires` N |
@@ -31,6 +32,8 @@ use crate::provision::{ProvisionError, wait_until};
 pub struct Tables {
     /// Checkpoint logs of lanes and cities.
     pub checkpoints: String,
+    /// Histories of cities.
+    pub history: String,
     /// Maps of cities.
     pub maps: String,
     /// Policies of cities.
@@ -49,6 +52,8 @@ struct Schema {
 
 const CHECKPOINTS: Schema =
     Schema { keys: &[("log", ScalarAttributeType::S), ("n", ScalarAttributeType::N)], expiring: true };
+const HISTORY: Schema =
+    Schema { keys: &[("city", ScalarAttributeType::S), ("tick", ScalarAttributeType::N)], expiring: true };
 const MAPS: Schema =
     Schema { keys: &[("city", ScalarAttributeType::S), ("part", ScalarAttributeType::S)], expiring: true };
 const POLICIES: Schema = Schema { keys: &[("city", ScalarAttributeType::S)], expiring: true };
@@ -64,6 +69,7 @@ impl Tables {
         let name = |table: &str| format!("{prefix}-{table}");
         Self {
             checkpoints: name("checkpoints"),
+            history: name("history"),
             maps: name("maps"),
             policies: name("policies"),
             overrides: name("overrides"),
@@ -78,6 +84,7 @@ impl Tables {
     pub async fn create(&self, connection: &Connection) -> Result<(), ProvisionError> {
         for (table, schema) in [
             (&self.checkpoints, CHECKPOINTS),
+            (&self.history, HISTORY),
             (&self.maps, MAPS),
             (&self.policies, POLICIES),
             (&self.overrides, OVERRIDES),

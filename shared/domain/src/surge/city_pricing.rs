@@ -5,10 +5,16 @@
 
 mod continuation;
 mod lane_progress;
+mod observation;
+mod segment;
+mod snapshot;
 
 use std::sync::Arc;
 
 use lane_progress::LaneProgress;
+pub use observation::{Around, CellAtTick, GuardAtTick, Watch};
+pub use segment::{Segment, snapshot_as_of};
+use snapshot::{open_snapshot, read_config, write_config};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::count::sightings::Count;
@@ -18,17 +24,19 @@ use crate::event_sourced::{Entry, EntryHeader, EventSourced, LogPosition};
 use crate::id::{CityId, LaneCount, LaneId, ProductId};
 use crate::policy::Policy;
 use crate::surge::feed_guard::{Feed, FeedGuard, GuardConfig};
-use crate::surge::grid::{Grid, Side};
+use crate::surge::grid::{Grid, Moved, Side};
 use crate::surge::map::{ChunkName, ClosedTick, MapHead, encode_chunk};
 use crate::time::tick_at_or_after;
 use crate::wire::products::{ProductMapping, ProductTable};
-use crate::wire::{self, Corrupt, Kind, Reader, put_bytes, put_u64_le, put_varint_i64, put_varint_u64};
+use crate::wire::{self, Corrupt, Kind, Reader, put_bytes, put_varint_i64, put_varint_u64};
 
 /// What a city is priced by: its policy, and how long a tick waits for a lane.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PricingConfig {
     /// The policy.
     pub policy: Policy,
+    /// The version of the policy in its store; 0 for a policy that no store holds.
+    pub policy_version: u64,
     /// How long a tick waits for its last lane, in milliseconds of the log's arrival times from the first report
     /// (CONTRACT §3).
     pub max_hold_ms: i64,
@@ -58,8 +66,11 @@ pub struct CityPricing {
     last_processed: Option<Sequence>,
     steps: Vec<u8>,
     ticks: Vec<ClosedTick>,
-    /// The version when the last entry began.
+    /// The version when the last entry began, and the newest closed tick then.
     version_before: u64,
+    closed_before: Option<i64>,
+    /// The cell whose ticks are observed.
+    observer: Option<Box<observation::Observer>>,
 }
 
 /// The tick that closes next, and how far the lanes are.
@@ -81,6 +92,8 @@ pub struct Output {
     pub map: MapHead,
     /// The chunks of that map that are new, encoded.
     pub chunks: Vec<(ChunkName, Vec<u8>)>,
+    /// What the ticks were priced by.
+    pub config: Arc<PricingConfig>,
 }
 
 /// A snapshot replaces entries that outweigh the last one, but not below this.
@@ -124,6 +137,8 @@ impl CityPricing {
             steps: Vec::new(),
             ticks: Vec::new(),
             version_before: 0,
+            closed_before: None,
+            observer: None,
         }
     }
 
@@ -319,6 +334,7 @@ impl CityPricing {
         for lane in &mut self.lanes {
             lane.skip_to(last);
         }
+        self.observe_guard();
         let feed = self.guard.skip(tick, last, &self.guard_config());
         self.price_run(tick, last, feed, self.lanes.len());
         true
@@ -338,16 +354,68 @@ impl CityPricing {
 
     /// Prices the newest tick; the rows are those of every tick from `from` on.
     fn price_run(&mut self, from: i64, at: i64, feed: Feed, reported: usize) {
-        let mut changes = Vec::new();
-        let rows = self.grid.price(self.version, feed, &mut changes);
+        let mut moved = Moved::default();
+        let observed = self.observe_before(from);
+        let rows = self.grid.price(self.version, feed, &mut moved);
+        if let Some(before) = observed {
+            self.observe(from, at, before);
+        }
+        let Moved { changes, edges } = moved;
         let lanes_reported = u32::try_from(reported).expect("not more than the greatest lane count");
         let (version, tick_ms) = (self.version, self.config.policy.clock.tick_ms);
-        self.ticks.push(ClosedTick { from, at, tick_ms, version, lanes_reported, feed, rows, changes });
+        self.ticks.push(ClosedTick {
+            from,
+            at,
+            tick_ms,
+            version,
+            lanes_reported,
+            feed,
+            rows,
+            changes,
+            edges,
+        });
     }
 
     fn guard_config(&self) -> GuardConfig {
         let Policy { clock, guard, .. } = &self.config.policy;
         GuardConfig { guard: *guard, driver_ttl_ms: clock.driver_ttl_ms, tick_ms: clock.tick_ms }
+    }
+
+    /// As [`EventSourced::replay`], and observes the ticks that close from here on.
+    ///
+    /// # Errors
+    /// [`Corrupt`] where `bytes` are not that entry of this log.
+    pub fn replay_observed(
+        before: Option<Self>,
+        identity: &CityId,
+        (number, bytes): (u64, &[u8]),
+        watch: Option<&Watch>,
+    ) -> Result<Self, Corrupt> {
+        let mut entry = wire::open(bytes, Kind::CityEntry)?;
+        if entry.text("a city")? != identity.as_str() {
+            return Err(entry.invalid("another city's entry"));
+        }
+        let (mut city, header) = match before {
+            Some(mut before) => {
+                let header = before.log.read_header(&mut entry)?;
+                (before, header)
+            }
+            None => Self::before_first(identity, number, &mut entry)?,
+        };
+        if let Some(watch) = watch {
+            city.observe_ticks(watch);
+        }
+        if city.log.needs_compaction(&header) {
+            city.compact()?;
+        }
+        city.ticks.clear();
+        (city.version_before, city.closed_before) = (city.version, city.closed);
+        while !entry.is_done() {
+            city.replay_step(&mut entry)?;
+        }
+        city.last_processed = Some(header.last_processed);
+        city.log.advance(bytes.len());
+        Ok(city)
     }
 
     fn lane_count(&self) -> LaneCount {
@@ -413,69 +481,6 @@ impl CityPricing {
         let config = read_config(entry)?;
         Ok((Self { log, ..Self::without_log(city.clone(), Arc::new(config)) }, header))
     }
-
-    /// Reads the state back from its snapshot, as a range of lanes does. Returns the snapshot.
-    fn compact(&mut self) -> Result<Vec<u8>, Corrupt> {
-        let mut snapshot = self.log.begin_snapshot(Kind::CitySnapshot);
-        put_bytes(&mut snapshot, self.city.as_str().as_bytes());
-        write_config(&mut snapshot, &self.config);
-        self.log.put_position(&mut snapshot);
-        self.write(&mut snapshot);
-        wire::seal(&mut snapshot);
-        self.read(&snapshot)?;
-        Ok(snapshot)
-    }
-
-    fn read(&mut self, snapshot: &[u8]) -> Result<(), Corrupt> {
-        let (mut input, config) = open_snapshot(&self.city, snapshot)?;
-        self.grid = Grid::new(&config.policy);
-        if *self.config != config {
-            self.products = product_table(&config.policy);
-            self.config = Arc::new(config);
-        }
-        self.log.read_position(&mut input, snapshot.len())?;
-        self.read_state(&mut input)
-    }
-
-    fn write(&mut self, out: &mut Vec<u8>) {
-        let last = self.last_processed.as_ref().map_or("", Sequence::as_str);
-        put_bytes(out, last.as_bytes());
-        put_varint_u64(out, self.version);
-        for instant in [self.closed, self.began_ms] {
-            put_varint_u64(out, u64::from(instant.is_some()));
-            put_varint_i64(out, instant.unwrap_or(0));
-        }
-        put_u64_le(out, self.now_ms.cast_unsigned());
-        put_varint_u64(out, self.lanes.len() as u64);
-        self.lanes.iter().for_each(|lane| lane.write(out));
-        self.guard.write(out);
-        self.grid.write(out);
-    }
-
-    fn read_state(&mut self, input: &mut Reader<'_>) -> Result<(), Corrupt> {
-        let last = input.text("a sequence number")?;
-        self.last_processed = match last {
-            "" => None,
-            last => Some(Sequence::new(last).ok_or(input.invalid("a sequence number"))?),
-        };
-        self.version = input.varint_u64("a version")?;
-        for instant in [&mut self.closed, &mut self.began_ms] {
-            let is_known = input.varint_up_to(1, "an instant's mark")? == 1;
-            let known = input.instant("an instant")?;
-            *instant = is_known.then_some(known);
-        }
-        self.now_ms = input.u64_le("an arrival time")?.cast_signed();
-        let lanes = read_lanes(input)?;
-        self.lanes = lanes.iter().map(|_| LaneProgress::read(input)).collect::<Result<_, _>>()?;
-        self.guard = FeedGuard::read(input)?;
-        self.grid.read(input)?;
-        if !input.is_done() {
-            return Err(input.invalid("bytes after the map"));
-        }
-        self.next = self.find_next();
-        self.count_lanes();
-        Ok(())
-    }
 }
 
 impl EventSourced for CityPricing {
@@ -487,7 +492,7 @@ impl EventSourced for CityPricing {
     }
 
     fn begin_batch(&mut self, arrival_ms: i64) {
-        self.version_before = self.version;
+        (self.version_before, self.closed_before) = (self.version, self.closed);
         self.log.reach(arrival_ms);
         if self.log.is_snapshot_due(SNAPSHOT_FLOOR) {
             let snapshot = self.compact().expect("a snapshot that was just written can be read");
@@ -502,7 +507,7 @@ impl EventSourced for CityPricing {
         self.log.put_header(&mut entry, last_processed);
         entry.append(&mut self.steps);
         self.last_processed = Some(last_processed.to_owned());
-        self.log.seal(entry)
+        Entry { as_of: self.closed_before, ..self.log.seal(entry) }
     }
 
     fn restore(city: &CityId, snapshot: &[u8]) -> Result<Self, Corrupt> {
@@ -513,28 +518,7 @@ impl EventSourced for CityPricing {
     }
 
     fn replay(before: Option<Self>, identity: &CityId, number: u64, bytes: &[u8]) -> Result<Self, Corrupt> {
-        let mut entry = wire::open(bytes, Kind::CityEntry)?;
-        if entry.text("a city")? != identity.as_str() {
-            return Err(entry.invalid("another city's entry"));
-        }
-        let (mut city, header) = match before {
-            Some(mut before) => {
-                let header = before.log.read_header(&mut entry)?;
-                (before, header)
-            }
-            None => Self::before_first(identity, number, &mut entry)?,
-        };
-        if city.log.needs_compaction(&header) {
-            city.compact()?;
-        }
-        city.ticks.clear();
-        city.version_before = city.version;
-        while !entry.is_done() {
-            city.replay_step(&mut entry)?;
-        }
-        city.last_processed = Some(header.last_processed);
-        city.log.advance(bytes.len());
-        Ok(city)
+        Self::replay_observed(before, identity, (number, bytes), None)
     }
 
     fn skip_to(&mut self, number: u64) {
@@ -548,23 +532,13 @@ impl EventSourced for CityPricing {
         let map = self.map_head(last, chunks.iter().map(|(name, _)| *name).collect());
         let new = chunks.iter().filter(|(name, _)| name.version > self.version_before);
         let chunks = new.map(|(name, rows)| (*name, encode_chunk(rows))).collect();
-        Some(Output { ticks, map, chunks })
+        Some(Output { ticks, map, chunks, config: Arc::clone(&self.config) })
     }
 }
 
 /// A hash of the city, different for most.
 fn phase(city: &CityId) -> u64 {
     xxh3_64(city.as_str().as_bytes())
-}
-
-/// Opens a snapshot of the city, and reads its configuration.
-fn open_snapshot<'a>(city: &CityId, snapshot: &'a [u8]) -> Result<(Reader<'a>, PricingConfig), Corrupt> {
-    let mut input = wire::open(snapshot, Kind::CitySnapshot)?;
-    if input.text("a city")? != city.as_str() {
-        return Err(input.invalid("another city's snapshot"));
-    }
-    let config = read_config(&mut input)?;
-    Ok((input, config))
 }
 
 fn read_lanes(input: &mut Reader<'_>) -> Result<LaneCount, Corrupt> {
@@ -574,18 +548,6 @@ fn read_lanes(input: &mut Reader<'_>) -> Result<LaneCount, Corrupt> {
 fn product_table(policy: &Policy) -> ProductTable {
     let products: Vec<ProductId> = policy.products.iter().map(|product| product.id.clone()).collect();
     products.into()
-}
-
-fn write_config(out: &mut Vec<u8>, config: &PricingConfig) {
-    put_varint_u64(out, config.max_hold_ms.unsigned_abs());
-    put_bytes(out, config.policy.to_json().to_string().as_bytes());
-}
-
-fn read_config(input: &mut Reader<'_>) -> Result<PricingConfig, Corrupt> {
-    let max_hold_ms = input.varint_up_to(i64::MAX.unsigned_abs(), "a hold")?.cast_signed();
-    let policy = input.text("a policy")?;
-    let policy = serde_json::from_str(policy).ok().and_then(|policy| Policy::from_json(&policy).ok());
-    Ok(PricingConfig { policy: policy.ok_or(input.invalid("a policy"))?, max_hold_ms })
 }
 
 #[cfg(test)]

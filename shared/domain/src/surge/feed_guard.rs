@@ -85,6 +85,12 @@ impl FeedGuard {
         self.on.is_none() && self.losses.is_empty()
     }
 
+    /// The sum of the drivers lost at the ticks that count.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.losses.iter().map(|(_, lost)| lost).sum()
+    }
+
     /// Adds drivers that a lane lost at `tick`.
     pub fn add_lost(&mut self, tick: i64, lost: u32) {
         if lost == 0 || self.settled.is_some_and(|settled| tick <= settled) {
@@ -110,7 +116,7 @@ impl FeedGuard {
             }
             return self.feed();
         }
-        let lost: u64 = self.losses.iter().map(|(_, lost)| lost).sum();
+        let lost = self.lost();
         if hold_ms > 0 && lost >= min_lost && lost > in_touch {
             self.on = Some(GuardOn { since: tick, base: in_touch + lost });
         }

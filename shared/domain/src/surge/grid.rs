@@ -5,6 +5,7 @@
 //! changed, not to the city's area.
 
 mod codec;
+mod observation;
 
 use h3o::{CellIndex, Resolution};
 use hashbrown::HashMap;
@@ -15,6 +16,7 @@ use crate::id::ProductId;
 use crate::policy::ranges::MAX_RING_WEIGHTS;
 use crate::policy::{Policy, Published};
 use crate::surge::feed_guard::Feed;
+use crate::surge::history::limits_of;
 use crate::surge::map::{Change, ChunkName, Row};
 use crate::surge::multiplier::{MultiplierState, SurgeFormula};
 
@@ -87,6 +89,15 @@ struct LastPublished {
     supply: u32,
     /// Hundredths, before limits.
     published: u16,
+}
+
+/// What a tick reports otherwise than the tick before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// The multipliers that changed.
+    pub changes: Vec<Change>,
+    /// The cells that appeared or ended, or whose limits changed, and whose published multipliers did not change.
+    pub edges: Vec<Row>,
 }
 
 /// The side of the market that a count belongs to.
@@ -271,8 +282,8 @@ impl Grid {
     }
 
     /// Prices every active cell at the tick of the map's `version`. Returns the rows reported, ordered by product name
-    /// and cell, and appends the published multipliers that changed to `changes`.
-    pub fn price(&mut self, version: u64, feed: Feed, changes: &mut Vec<Change>) -> Vec<Row> {
+    /// and cell, and appends the published multipliers that changed, and other changes of what is reported, to `moved`.
+    pub fn price(&mut self, version: u64, feed: Feed, moved: &mut Moved) -> Vec<Row> {
         self.apply_pending();
         let mut rows = Vec::with_capacity(self.active.iter().chain(&self.activated).map(Vec::len).sum());
         self.row_chunks.clear();
@@ -281,7 +292,7 @@ impl Grid {
             let product = self.by_name[at];
             self.activate(product);
             let mut active = std::mem::take(&mut self.active[product]);
-            active.retain(|slot| self.price_cell(*slot, product, (version, feed), &mut rows, changes));
+            active.retain(|slot| self.price_cell(*slot, product, (version, feed), &mut rows, moved));
             self.active[product] = active;
         }
         rows
@@ -304,7 +315,7 @@ impl Grid {
         product: usize,
         (version, feed): (u64, Feed),
         rows: &mut Vec<Row>,
-        changes: &mut Vec<Change>,
+        moved: &mut Moved,
     ) -> bool {
         let index = self.state_index(slot, product);
         let slot = &self.slots[slot as usize];
@@ -327,7 +338,9 @@ impl Grid {
         let row = Row { product: product as u8, cell: Cell(slot.cell), demand, supply, published };
         let now = LastPublished { reported, demand, supply, published: published.hundredths() };
         if now.published != last.published {
-            changes.push(Change { row, before: last.published });
+            moved.changes.push(Change { row, before: last.published });
+        } else if now.reported != last.reported {
+            moved.edges.push(row);
         }
         if now != *last {
             self.is_steady = false;
@@ -351,10 +364,16 @@ impl Grid {
                 let State { multiplier, last } = old.states[old.state_index(*slot, old_product)];
                 let Some(slot) = self.slot_of(old.slots[*slot as usize].cell) else { continue };
                 let index = self.state_index(slot, product);
-                // The raw multiplier is that of the old curve, and no chunk of this grid holds the cell yet.
+                let published = multiplier.published();
+                let limited =
+                    |policy| limits_of(policy, Cell(self.slots[slot as usize].cell)).apply(published);
+                // A cell whose reported multiplier changes by other limits alone appears again.
+                let reported = last.reported && limited(&self.policy) == limited(&old.policy);
+                // The raw multiplier is that of the old curve. No chunk of this grid holds the cell yet: it must differ
+                // from what the old one reported, whatever it is priced at.
                 self.states[index] = State {
                     multiplier: MultiplierState { raw: MultiplierState::BASE.raw, ..multiplier },
-                    last: LastPublished { reported: false, ..last },
+                    last: LastPublished { demand: u32::MAX, reported, ..last },
                 };
                 self.flags[index] |= flag::ACTIVE;
                 self.activated[product].push(slot);

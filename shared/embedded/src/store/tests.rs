@@ -88,8 +88,10 @@ fn head(version: u64, chunks: Vec<ChunkName>) -> MapHead {
 #[tokio::test]
 async fn every_port_passes_its_contract_suite_in_memory_and_on_disk() {
     let folder = TempDir::new().unwrap();
-    for store in [Store::in_memory(lanes(), clock()), open(folder.path())] {
+    for store in [Store::in_memory_with_past(lanes(), clock()), open(folder.path())] {
         contract::checkpoint_log(&store).await;
+        contract::past_log(&store).await;
+        contract::history_store(&store).await;
         contract::map_store(&store).await;
         contract::frozen_maps(&store).await;
         contract::override_store(&store, 1_000).await;

@@ -74,7 +74,17 @@ fn row(product: u8, cell: u64, hundredths: u16) -> Row {
 fn tick(version: u64, rows: &[Row]) -> ClosedTick {
     let at = i64::try_from(version).unwrap() * 5_000;
     let (rows, changes) = (rows.to_vec(), Vec::new());
-    ClosedTick { from: at, at, tick_ms: 5_000, version, lanes_reported: 3, feed: Feed::Ok, rows, changes }
+    ClosedTick {
+        from: at,
+        at,
+        tick_ms: 5_000,
+        version,
+        lanes_reported: 3,
+        feed: Feed::Ok,
+        rows,
+        changes,
+        edges: Vec::new(),
+    }
 }
 
 async fn record(log: &Log, id: &str, version: u64, rows: &[Row]) {

@@ -2,6 +2,7 @@
 
 mod config;
 mod hold;
+mod observation;
 mod stored;
 
 use std::collections::HashMap;
@@ -52,7 +53,7 @@ fn policy(changes: Value) -> Policy {
 }
 
 fn config(changes: Value) -> Arc<PricingConfig> {
-    Arc::new(PricingConfig { policy: policy(changes), max_hold_ms: 10_000 })
+    Arc::new(PricingConfig { policy: policy(changes), policy_version: 0, max_hold_ms: 10_000 })
 }
 
 fn count(cell: u64, products: u64, entities: u32) -> Count {

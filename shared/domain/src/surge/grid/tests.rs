@@ -45,7 +45,7 @@ fn flat(multiplier: f64, step: f64) -> Policy {
 }
 
 fn row(grid: &mut Grid, version: u64, cell: u64) -> Option<(u32, u32, u16)> {
-    let rows = grid.price(version, Feed::Ok, &mut Vec::new());
+    let rows = grid.price(version, Feed::Ok, &mut Moved::default());
     let row = rows.iter().find(|row| row.cell.0 == cell)?;
     Some((row.demand, row.supply, row.published.hundredths()))
 }
@@ -75,7 +75,7 @@ fn bits(demand: [i64; 3], supply: [i64; 3]) -> [u64; 3] {
         grid.count(cell, 1, Side::Supply, supply[ring]);
     }
     [1, 2, 3].map(|version| {
-        grid.price(version, Feed::Ok, &mut Vec::new());
+        grid.price(version, Feed::Ok, &mut Moved::default());
         m(&mut grid, HERE)
     })
 }
@@ -99,7 +99,7 @@ fn only_two_rings_around_a_cell_affect_it() {
     let mut grid = Grid::new(&defaults());
     grid.count(HERE, 1, Side::Demand, 3);
     grid.count(at_ring(1), 1, Side::Supply, 2);
-    let rows = grid.price(1, Feed::Ok, &mut Vec::new());
+    let rows = grid.price(1, Feed::Ok, &mut Moved::default());
     // Both disks of 19 cells, one step apart, have 24 cells together.
     assert_eq!(rows.len(), 24);
     assert!(rows.iter().all(|row| row.cell.0 != at_ring(3) || row.demand + row.supply == 0));
@@ -152,11 +152,11 @@ fn limits_do_not_feed_back_into_the_published_multiplier() {
     for (min, max, published) in [(1.0, 5.0, 300), (1.0, 2.55, 300), (3.5, 5.0, 300), (2.0, 1.5, 180)] {
         let mut grid = Grid::new(&limited(min, max));
         grid.count(HERE, 1, Side::Demand, 1);
-        let mut changes = Vec::new();
-        grid.price(1, Feed::Ok, &mut changes);
+        let mut moved = Moved::default();
+        grid.price(1, Feed::Ok, &mut moved);
         assert_eq!(m(&mut grid, HERE), 3.0_f64.min(1.2 * max).to_bits());
         let change =
-            changes.iter().find(|change| change.row.cell.0 == HERE).map(|change| change.row.published);
+            moved.changes.iter().find(|change| change.row.cell.0 == HERE).map(|change| change.row.published);
         assert_eq!(change.map(Published::hundredths), Some(published), "{min} {max}");
         assert_eq!(row(&mut grid, 2, HERE), Some((1, 0, published)));
     }
@@ -168,7 +168,7 @@ fn no_cell_goes_beyond_the_citys_cap_by_more_than_a_fifth() {
     for (cap, bound) in [(5.0, 6.0), (0.8, 1.2)] {
         let mut grid = Grid::new(&policy(&surge, json!({"limits": {"max_multiplier": cap}})));
         grid.count(HERE, 1, Side::Demand, 1_000);
-        grid.price(1, Feed::Ok, &mut Vec::new());
+        grid.price(1, Feed::Ok, &mut Moved::default());
         assert_eq!(m(&mut grid, HERE), f64::to_bits(bound), "{cap}");
     }
 }
@@ -184,7 +184,7 @@ fn a_multiplier_rises_by_one_half_life_and_falls_by_the_other() {
         if version == 3 {
             grid.count(HERE, 1, Side::Supply, 1);
         }
-        grid.price(version, Feed::Ok, &mut Vec::new());
+        grid.price(version, Feed::Ok, &mut Moved::default());
         seen.push(f64::from_bits(m(&mut grid, HERE)));
     }
     let down = 1.0 + 1.5 * 0.5_f64.sqrt();
@@ -199,9 +199,9 @@ fn while_the_feed_is_suspect_multipliers_fall_but_do_not_rise() {
     let mut grid = Grid::new(&flat(2.0, 0.1));
     let other = at_ring(2);
     grid.count(HERE, 1, Side::Demand, 1);
-    grid.price(1, Feed::Suspect, &mut Vec::new());
+    grid.price(1, Feed::Suspect, &mut Moved::default());
     assert_eq!(m(&mut grid, HERE), 1.0_f64.to_bits(), "a new cell stays at 1.0");
-    grid.price(2, Feed::Ok, &mut Vec::new());
+    grid.price(2, Feed::Ok, &mut Moved::default());
     let risen = m(&mut grid, HERE);
     assert!(f64::from_bits(risen) > 1.9);
     let surge = json!({"curve": "table", "table": [[1.0, 1.0]], "half_life_ms": 1});
@@ -209,9 +209,9 @@ fn while_the_feed_is_suspect_multipliers_fall_but_do_not_rise() {
     lower.inherit(&grid);
     lower.count(HERE, 1, Side::Demand, 1);
     assert_eq!(row(&mut lower, 3, HERE).map(|(.., multiplier)| multiplier), Some(100));
-    assert_eq!(lower.price(4, Feed::Suspect, &mut Vec::new()).len(), 19);
+    assert_eq!(lower.price(4, Feed::Suspect, &mut Moved::default()).len(), 19);
     assert_eq!(m(&mut lower, HERE), 1.0_f64.to_bits());
-    assert!(lower.price(5, Feed::Suspect, &mut Vec::new()).iter().any(|row| row.cell.0 == other));
+    assert!(lower.price(5, Feed::Suspect, &mut Moved::default()).iter().any(|row| row.cell.0 == other));
 }
 
 #[test]
@@ -226,10 +226,10 @@ fn an_empty_cell_is_reported_until_its_multiplier_is_one_and_then_forgotten() {
         assert_eq!(row(&mut grid, version, HERE), Some((0, 0, reported)), "{version}");
         assert!(!grid.is_quiet());
     }
-    let mut changes = Vec::new();
-    assert_eq!(grid.price(7, Feed::Ok, &mut changes), []);
+    let mut moved = Moved::default();
+    assert_eq!(grid.price(7, Feed::Ok, &mut moved), []);
     assert!(grid.is_quiet());
-    let here = changes.iter().find(|change| change.row.cell.0 == HERE).unwrap();
+    let here = moved.changes.iter().find(|change| change.row.cell.0 == HERE).unwrap();
     assert_eq!((here.before, here.row.published, here.row.demand), (110, Published::ONE, 0));
     grid.count(HERE, 1, Side::Demand, 10);
     assert_eq!(row(&mut grid, 8, HERE), Some((10, 0, 190)), "as at the first tick");
@@ -242,7 +242,7 @@ fn rows_are_ordered_by_product_name_and_cell_and_products_are_separate() {
     grid.count(HERE, 0b11, Side::Supply, 2);
     grid.count(at_ring(2), 0b01, Side::Demand, 1);
     grid.count(at_ring(1), 0b10, Side::Demand, 4);
-    let rows = grid.price(1, Feed::Ok, &mut Vec::new());
+    let rows = grid.price(1, Feed::Ok, &mut Moved::default());
     assert!(rows.is_sorted_by_key(|row| (1 - row.product, row.cell)));
     let of = |product, cell| {
         let row = rows.iter().find(|row| row.product == product && row.cell.0 == cell);
@@ -253,7 +253,7 @@ fn rows_are_ordered_by_product_name_and_cell_and_products_are_separate() {
     assert_eq!((of(0, at_ring(1)), of(1, at_ring(1))), (Some((0, 0)), Some((4, 0))));
     // Another cell is activated between active ones.
     grid.count(at_ring(3), 0b01, Side::Demand, 1);
-    let rows = grid.price(2, Feed::Ok, &mut Vec::new());
+    let rows = grid.price(2, Feed::Ok, &mut Moved::default());
     assert!(rows.is_sorted_by_key(|row| (1 - row.product, row.cell)));
 }
 
@@ -272,11 +272,14 @@ fn the_multipliers_of_each_product_read_back() {
     let (mut grid, mut again) = (Grid::new(&two), Grid::new(&two));
     count(&mut grid);
     for version in 1..=5 {
-        grid.price(version, Feed::Ok, &mut Vec::new());
+        grid.price(version, Feed::Ok, &mut Moved::default());
     }
     again.read(&mut Reader::new(&written(&mut grid))).unwrap();
     count(&mut again);
-    assert_eq!(again.price(6, Feed::Ok, &mut Vec::new()), grid.price(6, Feed::Ok, &mut Vec::new()));
+    assert_eq!(
+        again.price(6, Feed::Ok, &mut Moved::default()),
+        grid.price(6, Feed::Ok, &mut Moved::default())
+    );
     assert_eq!(written(&mut again), written(&mut grid));
 }
 
@@ -290,7 +293,7 @@ fn a_cell_of_another_resolution_is_ignored() {
     grid.count(HERE, 0, Side::Demand, 1);
     grid.count(HERE, 0b10, Side::Demand, 1);
     assert!(grid.is_quiet());
-    assert_eq!(grid.price(1, Feed::Ok, &mut Vec::new()), []);
+    assert_eq!(grid.price(1, Feed::Ok, &mut Moved::default()), []);
 }
 
 #[test]
@@ -298,7 +301,7 @@ fn changes_that_cancel_out_between_ticks_have_no_effect() {
     let mut grid = Grid::new(&defaults());
     grid.count(HERE, 1, Side::Demand, 5);
     grid.count(HERE, 1, Side::Demand, -5);
-    assert_eq!(grid.price(1, Feed::Ok, &mut Vec::new()), []);
+    assert_eq!(grid.price(1, Feed::Ok, &mut Moved::default()), []);
     grid.count(HERE, 1, Side::Demand, 5);
     grid.count(HERE, 1, Side::Supply, 2);
     grid.count(HERE, 1, Side::Demand, -1);
@@ -310,16 +313,16 @@ fn a_chunk_is_three_levels_coarser_and_changes_with_its_rows() {
     let mut grid = Grid::new(&flat(2.0, 0.1));
     let parent = |cell: u64| Cell(u64::from(Cell(cell).h3().unwrap().parent(Resolution::Five).unwrap()));
     grid.count(HERE, 1, Side::Demand, 1);
-    let rows = grid.price(1, Feed::Ok, &mut Vec::new());
+    let rows = grid.price(1, Feed::Ok, &mut Moved::default());
     let chunks = grid.chunked(&rows);
     assert!(chunks.is_sorted_by_key(|(chunk, _)| chunk.parent));
     assert!(chunks.iter().all(|(chunk, rows)| rows.iter().all(|row| parent(row.cell.0) == chunk.parent)));
     assert_eq!(chunks.iter().map(|(_, rows)| rows.len()).sum::<usize>(), rows.len());
     assert!(chunks.iter().all(|(chunk, _)| chunk.version == 1));
-    let rows = grid.price(2, Feed::Ok, &mut Vec::new());
+    let rows = grid.price(2, Feed::Ok, &mut Moved::default());
     assert!(grid.chunked(&rows).iter().all(|(chunk, _)| chunk.version == 1), "no row changed");
     grid.count(HERE, 1, Side::Supply, 1);
-    let rows = grid.price(3, Feed::Ok, &mut Vec::new());
+    let rows = grid.price(3, Feed::Ok, &mut Moved::default());
     for (chunk, _) in grid.chunked(&rows) {
         // Only the cell itself reports another count.
         assert_eq!(chunk.version, if chunk.parent == parent(HERE) { 3 } else { 1 });
@@ -333,7 +336,7 @@ fn chunks_of_the_coarsest_cells_are_of_resolution_0() {
         let cell = place.to_cell(Resolution::try_from(resolution).unwrap());
         let mut grid = Grid::new(&policy(&json!({}), json!({ "resolution": resolution })));
         grid.count(cell.into(), 1, Side::Demand, 1);
-        let rows = grid.price(1, Feed::Ok, &mut Vec::new());
+        let rows = grid.price(1, Feed::Ok, &mut Moved::default());
         let chunks = grid.chunked(&rows);
         let parent = cell.parent(Resolution::try_from(level).unwrap()).unwrap();
         assert!(chunks.iter().any(|(chunk, _)| chunk.parent.0 == u64::from(parent)), "{resolution}");
@@ -344,9 +347,9 @@ fn chunks_of_the_coarsest_cells_are_of_resolution_0() {
 fn a_single_weight_has_no_rings_around_the_cell() {
     let mut grid = Grid::new(&policy(&json!({"ring_weights": [1.0]}), json!({})));
     grid.count(HERE, 1, Side::Demand, 1);
-    assert_eq!(grid.price(1, Feed::Ok, &mut Vec::new()).len(), 1);
+    assert_eq!(grid.price(1, Feed::Ok, &mut Moved::default()).len(), 1);
     let seven = json!([1.0, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05]);
     let mut grid = Grid::new(&policy(&json!({ "ring_weights": seven }), json!({})));
     grid.count(HERE, 1, Side::Demand, 1);
-    assert_eq!(grid.price(1, Feed::Ok, &mut Vec::new()).len(), 127);
+    assert_eq!(grid.price(1, Feed::Ok, &mut Moved::default()).len(), 127);
 }

@@ -1,0 +1,5 @@
+//! The past of prices (CONTRACT §10): why a price was what it was, and how it changed.
+
+pub mod explainer;
+pub mod ports;
+pub mod reader;
