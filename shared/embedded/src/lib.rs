@@ -3,12 +3,14 @@
 mod acknowledged;
 pub mod data_folder;
 pub mod database;
+mod key_file;
 pub mod open_error;
 mod overrides;
 pub mod past;
 mod policies;
 pub mod policy_store;
 pub mod pseudonym_key;
+pub mod quotes;
 pub mod record_batch;
 mod state;
 pub mod store;
