@@ -1,9 +1,11 @@
 //! The commands of `equilibrium`, one file each (CONTRACT §4), and what they share.
 
+pub mod api_client;
 pub mod city;
 pub mod city_file;
 #[cfg(feature = "aws")]
 pub mod deployment;
+pub mod explain;
 #[cfg(feature = "aws")]
 pub mod feed;
 pub mod lanes;

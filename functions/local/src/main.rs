@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 use equilibrium_local::commands::city::CityCommand;
 #[cfg(feature = "aws")]
 use equilibrium_local::commands::deployment::DeploymentCommand;
+use equilibrium_local::commands::explain::Explain;
 use equilibrium_local::commands::lanes::LanesCommand;
 use equilibrium_local::commands::replay::Replay;
 use equilibrium_local::commands::serve::Serve;
@@ -32,6 +33,8 @@ enum Command {
     Replay(Replay),
     /// Write the events of the simulated city; the same seed gives the same file on every machine.
     City(CityCommand),
+    /// Explain why a price is what it is, or was within the last 24 hours.
+    Explain(Explain),
     /// List the checkpoint logs that cannot go on and resume them.
     Lanes(LanesCommand),
     #[cfg(feature = "aws")]
@@ -46,6 +49,7 @@ fn main() -> Exit {
         Command::Serve(serve) => serve.execute(),
         Command::Replay(replay) => replay.execute(),
         Command::City(city) => city.execute(),
+        Command::Explain(explain) => explain.execute(),
         Command::Lanes(lanes) => lanes.execute(),
         #[cfg(feature = "aws")]
         Command::Deployment(command) => command.execute(),
