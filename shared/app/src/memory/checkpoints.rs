@@ -257,6 +257,13 @@ impl MemoryCheckpoints {
         logs.logs.values().map(|log| entries(log) + snapshots(log) + log.past.bytes()).sum()
     }
 
+    /// The bytes of the packed segments of a log, and the number of their entries.
+    #[must_use]
+    pub fn past_bytes(&self, log: &CheckpointKey) -> (usize, u64) {
+        let logs = self.0.lock();
+        logs.logs.get(log).map_or((0, 0), |log| (log.past.bytes(), log.first))
+    }
+
     /// Changes the bytes of a log's last entry, as a storage fault would.
     pub fn corrupt(&self, log: &CheckpointKey, change: impl FnOnce(&mut Vec<u8>)) {
         self.corrupt_from_end(log, 0, change);
