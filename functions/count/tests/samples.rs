@@ -17,7 +17,7 @@ use equilibrium_app::count::ports::{CountsStream, DeadLetter, DeadLetterQueue};
 use equilibrium_app::memory::{MemoryCheckpoints, MemoryPolicies, NoOp, Recorder};
 use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
-use equilibrium_app::policy::ports::{PolicySource, PolicyStore};
+use equilibrium_app::policy::ports::{NewVersion, PolicySource, PolicyStore};
 use equilibrium_app::unavailable::{SendError, Unavailable};
 use equilibrium_domain::count::sightings::Count;
 use equilibrium_domain::count::tick_counts::{self, TickCounts};
@@ -381,7 +381,7 @@ async fn saved_meanwhile(policy: &Policy) -> PolicyCache<MemoryPolicies, fn(Dura
     let cache: PolicyCache<_, fn(Duration) -> Sleep> =
         PolicyCache::new(store.clone(), ResourceLimits::default(), tokio::time::sleep);
     assert!(cache.policies(NOW_MS - 1_500).await.unwrap().city("nyc").is_none());
-    store.save(&policy.city, &policy.to_json().to_string(), None).await.unwrap();
+    store.save(&policy.city, NewVersion::local(&policy.to_json().to_string()), None).await.unwrap();
     cache
 }
 

@@ -14,15 +14,17 @@ use equilibrium_app::ingest::ingester::Ingester;
 use equilibrium_app::ingest::ports::{EventLog, Timer, WatermarkBoard};
 use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::unavailable::Unavailable;
+use equilibrium_http::body::{ContentCoding, decode};
 use equilibrium_http::routes::{self, Function};
 use equilibrium_http::{Problem, Request, Response};
 use equilibrium_lambda::api_gateway::{ApiGatewayError, ApiGatewayRequest, encode_response};
 use thiserror::Error;
 
-pub use crate::body::{MAX_BODY_BYTES, body_too_large};
+pub use equilibrium_http::body::MAX_BODY_BYTES;
+
 pub use crate::receipt::{IngestMetrics, MAX_LISTED, MAX_LISTED_BYTES};
 
-use crate::body::{BodyFormat, ContentEncoding};
+use crate::body::BodyFormat;
 use crate::receipt::Receipt;
 
 /// Events that are read without a pause: less than a tenth of a millisecond. A body of 1 MiB can have half a million.
@@ -79,8 +81,8 @@ async fn accept_events<L: EventLog, B: WatermarkBoard, T: Timer>(
     policies: &impl PolicySource,
     now_ms: i64,
 ) -> Result<Receipt, Problem> {
-    let (format, encoding) = read_head(request)?;
-    let lines = body::into_lines(body::read(request.body, encoding)?, format)?;
+    let (format, coding) = read_head(request)?;
+    let lines = body::into_lines(decode(request.body, coding)?, format)?;
 
     let mut batch = ingester.begin(policies, now_ms).await.map_err(policies_unavailable)?;
     let mut receipt = Receipt::default();
@@ -116,11 +118,11 @@ pub fn check_head(request: &Request<'_>) -> Result<(), Problem> {
     read_head(request).map(drop)
 }
 
-fn read_head(request: &Request<'_>) -> Result<(BodyFormat, ContentEncoding), Problem> {
+fn read_head(request: &Request<'_>) -> Result<(BodyFormat, ContentCoding), Problem> {
     let route = routes::find(request.path).filter(|route| route.function == Function::Ingest);
     request.require_method(route.ok_or_else(Problem::not_found)?.method)?;
     request.require_coding()?;
-    Ok((BodyFormat::of(request)?, ContentEncoding::of(request)?))
+    Ok((BodyFormat::of(request)?, ContentCoding::of(request)?))
 }
 
 fn malformed_base64() -> Problem {

@@ -3,6 +3,7 @@
 pub mod api_client;
 pub mod city;
 pub mod city_file;
+pub mod compare;
 #[cfg(feature = "aws")]
 pub mod deployment;
 pub mod explain;

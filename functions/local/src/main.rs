@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use equilibrium_local::commands::city::CityCommand;
+use equilibrium_local::commands::compare::Compare;
 #[cfg(feature = "aws")]
 use equilibrium_local::commands::deployment::DeploymentCommand;
 use equilibrium_local::commands::explain::Explain;
@@ -31,6 +32,8 @@ enum Command {
     Serve(Serve),
     /// Price a file of market events tick by tick, in event time, as fast as possible.
     Replay(Replay),
+    /// Price a file of market events under two policies, and compare what is reported.
+    Compare(Compare),
     /// Write the events of the simulated city; the same seed gives the same file on every machine.
     City(CityCommand),
     /// Explain why a price is what it is, or was within the last 24 hours.
@@ -48,6 +51,7 @@ fn main() -> Exit {
     match command.unwrap_or(Command::Serve(serve)) {
         Command::Serve(serve) => serve.execute(),
         Command::Replay(replay) => replay.execute(),
+        Command::Compare(compare) => compare.execute(),
         Command::City(city) => city.execute(),
         Command::Explain(explain) => explain.execute(),
         Command::Lanes(lanes) => lanes.execute(),

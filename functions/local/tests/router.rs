@@ -5,10 +5,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use equilibrium_app::clock::Clock;
-use equilibrium_app::memory::MemoryPolicies;
 use equilibrium_app::policy::policy_cache::{MAX_UNCHECKED_MS, PolicyCache};
 use equilibrium_app::policy::policy_set::ResourceLimits;
-use equilibrium_app::policy::ports::PolicyStore;
+use equilibrium_app::policy::ports::{NewVersion, PolicyStore};
 use equilibrium_domain::id::LaneCount;
 use equilibrium_domain::pseudonym::PseudonymKey;
 use equilibrium_embedded::store::Store;
@@ -28,15 +27,16 @@ async fn name_of_the_city(api: &LocalApi) -> String {
 #[tokio::test]
 async fn a_saved_policy_takes_effect_without_a_restart() {
     let mut policy = city::policy::policy();
-    let stored = MemoryPolicies::of(std::slice::from_ref(&policy));
-    let cache = PolicyCache::new(stored.clone(), ResourceLimits::default(), tokio::time::sleep as _);
     let store = Store::in_memory(LaneCount::ONE, Clock::live(NonZeroU32::new(1_000).unwrap()));
+    store.start_policies(Some(std::slice::from_ref(&policy)), || unreachable!(), 0);
+    let limits = ResourceLimits::default();
+    let cache = PolicyCache::with_overrides(store.clone(), store.clone(), limits, tokio::time::sleep as _);
     let site = Site { index: String::new(), basemaps: Basemaps::default(), source: EventSource::DEPLOYED };
     let api = LocalApi::new(&store, Arc::new(cache), PseudonymKey::new([7; 16]), site);
     assert_eq!(name_of_the_city(&api).await, policy.name);
 
     policy.name = "Gotham".into();
-    stored.save(&policy.city, &policy.to_json().to_string(), Some(1)).await.unwrap();
+    store.save(&policy.city, NewVersion::local(&policy.to_json().to_string()), Some(1)).await.unwrap();
     tokio::time::sleep(store.clock().until(store.clock().now_ms() + MAX_UNCHECKED_MS)).await;
     assert_eq!(name_of_the_city(&api).await, "Gotham");
 }

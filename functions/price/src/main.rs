@@ -6,7 +6,7 @@ use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_app::telemetry::emf::ToMeasurements;
 use equilibrium_aws::cache::Cache;
-use equilibrium_aws::dynamodb::{self, Checkpoints, History, Maps, Policies, Tables};
+use equilibrium_aws::dynamodb::{self, Checkpoints, History, Maps, Overrides, Policies, Tables};
 use equilibrium_aws::resources;
 use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_aws::runtime::{self, FunctionName, Invocation, RuntimeError};
@@ -23,7 +23,12 @@ async fn main() -> Result<(), RuntimeError> {
 
     // Both caches look again by themselves.
     let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::ONCE);
-    let policy_cache = &PolicyCache::new(Policies::new(&dynamodb, &tables), limits, sleep);
+    let policy_cache = &PolicyCache::with_overrides(
+        Policies::new(&dynamodb, &tables),
+        Overrides::new(&dynamodb, &tables),
+        limits,
+        sleep,
+    );
     let map_cache = Cache::optional(cache.as_ref())?;
     let map_reader = &MapReader::new(Maps::new(&dynamodb, &tables), map_cache, sleep);
     let rendered = &RenderedMaps::default();

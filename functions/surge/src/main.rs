@@ -7,7 +7,7 @@ use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
 use equilibrium_app::telemetry::emf::ToMeasurements;
 use equilibrium_aws::cache::Cache;
-use equilibrium_aws::dynamodb::{self, Checkpoints, Maps, Policies, Tables};
+use equilibrium_aws::dynamodb::{self, Checkpoints, Maps, Overrides, Policies, Tables};
 use equilibrium_aws::kinesis::{self, Changes, Streams};
 use equilibrium_aws::resources;
 use equilibrium_aws::retry::RetryPolicy;
@@ -24,7 +24,12 @@ async fn main() -> Result<(), RuntimeError> {
 
     let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::default());
     let kinesis = kinesis::Connection::new(&sdk, RetryPolicy::default());
-    let policy_cache = &PolicyCache::new(Policies::new(&dynamodb, &tables), limits, tokio::time::sleep);
+    let policy_cache = &PolicyCache::with_overrides(
+        Policies::new(&dynamodb, &tables),
+        Overrides::new(&dynamodb, &tables),
+        limits,
+        tokio::time::sleep,
+    );
     policy_cache.policies(system_now_ms()).await.ok();
     let sinks = SurgeSinks {
         maps: Maps::new(&dynamodb, &tables),

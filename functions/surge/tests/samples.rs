@@ -11,7 +11,7 @@ use equilibrium_app::history::ports::HistoryStore;
 use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, MemoryPolicies, NoOp, Recorder};
 use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
-use equilibrium_app::policy::ports::{PolicySource, PolicyStore};
+use equilibrium_app::policy::ports::{NewVersion, PolicySource, PolicyStore};
 use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
 use equilibrium_app::surge::metrics::SurgeMetrics;
 use equilibrium_app::surge::ports::{ChangeStream, MapStore};
@@ -175,12 +175,14 @@ async fn a_policy_that_was_saved_before_its_counts_is_read_before_they_are_refus
         let mut after = None;
         if product_is_new {
             policy.products[0].id = ProductId::new("boat").unwrap();
-            after = Some(store.save(&nyc(), &policy.to_json().to_string(), None).await.unwrap());
+            after = Some(
+                store.save(&nyc(), NewVersion::local(&policy.to_json().to_string()), None).await.unwrap(),
+            );
         }
         let policies = PolicyCache::new(store.clone(), ResourceLimits::default(), tokio::time::sleep);
         policies.policies(NOW_MS - 1_500).await.unwrap();
         let policy = Policy::open_city(&nyc());
-        store.save(&nyc(), &policy.to_json().to_string(), after).await.unwrap();
+        store.save(&nyc(), NewVersion::local(&policy.to_json().to_string()), after).await.unwrap();
 
         let payload = sample("surge");
         let handled = equilibrium_surge::handle_event(&function.processor, &payload, &policies, NOW_MS);

@@ -5,6 +5,7 @@ import type { FunctionName } from "../deployment.ts";
 import { CountFunction } from "./count.ts";
 import type { FunctionProps } from "./function.ts";
 import { IngestFunction } from "./ingest.ts";
+import { PolicyFunction } from "./policy.ts";
 import { PriceFunction } from "./price.ts";
 import { SurgeFunction } from "./surge.ts";
 
@@ -18,6 +19,7 @@ export class Functions extends Construct {
       count: new CountFunction(this, props),
       surge: new SurgeFunction(this, props),
       price: new PriceFunction(this, props),
+      policy: new PolicyFunction(this, props),
     };
   }
 }

@@ -7,6 +7,7 @@ export class PriceFunction extends EquilibriumFunction {
     const { cacheUrl, tables } = props.storage;
     super(scope, "price", props, { EQUILIBRIUM_CACHE_URLS: cacheUrl });
     tables.policies.grantReadData(this);
+    tables.overrides.grantReadData(this);
     tables.maps.grantReadData(this);
     tables.checkpoints.grantReadData(this);
     tables.history.grantReadData(this);

@@ -12,6 +12,7 @@ export class SurgeFunction extends EquilibriumFunction {
     });
     tables.checkpoints.grantReadWriteData(this);
     tables.policies.grantReadData(this);
+    tables.overrides.grantReadData(this);
     tables.maps.grantReadWriteData(this);
     tables.history.grantWriteData(this);
     streams.changes.grantWrite(this);

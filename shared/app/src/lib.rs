@@ -3,6 +3,7 @@
 
 pub mod checkpoint;
 pub mod clock;
+pub mod comparison;
 pub mod config;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
@@ -15,6 +16,7 @@ pub mod notify;
 pub mod overrides;
 pub mod policy;
 pub mod price;
+pub mod quote;
 pub mod surge;
 pub mod telemetry;
 pub mod timer;

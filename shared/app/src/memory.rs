@@ -7,6 +7,7 @@ mod no_op;
 mod overrides;
 mod past;
 mod policies;
+mod quotes;
 mod recorder;
 mod shared;
 mod watermark_board;
@@ -17,7 +18,8 @@ pub use self::maps::{Maps, MemoryMaps};
 pub use self::no_op::NoOp;
 pub use self::overrides::{MemoryOverrides, OverrideTable};
 pub use self::past::PackedSegment;
-pub use self::policies::MemoryPolicies;
+pub use self::policies::{MemoryPolicies, PolicyVersions};
+pub use self::quotes::MemoryQuotes;
 pub use self::recorder::Recorder;
 pub use self::watermark_board::MemoryWatermarkBoard;
 
@@ -57,8 +59,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_quote_store_keeps_the_contract() {
+        contract::quote_store(&MemoryQuotes::default(), 1_000).await;
+    }
+
+    #[tokio::test]
     async fn the_policy_store_keeps_the_contract() {
-        contract::policy_store(&MemoryPolicies::default()).await;
+        let policies = MemoryPolicies::default();
+        contract::policy_store(&policies).await;
+        contract::policy_versions(&policies, 1_772_427_600_000).await;
     }
 
     #[tokio::test]

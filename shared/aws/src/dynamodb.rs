@@ -1,9 +1,10 @@
-//! Checkpoints, histories, maps, policies and the watermark board in DynamoDB tables.
+//! Checkpoints, histories, maps, policies, overrides and the watermark board in DynamoDB tables.
 
 mod checkpoints;
 mod history;
 mod item;
 mod maps;
+mod overrides;
 mod policies;
 mod table;
 mod tables;
@@ -15,6 +16,7 @@ use aws_sdk_dynamodb::Client;
 pub use self::checkpoints::Checkpoints;
 pub use self::history::History;
 pub use self::maps::Maps;
+pub use self::overrides::Overrides;
 pub use self::policies::Policies;
 pub use self::tables::Tables;
 pub use self::watermark_board::WatermarkBoard;

@@ -1,12 +1,16 @@
 //! The policy of a city: how it is counted and priced, and within which limits (CONTRACT §7).
 
+pub mod change;
 pub mod curve;
 mod document;
 mod field;
+pub mod large_change;
+pub mod law;
 mod limits;
 pub mod overrides;
 pub mod ranges;
 mod read;
+pub mod schema;
 mod write;
 
 use std::fmt;
@@ -14,6 +18,7 @@ use std::fmt;
 use jiff::tz::TimeZone;
 
 use self::curve::Curve;
+use self::law::Law;
 pub use self::limits::{Limits, Multiplier, Published};
 use crate::fare::money::{Currency, MinorUnits};
 use crate::geo::polygon::Polygon;
@@ -51,6 +56,8 @@ pub struct Policy {
     pub guard: Guard,
     /// By how much a new version may differ.
     pub max_change: MaxChange,
+    /// The laws that bind its multipliers.
+    pub laws: Vec<Law>,
     /// The multiplier of each hour of the week, used when the map is too old; `None` if the city has no static table.
     pub static_hours: Option<Box<[Multiplier; HOURS_OF_WEEK]>>,
     /// Areas with limits and fares of their own. The first zone that contains a point applies.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use equilibrium_app::checkpoint::parking;
 use equilibrium_app::checkpoint::ports::CheckpointKey;
-use equilibrium_app::memory::{Logs, Maps};
+use equilibrium_app::memory::{Logs, Maps, OverrideTable};
 use equilibrium_domain::count::lane_range::LANES_PER_RANGE;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::{CityId, LaneCount};
@@ -23,7 +23,9 @@ use thiserror::Error;
 
 use crate::data_folder::{DataFolder, FILE_NAME, ignore_absence};
 use crate::open_error::{OpenError, OpenErrorKind};
+use crate::overrides;
 use crate::past::{HISTORY, PastReader, SEGMENTS, put_history, read_segment_row};
+use crate::policies::StoredPolicies;
 use crate::record_batch::{self, StoredRecord};
 
 /// Increases whenever a program would misread rows of an older version.
@@ -41,6 +43,10 @@ const ENTRIES: TableDefinition<'_, (&str, u64), Bytes> = TableDefinition::new("e
 const SNAPSHOTS: TableDefinition<'_, (&str, u64), Bytes> = TableDefinition::new("snapshots");
 const HEADS: TableDefinition<'_, &str, Bytes> = TableDefinition::new("heads");
 const FROZEN: TableDefinition<'_, (&str, i64), Bytes> = TableDefinition::new("frozen");
+const OVERRIDES: TableDefinition<'_, (&str, &str), Bytes> = TableDefinition::new("overrides");
+const OVERRIDE_COUNTS: TableDefinition<'_, &str, Bytes> = TableDefinition::new("override_counts");
+const POLICIES: TableDefinition<'_, (&str, u64), Bytes> = TableDefinition::new("policies");
+const CITY_FILES: TableDefinition<'_, &str, Bytes> = TableDefinition::new("city_files");
 const CHUNKS: TableDefinition<'_, (&str, u64, u64), Bytes> = TableDefinition::new("chunks");
 
 /// The key of a row.
@@ -64,6 +70,14 @@ pub enum Row {
     Chunk(CityId, ChunkName),
     /// A city's map at the start of a freeze, in milliseconds since the epoch.
     Frozen(CityId, i64),
+    /// An override, by its id.
+    Override(CityId, Arc<str>),
+    /// How many overrides a city has had, and how often they have changed.
+    OverrideCounts(CityId),
+    /// A version of a city's policy.
+    Policy(CityId, u64),
+    /// The policy of a city that the folder last took from a city file.
+    CityFile(CityId),
 }
 
 /// The changes of one transaction.
@@ -93,6 +107,10 @@ pub struct Contents {
     pub logs: Logs,
     /// Maps.
     pub maps: Maps,
+    /// The policies of cities.
+    pub policies: StoredPolicies,
+    /// Their overrides.
+    pub overrides: OverrideTable,
     /// Events that were not counted yet, by the number of the first of each row.
     pub events: Vec<(u64, Vec<StoredRecord>)>,
     /// Counts that were not priced yet, by number.
@@ -295,8 +313,9 @@ fn read_whole(redb: &redb::Database, folder: &DataFolder) -> Result<Contents, Op
 fn read(redb: &redb::Database) -> Result<Contents, OpenErrorKind> {
     let transaction = redb.begin_read()?;
     let (logs, maps) = (read_logs(&transaction)?, read_maps(&transaction)?);
+    let (policies, overrides) = (read_policies(&transaction)?, read_overrides(&transaction)?);
     let (events, counts) = (read_records(&transaction, EVENTS)?, read_records(&transaction, COUNTS)?);
-    Ok(Contents { logs, maps, events, counts, ends: read_ends(&transaction)? })
+    Ok(Contents { logs, maps, policies, overrides, events, counts, ends: read_ends(&transaction)? })
 }
 
 /// The tables whose rows [`Row`] names.
@@ -310,6 +329,10 @@ struct Tables<'a> {
     heads: Table<'a, &'static str, Bytes>,
     chunks: Table<'a, (&'static str, u64, u64), Bytes>,
     frozen: Table<'a, (&'static str, i64), Bytes>,
+    overrides: Table<'a, (&'static str, &'static str), Bytes>,
+    override_counts: Table<'a, &'static str, Bytes>,
+    policies: Table<'a, (&'static str, u64), Bytes>,
+    city_files: Table<'a, &'static str, Bytes>,
 }
 
 impl<'a> Tables<'a> {
@@ -325,6 +348,10 @@ impl<'a> Tables<'a> {
             heads: transaction.open_table(HEADS)?,
             chunks: transaction.open_table(CHUNKS)?,
             frozen: transaction.open_table(FROZEN)?,
+            overrides: transaction.open_table(OVERRIDES)?,
+            override_counts: transaction.open_table(OVERRIDE_COUNTS)?,
+            policies: transaction.open_table(POLICIES)?,
+            city_files: transaction.open_table(CITY_FILES)?,
         })
     }
 
@@ -346,6 +373,10 @@ impl<'a> Tables<'a> {
                 put(&mut self.chunks, (city.as_str(), parent.0, *version), content)
             }
             Row::Frozen(city, start_ms) => put(&mut self.frozen, (city.as_str(), *start_ms), content),
+            Row::Override(city, id) => put(&mut self.overrides, (city.as_str(), &**id), content),
+            Row::OverrideCounts(city) => put(&mut self.override_counts, city.as_str(), content),
+            Row::Policy(city, version) => put(&mut self.policies, (city.as_str(), *version), content),
+            Row::CityFile(city) => put(&mut self.city_files, city.as_str(), content),
         }
     }
 }
@@ -422,6 +453,46 @@ fn read_maps(transaction: &ReadTransaction) -> Result<Maps, OpenErrorKind> {
         maps.save_frozen(&city_id(city)?, start_ms, &FrozenMap::decode(map.value())?);
     }
     Ok(maps)
+}
+
+fn read_overrides(transaction: &ReadTransaction) -> Result<OverrideTable, OpenErrorKind> {
+    let (mut counts, mut found) = (Vec::new(), Vec::new());
+    for row in transaction.open_table(OVERRIDE_COUNTS)?.iter()? {
+        let (city, row) = row?;
+        counts.push((city_id(city.value())?, overrides::decode_counts(row.value())?));
+    }
+    for row in transaction.open_table(OVERRIDES)?.iter()? {
+        let (key, row) = row?;
+        found.push((city_id(key.value().0)?, overrides::decode(row.value())?));
+    }
+    Ok(OverrideTable::restored(counts, found))
+}
+
+/// Folders of earlier versions have no policies.
+fn read_policies(transaction: &ReadTransaction) -> Result<StoredPolicies, OpenErrorKind> {
+    let mut policies = StoredPolicies::default();
+    for row in existing(transaction.open_table(POLICIES))?.iter().map(ReadableTable::iter) {
+        for row in row? {
+            let (key, version) = row?;
+            let (city, number) = key.value();
+            policies.restore(&city_id(city)?, number, version.value())?;
+        }
+    }
+    for row in existing(transaction.open_table(CITY_FILES))?.iter().map(ReadableTable::iter) {
+        for row in row? {
+            let (city, document) = row?;
+            policies.restore_file(city_id(city.value())?, document.value());
+        }
+    }
+    Ok(policies)
+}
+
+/// The table, if it exists.
+fn existing<T>(table: Result<T, TableError>) -> Result<Option<T>, TableError> {
+    match table {
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        table => table.map(Some),
+    }
 }
 
 fn open_file(path: &Path) -> Result<redb::Database, OpenErrorKind> {

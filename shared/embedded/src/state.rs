@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use equilibrium_app::clock::Clock;
-use equilibrium_app::memory::{Histories, Logs, Maps};
+use equilibrium_app::memory::{Histories, Logs, Maps, OverrideTable};
 use equilibrium_domain::id::{LaneCount, LaneId};
 use tokio::sync::{Notify, oneshot};
 
 use crate::database::Changes;
 use crate::past::PastReader;
+use crate::policies::StoredPolicies;
 use crate::record_batch::StoredRecord;
 use crate::stream_log::StreamLog;
 
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
 pub(crate) struct State {
     pub(crate) logs: Logs,
     pub(crate) maps: Maps,
+    pub(crate) policies: StoredPolicies,
+    pub(crate) overrides: OverrideTable,
     /// The histories, or of those on disk what is not there yet.
     pub(crate) histories: Histories,
     /// Whether the store keeps logs and histories for those who ask about the past.
@@ -50,6 +53,8 @@ pub(crate) struct State {
 pub(crate) struct PendingWrites {
     pub(crate) changes: Changes,
     pub(crate) events: Vec<PendingEvent>,
+    /// Receive `()` once the changes are on disk; dropped if the write failed.
+    pub(crate) written: Vec<oneshot::Sender<()>>,
     /// First and last number of each row of events on disk.
     pub(crate) event_rows: VecDeque<(u64, u64)>,
     /// Number of the first record of counts that was not removed.

@@ -6,6 +6,8 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use crate::data_folder::DataFolder;
 use crate::database::{Changes, Database, Row};
 use crate::open_error::OpenError;
@@ -24,6 +26,8 @@ struct WriteBatch {
     events: Vec<PendingEvent>,
     /// The number of the first of `events`.
     first: u64,
+    /// Wait for the changes.
+    written: Vec<oneshot::Sender<()>>,
 }
 
 /// Writes until the store is closed and nothing is pending, or until writing fails while the store is closing.
@@ -94,15 +98,14 @@ fn acknowledge(shared: &Shared, folder: &DataFolder, written: &Receiver<WriteBat
     }
 }
 
-/// Appends the written events to the event log and completes the puts that wait for them.
+/// Appends the written events to the event log and completes the puts and saves that wait for the batch.
 fn append(shared: &Shared, batch: WriteBatch) {
-    let WriteBatch { events, first, .. } = batch;
+    let WriteBatch { events, first, written: mut waiting, .. } = batch;
     let end = first + events.len() as u64;
     if let Some(pending) = &mut shared.state.lock().pending {
         pending.write_error = None;
         pending.event_rows.extend((first < end).then(|| (first, end - 1)));
     }
-    let mut waiting = Vec::new();
     for (number, event) in (first..).zip(events) {
         shared.append_event(number, event.record);
         waiting.extend(event.written);
@@ -123,13 +126,14 @@ fn requeue(shared: &Shared, batch: &mut WriteBatch) {
     }
 }
 
-/// Refuses the events of a batch to their clients, and those that wait for the next. Their row is removed in case the
-/// write did happen.
+/// Refuses the events of a batch to their clients, and those that wait for the next; the outcome of the saves that wait for either
+/// is unknown. The row of the events is removed in case the write did happen.
 fn refuse(shared: &Shared, batch: WriteBatch, error: &str) {
     let mut state = shared.state.lock();
     let Some(pending) = &mut state.pending else { return };
     pending.write_error = Some(Arc::from(error));
     pending.events.clear();
+    pending.written.clear();
     // While the store is closing, the next process counts them: they may or may not be in the log.
     if !batch.events.is_empty() && !pending.closing {
         pending.changes.rows.insert(Row::Events(batch.first), None);
@@ -148,7 +152,7 @@ fn pause(shared: &Shared) -> bool {
 
 impl PendingWrites {
     fn is_empty(&self) -> bool {
-        self.changes.rows.is_empty() && self.events.is_empty()
+        self.changes.rows.is_empty() && self.events.is_empty() && self.written.is_empty()
     }
 
     /// Takes everything pending and numbers its events. The numbers are not reused, even if the write fails.
@@ -160,6 +164,7 @@ impl PendingWrites {
         if let Some(newest) = events.last() {
             ends.arrival_ms = ends.arrival_ms.max(newest.record.arrival_ms);
         }
-        WriteBatch { changes: Changes { rows, ends: *ends }, events, first }
+        let written = std::mem::take(&mut self.written);
+        WriteBatch { changes: Changes { rows, ends: *ends }, events, first, written }
     }
 }

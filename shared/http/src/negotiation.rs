@@ -68,6 +68,24 @@ pub fn etag_matches(if_none_match: &str, opaque: &str) -> bool {
     false
 }
 
+/// Whether an `If-Match` lists the entity tag with this opaque part. The tag of a weak validator matches none (strong
+/// comparison, RFC 9110 §8.8.3.2).
+#[must_use]
+pub fn etag_is_listed(if_match: &str, opaque: &str) -> bool {
+    let mut rest = if_match.trim();
+    if rest == "*" {
+        return true;
+    }
+    while let Some((before, tag)) = rest.split_once('"') {
+        let Some((tag, after)) = tag.split_once('"') else { return false };
+        if tag == opaque && !before.ends_with("W/") {
+            return true;
+        }
+        rest = after;
+    }
+    false
+}
+
 /// The quality of `offer`, in thousandths; 0 if no range includes it.
 fn media_quality(accept: &str, offer: &str) -> u16 {
     most_specific(accept, offer).unwrap_or(0)
@@ -234,6 +252,24 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(etag_matches(if_none_match, "7.fresh"), listed, "{if_none_match}");
+        }
+    }
+
+    #[test]
+    fn a_precondition_compares_strongly() {
+        for (if_match, listed) in [
+            ("\"7\"", true),
+            ("*", true),
+            ("\"6\", \"7\"", true),
+            ("\"6,\",\"7\"", true),
+            ("W/\"7\"", false),
+            ("W/\"7\", \"7\"", true),
+            ("\"17\"", false),
+            ("7", false),
+            ("", false),
+            ("\"7", false),
+        ] {
+            assert_eq!(etag_is_listed(if_match, "7"), listed, "{if_match}");
         }
     }
 }

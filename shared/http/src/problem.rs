@@ -17,15 +17,26 @@ pub struct Problem {
     pub detail: Cow<'static, str>,
     /// The query parameter at fault.
     pub parameter: Option<&'static str>,
+    /// The fields of the body at fault.
+    pub errors: Vec<FieldError>,
     /// Further headers of the response, such as `allow`, with names in lower case.
     pub headers: Vec<ResponseHeader>,
 }
 
+/// A field of a JSON body, and its fault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// The field as a JSON pointer (RFC 6901); `""` is the whole body.
+    pub pointer: String,
+    /// The fault, for people.
+    pub message: String,
+}
+
 impl Problem {
-    /// A problem without parameter and further headers.
+    /// A problem without parameter, errors and further headers.
     #[must_use]
     pub fn new(status: u16, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, detail: detail.into(), parameter: None, headers: Vec::new() }
+        Self { status, code, detail: detail.into(), parameter: None, errors: Vec::new(), headers: Vec::new() }
     }
 
     /// Names the query parameter at fault, which becomes the subject of the detail: `limit must be 1 to 2`.
@@ -33,6 +44,12 @@ impl Problem {
     pub fn for_parameter(self, parameter: &'static str) -> Self {
         let detail = format!("{parameter} {}", self.detail).into();
         Self { detail, parameter: Some(parameter), ..self }
+    }
+
+    /// Names the fields of the body at fault.
+    #[must_use]
+    pub fn with_errors(self, errors: impl IntoIterator<Item = FieldError>) -> Self {
+        Self { errors: errors.into_iter().collect(), ..self }
     }
 
     /// Adds a header.
@@ -64,15 +81,18 @@ struct ProblemDocument<'a> {
     code: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     parameter: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
 }
 
 impl From<Problem> for Response {
     fn from(problem: Problem) -> Self {
-        let Problem { status, code, detail, parameter, headers } = problem;
+        let Problem { status, code, detail, parameter, errors, headers } = problem;
         // "about:blank": the problem has no more semantics than its status (RFC 9457 §4.2.1); `code` refines it.
         let r#type = "about:blank";
         let title = reason_phrase(status);
-        let document = ProblemDocument { r#type, title, status, detail: &detail, code, parameter };
+        let document =
+            ProblemDocument { r#type, title, status, detail: &detail, code, parameter, errors: &errors };
         let response = Self::of(status, "application/problem+json", &document);
         let mut response = response.with("cache-control", "no-store");
         response.headers.extend(headers);
@@ -85,6 +105,7 @@ impl From<Problem> for Response {
 pub fn reason_phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        201 => "Created",
         202 => "Accepted",
         304 => "Not Modified",
         400 => "Bad Request",
@@ -103,6 +124,7 @@ pub fn reason_phrase(status: u16) -> &'static str {
         417 => "Expectation Failed",
         421 => "Misdirected Request",
         422 => "Unprocessable Content",
+        428 => "Precondition Required",
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         501 => "Not Implemented",
@@ -125,6 +147,16 @@ mod tests {
             std::str::from_utf8(&response.body.bytes()).unwrap(),
             r#"{"type":"about:blank","title":"Unprocessable Content","status":422,"detail":"limit must be 1 to 2","code":"out_of_range","parameter":"limit"}"#
         );
+    }
+
+    #[test]
+    fn a_problem_names_every_field_at_fault() {
+        let error =
+            |pointer: &str| FieldError { pointer: pointer.to_owned(), message: "is required".to_owned() };
+        let problem = Problem::new(422, "invalid", "is not valid").with_errors([error("/a"), error("/b/0")]);
+        let body = Response::from(problem).body.bytes().into_owned();
+        let expected = r#""errors":[{"pointer":"/a","message":"is required"},{"pointer":"/b/0","message":"is required"}]}"#;
+        assert!(String::from_utf8(body).unwrap().ends_with(expected));
     }
 
     #[test]

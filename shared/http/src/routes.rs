@@ -10,6 +10,8 @@ pub enum Function {
     Ingest,
     /// Answers cities, prices and maps.
     Price,
+    /// Reads and changes policies.
+    Policy,
 }
 
 impl Function {
@@ -19,6 +21,7 @@ impl Function {
         match self {
             Self::Ingest => "ingest",
             Self::Price => "price",
+            Self::Policy => "policy",
         }
     }
 }
@@ -35,7 +38,7 @@ pub struct Route {
 }
 
 /// Every operation of the API.
-pub const ROUTES: [Route; 7] = [
+pub const ROUTES: [Route; 16] = [
     Route { method: "POST", path: "/v1/events", function: Function::Ingest },
     Route { method: "GET", path: "/v1/cities", function: Function::Price },
     Route { method: "GET", path: "/v1/cities/{city}", function: Function::Price },
@@ -43,6 +46,15 @@ pub const ROUTES: [Route; 7] = [
     Route { method: "GET", path: "/v1/cities/{city}/surge/{cell}/explain", function: Function::Price },
     Route { method: "GET", path: "/v1/cities/{city}/history", function: Function::Price },
     Route { method: "GET", path: "/v1/price", function: Function::Price },
+    Route { method: "GET", path: "/v1/cities/{city}/policy", function: Function::Policy },
+    Route { method: "PUT", path: "/v1/cities/{city}/policy", function: Function::Policy },
+    Route { method: "GET", path: "/v1/cities/{city}/policy/versions", function: Function::Policy },
+    Route { method: "GET", path: "/v1/cities/{city}/policy/versions/{version}", function: Function::Policy },
+    Route { method: "POST", path: "/v1/cities/{city}/overrides", function: Function::Policy },
+    Route { method: "GET", path: "/v1/cities/{city}/overrides", function: Function::Policy },
+    Route { method: "GET", path: "/v1/cities/{city}/overrides/{id}", function: Function::Policy },
+    Route { method: "DELETE", path: "/v1/cities/{city}/overrides/{id}", function: Function::Policy },
+    Route { method: "GET", path: "/v1/schemas/{name}", function: Function::Policy },
 ];
 
 /// The function that answers every other path, with 404.
@@ -85,6 +97,10 @@ mod tests {
             ("/v1/cities/nyc", Some("/v1/cities/{city}")),
             ("/v1/cities/", Some("/v1/cities/{city}")),
             ("/v1/cities/%6eyc/surge", Some("/v1/cities/{city}/surge")),
+            ("/v1/cities/nyc/policy", Some("/v1/cities/{city}/policy")),
+            ("/v1/cities/nyc/policy/versions/3", Some("/v1/cities/{city}/policy/versions/{version}")),
+            ("/v1/cities/nyc/policy/other", None),
+            ("/v1/schemas/policy.json", Some("/v1/schemas/{name}")),
             ("/v1/%65vents", Some("/v1/events")),
             ("/%76%31/events", Some("/v1/events")),
             ("/v1/%63ities/%ff/surge", Some("/v1/cities/{city}/surge")),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use equilibrium_app::clock::system_now_ms;
-use equilibrium_app::policy::ports::PolicyStore;
+use equilibrium_app::policy::ports::{NewVersion, PolicyStore};
 use equilibrium_app::surge::ports::MapStore;
 use equilibrium_aws::dynamodb::{Connection, Maps, Policies, Tables};
 use equilibrium_aws::retry::RetryPolicy;
@@ -38,7 +38,7 @@ pub async fn measure() {
     let tables = Tables::named(&deployment);
     tables.create(&connection).await.unwrap();
     let nyc = CityId::new("nyc").unwrap();
-    Policies::new(&connection, &tables).save(&nyc, POLICY, None).await.unwrap();
+    Policies::new(&connection, &tables).save(&nyc, NewVersion::local(POLICY), None).await.unwrap();
     save_map(&Maps::new(&connection, &tables), &nyc).await;
 
     let cache = redis.url();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_secretsmanager::Client as SecretsManager;
 use equilibrium_app::clock::system_now_ms;
-use equilibrium_app::policy::ports::PolicyStore;
+use equilibrium_app::policy::ports::{NewVersion, PolicyStore};
 use equilibrium_aws::dynamodb::{self, Policies, Tables};
 use equilibrium_aws::kinesis::{self, KinesisConsumer, Streams};
 use equilibrium_aws::retry::RetryPolicy;
@@ -155,7 +155,7 @@ impl Fixture {
         let key = SecretsManager::new(&sdk).create_secret().name(pseudonym_key_name(&deployment));
         key.secret_string("000102030405060708090a0b0c0d0e0f").send().await.unwrap();
         let nyc = CityId::new("nyc").unwrap();
-        Policies::new(&dynamodb, &tables).save(&nyc, policy::JSON, None).await.unwrap();
+        Policies::new(&dynamodb, &tables).save(&nyc, NewVersion::local(policy::JSON), None).await.unwrap();
 
         let cache = redis.url();
         let dead_letters = format!("{}/000000000000/dead-letters", emulator.endpoint);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog, Loaded};
 use equilibrium_app::ingest::ports::EventLog;
-use equilibrium_app::policy::ports::{PolicyStore, ReplaceError};
+use equilibrium_app::policy::ports::{NewVersion, PolicyStore, ReplaceError};
 use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::dynamodb::{Checkpoints, Connection, Maps, Policies, Tables};
@@ -196,7 +196,9 @@ async fn every_call_ends_in_time_when_the_service_hangs() {
             },
             async { assert_eq!(maps.save_head(&head).await, Err(Unavailable)) },
             async { assert_eq!(policies.all().await, Err(Unavailable)) },
-            async { assert_eq!(policies.save(&city, "{}", None).await, Err(Unavailable.into())) },
+            async {
+                assert_eq!(policies.save(&city, NewVersion::local("{}"), None).await, Err(Unavailable.into()))
+            },
         )
     })
     .await;
@@ -258,13 +260,19 @@ async fn a_policy_whose_response_was_lost_is_saved() {
     let policies = Policies::new(&fixture.connection(), &fixture.tables);
     let city = CityId::new("nyc").unwrap();
     fixture.proxy.plan("TransactWriteItems", Fault::ResponseLost, 1);
-    assert_eq!(in_time(policies.save(&city, "{}", None)).await, Ok(1));
+    assert_eq!(in_time(policies.save(&city, NewVersion::local("{}"), None)).await, Ok(1));
     fixture.proxy.plan("TransactWriteItems", Fault::ResponseLost, 3);
-    assert_eq!(in_time(policies.save(&city, "[]", Some(1))).await, Ok(2));
+    assert_eq!(in_time(policies.save(&city, NewVersion::local("[]"), Some(1))).await, Ok(2));
     fixture.proxy.plan("TransactWriteItems", SERVER_ERROR, 3);
-    assert_eq!(in_time(policies.save(&city, "{}", Some(2))).await, Err(Unavailable.into()));
+    assert_eq!(
+        in_time(policies.save(&city, NewVersion::local("{}"), Some(2))).await,
+        Err(Unavailable.into())
+    );
     fixture.proxy.plan("TransactWriteItems", Fault::ResponseLost, 3);
-    assert_eq!(in_time(policies.save(&city, "{}", Some(1))).await, Err(ReplaceError::VersionMismatch));
+    assert_eq!(
+        in_time(policies.save(&city, NewVersion::local("{}"), Some(1))).await,
+        Err(ReplaceError::VersionMismatch)
+    );
 }
 
 /// Two writers of one log, which load it after a conflict or an unknown outcome: every acknowledged entry is in

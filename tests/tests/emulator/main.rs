@@ -10,6 +10,7 @@ mod fault_proxy;
 mod faults;
 mod lambda_invoker;
 mod maps;
+mod overrides;
 mod policies;
 mod reports;
 mod resharding_source;

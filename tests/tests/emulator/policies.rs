@@ -1,7 +1,8 @@
 //! Policies in DynamoDB.
 
+use equilibrium_app::clock::system_now_ms;
 use equilibrium_app::contract;
-use equilibrium_app::policy::ports::{PolicyStore, ReplaceError};
+use equilibrium_app::policy::ports::{NewVersion, PolicyStore, ReplaceError};
 use equilibrium_aws::dynamodb::{Connection, Policies, Tables};
 use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_domain::id::CityId;
@@ -17,7 +18,9 @@ async fn policies(test: &str) -> Policies {
 
 #[tokio::test]
 async fn policies_meet_the_contract_of_the_policy_store() {
-    contract::policy_store(&policies("policies").await).await;
+    let policies = policies("policies").await;
+    contract::policy_store(&policies).await;
+    contract::policy_versions(&policies, system_now_ms()).await;
 }
 
 #[tokio::test]
@@ -26,7 +29,10 @@ async fn one_of_many_concurrent_replacements_wins() {
     let city = CityId::new("nyc").unwrap();
     for after in [None, Some(1)] {
         let documents: Vec<String> = (0..6).map(|number| format!("{{\"name\":\"{number}\"}}")).collect();
-        let outcomes = join_all(documents.iter().map(|document| policies.save(&city, document, after))).await;
+        let outcomes = join_all(
+            documents.iter().map(|document| policies.save(&city, NewVersion::local(document), after)),
+        )
+        .await;
         let winner = outcomes.iter().position(Result::is_ok).unwrap();
         let mismatches = outcomes.iter().filter(|outcome| **outcome == Err(ReplaceError::VersionMismatch));
         assert_eq!(mismatches.count(), 5);
@@ -39,7 +45,10 @@ async fn policies_are_read_over_many_pages() {
     let policies = policies("many").await;
     let document = "x".repeat(300_000);
     for number in 0..5 {
-        policies.save(&CityId::new(&format!("city-{number}")).unwrap(), &document, None).await.unwrap();
+        policies
+            .save(&CityId::new(&format!("city-{number}")).unwrap(), NewVersion::local(&document), None)
+            .await
+            .unwrap();
     }
     assert_eq!(policies.all().await.unwrap().len(), 5);
 }

@@ -1,7 +1,8 @@
 //! The output file of a command.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -50,4 +51,18 @@ pub fn create(path: &Path) -> Result<File, OutputError> {
 pub fn write_error(path: &Path) -> impl FnOnce(io::Error) -> OutputError {
     let path = path.to_owned();
     |cause| OutputError::Write { path, cause }
+}
+
+/// The error of an output file that is an input file.
+pub fn is_input(path: &Path) -> OutputError {
+    let cause = io::Error::new(io::ErrorKind::InvalidInput, "is an input file, too");
+    OutputError::Unusable { path: path.to_owned(), cause }
+}
+
+/// Whether two paths name the same regular file.
+#[must_use]
+pub fn is_same_file(one: &Path, other: &Path) -> bool {
+    let regular_file = |path: &Path| fs::metadata(path).ok().filter(fs::Metadata::is_file);
+    let identity = |file: fs::Metadata| (file.dev(), file.ino());
+    regular_file(one).map(identity).is_some_and(|one| regular_file(other).map(identity) == Some(one))
 }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use aws_config::BehaviorVersion;
 use clap::Args;
-use equilibrium_app::policy::ports::{PolicyStore, ReplaceError};
+use equilibrium_app::clock::system_now_ms;
+use equilibrium_app::policy::ports::{LOCAL_AUTHOR, NewVersion, PolicyStore, ReplaceError};
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::dynamodb::{Connection, Policies, Tables};
 use equilibrium_aws::retry::RetryPolicy;
@@ -84,7 +85,9 @@ pub async fn save(
     for policy in policies {
         let city = policy.city.clone();
         let current = stored.iter().find(|stored| stored.city == city).map(|stored| stored.version);
-        match store.save(&city, &policy.to_json().to_string(), current).await {
+        let document = policy.to_json().to_string();
+        let new = NewVersion { document: &document, author: LOCAL_AUTHOR, saved_at_ms: system_now_ms() };
+        match store.save(&city, new, current).await {
             Ok(version) => saved.push((city, version)),
             Err(cause) => return Err(PoliciesError::Unsaved { city, cause }),
         }

@@ -1,33 +1,27 @@
 //! `equilibrium replay`: prices a file of events in event time, with the handlers of the deployed functions.
 
+pub mod engine;
 pub mod tick_writer;
 
 use std::fmt;
-use std::fs;
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use equilibrium_app::clock::Clock;
-use equilibrium_app::ingest::record_packer::RecordPacker;
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
-use equilibrium_domain::event;
 use equilibrium_domain::id::LaneCount;
-use equilibrium_embedded::pseudonym_key;
-use equilibrium_embedded::store::Store;
 use indicatif::{ProgressBar, ProgressStyle};
 use thiserror::Error;
 use tokio::runtime;
 
+use self::engine::Engine;
 use self::tick_writer::TickWriter;
 use crate::commands::city_file::{self, CityFileError};
-use crate::commands::output_file::{self, OutputError};
+use crate::commands::output_file::{self, OutputError, is_same_file};
 use crate::commands::parse_lanes;
 use crate::commands::terminal::Exit;
-use crate::host::pipeline::Pipeline;
-use equilibrium_event_file::line_reader::{BlockReader, LineSplitter};
+use equilibrium_event_file::line_reader::BlockReader;
 
 /// The arguments of the command.
 #[derive(Debug, Args)]
@@ -134,46 +128,31 @@ impl Replay {
     ///
     /// # Errors
     /// [`ReplayError`].
-    ///
-    /// # Panics
-    /// Never: the settings of the pipeline are valid.
     pub async fn run(&self, refusals: &mut impl Write) -> Result<Summary, ReplayError> {
         let policies = Arc::new(self.policies()?);
         self.check_output()?;
         let blocks = BlockReader::open(&self.events)
             .map_err(|cause| ReplayError::Open { path: self.events.clone(), cause })?;
         let ticks = TickWriter::new(output_file::create(&self.out)?, Arc::clone(&policies));
-        let store = Store::in_memory(self.lanes, Clock::Replay);
-        let mut pipeline = Pipeline::new(store.clone(), Arc::clone(&policies), ticks)
-            .expect("the settings are within their bounds");
-        // No key is known before, so no ids can be chosen to collide. The output is the same with every key.
-        let key = Arc::new(pseudonym_key::random().map_err(ReplayError::System)?);
-        let packer = RecordPacker::replay(store, self.lanes, policies, key);
-        let mut intake = Intake { packer, refusals, line: 0, events: 0, refused: 0 };
-        let mut lines = LineSplitter::default();
+        let mut engine = Engine::new(policies, self.lanes, ticks).map_err(ReplayError::System)?;
         let progress = progress_bar(blocks.file_bytes);
         for block in blocks {
             let block = block.map_err(|cause| ReplayError::Read { path: self.events.clone(), cause })?;
-            lines.push(&block.bytes, |line| intake.accept(line));
-            pipeline.run().await;
+            engine.push(&block.bytes, refusals).await;
             progress.set_position(block.read_bytes);
-            if pipeline.ticks().has_failed() {
+            if engine.ticks().has_failed() {
                 break;
             }
         }
         // After a failed write, a partial line is not the last line of the file.
-        if !pipeline.ticks().has_failed() {
-            lines.end(|line| intake.accept(line));
-        }
-        intake.packer.end();
-        pipeline.run().await;
+        let records = engine.end(!engine.ticks().has_failed(), refusals).await;
         progress.finish_and_clear();
-        if pipeline.backlog() > 0 {
-            return Err(ReplayError::Unprocessed { records: pipeline.backlog() });
+        if records > 0 {
+            return Err(ReplayError::Unprocessed { records });
         }
-        let ticks = pipeline.ticks().end().map_err(output_file::write_error(&self.out))?;
-        let late = pipeline.count_metrics().late;
-        Ok(Summary { events: intake.events, refused: intake.refused, late, ticks })
+        let ticks = engine.ticks().end().map_err(output_file::write_error(&self.out))?;
+        let (events, refused, late) = engine.totals();
+        Ok(Summary { events, refused, late, ticks })
     }
 
     fn policies(&self) -> Result<PolicySet, CityFileError> {
@@ -191,44 +170,12 @@ impl Replay {
         if !inputs.any(|path| is_same_file(path, &self.out)) {
             return Ok(());
         }
-        let cause = io::Error::new(io::ErrorKind::InvalidInput, "is an input file, too");
-        Err(OutputError::Unusable { path: self.out.clone(), cause })
+        Err(output_file::is_input(&self.out))
     }
-}
-
-/// Packs lines into the event log, counts them and reports those that are refused.
-struct Intake<'a, W> {
-    packer: RecordPacker<Store>,
-    refusals: &'a mut W,
-    /// Number of the last line, from 1.
-    line: u64,
-    events: u64,
-    refused: u64,
-}
-
-impl<W: Write> Intake<'_, W> {
-    fn accept(&mut self, line: &[u8]) {
-        self.line += 1;
-        if event::is_blank(line) && line.len() <= event::MAX_EVENT_BYTES {
-            return;
-        }
-        self.events += 1;
-        let Err(refusal) = self.packer.line(line) else { return };
-        self.refused += 1;
-        // A report that cannot be written does not fail the replay.
-        drop(writeln!(self.refusals, "line {}: {}: {refusal}", self.line, refusal.code()));
-    }
-}
-
-/// Whether two paths name the same regular file.
-fn is_same_file(one: &Path, other: &Path) -> bool {
-    let regular_file = |path: &Path| fs::metadata(path).ok().filter(fs::Metadata::is_file);
-    let identity = |file: fs::Metadata| (file.dev(), file.ino());
-    regular_file(one).map(identity).is_some_and(|one| regular_file(other).map(identity) == Some(one))
 }
 
 /// A progress bar on a terminal, and a hidden one elsewhere.
-fn progress_bar(bytes: u64) -> ProgressBar {
+pub(crate) fn progress_bar(bytes: u64) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }

@@ -10,7 +10,6 @@ use std::time::Duration;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use equilibrium_app::clock::Clock;
-use equilibrium_app::memory::MemoryPolicies;
 use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::policy::policy_set::ResourceLimits;
 use equilibrium_app::surge::ports::MapStore;
@@ -28,7 +27,7 @@ use tokio::runtime;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::commands::city_file::{self, CityFileError};
+use crate::commands::city_file;
 use crate::commands::serve_error::ServeError;
 use crate::commands::stop_signals::StopSignals;
 use crate::commands::terminal::Exit;
@@ -67,7 +66,8 @@ pub struct Serve {
     /// Run the process clock N times faster than real time: 1 to 1000.
     #[arg(long, default_value = "1", value_name = "N", value_parser = whole(NonZeroU32::MIN..=MAX_SPEED))]
     speed: NonZeroU32,
-    /// City file: one policy, or an array of policies. Default: New York.
+    /// City file: one policy, or an array of policies. Default: the policies in DIR, or New York. A policy of the file
+    /// replaces the one in DIR if it was edited since the last start with DIR.
     #[arg(long, value_name = "FILE")]
     city: Option<PathBuf>,
     /// Persist to DIR: events are on disk before the 202 that acknowledges them; all state survives a restart.
@@ -129,18 +129,22 @@ impl Serve {
         }
         let mut signals = StopSignals::install()?;
         let max_connections = http_server::max_connections()?;
-        let policies = self.policies()?;
+        let city_file = self.city.as_deref().map(city_file::read_some_policies).transpose()?;
         let limits = ResourceLimits { max_hold_ms: self.max_hold_ms, ..ResourceLimits::default() };
         // A port in use is reported before any work. Connections are accepted once the first price is there.
         let socket = self.bind()?;
         let address = socket.local_addr()?;
-        let store = self.open_store(&policies).await?;
+        let (store, policies) = self.open_store(city_file.as_deref()).await?;
         let key = equilibrium_embedded::pseudonym_key::open(self.data.as_deref())?;
         let policy = policies[0].clone();
         let banner = self.banner(address, &policy);
         let site = self.site(banner.clone(), &policies, store.clock().now_ms())?;
-        let policies =
-            Arc::new(PolicyCache::new(MemoryPolicies::of(&policies), limits, tokio::time::sleep as _));
+        let policies = Arc::new(PolicyCache::with_overrides(
+            store.clone(),
+            store.clone(),
+            limits,
+            tokio::time::sleep as _,
+        ));
         let api = Arc::new(LocalApi::new(&store, Arc::clone(&policies), key, site));
         let (stop_sender, stop) = watch::channel(false);
         let (progress_sender, progress) = watch::channel(Progress::default());
@@ -203,27 +207,28 @@ impl Serve {
         Ok(())
     }
 
-    fn policies(&self) -> Result<Vec<Policy>, CityFileError> {
-        match &self.city {
-            Some(path) => city_file::read_some_policies(path),
-            None => Ok(vec![city::policy::policy()]),
-        }
-    }
-
     fn bind(&self) -> Result<TcpSocket, ServeError> {
         http_server::bind(self.port).map_err(|cause| self.port_error(cause))
     }
 
-    async fn open_store(&self, policies: &[Policy]) -> Result<Store, OpenError> {
+    /// The store, and the policies in force: those of the city file, and those that were saved in the folder.
+    async fn open_store(&self, city_file: Option<&[Policy]>) -> Result<(Store, Vec<Policy>), OpenError> {
         let clock = Clock::live(self.speed);
-        let Some(folder) = &self.data else { return Ok(Store::in_memory_with_past(self.lanes, clock)) };
+        let start_policies =
+            |store: &Store| store.start_policies(city_file, city::policy::policy, store.clock().now_ms());
+        let Some(folder) = &self.data else {
+            let store = Store::in_memory_with_past(self.lanes, clock);
+            let policies = start_policies(&store);
+            return Ok((store, policies));
+        };
         let (database, contents) = Database::open(folder, self.lanes)?;
         let arrival_ms = contents.ends.arrival_ms;
         let store = Store::on_disk(self.lanes, clock, database, contents);
-        if let Some(ahead) = clock_report::continue_clock(&store, policies, folder, arrival_ms).await {
+        let policies = start_policies(&store);
+        if let Some(ahead) = clock_report::continue_clock(&store, &policies, folder, arrival_ms).await {
             print(&ahead);
         }
-        Ok(store)
+        Ok((store, policies))
     }
 
     fn banner(&self, address: SocketAddr, policy: &Policy) -> String {

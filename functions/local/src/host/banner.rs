@@ -70,12 +70,16 @@ impl Display for StartupBanner<'_> {
             Some(path) => writeln!(f, "  storage       {}; events are saved before 202\n", path.display())?,
             None => writeln!(f, "  storage       in memory; --data DIR saves to disk\n")?,
         }
-        writeln!(f, "A price, the surge map, the map as GeoJSON hexagons, the cities, a ride request:\n")?;
+        writeln!(
+            f,
+            "A price, the surge map, the map as GeoJSON hexagons, the cities, a policy, a ride request:\n"
+        )?;
         writeln!(f, "  curl '{url}/v1/price?{place}'")?;
         writeln!(f, "  curl '{url}/v1/cities/{city}/surge'")?;
         writeln!(f, "  curl -H 'accept: application/geo+json' '{url}/v1/cities/{city}/surge'")?;
         writeln!(f, "  curl '{url}/v1/cities'")?;
         writeln!(f, "  curl '{url}/v1/cities/{city}'")?;
+        writeln!(f, "  curl '{url}/v1/cities/{city}/policy'")?;
         writeln!(f, "  curl -H 'content-type: application/x-ndjson' '{url}/v1/events' --data-binary \\")?;
         let time = "'\"$(date -u +%FT%TZ)\"'";
         write!(

@@ -8,9 +8,10 @@ use std::time::Duration;
 use equilibrium_app::clock::Clock;
 use equilibrium_app::ingest::ingester::Ingester;
 use equilibrium_app::ingest::pace::Pace;
-use equilibrium_app::memory::{MemoryPolicies, MemoryWatermarkBoard, NoOp};
+use equilibrium_app::memory::{MemoryWatermarkBoard, NoOp};
 use equilibrium_app::notify::change_log::ChangeLog;
 use equilibrium_app::policy::policy_cache::PolicyCache;
+use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::price::Pace as MapPace;
 use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_domain::pseudonym::PseudonymKey;
@@ -30,8 +31,12 @@ use crate::host::clock_timer::ClockTimer;
 use crate::workload::driver::EventSink;
 
 /// The paths whose answers take long: a map has many cells, and the past is replayed.
-const LONG: [&str; 3] =
-    ["/v1/cities/{city}/surge", "/v1/cities/{city}/surge/{cell}/explain", "/v1/cities/{city}/history"];
+const LONG: [&str; 4] = [
+    "/v1/cities/{city}/surge",
+    "/v1/cities/{city}/surge/{cell}/explain",
+    "/v1/cities/{city}/history",
+    "/v1/cities/{city}/policy",
+];
 
 /// The path of the change stream, which no route of a deployment has: there it is a WebSocket API (CONTRACT §5).
 const STREAM: &str = "/v1/stream";
@@ -40,7 +45,7 @@ const STREAM: &str = "/v1/stream";
 const LONG_TURNS: usize = 2;
 
 /// The policies in force: a saved policy takes effect without a restart.
-pub type Policies = PolicyCache<MemoryPolicies, fn(Duration) -> Sleep>;
+pub type Policies = PolicyCache<Store, fn(Duration) -> Sleep, Store>;
 
 /// Reads maps from the store of the process, without a cache.
 pub type Maps = MapReader<Store, NoOp, fn(Duration) -> Sleep>;
@@ -51,8 +56,8 @@ pub type Changes = ChangeLog<Arc<Policies>, Store>;
 /// Responds to requests with the function that each path belongs to.
 #[derive(Debug)]
 pub struct LocalApi {
-    ingester: Arc<Ingester<Store, MemoryWatermarkBoard, ClockTimer>>,
     store: Store,
+    ingester: Arc<Ingester<Store, MemoryWatermarkBoard, ClockTimer>>,
     maps: Maps,
     rendered: RenderedMaps,
     long_turns: Semaphore,
@@ -82,8 +87,8 @@ impl LocalApi {
         let (board, timer) = (MemoryWatermarkBoard::default(), ClockTimer(store.clock()));
         let ingester = Ingester::new(store.clone(), store.lanes(), key, board, timer, Pace::ALONE);
         Self {
-            ingester: Arc::new(ingester),
             store: store.clone(),
+            ingester: Arc::new(ingester),
             maps: MapReader::with_pace(store.clone(), NoOp, tokio::time::sleep, MapPace::OWN_STORE),
             rendered: RenderedMaps::default(),
             long_turns: Semaphore::new(LONG_TURNS),
@@ -150,7 +155,21 @@ impl LocalApi {
                 let maps = (&self.maps, &self.rendered, &self.site.source, &self.store);
                 equilibrium_price::respond(maps, request, &*self.policies, now_ms).await
             }
+            Function::Policy => {
+                let stores = (&self.store, &self.store, &self.maps);
+                let response = equilibrium_policy::respond(stores, request, now_ms).await;
+                if !matches!(request.method, "GET" | "HEAD") {
+                    self.follow_policies(now_ms);
+                }
+                response
+            }
         }
+    }
+
+    /// Brings what was saved into force without waiting for the next check.
+    fn follow_policies(&self, now_ms: i64) {
+        let policies = Arc::clone(&self.policies);
+        task::spawn(async move { policies.newest(now_ms).await });
     }
 
     async fn stream(&self, request: &Request<'_>) -> Answer<Events> {
@@ -173,20 +192,22 @@ impl http_server::Handler for LocalApi {
 
     /// The function limits the size after decompression; compressing incompressible content adds a few bytes, for which
     /// there is a margin.
-    const MAX_BODY_BYTES: usize = equilibrium_ingest::MAX_BODY_BYTES + 4_096;
+    const MAX_BODY_BYTES: usize = equilibrium_http::body::MAX_BODY_BYTES + 4_096;
 
     fn body_too_large() -> Problem {
-        equilibrium_ingest::body_too_large()
+        equilibrium_http::body::body_too_large()
     }
 
     fn takes_body(&self, request: &Request<'_>) -> Result<bool, Problem> {
-        if routes::function_at(request.path) != Function::Ingest {
-            return Ok(false);
+        match routes::function_at(request.path) {
+            Function::Ingest => equilibrium_ingest::check_head(request).map(|()| true),
+            Function::Policy => equilibrium_policy::check_head(request),
+            Function::Price => Ok(false),
         }
-        equilibrium_ingest::check_head(request).map(|()| true)
     }
 
-    /// A long answer takes a second to write. It is written beside the threads that serve the sockets, few at a time.
+    /// A long answer takes a second to write, and a long policy to check. Both are done beside the threads that serve the
+    /// sockets, few at a time.
     async fn respond(&self, request: &Request<'_>) -> Answer<Events> {
         if routes::matches(STREAM, request.path) {
             return self.stream(request).await;

@@ -63,21 +63,27 @@ impl CityBounds {
         {
             return Arc::clone(known);
         }
-        let Self { pricing, version, overrides, .. } = self;
-        let policy: &Policy = &pricing.policy;
-        let in_force = Arc::new(BoundsInForce {
-            number: version + overrides.changes(now_ms),
-            bounds: Bounds::new(policy, overrides, Vec::new(), now_ms),
-            from_ms: now_ms,
-            until_ms: overrides.next_change(now_ms).unwrap_or(i64::MAX),
-            kept: RwLock::default(),
-        });
+        let policy = (&self.pricing.policy, self.version);
+        let in_force = Arc::new(BoundsInForce::new(policy, &self.overrides, now_ms));
         *current = Some(Arc::clone(&in_force));
         in_force
     }
 }
 
 impl BoundsInForce {
+    /// The bounds in force at `now_ms`, in milliseconds since the epoch, by a policy of this version and the overrides of
+    /// its city.
+    #[must_use]
+    pub fn new((policy, version): (&Policy, u64), overrides: &OverrideSet, now_ms: i64) -> Self {
+        Self {
+            number: version + overrides.changes(now_ms),
+            bounds: Bounds::new(policy, overrides, Vec::new(), now_ms),
+            from_ms: now_ms,
+            until_ms: overrides.next_change(now_ms).unwrap_or(i64::MAX),
+            kept: RwLock::default(),
+        }
+    }
+
     /// The bounds.
     #[must_use]
     pub fn bounds(&self) -> &Bounds {

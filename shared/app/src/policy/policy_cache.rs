@@ -299,7 +299,7 @@ mod tests {
 
     use super::*;
     use crate::memory::MemoryPolicies;
-    use crate::policy::ports::ReplaceError;
+    use crate::policy::ports::{NewVersion, ReplaceError, SavedVersion};
 
     fn document(city: &str, name: &str) -> String {
         format!(
@@ -309,7 +309,7 @@ mod tests {
     }
 
     async fn save(store: &MemoryPolicies, city: &str, document: &str, after: Option<u64>) {
-        store.save(&CityId::new(city).unwrap(), document, after).await.unwrap();
+        store.save(&CityId::new(city).unwrap(), NewVersion::local(document), after).await.unwrap();
     }
 
     fn name(policies: &PolicySet, city: &str) -> Option<String> {
@@ -354,8 +354,32 @@ mod tests {
             self.store.read(cities).await
         }
 
-        async fn save(&self, city: &CityId, document: &str, after: Option<u64>) -> Result<u64, ReplaceError> {
-            self.store.save(city, document, after).await
+        async fn save(
+            &self,
+            city: &CityId,
+            new: NewVersion<'_>,
+            after: Option<u64>,
+        ) -> Result<u64, ReplaceError> {
+            self.store.save(city, new, after).await
+        }
+
+        async fn saved_versions(
+            &self,
+            city: &CityId,
+            below: Option<u64>,
+            limit: usize,
+            now_ms: i64,
+        ) -> Result<Vec<SavedVersion>, Unavailable> {
+            self.store.saved_versions(city, below, limit, now_ms).await
+        }
+
+        async fn version(
+            &self,
+            city: &CityId,
+            version: u64,
+            now_ms: i64,
+        ) -> Result<Option<StoredPolicy>, Unavailable> {
+            self.store.version(city, version, now_ms).await
         }
     }
 

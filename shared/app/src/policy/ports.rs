@@ -47,6 +47,47 @@ pub struct StoredPolicy {
     pub document: String,
 }
 
+/// How long a version is kept after another replaced it, in milliseconds (CONTRACT §7): 90 days. The version in force is
+/// kept however old it is.
+pub const VERSIONS_KEPT_MS: i64 = 90 * 86_400_000;
+
+/// A version of a city's policy, without its document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedVersion {
+    /// Its number.
+    pub version: u64,
+    /// When it was saved, in milliseconds since the epoch.
+    pub saved_at_ms: i64,
+    /// The author, as [`NewVersion::author`] gave it.
+    pub author: String,
+}
+
+/// A version to be saved.
+#[derive(Clone, Copy, Debug)]
+pub struct NewVersion<'a> {
+    /// JSON (CONTRACT §7), of at most [`MAX_DOCUMENT_BYTES`].
+    pub document: &'a str,
+    /// Who saves it: the subject of the request's token, or the part of the system that the policy comes from.
+    pub author: &'a str,
+    /// Now, in milliseconds since the epoch.
+    pub saved_at_ms: i64,
+}
+
+/// The author of what is saved without a token (CONTRACT §9).
+pub const LOCAL_AUTHOR: &str = "local";
+
+impl<'a> NewVersion<'a> {
+    /// A version by [`LOCAL_AUTHOR`] at the epoch, for stores that no other process sees.
+    #[must_use]
+    pub const fn local(document: &'a str) -> Self {
+        Self { document, author: LOCAL_AUTHOR, saved_at_ms: 0 }
+    }
+}
+
+/// The largest document, in bytes: an item of DynamoDB has 400 KB (Amazon DynamoDB, service quotas), less what else is in
+/// it.
+pub const MAX_DOCUMENT_BYTES: usize = 390_000;
+
 /// Why a policy was not saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ReplaceError {
@@ -93,7 +134,31 @@ pub trait PolicyStore: Send + Sync {
     fn save(
         &self,
         city: &CityId,
-        document: &str,
+        new: NewVersion<'_>,
         after: Option<u64>,
     ) -> impl Future<Output = Result<u64, ReplaceError>> + Send;
+
+    /// The versions of a city that are kept at `now_ms`, the newest first: at most `limit`, all below `below` if that is
+    /// given.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    fn saved_versions(
+        &self,
+        city: &CityId,
+        below: Option<u64>,
+        limit: usize,
+        now_ms: i64,
+    ) -> impl Future<Output = Result<Vec<SavedVersion>, Unavailable>> + Send;
+
+    /// One version of a city's policy, if it is kept at `now_ms`.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    fn version(
+        &self,
+        city: &CityId,
+        version: u64,
+        now_ms: i64,
+    ) -> impl Future<Output = Result<Option<StoredPolicy>, Unavailable>> + Send;
 }

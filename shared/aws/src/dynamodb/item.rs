@@ -40,6 +40,10 @@ pub(super) fn read_number(item: &Item, name: &str) -> Option<u64> {
     item.get(name)?.as_n().ok()?.parse().ok()
 }
 
+pub(super) fn read_signed(item: &Item, name: &str) -> Option<i64> {
+    item.get(name)?.as_n().ok()?.parse().ok()
+}
+
 pub(super) fn take_bytes(item: &mut Item, name: &str) -> Option<Vec<u8>> {
     match item.remove(name)? {
         AttributeValue::B(blob) => Some(blob.into_inner()),

@@ -1,18 +1,25 @@
-//! Policies: one item per city, replaced conditionally, and an index of their versions, written with each.
+//! Policies: one item per city, replaced conditionally, an item for each version that was replaced, and an index of the
+//! newest versions, all written together.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::builders::{PutBuilder, UpdateBuilder};
 use aws_sdk_dynamodb::types::{Put, ReturnValuesOnConditionCheckFailure, Update};
-use equilibrium_app::policy::ports::{PolicyStore, ReplaceError, StoredPolicy};
+use equilibrium_app::policy::ports::{
+    NewVersion, PolicyStore, ReplaceError, SavedVersion, StoredPolicy, VERSIONS_KEPT_MS,
+};
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::id::CityId;
 use tokio::time::{sleep, timeout_at};
 use tracing::{Span, error_span};
 
-use super::item::{Item, WRITER, WriterTokens, number, read_number, read_text, text};
+use super::item::{
+    EXPIRES, Item, WRITER, WriterTokens, number, read_number, read_signed, read_text, signed, text,
+};
 use super::table::Table;
 use super::{Connection, Tables};
 use crate::retry::{jittered_backoff, log_unavailable, with_deadline};
@@ -20,6 +27,10 @@ use crate::retry::{jittered_backoff, log_unavailable, with_deadline};
 const CITY: &str = "city";
 const VERSION: &str = "version";
 const DOCUMENT: &str = "document";
+const AUTHOR: &str = "author";
+const SAVED_AT: &str = "saved_at_ms";
+/// When the next version was saved; only versions that were replaced have it.
+const REPLACED_AT: &str = "replaced_at_ms";
 
 /// The key of the index, which cannot be a city's.
 const INDEX: &str = "#versions";
@@ -43,9 +54,24 @@ impl Policies {
         Self { table: Table::new(connection, &tables.policies), writers: WriterTokens::default() }
     }
 
-    /// Writes `item` of `city` over version `after`, and its version into the index. Returns the item that is stored
-    /// afterwards, if that is known.
-    async fn replace(&self, city: &CityId, item: Item, (after, version): (Option<u64>, u64)) -> Option<Item> {
+    /// Writes `item` of `city` over version `after`, that version as a past one, and the new version into the index. Returns
+    /// the item that is stored afterwards, if that is known.
+    async fn replace(
+        &self,
+        city: &CityId,
+        (item, saved_at_ms): (Item, i64),
+        (after, version): (Option<u64>, u64),
+    ) -> Option<Item> {
+        let past = match after {
+            None => None,
+            Some(after) => {
+                let stored = self.read_one(city).await.ok()?.unwrap_or_default();
+                if read_number(&stored, VERSION) != Some(after) {
+                    return Some(stored);
+                }
+                Some(Put::builder().set_item(Some(past_item(stored, city, after, saved_at_ms))))
+            }
+        };
         let put = Put::builder()
             .set_item(Some(item.clone()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
@@ -63,8 +89,15 @@ impl Policies {
             .update_expression("SET #indexed = :version")
             .expression_attribute_names("#indexed", indexed(city))
             .expression_attribute_values(":version", number(version));
+        let puts: Vec<PutBuilder> = std::iter::once(put).chain(past).collect();
+        self.write((puts, update), item).await
+    }
+
+    /// Writes in one transaction, again while another policy is being saved: both write the index. Returns the item that
+    /// is stored afterwards: `item`, or the one that was not to be replaced.
+    async fn write(&self, (puts, update): (Vec<PutBuilder>, UpdateBuilder), item: Item) -> Option<Item> {
         for attempt in 0.. {
-            let request = self.table.transact_write(put.clone(), update.clone());
+            let request = self.table.transact_write(puts.clone(), [update.clone()]);
             let request = request.map_err(|error| log_unavailable("TransactWriteItems", &error)).ok()?;
             match request.send().await {
                 Ok(_) => return Some(item),
@@ -146,7 +179,12 @@ impl PolicyStore for Policies {
         Ok(policies)
     }
 
-    async fn save(&self, city: &CityId, document: &str, after: Option<u64>) -> Result<u64, ReplaceError> {
+    async fn save(
+        &self,
+        city: &CityId,
+        new: NewVersion<'_>,
+        after: Option<u64>,
+    ) -> Result<u64, ReplaceError> {
         let policy = self.table.retry_policy();
         let (deadline, write_deadline) = (policy.deadline(), policy.write_deadline());
         let version = after.unwrap_or(0) + 1;
@@ -154,11 +192,14 @@ impl PolicyStore for Policies {
         let item = Item::from([
             (CITY.into(), text(city.as_str())),
             (VERSION.into(), number(version)),
-            (DOCUMENT.into(), text(document)),
+            (DOCUMENT.into(), text(new.document)),
+            (AUTHOR.into(), text(new.author)),
+            (SAVED_AT.into(), signed(new.saved_at_ms)),
             (WRITER.into(), text(writer.as_str())),
         ]);
         let is_ours = |item: &Item| read_text(item, WRITER) == Some(&writer);
-        match timeout_at(write_deadline, self.replace(city, item, (after, version))).await {
+        let replace = self.replace(city, (item, new.saved_at_ms), (after, version));
+        match timeout_at(write_deadline, replace).await {
             // An earlier attempt of this call, whose answer was lost, may have written the stored item.
             Ok(Some(stored)) if is_ours(&stored) => Ok(version),
             Ok(Some(_)) => Err(ReplaceError::VersionMismatch),
@@ -174,6 +215,94 @@ impl PolicyStore for Policies {
             }
         }
     }
+
+    async fn saved_versions(
+        &self,
+        city: &CityId,
+        below: Option<u64>,
+        limit: usize,
+        now_ms: i64,
+    ) -> Result<Vec<SavedVersion>, Unavailable> {
+        let read = async {
+            let Some(newest) = self.read_one(city).await? else { return Ok(Vec::new()) };
+            let version = read_version(&newest)?.version;
+            let below = below.unwrap_or(u64::MAX);
+            let mut items = Vec::new();
+            if version < below {
+                items.push(newest);
+            }
+            // The numbers of versions have no gaps.
+            let past = (1..version.min(below)).rev().take(limit);
+            let keys: Vec<Item> = past.map(|version| past_key(city, version)).collect();
+            if !keys.is_empty() {
+                items.extend(self.table.batch_get(keys, true).await?);
+            }
+            let kept = items.iter().filter(|item| is_kept(item, now_ms));
+            let mut versions: Vec<SavedVersion> = kept.map(read_version).collect::<Result<_, _>>()?;
+            versions.sort_unstable_by_key(|saved| Reverse(saved.version));
+            versions.truncate(limit);
+            Ok(versions)
+        };
+        with_deadline(self.table.retry_policy().deadline(), Span::none(), read).await
+    }
+
+    async fn version(
+        &self,
+        city: &CityId,
+        version: u64,
+        now_ms: i64,
+    ) -> Result<Option<StoredPolicy>, Unavailable> {
+        let read = async {
+            let newest = self.read_one(city).await?;
+            let item = match newest.as_ref().and_then(|newest| read_number(newest, VERSION)) {
+                Some(newest_version) if version == newest_version => newest,
+                Some(newest_version) if version < newest_version => {
+                    let request = self.table.get_item(past_key(city, version));
+                    request.send().await.map_err(|error| log_unavailable("GetItem", &error))?.item
+                }
+                _ => None,
+            };
+            Ok(item.filter(|item| is_kept(item, now_ms)).and_then(|item| {
+                let document = read_text(&item, DOCUMENT)?.into();
+                Some(StoredPolicy { city: city.clone(), version, document })
+            }))
+        };
+        with_deadline(self.table.retry_policy().deadline(), Span::none(), read).await
+    }
+}
+
+/// The item of a version that is replaced at `replaced_at_ms`, from its item as the newest one.
+fn past_item(mut item: Item, city: &CityId, version: u64, replaced_at_ms: i64) -> Item {
+    let expires_s = u64::try_from((replaced_at_ms + VERSIONS_KEPT_MS) / 1_000).unwrap_or(0);
+    item.remove(WRITER);
+    item.extend(past_key(city, version));
+    item.insert(REPLACED_AT.into(), signed(replaced_at_ms));
+    item.insert(EXPIRES.into(), number(expires_s));
+    item
+}
+
+/// DynamoDB deletes an expired item within days; until then it counts as absent.
+fn is_kept(item: &Item, now_ms: i64) -> bool {
+    read_signed(item, REPLACED_AT).is_none_or(|replaced_at_ms| now_ms - replaced_at_ms < VERSIONS_KEPT_MS)
+}
+
+fn read_version(item: &Item) -> Result<SavedVersion, Unavailable> {
+    let saved = || {
+        Some(SavedVersion {
+            version: read_number(item, VERSION)?,
+            saved_at_ms: read_signed(item, SAVED_AT)?,
+            author: read_text(item, AUTHOR)?.into(),
+        })
+    };
+    saved().ok_or_else(|| {
+        tracing::error!(?item, "policy unreadable");
+        Unavailable
+    })
+}
+
+/// The key of a past version, which cannot be a city's.
+fn past_key(city: &CityId, version: u64) -> Item {
+    key(&format!("{city}#{version}"))
 }
 
 fn key(city: &str) -> Item {

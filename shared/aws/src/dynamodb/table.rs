@@ -77,18 +77,22 @@ impl Table {
         Ok(items)
     }
 
-    /// A write of two items, both or none.
+    /// A write of several items, all or none.
     pub(super) fn transact_write(
         &self,
-        put: PutBuilder,
-        update: UpdateBuilder,
+        puts: impl IntoIterator<Item = PutBuilder>,
+        updates: impl IntoIterator<Item = UpdateBuilder>,
     ) -> Result<TransactWriteItemsFluentBuilder, BuildError> {
-        let put = put.table_name(&self.name).build()?;
-        let update = update.table_name(&self.name).build()?;
-        let request = self.connection.client.transact_write_items();
-        Ok(request
-            .transact_items(TransactWriteItem::builder().put(put).build())
-            .transact_items(TransactWriteItem::builder().update(update).build()))
+        let mut request = self.connection.client.transact_write_items();
+        for put in puts {
+            let put = put.table_name(&self.name).build()?;
+            request = request.transact_items(TransactWriteItem::builder().put(put).build());
+        }
+        for update in updates {
+            let update = update.table_name(&self.name).build()?;
+            request = request.transact_items(TransactWriteItem::builder().update(update).build());
+        }
+        Ok(request)
     }
 
     /// A consistent query.

@@ -19,8 +19,12 @@ use crate::provision::{ProvisionError, wait_until};
 /// | checkpoints | `log` S, `n` N | `entry` B or `parts` N, `snapshot` BOOL, `as_of` N, `writer` S, `expires` N |
 /// | history | `city` S, `tick` N | `item` B, `expires` N |
 /// | maps | `city` S, `part` S | `version` N, `bytes` B, `expires` N |
-/// | policies | `city` S | `version` N, `document` S, `writer` S |
+/// | policies | `city` S | `version` N, `document` S, `author` S, `saved_at_ms` N, `writer` S |
+/// | policies | `nyc#7` | the same of a version that was replaced, and `replaced_at_ms` N, `expires` N |
 /// | policies | `#versions` | `@nyc` N, the version of each city |
+/// | overrides | `city` S, `id` S | `document` S, `end_ms` N, `expires` N |
+/// | overrides | a city, `#counts` | `created` N, `revision` N |
+/// | overrides | `#revisions`, `#revisions` | `@nyc` N, the revision of each city's overrides |
 /// | watermarks | `board` S, `part` S | `version` N, and `cities` B or `taken_ms` N and `due_ms` N |
 ///
 /// `expires` is the table's time-to-live attribute.
@@ -34,6 +38,8 @@ pub struct Tables {
     pub maps: String,
     /// Policies of cities.
     pub policies: String,
+    /// Overrides of cities.
+    pub overrides: String,
     /// The watermark board.
     pub watermarks: String,
 }
@@ -50,7 +56,9 @@ const HISTORY: Schema =
     Schema { keys: &[("city", ScalarAttributeType::S), ("tick", ScalarAttributeType::N)], expiring: true };
 const MAPS: Schema =
     Schema { keys: &[("city", ScalarAttributeType::S), ("part", ScalarAttributeType::S)], expiring: true };
-const POLICIES: Schema = Schema { keys: &[("city", ScalarAttributeType::S)], expiring: false };
+const POLICIES: Schema = Schema { keys: &[("city", ScalarAttributeType::S)], expiring: true };
+const OVERRIDES: Schema =
+    Schema { keys: &[("city", ScalarAttributeType::S), ("id", ScalarAttributeType::S)], expiring: true };
 const WATERMARKS: Schema =
     Schema { keys: &[("board", ScalarAttributeType::S), ("part", ScalarAttributeType::S)], expiring: false };
 
@@ -64,6 +72,7 @@ impl Tables {
             history: name("history"),
             maps: name("maps"),
             policies: name("policies"),
+            overrides: name("overrides"),
             watermarks: name("watermarks"),
         }
     }
@@ -78,6 +87,7 @@ impl Tables {
             (&self.history, HISTORY),
             (&self.maps, MAPS),
             (&self.policies, POLICIES),
+            (&self.overrides, OVERRIDES),
             (&self.watermarks, WATERMARKS),
         ] {
             create(&connection.client, table, &schema).await?;

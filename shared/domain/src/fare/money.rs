@@ -46,11 +46,18 @@ impl Currency {
     /// Formats an amount with all of the currency's digits: `12.35`.
     #[must_use]
     pub fn format(self, amount: MinorUnits) -> String {
+        self.format_signed(amount.0)
+    }
+
+    /// Formats a number of minor units, which may be negative, with all of the currency's digits: `-1.05`.
+    #[must_use]
+    pub fn format_signed(self, units: i64) -> String {
         let digits = self.digits();
-        let all = format!("{:0width$}", amount.0, width = digits + 1);
+        let all = format!("{:0width$}", units.unsigned_abs(), width = digits + 1);
+        let sign = if units < 0 { "-" } else { "" };
         match all.split_at(all.len() - digits) {
-            (whole, "") => whole.to_owned(),
-            (whole, fraction) => format!("{whole}.{fraction}"),
+            (whole, "") => format!("{sign}{whole}"),
+            (whole, fraction) => format!("{sign}{whole}.{fraction}"),
         }
     }
 }
@@ -192,6 +199,11 @@ mod tests {
             ("CLF", 10_000, "1.0000"),
         ] {
             assert_eq!(currency(code).format(MinorUnits(units)), text, "{units} {code}");
+        }
+        for (code, units, text) in
+            [("USD", -5, "-0.05"), ("USD", -1_235, "-12.35"), ("JPY", -7, "-7"), ("KWD", -1, "-0.001")]
+        {
+            assert_eq!(currency(code).format_signed(units), text);
         }
     }
 

@@ -162,24 +162,40 @@ impl Bands {
     /// Most bands of a polygon; an edge is listed in each band that it crosses.
     const MAX: usize = 1 << 12;
 
+    /// Most bands that an edge crosses on average: a polygon whose edges all go from its south to its north has fewer
+    /// bands, and no more memory than this for each edge.
+    const MAX_CROSSED: usize = 16;
+
     #[expect(clippy::cast_precision_loss, reason = "at most 2^12")]
     fn of(rings: &[Ring], bounds: &BoundingBox) -> Self {
         let edges: Vec<Edge> = rings.iter().flat_map(Ring::edges).collect();
         let height = bounds.lat.end - bounds.lat.start;
-        let count = if height > 0.0 { (edges.len() / 4).clamp(1, Self::MAX) } else { 1 };
-        let density = if height > 0.0 { count as f64 / height } else { 0.0 };
-        let mut bands = Self { south: bounds.lat.start, density, edges: Vec::new(), ends: Vec::new() };
+        let mut count = if height > 0.0 { (edges.len() / 4).clamp(1, Self::MAX) } else { 1 };
+        let mut bands = Self { south: bounds.lat.start, density: 0.0, edges: Vec::new(), ends: Vec::new() };
+        loop {
+            bands.density = if height > 0.0 { count as f64 / height } else { 0.0 };
+            let crossed: usize = edges.iter().map(|edge| bands.crossed_by(edge, count).count()).sum();
+            if count == 1 || crossed <= edges.len() * Self::MAX_CROSSED {
+                break;
+            }
+            count /= 2;
+        }
         let mut by_band = vec![Vec::new(); count];
         for edge in edges {
-            // `band` is monotonic, so that of each latitude on the edge is between those of its ends.
-            let last = bands.band(edge[1][1]).min(count - 1);
-            by_band[bands.band(edge[0][1]).min(count - 1)..=last].iter_mut().for_each(|it| it.push(edge));
+            by_band[bands.crossed_by(&edge, count)].iter_mut().for_each(|it| it.push(edge));
         }
         for edges in by_band {
             bands.edges.extend(edges);
             bands.ends.push(bands.edges.len());
         }
         bands
+    }
+
+    /// The bands that an edge crosses, of `count`. `band` is monotonic, so that of each latitude on the edge is between
+    /// those of its ends.
+    fn crossed_by(&self, edge: &Edge, count: usize) -> Range<usize> {
+        let [first, last] = [edge[0][1], edge[1][1]].map(|lat| self.band(lat).min(count - 1));
+        first..last + 1
     }
 
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
@@ -250,6 +266,20 @@ mod tests {
             [(9.0, 22.0), (15.0, 22.0), (12.0, 19.0), (12.0, 25.0), (f64::NAN, 22.0), (12.0, f64::NAN)]
         {
             assert!(!polygon.contains(lng, lat), "{lng} {lat}");
+        }
+    }
+
+    #[test]
+    fn edges_from_south_to_north_take_no_more_memory_than_others() {
+        let zigzag = (0..20_000_u32).map(|i| [f64::from(i) / 1_000.0, f64::from(i % 2)]);
+        let positions: Vec<Position> = zigzag.chain([[20.0, -1.0], [0.0, -1.0], [0.0, 0.0]]).collect();
+        let polygon = Polygon::new(vec![ring(&positions)]);
+        assert!(polygon.0.bands.edges.len() <= positions.len() * Bands::MAX_CROSSED);
+        // Below a peak, above a valley, below a valley.
+        for (lng, lat, is_inside) in
+            [(0.001, 0.9, true), (0.002, 0.9, false), (7.002, -0.5, true), (7.001, 1.1, false)]
+        {
+            assert_eq!(polygon.contains(lng, lat), is_inside, "{lng} {lat}");
         }
     }
 

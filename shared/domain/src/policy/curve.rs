@@ -113,7 +113,7 @@ impl Table {
     }
 
     /// The multiplier at `x`: exact at a point, linear between two points, flat outside them.
-    fn at(&self, x: f64) -> f64 {
+    pub(super) fn at(&self, x: f64) -> f64 {
         let after = self.0.partition_point(|point| point[0] <= x);
         let Some(&[x1, y1]) = self.0.get(after) else {
             return self.0.last().expect("a table has a point")[1];

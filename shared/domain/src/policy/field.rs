@@ -42,6 +42,16 @@ impl<'a> Field<'a> {
         self.faults.0.borrow_mut().push(Fault { pointer, message: message.to_string() });
     }
 
+    /// Whether there is a value.
+    pub(super) fn is_given(&self) -> bool {
+        self.value.is_some()
+    }
+
+    /// Whether there is a value, and it is an object.
+    pub(super) fn is_object(&self) -> bool {
+        self.value.is_some_and(Value::is_object)
+    }
+
     /// The result of `read` for the value. A value for which it returns `None` is a fault; an absent value is not.
     fn read<T>(&self, expected: impl fmt::Display, read: impl FnOnce(&'a Value) -> Option<T>) -> Option<T> {
         let read = read(self.value?);

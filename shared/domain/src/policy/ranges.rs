@@ -76,3 +76,18 @@ pub const REASON_CHARS: usize = 1_000;
 
 /// Longest display name, in characters: a line on a page.
 pub const NAME_CHARS: usize = 200;
+
+/// Laws are checked one by one for each zone and product.
+pub const MAX_LAWS: usize = 256;
+
+/// Longest name of a law, in characters: room for its title and an address.
+pub const SOURCE_CHARS: usize = 1_000;
+
+/// The years of a law's times, in UTC: every instant of theirs has a local time in every time zone.
+pub const LAW_YEARS: RangeInclusive<i16> = 1970..=9998;
+
+/// Daily maxima are kept for 400 days (CONTRACT §9).
+pub const PRIOR_DAYS: RangeInclusive<i64> = 1..=400;
+
+/// Less than the greatest number of prior days.
+pub const DAYS_LEFT_OUT: RangeInclusive<i64> = 0..=399;

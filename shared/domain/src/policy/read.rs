@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::curve::{Curve, Formula, PARAMETER, Table, TableError};
 use super::document;
 use super::field::{Faults, Field, Object};
+use super::law::{self, Referred};
 use super::{
     Clock, Fare, FareOverrides, Fault, Guard, HOURS_OF_WEEK, Limits, MaxChange, Multiplier, Policy, Product,
     QuoteTerms, Surge, SurgeForm, Zone, ranges,
@@ -143,14 +144,16 @@ fn read_policy(field: &Field) -> Option<Policy> {
     let quote = read_quote(&policy.get("quote").object(&["ttl_ms", "ack_above", "detour", "speed_kmh"]));
     let guard = read_guard(&policy.get("guard").object(&["min_lost", "hold_ms"]));
     let max_change = read_max_change(&policy.get("max_change").object(&["multiplier", "fare_percent"]));
-    policy.get("laws").items("an empty array: this version does not enforce laws", |count| count == 0);
     let static_hours = read_static(&policy.get("static"));
     let zones = read_zones(&policy.get("zones"), digits);
+    let timezone = timezone.or_else(|| zone_of("America/New_York"))?;
+    let laws =
+        law::read(&policy.get("laws"), &Referred { timezone: &timezone, products: &products, zones: &zones });
 
     Some(Policy {
         city: city?,
         name: name.unwrap_or("New York").to_owned(),
-        timezone: timezone.or_else(|| zone_of("America/New_York"))?,
+        timezone,
         currency: currency?,
         boundary: boundary?,
         resolution: resolution.and_then(|resolution| u8::try_from(resolution).ok()).unwrap_or(8),
@@ -164,6 +167,7 @@ fn read_policy(field: &Field) -> Option<Policy> {
         quote,
         guard,
         max_change,
+        laws,
         static_hours,
         zones,
     })

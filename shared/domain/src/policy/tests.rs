@@ -1,6 +1,9 @@
 //! Policies that are read from JSON, and written back.
 
+mod changes;
 mod faults;
+mod laws;
+mod schema;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::curve::Formula;
 use super::{
     Clock, Fare, FareOverrides, Limits, MaxChange, Multiplier, Policy, Product, QuoteTerms, Surge, SurgeForm,
-    Zone,
+    Zone, law,
 };
 use crate::fare::money::{Currency, MinorUnits};
 use crate::geo::polygon::{Polygon, Ring};
@@ -32,7 +32,7 @@ impl Policy {
             "quote": write_quote(self.quote),
             "guard": {"min_lost": self.guard.min_lost, "hold_ms": self.guard.hold_ms},
             "max_change": write_max_change(self.max_change),
-            "laws": [],
+            "laws": self.laws.iter().map(law::write).collect::<Vec<_>>(),
             "static": hours.copied().map(f64::from).collect::<Vec<_>>(),
             "zones": self.zones.iter().map(zone).collect::<Vec<_>>(),
         })

@@ -122,6 +122,8 @@ fn elasticities_are_not_both_zero() {
 fn lists_have_a_length() {
     let products = |count: usize| (0..count).map(|i| json!({"id": format!("p{i}")})).collect::<Value>();
     let zones = |count: usize| (0..count).map(|i| json!({"id": format!("z{i}")})).collect::<Value>();
+    let law = |i| json!({"id": format!("l{i}"), "source": "?", "from": "2026-01-01", "rule": {"max_multiplier": 2}});
+    let laws = |count: usize| (0..count).map(law).collect::<Value>();
     let hours = |count: usize| json!(vec![1.0; count]);
     let rings = |count: usize| json!(vec![square(0.0, 0.0, 1.0)["coordinates"][0].clone(); count]);
     for (pointer, good, bad) in [
@@ -132,7 +134,7 @@ fn lists_have_a_length() {
         ("/boundary/coordinates", vec![rings(1), rings(1_024)], vec![rings(0), rings(1_025)]),
         ("/zones/0/polygon/coordinates", vec![rings(0), rings(1_024)], vec![rings(1_025)]),
         ("/surge/table", vec![json!([[1, 1]])], vec![json!([])]),
-        ("/laws", vec![json!([])], vec![json!([{}])]),
+        ("/laws", vec![laws(0), laws(256)], vec![laws(257)]),
     ] {
         for list in good {
             let length = list.as_array().unwrap().len();
