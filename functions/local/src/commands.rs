@@ -1,12 +1,10 @@
 //! The commands of `equilibrium`, one file each (CONTRACT §4), and what they share.
 
-pub mod api_client;
 pub mod city;
 pub mod city_file;
 pub mod compare;
 #[cfg(feature = "aws")]
 pub mod deployment;
-pub mod explain;
 #[cfg(feature = "aws")]
 pub mod feed;
 pub mod lanes;

@@ -1,11 +1,11 @@
 //! `equilibrium`: maps the arguments of the command line to one command (CONTRACT §4).
 
 use clap::{Parser, Subcommand};
+use equilibrium_api_client::explain::Explain;
 use equilibrium_local::commands::city::CityCommand;
 use equilibrium_local::commands::compare::Compare;
 #[cfg(feature = "aws")]
 use equilibrium_local::commands::deployment::DeploymentCommand;
-use equilibrium_local::commands::explain::Explain;
 use equilibrium_local::commands::lanes::LanesCommand;
 use equilibrium_local::commands::replay::Replay;
 use equilibrium_local::commands::serve::Serve;
@@ -53,7 +53,7 @@ fn main() -> Exit {
         Command::Replay(replay) => replay.execute(),
         Command::Compare(compare) => compare.execute(),
         Command::City(city) => city.execute(),
-        Command::Explain(explain) => explain.execute(),
+        Command::Explain(explain) => Exit::page(explain.run()),
         Command::Lanes(lanes) => lanes.execute(),
         #[cfg(feature = "aws")]
         Command::Deployment(command) => command.execute(),

@@ -1,9 +1,9 @@
-//! A client of a deployment: posts events, and reads.
+//! Posts events to a deployment over HTTP.
 
 use std::io;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::CONTENT_TYPE;
 use hyper::{Request, StatusCode, Uri};
@@ -34,26 +34,6 @@ impl HttpEventSink {
         let client = Client::builder(TokioExecutor::new()).build(connector.build());
         Ok(Self { url, client })
     }
-}
-
-/// The status and the body of the answer to a `GET` over HTTPS.
-///
-/// # Errors
-/// The deployment cannot be reached, or answers with anything but text.
-pub fn get(host: &str, path: &str) -> io::Result<(u16, String)> {
-    let connector = HttpsConnectorBuilder::new().with_native_roots()?.https_only().enable_http1().build();
-    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
-    let uri: Uri = format!("https://{host}{path}").parse().map_err(io::Error::other)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let answer = async {
-            let response = client.get(uri).await.map_err(io::Error::other)?;
-            let status = response.status().as_u16();
-            let body = response.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
-            Ok((status, String::from_utf8(body.into()).map_err(io::Error::other)?))
-        };
-        tokio::time::timeout(RESPONSE_TIMEOUT, answer).await?
-    })
 }
 
 impl EventSink for HttpEventSink {

@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
-use std::sync::Arc;
 
 use equilibrium_domain::event_sourced::Entry;
 use equilibrium_domain::surge::city_pricing::{Segment, snapshot_as_of};
 
-use super::past::{PackedSegment, Past};
+use super::past::{FoundPast, PackedSegment, Past};
 use super::shared::Shared;
 use crate::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog, Loaded, PastLog};
 use crate::unavailable::Unavailable;
@@ -221,19 +220,6 @@ impl Logs {
         let begins = first == 0 || log.snapshots.contains_key(&first);
         if begins { FoundPast::Loaded(log.from(first)) } else { FoundPast::Nothing }
     }
-}
-
-/// Where the past of a log is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FoundPast {
-    /// It is not kept.
-    Nothing,
-    /// Here.
-    Loaded(Loaded),
-    /// In a packed segment.
-    Packed(Arc<[u8]>),
-    /// In the packed segment with this first entry, which is elsewhere.
-    Elsewhere(u64),
 }
 
 /// Checkpoint logs in memory.

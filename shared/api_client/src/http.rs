@@ -1,4 +1,4 @@
-//! Reads the API of a running process or a deployment, for the commands that show what it says.
+//! `GET` requests of the API, over a connection of their own.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -8,7 +8,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 /// How long a response may take: API Gateway's limit is 30 s ("Quotas for HTTP APIs").
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
@@ -59,12 +59,12 @@ pub fn get(url: &str, path: &str) -> Result<String, ApiError> {
     Err(ApiError::Refused { code: member("code")?, detail: member("detail")? })
 }
 
-#[cfg(feature = "aws")]
+#[cfg(feature = "tls")]
 fn exchange(secure: bool, host: &str, path: &str) -> io::Result<(u16, String)> {
-    if secure { crate::workload::http_client::get(host, path) } else { plain_exchange(host, path) }
+    if secure { crate::https::get(host, path) } else { plain_exchange(host, path) }
 }
 
-#[cfg(not(feature = "aws"))]
+#[cfg(not(feature = "tls"))]
 fn exchange(secure: bool, host: &str, path: &str) -> io::Result<(u16, String)> {
     if secure {
         return Err(io::Error::new(

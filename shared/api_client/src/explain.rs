@@ -5,9 +5,7 @@ use std::fmt::Write;
 use clap::Args;
 use serde_json::Value;
 
-use crate::commands::api_client::{self, ApiError};
-use crate::commands::terminal::Exit;
-use crate::host::console::print;
+use crate::http::{self, ApiError};
 
 /// The arguments of the command.
 #[derive(Debug, Args)]
@@ -33,20 +31,12 @@ pub struct Explain {
 }
 
 impl Explain {
-    /// Runs the command.
-    #[must_use]
-    pub fn execute(&self) -> Exit {
-        match self.run() {
-            Ok(page) => {
-                print(&page);
-                Exit::success()
-            }
-            Err(error) => Exit::failure(1, error),
-        }
-    }
-
-    fn run(&self) -> Result<String, ApiError> {
-        let body = api_client::get(&self.url, &self.path())?;
+    /// The page of text, or the explanation as it came.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub fn run(&self) -> Result<String, ApiError> {
+        let body = http::get(&self.url, &self.path())?;
         if self.json {
             return Ok(body + "\n");
         }
@@ -55,7 +45,7 @@ impl Explain {
     }
 
     fn path(&self) -> String {
-        let escape = api_client::escape;
+        let escape = http::escape;
         let mut path = format!("/v1/cities/{}/surge/{}/explain", escape(&self.city), escape(&self.cell));
         let parameters = [("product", &self.product), ("at", &self.at)];
         let given = parameters.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
