@@ -24,7 +24,7 @@ use thiserror::Error;
 use crate::data_folder::{DataFolder, FILE_NAME, ignore_absence};
 use crate::open_error::{OpenError, OpenErrorKind};
 use crate::overrides;
-use crate::past::{HISTORY, PastReader, SEGMENTS, put_history, read_segment_row};
+use crate::past_tables::{HISTORY, PastReader, SEGMENTS, put_history, read_segment_row};
 use crate::policies::StoredPolicies;
 use crate::quotes::ConfirmedQuotes;
 use crate::record_batch::{self, StoredRecord};

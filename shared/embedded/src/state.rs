@@ -11,7 +11,7 @@ use equilibrium_domain::id::{LaneCount, LaneId};
 use tokio::sync::{Notify, oneshot};
 
 use crate::database::Changes;
-use crate::past::PastReader;
+use crate::past_tables::PastReader;
 use crate::policies::StoredPolicies;
 use crate::quotes::ConfirmedQuotes;
 use crate::record_batch::StoredRecord;
