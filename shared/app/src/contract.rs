@@ -12,6 +12,7 @@ mod map_store;
 mod override_store;
 mod partitions;
 mod policy_store;
+mod quote_store;
 mod tick_log;
 mod watermark_board;
 
@@ -24,6 +25,7 @@ pub use self::map_store::{frozen_maps, map_store};
 pub use self::override_store::override_store;
 pub use self::partitions::STREAM_PARTS;
 pub use self::policy_store::{policy_store, policy_versions};
+pub use self::quote_store::quote_store;
 pub use self::tick_log::{RecordedRow, recorded_rows, tick_log};
 pub use self::watermark_board::watermark_board;
 

@@ -15,6 +15,7 @@ pub mod notify;
 pub mod overrides;
 pub mod policy;
 pub mod price;
+pub mod quote;
 pub mod surge;
 pub mod telemetry;
 pub mod timer;

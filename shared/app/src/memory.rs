@@ -5,6 +5,7 @@ mod maps;
 mod no_op;
 mod overrides;
 mod policies;
+mod quotes;
 mod recorder;
 mod shared;
 mod watermark_board;
@@ -14,6 +15,7 @@ pub use self::maps::{Maps, MemoryMaps};
 pub use self::no_op::NoOp;
 pub use self::overrides::{MemoryOverrides, OverrideTable};
 pub use self::policies::{MemoryPolicies, PolicyVersions};
+pub use self::quotes::MemoryQuotes;
 pub use self::recorder::Recorder;
 pub use self::watermark_board::MemoryWatermarkBoard;
 
@@ -39,6 +41,11 @@ mod tests {
     #[tokio::test]
     async fn the_override_store_keeps_the_contract() {
         contract::override_store(&MemoryOverrides::default(), 1_000).await;
+    }
+
+    #[tokio::test]
+    async fn the_quote_store_keeps_the_contract() {
+        contract::quote_store(&MemoryQuotes::default(), 1_000).await;
     }
 
     #[tokio::test]

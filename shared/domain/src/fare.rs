@@ -2,4 +2,5 @@
 
 pub mod fare_lines;
 pub mod money;
+pub mod quote;
 pub mod ride;
