@@ -200,20 +200,47 @@ test("policy writes policies and overrides alone, and deletes nothing", () => {
   assert.doesNotMatch(JSON.stringify(statements), /Delete|BatchWrite|Scan.*policies/);
 });
 
-test("a key is generated from hexadecimal digits alone", () => {
-  const [secret] = Object.values(onAws().findResources("AWS::SecretsManager::Secret"));
-  const { ExcludeCharacters, PasswordLength, RequireEachIncludedType } = secret!.Properties.GenerateSecretString;
-  const printable = Array.from({ length: 94 }, (_, index) => String.fromCharCode(33 + index));
-  const left = printable.filter((character) => !ExcludeCharacters.includes(character)).join("");
-  assert.deepEqual([left, PasswordLength, RequireEachIncludedType], ["0123456789abcdef", 32, false]);
+test("quote writes confirmed quotes and events alone, and deletes nothing", () => {
+  const policies = Object.entries(onAws().findResources("AWS::IAM::Policy"));
+  const [, quote] = policies.find(([id]) => id.startsWith("functionsquote")) ?? assert.fail("no policy");
+  const statements: { Action: string | string[]; Resource: unknown }[] = quote.Properties.PolicyDocument.Statement;
+  const writing = statements.filter(({ Action }) => [Action].flat().some((action) => /Put|Update/.test(action)));
+  assert.deepEqual(writing.map(({ Resource }) => /quotes|events/.exec(JSON.stringify(Resource))?.[0]).sort(), [
+    "events",
+    "quotes",
+  ]);
+  assert.doesNotMatch(JSON.stringify(statements), /Delete|BatchWrite/);
 });
 
-test("ingest alone can read the key of pseudonyms", () => {
-  const readers = Object.entries(onAws().findResources("AWS::IAM::Policy"))
-    .filter(([, policy]) => JSON.stringify(policy).includes("secretsmanager:"))
-    .map(([id]) => id);
-  assert.equal(readers.length, 1);
-  assert.match(readers[0]!, /ingest/);
+test("a key is generated from hexadecimal digits alone", () => {
+  const secrets = Object.values(onAws().findResources("AWS::SecretsManager::Secret"));
+  const printable = Array.from({ length: 94 }, (_, index) => String.fromCharCode(33 + index));
+  const lengths = secrets.map(({ Properties }) => {
+    const { ExcludeCharacters, PasswordLength, RequireEachIncludedType } = Properties.GenerateSecretString;
+    const left = printable.filter((character) => !ExcludeCharacters.includes(character)).join("");
+    assert.deepEqual([left, RequireEachIncludedType], ["0123456789abcdef", false]);
+    return PasswordLength;
+  });
+  assert.deepEqual(lengths.sort(), [32, 64]);
+});
+
+test("one function alone can read each key", () => {
+  const policies = Object.entries(onAws().findResources("AWS::IAM::Policy"));
+  for (const [secret, reader] of [
+    ["pseudonymkey", /ingest/],
+    ["quotekey", /quote/],
+  ] as const) {
+    const readers = policies
+      .filter(([, { Properties }]) =>
+        Properties.PolicyDocument.Statement.some(
+          ({ Action, Resource }: { Action: unknown; Resource: unknown }) =>
+            JSON.stringify(Action).includes("secretsmanager:") && JSON.stringify(Resource).includes(secret),
+        ),
+      )
+      .map(([id]) => id);
+    assert.equal(readers.length, 1, secret);
+    assert.match(readers[0]!, reader);
+  }
 });
 
 test("every path reaches the function that the list gives it, whatever the method", () => {

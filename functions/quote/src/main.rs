@@ -1,5 +1,7 @@
 //! `quote` on AWS: responds to requests from API Gateway with quotes, and keeps confirmed ones in DynamoDB.
 
+use std::time::Duration;
+
 use equilibrium_app::clock::system_now_ms;
 use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::policy::ports::PolicySource;
@@ -15,6 +17,14 @@ use equilibrium_aws::runtime::{self, FunctionName, Invocation, RuntimeError};
 use equilibrium_aws::secrets::{QuoteKeySecret, SECRET_TIMEOUT};
 use equilibrium_quote::Quoting;
 use tokio::time::sleep;
+
+/// The log of events stands in the way of a confirmation's response, which does not need it: what it does not take now is
+/// logged later.
+const LOG_RETRY: RetryPolicy = RetryPolicy {
+    call_timeout: Duration::from_millis(500),
+    attempt_timeout: Duration::from_millis(240),
+    max_attempts: 2,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), RuntimeError> {
@@ -37,7 +47,7 @@ async fn main() -> Result<(), RuntimeError> {
     let maps = &MapReader::new(Maps::new(&once, &tables), map_cache, sleep);
     let store = Quotes::new(&dynamodb::Connection::new(&sdk, RetryPolicy::default()), &tables);
     let keys = QuoteKeySecret::new(&sdk, &deployment, SECRET_TIMEOUT);
-    let kinesis = kinesis::Connection::new(&sdk, RetryPolicy::default());
+    let kinesis = kinesis::Connection::new(&sdk, LOG_RETRY);
     let events = Events::new(&kinesis, &streams, lanes);
     let desk = &QuoteDesk::new(store, keys, (events, lanes));
     desk.ring().refresh(system_now_ms()).await;
