@@ -26,7 +26,10 @@ fn the_functions_use_every_table_stream_and_secret_of_the_deployment() {
         keys(names).into_iter().map(|name| format!("live-{name}")).collect()
     };
     let Tables { checkpoints, maps, policies, overrides, watermarks } = Tables::named("live");
-    assert_eq!(prefixed(&deployment()["tables"]), [checkpoints, maps, policies, overrides, watermarks].into());
+    assert_eq!(
+        prefixed(&deployment()["tables"]),
+        [checkpoints, maps, policies, overrides, watermarks].into()
+    );
     let Streams { events, counts, changes } = Streams::named("live");
     assert_eq!(prefixed(&deployment()["streams"]), [events, counts, changes].into());
     assert_eq!(prefixed(&deployment()["secrets"]), [pseudonym_key_name("live")].into());

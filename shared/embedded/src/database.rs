@@ -10,6 +10,7 @@ use equilibrium_app::checkpoint::parking;
 use equilibrium_app::checkpoint::ports::CheckpointKey;
 use equilibrium_app::memory::{Logs, Maps, OverrideTable};
 use equilibrium_domain::count::lane_range::LANES_PER_RANGE;
+use equilibrium_domain::fare::quote::QuoteId;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::{CityId, LaneCount};
 use equilibrium_domain::surge::frozen_map::FrozenMap;
@@ -26,6 +27,7 @@ use crate::open_error::{OpenError, OpenErrorKind};
 use crate::overrides;
 use crate::past::{HISTORY, PastReader, SEGMENTS, put_history, read_segment_row};
 use crate::policies::StoredPolicies;
+use crate::quotes::{self, QUOTES, StoredQuotes};
 use crate::record_batch::{self, StoredRecord};
 
 /// Increases whenever a program would misread rows of an older version.
@@ -76,6 +78,8 @@ pub enum Row {
     OverrideCounts(CityId),
     /// A version of a city's policy.
     Policy(CityId, u64),
+    /// A confirmed quote.
+    Quote(QuoteId),
     /// The policy of a city that the folder last took from a city file.
     CityFile(CityId),
 }
@@ -111,6 +115,8 @@ pub struct Contents {
     pub policies: StoredPolicies,
     /// Their overrides.
     pub overrides: OverrideTable,
+    /// Confirmed quotes.
+    pub quotes: StoredQuotes,
     /// Events that were not counted yet, by the number of the first of each row.
     pub events: Vec<(u64, Vec<StoredRecord>)>,
     /// Counts that were not priced yet, by number.
@@ -315,7 +321,8 @@ fn read(redb: &redb::Database) -> Result<Contents, OpenErrorKind> {
     let (logs, maps) = (read_logs(&transaction)?, read_maps(&transaction)?);
     let (policies, overrides) = (read_policies(&transaction)?, read_overrides(&transaction)?);
     let (events, counts) = (read_records(&transaction, EVENTS)?, read_records(&transaction, COUNTS)?);
-    Ok(Contents { logs, maps, policies, overrides, events, counts, ends: read_ends(&transaction)? })
+    let (quotes, ends) = (quotes::read(&transaction)?, read_ends(&transaction)?);
+    Ok(Contents { logs, maps, policies, overrides, quotes, events, counts, ends })
 }
 
 /// The tables whose rows [`Row`] names.
@@ -333,6 +340,7 @@ struct Tables<'a> {
     override_counts: Table<'a, &'static str, Bytes>,
     policies: Table<'a, (&'static str, u64), Bytes>,
     city_files: Table<'a, &'static str, Bytes>,
+    quotes: Table<'a, u128, Bytes>,
 }
 
 impl<'a> Tables<'a> {
@@ -352,6 +360,7 @@ impl<'a> Tables<'a> {
             override_counts: transaction.open_table(OVERRIDE_COUNTS)?,
             policies: transaction.open_table(POLICIES)?,
             city_files: transaction.open_table(CITY_FILES)?,
+            quotes: transaction.open_table(QUOTES)?,
         })
     }
 
@@ -377,6 +386,7 @@ impl<'a> Tables<'a> {
             Row::OverrideCounts(city) => put(&mut self.override_counts, city.as_str(), content),
             Row::Policy(city, version) => put(&mut self.policies, (city.as_str(), *version), content),
             Row::CityFile(city) => put(&mut self.city_files, city.as_str(), content),
+            Row::Quote(QuoteId(id)) => put(&mut self.quotes, id, content),
         }
     }
 }
@@ -488,7 +498,7 @@ fn read_policies(transaction: &ReadTransaction) -> Result<StoredPolicies, OpenEr
 }
 
 /// The table, if it exists.
-fn existing<T>(table: Result<T, TableError>) -> Result<Option<T>, TableError> {
+pub(crate) fn existing<T>(table: Result<T, TableError>) -> Result<Option<T>, TableError> {
     match table {
         Err(TableError::TableDoesNotExist(_)) => Ok(None),
         table => table.map(Some),

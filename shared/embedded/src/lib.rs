@@ -9,6 +9,8 @@ pub mod past;
 mod policies;
 pub mod policy_store;
 pub mod pseudonym_key;
+pub mod quote_keys;
+mod quotes;
 pub mod record_batch;
 mod state;
 pub mod store;
