@@ -1,6 +1,7 @@
 //! `equilibrium`: maps the arguments of the command line to one command (CONTRACT §4).
 
 use clap::{Parser, Subcommand};
+use equilibrium_api_client::explain::Explain;
 use equilibrium_local::commands::city::CityCommand;
 use equilibrium_local::commands::compare::Compare;
 #[cfg(feature = "aws")]
@@ -35,6 +36,8 @@ enum Command {
     Compare(Compare),
     /// Write the events of the simulated city; the same seed gives the same file on every machine.
     City(CityCommand),
+    /// Explain why a price is what it is, or was within the last 24 hours.
+    Explain(Explain),
     /// List the checkpoint logs that cannot go on and resume them.
     Lanes(LanesCommand),
     #[cfg(feature = "aws")]
@@ -50,6 +53,7 @@ fn main() -> Exit {
         Command::Replay(replay) => replay.execute(),
         Command::Compare(compare) => compare.execute(),
         Command::City(city) => city.execute(),
+        Command::Explain(explain) => Exit::page(explain.run()),
         Command::Lanes(lanes) => lanes.execute(),
         #[cfg(feature = "aws")]
         Command::Deployment(command) => command.execute(),

@@ -1,4 +1,4 @@
-// `price`: GET of cities, maps and prices. It changes nothing: its grants are for reading.
+// `price`: GET of cities, maps, prices, explanations and histories. It changes nothing: its grants are for reading.
 import type { Construct } from "constructs";
 import { EquilibriumFunction, type FunctionProps } from "./function.ts";
 
@@ -9,5 +9,7 @@ export class PriceFunction extends EquilibriumFunction {
     tables.policies.grantReadData(this);
     tables.overrides.grantReadData(this);
     tables.maps.grantReadData(this);
+    tables.checkpoints.grantReadData(this);
+    tables.history.grantReadData(this);
   }
 }

@@ -14,6 +14,7 @@ export class SurgeFunction extends EquilibriumFunction {
     tables.policies.grantReadData(this);
     tables.overrides.grantReadData(this);
     tables.maps.grantReadWriteData(this);
+    tables.history.grantWriteData(this);
     streams.changes.grantWrite(this);
     readStream(this, "surge", props);
   }

@@ -1,4 +1,4 @@
-// The tables of checkpoints, maps, policies and the watermark board.
+// The tables of checkpoints, histories, maps, policies and the watermark board.
 import { RemovalPolicy } from "aws-cdk-lib";
 import * as dynamodb from "aws-cdk-lib/aws-dynamodb";
 import type { Construct } from "constructs";

@@ -12,12 +12,12 @@ mod recorder;
 mod shared;
 mod watermark_board;
 
-pub use self::checkpoints::{FoundPast, Logs, MemoryCheckpoints};
+pub use self::checkpoints::{Logs, MemoryCheckpoints};
 pub use self::histories::{Histories, MemoryHistory};
 pub use self::maps::{Maps, MemoryMaps};
 pub use self::no_op::NoOp;
 pub use self::overrides::{MemoryOverrides, OverrideTable};
-pub use self::past::PackedSegment;
+pub use self::past::{FoundPast, PackedSegment};
 pub use self::policies::{MemoryPolicies, PolicyVersions};
 pub use self::quotes::MemoryQuotes;
 pub use self::recorder::Recorder;

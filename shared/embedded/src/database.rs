@@ -10,7 +10,6 @@ use equilibrium_app::checkpoint::parking;
 use equilibrium_app::checkpoint::ports::CheckpointKey;
 use equilibrium_app::memory::{Logs, Maps, OverrideTable};
 use equilibrium_domain::count::lane_range::LANES_PER_RANGE;
-use equilibrium_domain::fare::quote::QuoteId;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::{CityId, LaneCount};
 use equilibrium_domain::surge::frozen_map::FrozenMap;
@@ -25,9 +24,9 @@ use thiserror::Error;
 use crate::data_folder::{DataFolder, FILE_NAME, ignore_absence};
 use crate::open_error::{OpenError, OpenErrorKind};
 use crate::overrides;
-use crate::past::{HISTORY, PastReader, SEGMENTS, put_history, read_segment_row};
+use crate::past_tables::{HISTORY, PastReader, SEGMENTS, put_history, read_segment_row};
 use crate::policies::StoredPolicies;
-use crate::quotes::{self, QUOTES, StoredQuotes};
+use crate::quotes::ConfirmedQuotes;
 use crate::record_batch::{self, StoredRecord};
 
 /// Increases whenever a program would misread rows of an older version.
@@ -47,6 +46,7 @@ const HEADS: TableDefinition<'_, &str, Bytes> = TableDefinition::new("heads");
 const FROZEN: TableDefinition<'_, (&str, i64), Bytes> = TableDefinition::new("frozen");
 const OVERRIDES: TableDefinition<'_, (&str, &str), Bytes> = TableDefinition::new("overrides");
 const OVERRIDE_COUNTS: TableDefinition<'_, &str, Bytes> = TableDefinition::new("override_counts");
+const QUOTES: TableDefinition<'_, u128, Bytes> = TableDefinition::new("quotes");
 const POLICIES: TableDefinition<'_, (&str, u64), Bytes> = TableDefinition::new("policies");
 const CITY_FILES: TableDefinition<'_, &str, Bytes> = TableDefinition::new("city_files");
 const CHUNKS: TableDefinition<'_, (&str, u64, u64), Bytes> = TableDefinition::new("chunks");
@@ -76,10 +76,10 @@ pub enum Row {
     Override(CityId, Arc<str>),
     /// How many overrides a city has had, and how often they have changed.
     OverrideCounts(CityId),
+    /// A confirmed quote, by its id.
+    Quote(u128),
     /// A version of a city's policy.
     Policy(CityId, u64),
-    /// A confirmed quote.
-    Quote(QuoteId),
     /// The policy of a city that the folder last took from a city file.
     CityFile(CityId),
 }
@@ -116,7 +116,7 @@ pub struct Contents {
     /// Their overrides.
     pub overrides: OverrideTable,
     /// Confirmed quotes.
-    pub quotes: StoredQuotes,
+    pub quotes: ConfirmedQuotes,
     /// Events that were not counted yet, by the number of the first of each row.
     pub events: Vec<(u64, Vec<StoredRecord>)>,
     /// Counts that were not priced yet, by number.
@@ -320,9 +320,9 @@ fn read(redb: &redb::Database) -> Result<Contents, OpenErrorKind> {
     let transaction = redb.begin_read()?;
     let (logs, maps) = (read_logs(&transaction)?, read_maps(&transaction)?);
     let (policies, overrides) = (read_policies(&transaction)?, read_overrides(&transaction)?);
+    let quotes = read_quotes(&transaction)?;
     let (events, counts) = (read_records(&transaction, EVENTS)?, read_records(&transaction, COUNTS)?);
-    let (quotes, ends) = (quotes::read(&transaction)?, read_ends(&transaction)?);
-    Ok(Contents { logs, maps, policies, overrides, quotes, events, counts, ends })
+    Ok(Contents { logs, maps, policies, overrides, quotes, events, counts, ends: read_ends(&transaction)? })
 }
 
 /// The tables whose rows [`Row`] names.
@@ -338,9 +338,9 @@ struct Tables<'a> {
     frozen: Table<'a, (&'static str, i64), Bytes>,
     overrides: Table<'a, (&'static str, &'static str), Bytes>,
     override_counts: Table<'a, &'static str, Bytes>,
+    quotes: Table<'a, u128, Bytes>,
     policies: Table<'a, (&'static str, u64), Bytes>,
     city_files: Table<'a, &'static str, Bytes>,
-    quotes: Table<'a, u128, Bytes>,
 }
 
 impl<'a> Tables<'a> {
@@ -358,9 +358,9 @@ impl<'a> Tables<'a> {
             frozen: transaction.open_table(FROZEN)?,
             overrides: transaction.open_table(OVERRIDES)?,
             override_counts: transaction.open_table(OVERRIDE_COUNTS)?,
+            quotes: transaction.open_table(QUOTES)?,
             policies: transaction.open_table(POLICIES)?,
             city_files: transaction.open_table(CITY_FILES)?,
-            quotes: transaction.open_table(QUOTES)?,
         })
     }
 
@@ -384,9 +384,9 @@ impl<'a> Tables<'a> {
             Row::Frozen(city, start_ms) => put(&mut self.frozen, (city.as_str(), *start_ms), content),
             Row::Override(city, id) => put(&mut self.overrides, (city.as_str(), &**id), content),
             Row::OverrideCounts(city) => put(&mut self.override_counts, city.as_str(), content),
+            Row::Quote(id) => put(&mut self.quotes, id, content),
             Row::Policy(city, version) => put(&mut self.policies, (city.as_str(), *version), content),
             Row::CityFile(city) => put(&mut self.city_files, city.as_str(), content),
-            Row::Quote(QuoteId(id)) => put(&mut self.quotes, id, content),
         }
     }
 }
@@ -465,6 +465,15 @@ fn read_maps(transaction: &ReadTransaction) -> Result<Maps, OpenErrorKind> {
     Ok(maps)
 }
 
+fn read_quotes(transaction: &ReadTransaction) -> Result<ConfirmedQuotes, OpenErrorKind> {
+    let mut quotes = ConfirmedQuotes::default();
+    for row in transaction.open_table(QUOTES)?.iter()? {
+        let (id, row) = row?;
+        quotes.restore(id.value(), row.value())?;
+    }
+    Ok(quotes)
+}
+
 fn read_overrides(transaction: &ReadTransaction) -> Result<OverrideTable, OpenErrorKind> {
     let (mut counts, mut found) = (Vec::new(), Vec::new());
     for row in transaction.open_table(OVERRIDE_COUNTS)?.iter()? {
@@ -498,7 +507,7 @@ fn read_policies(transaction: &ReadTransaction) -> Result<StoredPolicies, OpenEr
 }
 
 /// The table, if it exists.
-pub(crate) fn existing<T>(table: Result<T, TableError>) -> Result<Option<T>, TableError> {
+fn existing<T>(table: Result<T, TableError>) -> Result<Option<T>, TableError> {
     match table {
         Err(TableError::TableDoesNotExist(_)) => Ok(None),
         table => table.map(Some),

@@ -3,14 +3,15 @@
 mod acknowledged;
 pub mod data_folder;
 pub mod database;
+mod key_file;
 pub mod open_error;
 mod overrides;
-pub mod past;
+mod past;
+pub mod past_tables;
 mod policies;
 pub mod policy_store;
 pub mod pseudonym_key;
-pub mod quote_keys;
-mod quotes;
+pub mod quotes;
 pub mod record_batch;
 mod state;
 pub mod store;

@@ -29,7 +29,7 @@ pub(crate) fn decode_counts(row: &[u8]) -> Result<[u64; 2], &'static str> {
 }
 
 impl Store {
-    /// The state, for a change that the call waits for; while the disk takes no writes, nothing is changed.
+    /// The state, to change something in that is written at once; while the disk takes no writes, nothing is changed.
     pub(crate) fn writable(&self) -> Result<MutexGuard<'_, State>, Unavailable> {
         let state = self.0.state.lock();
         let pending = state.pending.as_ref();

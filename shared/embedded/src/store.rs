@@ -67,8 +67,17 @@ impl Store {
         let first_counts = counts.first().map_or(ends.counts + 1, |(number, _)| *number);
         let changes = Changes { ends, ..Changes::default() };
         let pending = PendingWrites { changes, event_rows, first_counts, ..PendingWrites::default() };
-        let (histories, pending) = (Histories::default(), Some(pending));
-        let state = State { logs, maps, policies, overrides, quotes, histories, keeps_past: true, pending };
+        let histories = Histories::default();
+        let state = State {
+            logs,
+            maps,
+            policies,
+            overrides,
+            quotes,
+            histories,
+            keeps_past: true,
+            pending: Some(pending),
+        };
         let store = Self::with_state(lanes, clock, state);
         *store.0.past.lock() = Some(database.past());
         for (number, record) in numbered(events) {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use equilibrium_app::checkpoint::ports::CheckpointKey;
+use equilibrium_app::history::explainer::{Question, observe};
 use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, NoOp};
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
@@ -12,6 +14,7 @@ use equilibrium_app::surge::ports::TickLog;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::count::sightings::{Contact, Count, Place};
 use equilibrium_domain::count::tick_counts::{self, CityCounts, TickCountsWriter};
+use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::{CityId, LaneCount, ProductId};
 use equilibrium_domain::surge::map::{ClosedTick, MapHead};
 use equilibrium_lambda::kinesis::encode::{Envelope, Stream};
@@ -63,14 +66,16 @@ pub fn figures() {
         changes: NoOp,
         ticks: RowCount::default(),
     };
-    let processor = CityProcessor::new(MemoryCheckpoints::default(), sinks);
+    let checkpoints = MemoryCheckpoints::keeping_past();
+    let processor = CityProcessor::new(checkpoints.clone(), sinks);
     let mut sequence = 0;
     let mut times = Vec::new();
     let mut rows = 0;
-    for tick in 1..=80 {
+    let mut kept = (0, 0);
+    for tick in 1..=200 {
         for entity in &mut entities {
-            // About half of the entities have moved since the last tick.
-            if rng.below(2) == 0 {
+            // About half of the entities have moved since the last tick; then a twelfth, as vehicles of a city do.
+            if rng.below(if tick <= 80 { 2 } else { 12 }) == 0 {
                 let around: Vec<CellIndex> = entity.cell.grid_disk(1);
                 let next = around[rng.below(around.len())];
                 if inside.contains(&next) {
@@ -81,15 +86,50 @@ pub fn figures() {
         let payload = payload(&entities, lanes, tick * TICK_MS, &mut sequence);
         let start = Instant::now();
         let handled = run(equilibrium_surge::handle_event(&processor, &payload, &policies, 0));
-        times.push(start.elapsed().as_secs_f64() * 1e3);
+        if tick <= 80 {
+            times.push(start.elapsed().as_secs_f64() * 1e3);
+        }
+        if tick == 70 {
+            past(&checkpoints, "every second entity moved", &mut kept);
+        }
         assert_eq!(handled.expect("the payload is a Kinesis event").1.ticks, 1);
         rows = processor.ticks().0.load(Ordering::Relaxed);
     }
+    past(&checkpoints, "every twelfth", &mut kept);
+    explanations(&checkpoints, 200 * TICK_MS, centre);
     let steady = times.split_off(20);
     figure(
         &format!("`surge`, a tick of {rows} reported cells from 64 lanes, every second entity moved"),
         &format!("{:.2} ms", median(steady)),
     );
+}
+
+/// The bytes that the log keeps of a past tick, beyond those that were `kept` before, and the time of an explanation.
+fn past(checkpoints: &MemoryCheckpoints, what: &str, kept: &mut (usize, u64)) {
+    let key = CheckpointKey::City(CityId::new("nyc").expect("well-formed"));
+    let (bytes, entries) = checkpoints.past_bytes(&key);
+    let each = (bytes - kept.0) as u64 / (entries - kept.1).max(1);
+    figure(&format!("kept of a past tick of the same city, {what}"), &format!("{each} bytes"));
+    *kept = (bytes, entries);
+}
+
+/// The time of explanations of random ticks.
+fn explanations(checkpoints: &MemoryCheckpoints, last: i64, cell: CellIndex) {
+    let mut rng = SplitMix64::new(5);
+    let city = CityId::new("nyc").expect("well-formed");
+    for (when, ticks) in [("the newest tick", 1), ("a tick of a packed segment", 100)] {
+        let mut times = Vec::new();
+        for _ in 0..20 {
+            let back = rng.below(ticks) + if ticks > 1 { 70 } else { 0 };
+            let at = Some(last - i64::try_from(back).expect("few") * TICK_MS);
+            let question = Question { city: city.clone(), cell: Cell(cell.into()), product: None, at };
+            let start = Instant::now();
+            let observed = run(observe(checkpoints, &question, last)).expect("a log in memory is available");
+            times.push(start.elapsed().as_secs_f64() * 1e3);
+            assert_eq!(observed.map(|observed| observed.at), at);
+        }
+        figure(&format!("an explanation of {when}, of the same city"), &format!("{:.1} ms", median(times)));
+    }
 }
 
 fn payload(entities: &[Entity], lanes: LaneCount, at: i64, sequence: &mut u64) -> Vec<u8> {

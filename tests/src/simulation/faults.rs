@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog, Loaded};
 use equilibrium_app::count::ports::CountsStream;
+use equilibrium_app::history::ports::HistoryStore;
 use equilibrium_app::surge::ports::{ChangeStream, MapStore, TickLog};
 use equilibrium_app::unavailable::{SendError, Unavailable};
 use equilibrium_domain::count::city_group::CityGroup;
 use equilibrium_domain::event_sourced::Entry;
 use equilibrium_domain::id::{CityId, LaneId};
+use equilibrium_domain::surge::history::HistoryKey;
 use equilibrium_domain::surge::map::{ChunkName, ClosedTick, MapHead};
 use parking_lot::Mutex;
 
@@ -135,6 +137,21 @@ impl<P: MapStore> MapStore for FaultyPort<P> {
 
     async fn chunk(&self, city: &CityId, name: ChunkName) -> Result<Option<Vec<u8>>, Unavailable> {
         self.call("chunk", self.port.chunk(city, name)).await
+    }
+}
+
+impl<P: HistoryStore> HistoryStore for FaultyPort<P> {
+    async fn save_history(&self, city: &CityId, key: HistoryKey, item: &[u8]) -> Result<(), Unavailable> {
+        self.call("save_history", self.port.save_history(city, key, item)).await
+    }
+
+    async fn history(
+        &self,
+        city: &CityId,
+        from: HistoryKey,
+        limit: usize,
+    ) -> Result<Vec<(HistoryKey, Vec<u8>)>, Unavailable> {
+        self.call("history", self.port.history(city, from, limit)).await
     }
 }
 

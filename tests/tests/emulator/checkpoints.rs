@@ -89,6 +89,7 @@ fn large(byte: u8) -> Vec<u8> {
 async fn checkpoints_meet_the_contract_of_the_checkpoint_log() {
     let fixture = Fixture::new("checkpoints").await;
     contract::checkpoint_log(&fixture.checkpoints()).await;
+    contract::past_log(&fixture.checkpoints()).await;
 }
 
 #[tokio::test]

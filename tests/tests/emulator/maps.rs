@@ -35,6 +35,7 @@ async fn maps_meet_the_contract_of_the_map_store() {
     let maps = maps("maps").await.0;
     contract::map_store(&maps).await;
     contract::frozen_maps(&maps).await;
+    contract::history_store(&maps).await;
 }
 
 #[tokio::test]

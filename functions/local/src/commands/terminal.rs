@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::{ExitCode, Termination};
 
-use crate::host::console::flush;
+use crate::host::console::{flush, print};
 
 /// The end of a command: its exit status and its last line on stderr.
 #[derive(Debug)]
@@ -29,6 +29,17 @@ impl Exit {
     #[cfg(feature = "aws")]
     pub(crate) fn of<E: Display>(outcome: Result<(), E>) -> Self {
         outcome.map_or_else(|error| Self::failure(1, error), |()| Self::success())
+    }
+
+    /// The exit of a command that prints a page, or failed with status 1.
+    pub fn page<E: Display>(page: Result<String, E>) -> Self {
+        page.map_or_else(
+            |error| Self::failure(1, error),
+            |page| {
+                print(&page);
+                Self::success()
+            },
+        )
     }
 
     /// The exit of a command that failed.

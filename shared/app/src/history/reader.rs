@@ -191,7 +191,9 @@ impl<'a> PageBuilder<'a> {
             Some((last_product, last_cell)) if after.at == at => (last_product, *last_cell) < (product, cell),
             _ => after.at < at,
         });
+        // A part of the log may begin with ticks that have been passed.
         (self.first()..query.to).contains(&at)
+            && self.passed.is_none_or(|passed| at > passed)
             && query.cell.is_none_or(|wanted| wanted == cell)
             && query.product.as_ref().is_none_or(|wanted| wanted == product)
             && is_after

@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
-use std::sync::Arc;
 
 use equilibrium_domain::event_sourced::Entry;
 use equilibrium_domain::surge::city_pricing::{Segment, snapshot_as_of};
 
-use super::past::{PackedSegment, Past};
+use super::past::{FoundPast, PackedSegment, Past};
 use super::shared::Shared;
 use crate::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog, Loaded, PastLog};
 use crate::unavailable::Unavailable;
@@ -223,19 +222,6 @@ impl Logs {
     }
 }
 
-/// Where the past of a log is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FoundPast {
-    /// It is not kept.
-    Nothing,
-    /// Here.
-    Loaded(Loaded),
-    /// In a packed segment.
-    Packed(Arc<[u8]>),
-    /// In the packed segment with this first entry, which is elsewhere.
-    Elsewhere(u64),
-}
-
 /// Checkpoint logs in memory.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryCheckpoints(Shared<Logs>);
@@ -255,6 +241,13 @@ impl MemoryCheckpoints {
             |log: &StoredLog| log.snapshots.values().map(|snapshot| snapshot.bytes.len()).sum::<usize>();
         let entries = |log: &StoredLog| log.entries.iter().map(Vec::len).sum::<usize>();
         logs.logs.values().map(|log| entries(log) + snapshots(log) + log.past.bytes()).sum()
+    }
+
+    /// The bytes of the packed segments of a log, and the number of their entries.
+    #[must_use]
+    pub fn past_bytes(&self, log: &CheckpointKey) -> (usize, u64) {
+        let logs = self.0.lock();
+        logs.logs.get(log).map_or((0, 0), |log| (log.past.bytes(), log.first))
     }
 
     /// Changes the bytes of a log's last entry, as a storage fault would.

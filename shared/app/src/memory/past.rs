@@ -10,7 +10,6 @@ use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 
-use super::checkpoints::FoundPast;
 use crate::checkpoint::ports::{Loaded, PAST_MS};
 
 /// A segment as it is kept, compressed.
@@ -41,6 +40,19 @@ impl PackedSegment {
         let Segment { first, snapshot, entries } = Segment::decode(&encoded).ok()?;
         Some(Loaded { snapshot, first, entries })
     }
+}
+
+/// Where the past of a log is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FoundPast {
+    /// It is not kept.
+    Nothing,
+    /// Here.
+    Loaded(Loaded),
+    /// In a packed segment.
+    Packed(Arc<[u8]>),
+    /// In the packed segment with this first entry, which is elsewhere.
+    Elsewhere(u64),
 }
 
 /// The segments of a log, in order.

@@ -8,9 +8,6 @@ use xxhash_rust::xxh3::xxh3_64;
 /// The fewest bytes of a key: as many as the hash has (RFC 7518 §3.2).
 pub const MIN_KEY_BYTES: usize = 32;
 
-/// The hexadecimal digits of a key where it is kept.
-pub const KEY_DIGITS: usize = 2 * MIN_KEY_BYTES;
-
 /// A key of HMAC with SHA-256.
 #[derive(Clone)]
 pub struct QuoteKey {
@@ -34,23 +31,24 @@ impl QuoteKey {
     }
 }
 
+impl QuoteKey {
+    /// The key of 64 hexadecimal digits.
+    #[must_use]
+    pub fn from_hex(digits: &str) -> Option<Self> {
+        let bytes: Option<Vec<u8>> = digits
+            .as_bytes()
+            .chunks(2)
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+            .collect();
+        let is_hex = digits.len() == 2 * MIN_KEY_BYTES && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        bytes.filter(|_| is_hex).and_then(|bytes| Self::new(&bytes))
+    }
+}
+
 impl fmt::Debug for QuoteKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("QuoteKey").field("id", &self.id).finish_non_exhaustive()
     }
-}
-
-fn key_from_hex(text: &str) -> Option<QuoteKey> {
-    if text.len() != KEY_DIGITS {
-        return None;
-    }
-    let mut key = [0; MIN_KEY_BYTES];
-    let (pairs, _) = text.as_bytes().as_chunks::<2>();
-    for (byte, [high, low]) in key.iter_mut().zip(pairs) {
-        let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        *byte = digit(*high)? << 4 | digit(*low)?;
-    }
-    QuoteKey::new(&key)
 }
 
 /// The keys of a deployment.
@@ -63,63 +61,9 @@ pub struct QuoteKeys {
 }
 
 impl QuoteKeys {
-    /// The keys of a text of one or two keys, the newest first, each of [`KEY_DIGITS`] hexadecimal digits, separated by
-    /// whitespace. A rotation puts a new key before the others; those after the second are not used.
-    #[must_use]
-    pub fn from_hex(text: &str) -> Option<Self> {
-        let mut keys = text.split_ascii_whitespace().map(key_from_hex);
-        let current = keys.next()??;
-        let previous = keys.next().map_or(Some(None), |key| key.map(Some))?;
-        keys.all(|key| key.is_some()).then_some(Self { current, previous })
-    }
-
     /// The key with this name.
     #[must_use]
     pub fn named(&self, id: &str) -> Option<&QuoteKey> {
         std::iter::once(&self.current).chain(&self.previous).find(|key| key.id == id)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_are_read_from_hexadecimal_digits_the_newest_first() {
-        let [one, other, third] = ["0f", "Ab", "99"].map(|byte| byte.repeat(32));
-        let id = |byte: u8| QuoteKey::new(&[byte; 32]).unwrap().id;
-        let read = |text: &str| {
-            let keys = QuoteKeys::from_hex(text)?;
-            Some((keys.current.id, keys.previous.map(|key| key.id)))
-        };
-        assert_eq!(read(&one), Some((id(0x0f), None)));
-        assert_eq!(read(&format!("{one}\n")), Some((id(0x0f), None)));
-        assert_eq!(read(&format!("{one}\n{other}\n")), Some((id(0x0f), Some(id(0xab)))));
-        assert_eq!(read(&format!("{one} {other} {third}")), Some((id(0x0f), Some(id(0xab)))));
-    }
-
-    #[test]
-    fn a_text_with_anything_else_is_no_keys() {
-        let key = "0f".repeat(32);
-        for text in [
-            "",
-            " ",
-            "0f",
-            &key[1..],
-            &format!("{key}0"),
-            &format!("{key} 0f"),
-            &format!("{key} {key} 0f"),
-            &"g".repeat(64),
-            &"\u{661}".repeat(32),
-            &format!("+{}", &key[1..]),
-        ] {
-            assert!(QuoteKeys::from_hex(text).is_none(), "{text}");
-        }
-    }
-
-    #[test]
-    fn debugging_output_has_no_key() {
-        let keys = QuoteKeys::from_hex(&"0f".repeat(32)).unwrap();
-        assert_eq!(format!("{:?}", keys.current), format!("QuoteKey {{ id: {:?}, .. }}", keys.current.id));
     }
 }

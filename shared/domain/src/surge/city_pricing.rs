@@ -12,7 +12,7 @@ mod snapshot;
 use std::sync::Arc;
 
 use lane_progress::LaneProgress;
-pub use observation::{Around, CellAtTick, GuardAtTick, Watch};
+pub use observation::{CellAtTick, GuardAtTick, Watch};
 pub use segment::{Segment, snapshot_as_of};
 use snapshot::{open_snapshot, read_config, write_config};
 use xxhash_rust::xxh3::xxh3_64;

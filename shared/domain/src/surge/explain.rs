@@ -10,8 +10,9 @@ use crate::id::ProductId;
 use crate::policy::curve::{Curve, Formula, Point};
 use crate::policy::{Multiplier, Policy, Published};
 use crate::surge::bounds::{Bounds, ListedBound, OverrideSet};
-use crate::surge::city_pricing::{Around, CellAtTick};
+use crate::surge::city_pricing::CellAtTick;
 use crate::surge::feed_guard::Feed;
+use crate::surge::grid::Around;
 use crate::surge::multiplier::{MultiplierState, SurgeFormula, alpha, pressure};
 use crate::time::Timestamp;
 
@@ -112,6 +113,12 @@ pub struct Bound {
     pub binds: bool,
 }
 
+impl Bound {
+    fn of(ListedBound { source, kind, value, binds }: ListedBound) -> Self {
+        Self { source, kind, value: f64::from(value.hundredths()) / 100.0, binds }
+    }
+}
+
 impl CellAtTick {
     /// The bounds in force at the tick, among them those of the `overrides` that were.
     #[must_use]
@@ -158,11 +165,7 @@ impl Explanation {
         let in_force = bounds.at(*product, *cell);
         let counted = if in_force.freeze.is_some() { frozen } else { published };
         let (multiplier, _) = in_force.report(counted);
-        let listed = bounds.list(*product, *cell, (published, frozen)).into_iter();
-        let bounds = listed.map(|ListedBound { source, kind, value, binds }| {
-            let value = f64::from(value.hundredths()) / 100.0;
-            Bound { source, kind, value, binds }
-        });
+        let bounds = bounds.list(*product, *cell, (published, frozen)).into_iter().map(Bound::of);
         let mut explanation = Self {
             city: policy.city.as_str().to_owned(),
             cell: *cell,

@@ -7,6 +7,8 @@
 mod codec;
 mod observation;
 
+pub use self::observation::Around;
+
 use h3o::{CellIndex, Resolution};
 use hashbrown::HashMap;
 

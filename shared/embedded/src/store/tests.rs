@@ -6,14 +6,11 @@ use std::num::NonZeroU32;
 use std::path::Path;
 
 use equilibrium_app::contract;
-use equilibrium_app::quote::ports::{Confirmation, KEPT_MS, QuoteStore};
 use equilibrium_domain::count::lane_range::LaneRange;
 use equilibrium_domain::event_sourced::Entry;
-use equilibrium_domain::fare::quote::QuoteId;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_event_source::poller::Source;
 use equilibrium_lambda::kinesis::record::ShardId;
-use futures_util::future::join_all;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -134,39 +131,6 @@ async fn a_reopened_store_holds_everything_that_was_saved() {
     assert_eq!(store.chunk(&nyc, ChunkName::new(Cell(7), 1)).await.unwrap(), Some(b"chunk".to_vec()));
     assert_eq!(read(store.events()).await, [(1, b"one".to_vec()), (2, b"two".to_vec())]);
     assert_eq!(read(store.counts()).await, [(1, b"counts".to_vec())]);
-    store.close();
-}
-
-#[tokio::test]
-async fn a_confirmed_quote_survives_a_restart_and_is_confirmed_once_by_200_at_once() {
-    let folder = TempDir::new().unwrap();
-    let store = open(folder.path());
-    let confirmation = |key: usize| Confirmation {
-        token: "t".repeat(1_000),
-        confirmed_at: 1_772_000_000_000,
-        idempotency_key: Some(format!("key-{key}")),
-        is_logged: false,
-    };
-    let attempts: Vec<Confirmation> = (0..200).map(confirmation).collect();
-    let answers = join_all(attempts.iter().map(|attempt| store.confirm(QuoteId(9), attempt))).await;
-    let winners: Vec<usize> = (0..200).filter(|at| answers[*at] == Ok(None)).collect();
-    assert_eq!(winners.len(), 1);
-    let confirmed = attempts[winners[0]].clone();
-    assert!(answers.iter().flatten().flatten().all(|before| *before == confirmed));
-
-    let store = reopen(store, folder.path());
-    assert_eq!(store.confirmation(QuoteId(9)).await, Ok(Some(confirmed.clone())));
-    assert_eq!(store.confirm(QuoteId(9), &confirmation(0)).await, Ok(Some(confirmed.clone())));
-    store.logged(QuoteId(9)).await.unwrap();
-    // Ninety days later the first makes room beside another.
-    let later = Confirmation { confirmed_at: confirmed.confirmed_at + KEPT_MS, ..confirmation(1) };
-    let store = reopen(store, folder.path());
-    let logged = Confirmation { is_logged: true, ..confirmed };
-    assert_eq!(store.confirmation(QuoteId(9)).await, Ok(Some(logged)));
-    assert_eq!(store.confirm(QuoteId(10), &later).await, Ok(None));
-    let store = reopen(store, folder.path());
-    assert_eq!(store.confirmation(QuoteId(9)).await, Ok(None));
-    assert_eq!(store.confirmation(QuoteId(10)).await, Ok(Some(later)));
     store.close();
 }
 

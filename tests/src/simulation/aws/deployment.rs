@@ -9,6 +9,7 @@ use std::time::Duration;
 use equilibrium_app::checkpoint::metrics::CheckpointMetrics;
 use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog, Loaded};
 use equilibrium_app::count::lane_processor::{CountSettings, LaneProcessor};
+use equilibrium_app::history::ports::HistoryStore;
 use equilibrium_app::ingest::ingester::Ingester;
 use equilibrium_app::ingest::pace::Pace;
 use equilibrium_app::ingest::ports::Timer;
@@ -25,6 +26,7 @@ use equilibrium_domain::event_sourced::Entry;
 use equilibrium_domain::id::{CityId, LaneCount};
 use equilibrium_domain::policy::Policy;
 use equilibrium_domain::pseudonym::PseudonymKey;
+use equilibrium_domain::surge::history::HistoryKey;
 use equilibrium_domain::surge::map::{ChunkName, MapHead};
 use equilibrium_embedded::stream_log::StreamLog;
 use equilibrium_event_source::poller::{EventSourcePoller, NeverDiscard};
@@ -243,6 +245,21 @@ impl MapStore for Observed {
 
     async fn chunk(&self, city: &CityId, name: ChunkName) -> Result<Option<Vec<u8>>, Unavailable> {
         self.maps.chunk(city, name).await
+    }
+}
+
+impl HistoryStore for Observed {
+    async fn save_history(&self, city: &CityId, key: HistoryKey, item: &[u8]) -> Result<(), Unavailable> {
+        self.maps.save_history(city, key, item).await
+    }
+
+    async fn history(
+        &self,
+        city: &CityId,
+        from: HistoryKey,
+        limit: usize,
+    ) -> Result<Vec<(HistoryKey, Vec<u8>)>, Unavailable> {
+        self.maps.history(city, from, limit).await
     }
 }
 

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use super::{CityPricing, PricingConfig};
 use crate::geo::locate::Cell;
 use crate::id::ProductId;
 use crate::surge::feed_guard::{Feed, FeedGuard};
+use crate::surge::grid::Around;
 use crate::surge::multiplier::MultiplierState;
 
 /// A cell and product to observe.
@@ -40,19 +39,6 @@ pub struct CellAtTick {
     pub before: MultiplierState,
     /// The guard at the end of the tick.
     pub guard: GuardAtTick,
-}
-
-/// A cell around another one, and its own counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Around {
-    /// The cell.
-    pub cell: Cell,
-    /// Its grid distance.
-    pub ring: u8,
-    /// Its riders.
-    pub demand: u32,
-    /// Its drivers.
-    pub supply: u32,
 }
 
 /// The feed guard at the end of a tick.

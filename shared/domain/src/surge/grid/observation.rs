@@ -1,11 +1,24 @@
 //! What the grid holds of one cell and product, for an observer.
 
 use h3o::CellIndex;
+use serde::Serialize;
 
 use super::Grid;
 use crate::geo::locate::Cell;
-use crate::surge::city_pricing::Around;
 use crate::surge::multiplier::MultiplierState;
+
+/// A cell around another one, and its own counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Around {
+    /// The cell.
+    pub cell: Cell,
+    /// Its grid distance.
+    pub ring: u8,
+    /// Its riders.
+    pub demand: u32,
+    /// Its drivers.
+    pub supply: u32,
+}
 
 impl Grid {
     /// The multiplier of a cell and product; that of a cell before its first tick, where no entity counts around it.
