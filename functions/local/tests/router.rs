@@ -33,7 +33,8 @@ async fn a_saved_policy_takes_effect_without_a_restart() {
     let limits = ResourceLimits::default();
     let cache = PolicyCache::with_overrides(store.clone(), store.clone(), limits, tokio::time::sleep as _);
     let site = Site { index: String::new(), basemaps: Basemaps::default(), source: EventSource::DEPLOYED };
-    let api = LocalApi::new(&store, Arc::new(cache), (PseudonymKey::new([7; 16]), open_keys(None).unwrap()), site);
+    let api =
+        LocalApi::new(&store, Arc::new(cache), (PseudonymKey::new([7; 16]), open_keys(None).unwrap()), site);
     assert_eq!(name_of_the_city(&api).await, policy.name);
 
     policy.name = "Gotham".into();

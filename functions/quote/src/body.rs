@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use equilibrium_domain::fare::quote_request::read_acknowledgement;
-use equilibrium_domain::id::is_entity_id;
 use equilibrium_domain::policy::Multiplier;
 use equilibrium_http::body::{ContentCoding, decode, json_text, require_json};
 use equilibrium_http::{Problem, Request};
@@ -36,11 +35,15 @@ pub(crate) fn acknowledgement(body: &Cow<'_, [u8]>) -> Result<Option<Multiplier>
     read_acknowledgement(json_text(body)?).map_err(invalid)
 }
 
-/// The `Idempotency-Key` of a request, if it has one.
+/// The most characters of an `Idempotency-Key` (CONTRACT §8).
+const MAX_IDEMPOTENCY_KEY_CHARS: usize = 64;
+
+/// The `Idempotency-Key` of a request, if it has one: any text, for clients also send a quoted string of RFC 9651.
 pub(crate) fn idempotency_key<'a>(request: &Request<'a>) -> Result<Option<&'a str>, Problem> {
     let Some(key) = request.header("idempotency-key").map(str::trim) else { return Ok(None) };
-    if !is_entity_id(key.as_bytes()) {
-        let detail = "Idempotency-Key must be 1 to 64 of [A-Za-z0-9._:-]";
+    let is_visible = key.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    if !is_visible || !(1..=MAX_IDEMPOTENCY_KEY_CHARS).contains(&key.len()) {
+        let detail = "Idempotency-Key must be 1 to 64 visible characters of ASCII";
         return Err(Problem::new(400, "malformed_header", detail));
     }
     Ok(Some(key))

@@ -38,20 +38,27 @@ pub fn open_keys(folder: Option<&Path>) -> Result<QuoteKeys, OpenError> {
 /// The confirmed quotes, and their order in time.
 #[derive(Debug, Default)]
 pub struct ConfirmedQuotes {
-    by_id: BTreeMap<QuoteId, Confirmation>,
+    by_id: BTreeMap<QuoteId, StoredQuote>,
     by_time: BTreeMap<(i64, QuoteId), ()>,
+}
+
+#[derive(Debug)]
+struct StoredQuote {
+    confirmation: Confirmation,
+    /// Whether it is on disk, or in a store that has none.
+    is_durable: bool,
 }
 
 impl ConfirmedQuotes {
     /// Takes the row of a confirmation.
     pub(crate) fn restore(&mut self, id: u128, row: &[u8]) -> Result<(), &'static str> {
-        self.insert(QuoteId(id), decode(row).ok_or("an invalid row of a confirmed quote")?);
+        self.insert(QuoteId(id), decode(row).ok_or("an invalid row of a confirmed quote")?, true);
         Ok(())
     }
 
-    fn insert(&mut self, id: QuoteId, confirmation: Confirmation) {
+    fn insert(&mut self, id: QuoteId, confirmation: Confirmation, is_durable: bool) {
         self.by_time.insert((confirmation.confirmed_at, id), ());
-        self.by_id.insert(id, confirmation);
+        self.by_id.insert(id, StoredQuote { confirmation, is_durable });
     }
 
     /// Removes those that are no longer kept at `now_ms`.
@@ -81,36 +88,65 @@ impl Store {
         self.0.changed.notify_one();
         Some(on_disk)
     }
+
+    /// The confirmation of a quote, and a receiver that completes once it is on disk, if it is not known to be. Another call
+    /// may have made it that still waits for the disk, or has failed to: its row is written again.
+    fn stored_quote(&self, state: &mut State, id: QuoteId) -> Option<(Confirmation, Option<Receiver<()>>)> {
+        let StoredQuote { confirmation, is_durable } = state.quotes.by_id.get(&id)?;
+        let (found, is_durable) = (confirmation.clone(), *is_durable);
+        if is_durable {
+            return Some((found, None));
+        }
+        let row = encode(&found);
+        let on_disk = self.write_quotes(state, [(id, Some(row))].into_iter());
+        Some((found, on_disk))
+    }
+
+    /// Waits until a confirmation is on disk: a crash takes back no answer that a client has.
+    async fn quote_on_disk(&self, id: QuoteId, on_disk: Option<Receiver<()>>) -> Result<(), Unavailable> {
+        let Some(on_disk) = on_disk else { return Ok(()) };
+        on_disk.await.map_err(|_| Unavailable)?;
+        if let Some(stored) = self.0.state.lock().quotes.by_id.get_mut(&id) {
+            stored.is_durable = true;
+        }
+        Ok(())
+    }
 }
 
-/// A confirmation is on disk when the call returns.
+/// A confirmation is on disk when a call returns it, whichever call made it.
 impl QuoteStore for Store {
     async fn confirmation(&self, id: QuoteId) -> Result<Option<Confirmation>, Unavailable> {
-        Ok(self.0.state.lock().quotes.by_id.get(&id).cloned())
+        let found = self.stored_quote(&mut self.0.state.lock(), id);
+        let Some((found, on_disk)) = found else { return Ok(None) };
+        self.quote_on_disk(id, on_disk).await?;
+        Ok(Some(found))
     }
 
     async fn confirm(&self, id: QuoteId, new: &Confirmation) -> Result<Option<Confirmation>, Unavailable> {
-        let on_disk = {
+        let (before, on_disk) = {
             let mut state = self.writable()?;
-            if let Some(before) = state.quotes.by_id.get(&id) {
-                return Ok(Some(before.clone()));
+            if let Some((before, on_disk)) = self.stored_quote(&mut state, id) {
+                (Some(before), on_disk)
+            } else {
+                let removed = state.quotes.remove_old(new.confirmed_at);
+                let is_durable = state.pending.is_none();
+                state.quotes.insert(id, new.clone(), is_durable);
+                let rows = removed.into_iter().map(|id| (id, None)).chain([(id, Some(encode(new)))]);
+                (None, self.write_quotes(&mut state, rows))
             }
-            let removed = state.quotes.remove_old(new.confirmed_at);
-            state.quotes.insert(id, new.clone());
-            let rows = removed.into_iter().map(|id| (id, None)).chain([(id, Some(encode(new)))]);
-            self.write_quotes(&mut state, rows)
         };
-        if let Some(on_disk) = on_disk {
-            on_disk.await.map_err(|_| Unavailable)?;
-        }
-        Ok(None)
+        self.quote_on_disk(id, on_disk).await?;
+        Ok(before)
     }
 
     async fn logged(&self, id: QuoteId) -> Result<(), Unavailable> {
         let mut state = self.writable()?;
-        let Some(confirmed) = state.quotes.by_id.get_mut(&id).filter(|confirmed| !confirmed.is_logged) else {
+        let Some(StoredQuote { confirmation: confirmed, .. }) = state.quotes.by_id.get_mut(&id) else {
             return Ok(());
         };
+        if confirmed.is_logged {
+            return Ok(());
+        }
         confirmed.is_logged = true;
         let row = encode(confirmed);
         // Not waited for: an event that is logged twice is one by its id.

@@ -4,13 +4,18 @@ use equilibrium_domain::surge::feed_guard::Feed;
 use std::fs;
 use std::num::NonZeroU32;
 use std::path::Path;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use equilibrium_app::contract;
+use equilibrium_app::quote::ports::{Confirmation, KEPT_MS, QuoteStore};
 use equilibrium_domain::count::lane_range::LaneRange;
 use equilibrium_domain::event_sourced::Entry;
+use equilibrium_domain::fare::quote::QuoteId;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_event_source::poller::Source;
 use equilibrium_lambda::kinesis::record::ShardId;
+use futures_util::future::join_all;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -132,6 +137,80 @@ async fn a_reopened_store_holds_everything_that_was_saved() {
     assert_eq!(read(store.events()).await, [(1, b"one".to_vec()), (2, b"two".to_vec())]);
     assert_eq!(read(store.counts()).await, [(1, b"counts".to_vec())]);
     store.close();
+}
+
+fn confirmation(key: usize) -> Confirmation {
+    Confirmation {
+        token: "t".repeat(1_000),
+        confirmed_at: 1_772_000_000_000,
+        idempotency_key: Some(format!("key-{key}")),
+        is_logged: false,
+    }
+}
+
+#[tokio::test]
+async fn of_200_confirmations_at_once_one_is_new_and_survives_a_restart() {
+    let folder = TempDir::new().unwrap();
+    let store = open(folder.path());
+    let attempts: Vec<Confirmation> = (0..200).map(confirmation).collect();
+    let answers = join_all(attempts.iter().map(|attempt| store.confirm(QuoteId(9), attempt))).await;
+    let new: Vec<usize> = (0..200).filter(|at| answers[*at] == Ok(None)).collect();
+    assert_eq!(new.len(), 1);
+    let confirmed = attempts[new[0]].clone();
+    assert_eq!(answers.iter().filter(|answer| **answer == Ok(Some(confirmed.clone()))).count(), 199);
+
+    let store = reopen(store, folder.path());
+    assert_eq!(store.confirm(QuoteId(9), &confirmation(0)).await, Ok(Some(confirmed.clone())));
+    store.logged(QuoteId(9)).await.unwrap();
+    let store = reopen(store, folder.path());
+    let logged = Confirmation { is_logged: true, ..confirmed };
+    assert_eq!(store.confirmation(QuoteId(9)).await, Ok(Some(logged)));
+
+    // After ninety days it makes room beside another.
+    let later = Confirmation { confirmed_at: confirmation(1).confirmed_at + KEPT_MS + 1, ..confirmation(1) };
+    assert_eq!(store.confirm(QuoteId(10), &later).await, Ok(None));
+    let store = reopen(store, folder.path());
+    assert_eq!(store.confirmation(QuoteId(9)).await, Ok(None));
+    assert_eq!(store.confirmation(QuoteId(10)).await, Ok(Some(later)));
+    store.close();
+}
+
+#[test]
+fn a_confirmation_is_on_disk_whichever_call_returns_it() {
+    // A store on disk whose writer has not come to write yet.
+    let state = State { pending: Some(PendingWrites::default()), ..State::default() };
+    let store = Store::with_state(lanes(), clock(), state);
+    let (new, other) = (confirmation(1), confirmation(2));
+    let mut context = Context::from_waker(Waker::noop());
+    let mut first = pin!(store.confirm(QuoteId(1), &new));
+    let mut repeat = pin!(store.confirm(QuoteId(1), &other));
+    let mut read = pin!(store.confirmation(QuoteId(1)));
+    assert!(first.as_mut().poll(&mut context).is_pending());
+    assert!(repeat.as_mut().poll(&mut context).is_pending());
+    assert!(read.as_mut().poll(&mut context).is_pending());
+
+    let pending = std::mem::take(store.0.state.lock().pending.as_mut().unwrap());
+    assert_eq!(pending.changes.rows.keys().collect::<Vec<_>>(), [&Row::Quote(1)]);
+    pending.written.into_iter().for_each(|written| written.send(()).unwrap());
+    assert_eq!(first.poll(&mut context), Poll::Ready(Ok(None)));
+    assert_eq!(repeat.poll(&mut context), Poll::Ready(Ok(Some(new.clone()))));
+    assert_eq!(read.poll(&mut context), Poll::Ready(Ok(Some(new.clone()))));
+    assert_eq!(pin!(store.confirmation(QuoteId(1))).poll(&mut context), Poll::Ready(Ok(Some(new.clone()))));
+}
+
+#[test]
+fn a_confirmation_whose_write_failed_is_written_again_for_the_next_call() {
+    let state = State { pending: Some(PendingWrites::default()), ..State::default() };
+    let store = Store::with_state(lanes(), clock(), state);
+    let new = confirmation(1);
+    let mut context = Context::from_waker(Waker::noop());
+    let mut first = pin!(store.confirm(QuoteId(1), &new));
+    assert!(first.as_mut().poll(&mut context).is_pending());
+    drop(std::mem::take(store.0.state.lock().pending.as_mut().unwrap()));
+    assert_eq!(first.poll(&mut context), Poll::Ready(Err(Unavailable)));
+    let mut repeat = pin!(store.confirm(QuoteId(1), &new));
+    assert!(repeat.as_mut().poll(&mut context).is_pending());
+    assert!(store.0.state.lock().pending.as_ref().unwrap().changes.rows.contains_key(&Row::Quote(1)));
 }
 
 #[tokio::test]
