@@ -93,12 +93,14 @@ fn plain_exchange(host: &str, path: &str) -> io::Result<(u16, String)> {
 
 /// The text as a part of a URL: everything but unreserved characters is percent-encoded (RFC 3986 §2.3).
 pub(crate) fn escape(text: &str) -> String {
+    use std::fmt::Write;
+
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte) {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            write!(out, "%{byte:02X}").expect("a string accepts every write");
         }
     }
     out
