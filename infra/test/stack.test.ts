@@ -188,13 +188,15 @@ test("price has no permission to write", () => {
   assert.deepEqual(actions.filter((action: string) => writing.test(action)), []);
 });
 
-test("policy writes policies alone, and deletes nothing", () => {
+test("policy writes policies and overrides alone, and deletes nothing", () => {
   const policies = Object.entries(onAws().findResources("AWS::IAM::Policy"));
   const [, policy] = policies.find(([id]) => id.startsWith("functionspolicy")) ?? assert.fail("no policy");
   const statements: { Action: string | string[]; Resource: unknown }[] = policy.Properties.PolicyDocument.Statement;
   const writing = statements.filter(({ Action }) => [Action].flat().some((action) => /Put|Update/.test(action)));
-  assert.equal(writing.length, 1);
-  assert.match(JSON.stringify(writing[0]!.Resource), /policies/);
+  assert.equal(writing.length, 2);
+  for (const { Resource } of writing) {
+    assert.match(JSON.stringify(Resource), /policies|overrides/);
+  }
   assert.doesNotMatch(JSON.stringify(statements), /Delete|BatchWrite|Scan.*policies/);
 });
 

@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 use equilibrium_app::config::Variables;
+use equilibrium_app::quote::keys::MIN_KEY_BYTES;
 use equilibrium_aws::dynamodb::Tables;
 use equilibrium_aws::kinesis::Streams;
 use equilibrium_aws::resources;
-use equilibrium_aws::secrets::pseudonym_key_name;
+use equilibrium_aws::secrets::{pseudonym_key_name, quote_key_name};
 use equilibrium_domain::pseudonym::KEY_BYTES;
 use equilibrium_http::routes::{DEFAULT_FUNCTION, ROUTES, Route};
 use serde_json::Value;
@@ -25,15 +26,17 @@ fn the_functions_use_every_table_stream_and_secret_of_the_deployment() {
     let prefixed = |names: &Value| -> BTreeSet<String> {
         keys(names).into_iter().map(|name| format!("live-{name}")).collect()
     };
-    let Tables { checkpoints, maps, policies, overrides, watermarks } = Tables::named("live");
+    let Tables { checkpoints, history, maps, overrides, policies, quotes, watermarks } = Tables::named("live");
     assert_eq!(
         prefixed(&deployment()["tables"]),
-        [checkpoints, maps, policies, overrides, watermarks].into()
+        [checkpoints, history, maps, overrides, policies, quotes, watermarks].into()
     );
     let Streams { events, counts, changes } = Streams::named("live");
     assert_eq!(prefixed(&deployment()["streams"]), [events, counts, changes].into());
-    assert_eq!(prefixed(&deployment()["secrets"]), [pseudonym_key_name("live")].into());
+    let secrets = [pseudonym_key_name("live"), quote_key_name("live")];
+    assert_eq!(prefixed(&deployment()["secrets"]), secrets.into());
     assert_eq!(deployment()["secrets"]["pseudonym-key"]["hexDigits"], 2 * KEY_BYTES);
+    assert_eq!(deployment()["secrets"]["quote-key"]["hexDigits"], 2 * MIN_KEY_BYTES);
 }
 
 #[test]

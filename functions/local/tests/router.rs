@@ -10,6 +10,7 @@ use equilibrium_app::policy::policy_set::ResourceLimits;
 use equilibrium_app::policy::ports::{NewVersion, PolicyStore};
 use equilibrium_domain::id::LaneCount;
 use equilibrium_domain::pseudonym::PseudonymKey;
+use equilibrium_embedded::quotes::open_keys;
 use equilibrium_embedded::store::Store;
 use equilibrium_http::Request;
 use equilibrium_local::host::router::{LocalApi, Site};
@@ -32,7 +33,7 @@ async fn a_saved_policy_takes_effect_without_a_restart() {
     let limits = ResourceLimits::default();
     let cache = PolicyCache::with_overrides(store.clone(), store.clone(), limits, tokio::time::sleep as _);
     let site = Site { index: String::new(), basemaps: Basemaps::default(), source: EventSource::DEPLOYED };
-    let api = LocalApi::new(&store, Arc::new(cache), PseudonymKey::new([7; 16]), site);
+    let api = LocalApi::new(&store, Arc::new(cache), (PseudonymKey::new([7; 16]), open_keys(None).unwrap()), site);
     assert_eq!(name_of_the_city(&api).await, policy.name);
 
     policy.name = "Gotham".into();

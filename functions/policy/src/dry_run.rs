@@ -31,7 +31,7 @@ pub(crate) struct Attempt {
 }
 
 #[derive(Serialize)]
-struct DryRun<'a> {
+struct Answer<'a> {
     dry_run: bool,
     city: &'a str,
     /// The number that the version would have.
@@ -79,7 +79,7 @@ where
 {
     pub(crate) async fn dry_run(&self, request: &Request<'_>, attempt: Attempt) -> Result<Response, Problem> {
         let Attempt { version, current, proposed, too_large } = attempt;
-        let answer = DryRun {
+        let answer = Answer {
             dry_run: true,
             city: proposed.city.as_str(),
             version,

@@ -138,16 +138,14 @@ where
         let route = Route::of(&segments[..count]).ok_or_else(Problem::not_found)?;
         match (route, request.method) {
             (Route::Policy(city), "PUT") => return self.put(request, city).await,
-            (Route::Policy(_), "GET" | "HEAD") => {}
+            (Route::Policy(_) | Route::Overrides(_) | Route::Override(..), "GET" | "HEAD") => {}
             (Route::Policy(_), _) => return Err(Problem::method_not_allowed("GET, HEAD, PUT")),
             (Route::Overrides(city), "POST") => return self.create_override(request, city).await,
-            (Route::Overrides(_), "GET" | "HEAD") => {}
             (Route::Overrides(_), _) => return Err(Problem::method_not_allowed("GET, HEAD, POST")),
             (Route::Override(city, id), "DELETE") => {
                 request.require_coding()?;
                 return self.end_override(city, id).await;
             }
-            (Route::Override(..), "GET" | "HEAD") => {}
             (Route::Override(..), _) => return Err(Problem::method_not_allowed("DELETE, GET, HEAD")),
             _ => request.require_method("GET")?,
         }

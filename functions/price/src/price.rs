@@ -4,13 +4,12 @@ use equilibrium_app::policy::policy_set::CityConfig;
 use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::timer::Timer;
 use equilibrium_domain::event::Position;
-use equilibrium_domain::geo::locate::{Cell, cell_at};
+use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::policy::Multiplier;
 use equilibrium_domain::surge::fallback::Mode;
 use equilibrium_domain::surge::feed_guard::Feed;
 use equilibrium_domain::time::Timestamp;
 use equilibrium_http::{Problem, Request, Response, parameters};
-use h3o::Resolution;
 use serde::Serialize;
 
 use crate::{PriceApi, with_no_cache};
@@ -45,9 +44,7 @@ where
             None => view.default_product(),
         };
 
-        let resolution =
-            Resolution::try_from(view.policy.resolution).expect("a policy's resolution is one of H3's");
-        let cell = cell_at(place, resolution);
+        let cell = view.policy.cell_at(place);
         let price = Price {
             city: view.policy.city.as_str(),
             cell,
@@ -63,10 +60,9 @@ where
 
     /// The city called `id`, or without one the first by id, whose boundary contains the place.
     fn city_around(&self, place: Position, id: Option<&str>) -> Result<CityConfig, Problem> {
-        let serves = |city: &CityConfig| city.pricing.policy.boundary.contains(place.lng, place.lat);
         let around = match id {
-            Some(id) => Some(self.city(id)?).filter(serves),
-            None => self.policies.cities(None).find(|city| serves(city)).cloned(),
+            Some(id) => Some(self.city(id)?).filter(|city| city.serves(place)),
+            None => self.policies.city_around(place).cloned(),
         };
         around.ok_or_else(|| Problem::new(404, "outside_service_area", "no city serves this place"))
     }

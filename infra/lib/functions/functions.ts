@@ -7,6 +7,7 @@ import type { FunctionProps } from "./function.ts";
 import { IngestFunction } from "./ingest.ts";
 import { PolicyFunction } from "./policy.ts";
 import { PriceFunction } from "./price.ts";
+import { QuoteFunction } from "./quote.ts";
 import { SurgeFunction } from "./surge.ts";
 
 export class Functions extends Construct {
@@ -20,6 +21,7 @@ export class Functions extends Construct {
       surge: new SurgeFunction(this, props),
       price: new PriceFunction(this, props),
       policy: new PolicyFunction(this, props),
+      quote: new QuoteFunction(this, props),
     };
   }
 }

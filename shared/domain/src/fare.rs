@@ -3,4 +3,5 @@
 pub mod fare_lines;
 pub mod money;
 pub mod quote;
+pub mod quote_request;
 pub mod ride;

@@ -2,8 +2,8 @@
 
 pub mod change;
 pub mod curve;
-mod document;
-mod field;
+pub(crate) mod document;
+pub(crate) mod field;
 pub mod large_change;
 pub mod law;
 mod limits;
@@ -15,12 +15,15 @@ mod write;
 
 use std::fmt;
 
+use h3o::Resolution;
 use jiff::tz::TimeZone;
 
 use self::curve::Curve;
 use self::law::Law;
 pub use self::limits::{Limits, Multiplier, Published};
+use crate::event::Position;
 use crate::fare::money::{Currency, MinorUnits};
+use crate::geo::locate::{Cell, cell_at};
 use crate::geo::polygon::Polygon;
 use crate::id::{CityId, ProductId};
 
@@ -195,6 +198,18 @@ pub struct Zone {
     pub cap: Option<Multiplier>,
     /// The parts that differ from every product's fare.
     pub fare: FareOverrides,
+}
+
+impl Policy {
+    /// The cell of a place.
+    ///
+    /// # Panics
+    /// Never: the resolution of a policy is one of H3's.
+    #[must_use]
+    pub fn cell_at(&self, place: Position) -> Cell {
+        let resolution = Resolution::try_from(self.resolution);
+        cell_at(place, resolution.expect("a policy's resolution is one of H3's"))
+    }
 }
 
 /// One wrong field of a policy.

@@ -26,6 +26,7 @@ use crate::open_error::{OpenError, OpenErrorKind};
 use crate::overrides;
 use crate::past_tables::{HISTORY, PastReader, SEGMENTS, put_history, read_segment_row};
 use crate::policies::StoredPolicies;
+use crate::quotes::ConfirmedQuotes;
 use crate::record_batch::{self, StoredRecord};
 
 /// Increases whenever a program would misread rows of an older version.
@@ -45,6 +46,7 @@ const HEADS: TableDefinition<'_, &str, Bytes> = TableDefinition::new("heads");
 const FROZEN: TableDefinition<'_, (&str, i64), Bytes> = TableDefinition::new("frozen");
 const OVERRIDES: TableDefinition<'_, (&str, &str), Bytes> = TableDefinition::new("overrides");
 const OVERRIDE_COUNTS: TableDefinition<'_, &str, Bytes> = TableDefinition::new("override_counts");
+const QUOTES: TableDefinition<'_, u128, Bytes> = TableDefinition::new("quotes");
 const POLICIES: TableDefinition<'_, (&str, u64), Bytes> = TableDefinition::new("policies");
 const CITY_FILES: TableDefinition<'_, &str, Bytes> = TableDefinition::new("city_files");
 const CHUNKS: TableDefinition<'_, (&str, u64, u64), Bytes> = TableDefinition::new("chunks");
@@ -74,6 +76,8 @@ pub enum Row {
     Override(CityId, Arc<str>),
     /// How many overrides a city has had, and how often they have changed.
     OverrideCounts(CityId),
+    /// A confirmed quote, by its id.
+    Quote(u128),
     /// A version of a city's policy.
     Policy(CityId, u64),
     /// The policy of a city that the folder last took from a city file.
@@ -111,6 +115,8 @@ pub struct Contents {
     pub policies: StoredPolicies,
     /// Their overrides.
     pub overrides: OverrideTable,
+    /// Confirmed quotes.
+    pub quotes: ConfirmedQuotes,
     /// Events that were not counted yet, by the number of the first of each row.
     pub events: Vec<(u64, Vec<StoredRecord>)>,
     /// Counts that were not priced yet, by number.
@@ -314,8 +320,9 @@ fn read(redb: &redb::Database) -> Result<Contents, OpenErrorKind> {
     let transaction = redb.begin_read()?;
     let (logs, maps) = (read_logs(&transaction)?, read_maps(&transaction)?);
     let (policies, overrides) = (read_policies(&transaction)?, read_overrides(&transaction)?);
+    let quotes = read_quotes(&transaction)?;
     let (events, counts) = (read_records(&transaction, EVENTS)?, read_records(&transaction, COUNTS)?);
-    Ok(Contents { logs, maps, policies, overrides, events, counts, ends: read_ends(&transaction)? })
+    Ok(Contents { logs, maps, policies, overrides, quotes, events, counts, ends: read_ends(&transaction)? })
 }
 
 /// The tables whose rows [`Row`] names.
@@ -331,6 +338,7 @@ struct Tables<'a> {
     frozen: Table<'a, (&'static str, i64), Bytes>,
     overrides: Table<'a, (&'static str, &'static str), Bytes>,
     override_counts: Table<'a, &'static str, Bytes>,
+    quotes: Table<'a, u128, Bytes>,
     policies: Table<'a, (&'static str, u64), Bytes>,
     city_files: Table<'a, &'static str, Bytes>,
 }
@@ -350,6 +358,7 @@ impl<'a> Tables<'a> {
             frozen: transaction.open_table(FROZEN)?,
             overrides: transaction.open_table(OVERRIDES)?,
             override_counts: transaction.open_table(OVERRIDE_COUNTS)?,
+            quotes: transaction.open_table(QUOTES)?,
             policies: transaction.open_table(POLICIES)?,
             city_files: transaction.open_table(CITY_FILES)?,
         })
@@ -375,6 +384,7 @@ impl<'a> Tables<'a> {
             Row::Frozen(city, start_ms) => put(&mut self.frozen, (city.as_str(), *start_ms), content),
             Row::Override(city, id) => put(&mut self.overrides, (city.as_str(), &**id), content),
             Row::OverrideCounts(city) => put(&mut self.override_counts, city.as_str(), content),
+            Row::Quote(id) => put(&mut self.quotes, id, content),
             Row::Policy(city, version) => put(&mut self.policies, (city.as_str(), *version), content),
             Row::CityFile(city) => put(&mut self.city_files, city.as_str(), content),
         }
@@ -453,6 +463,15 @@ fn read_maps(transaction: &ReadTransaction) -> Result<Maps, OpenErrorKind> {
         maps.save_frozen(&city_id(city)?, start_ms, &FrozenMap::decode(map.value())?);
     }
     Ok(maps)
+}
+
+fn read_quotes(transaction: &ReadTransaction) -> Result<ConfirmedQuotes, OpenErrorKind> {
+    let mut quotes = ConfirmedQuotes::default();
+    for row in transaction.open_table(QUOTES)?.iter()? {
+        let (id, row) = row?;
+        quotes.restore(id.value(), row.value())?;
+    }
+    Ok(quotes)
 }
 
 fn read_overrides(transaction: &ReadTransaction) -> Result<OverrideTable, OpenErrorKind> {

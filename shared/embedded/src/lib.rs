@@ -3,6 +3,7 @@
 mod acknowledged;
 pub mod data_folder;
 pub mod database;
+mod key_file;
 pub mod open_error;
 mod overrides;
 mod past;
@@ -10,6 +11,7 @@ pub mod past_tables;
 mod policies;
 pub mod policy_store;
 pub mod pseudonym_key;
+pub mod quotes;
 pub mod record_batch;
 mod state;
 pub mod store;

@@ -29,8 +29,8 @@ pub(crate) fn decode_counts(row: &[u8]) -> Result<[u64; 2], &'static str> {
 }
 
 impl Store {
-    /// The state, to change an override in; while the disk takes no writes, nothing is changed.
-    fn writable(&self) -> Result<MutexGuard<'_, State>, Unavailable> {
+    /// The state, to change something in that is written at once; while the disk takes no writes, nothing is changed.
+    pub(crate) fn writable(&self) -> Result<MutexGuard<'_, State>, Unavailable> {
         let state = self.0.state.lock();
         let pending = state.pending.as_ref();
         if pending.is_some_and(|pending| pending.write_error.is_some() || pending.closing) {

@@ -13,6 +13,7 @@ use tokio::sync::{Notify, oneshot};
 use crate::database::Changes;
 use crate::past_tables::PastReader;
 use crate::policies::StoredPolicies;
+use crate::quotes::ConfirmedQuotes;
 use crate::record_batch::StoredRecord;
 use crate::stream_log::StreamLog;
 
@@ -40,6 +41,7 @@ pub(crate) struct State {
     pub(crate) maps: Maps,
     pub(crate) policies: StoredPolicies,
     pub(crate) overrides: OverrideTable,
+    pub(crate) quotes: ConfirmedQuotes,
     /// The histories, or of those on disk what is not there yet.
     pub(crate) histories: Histories,
     /// Whether the store keeps logs and histories for those who ask about the past.

@@ -62,14 +62,22 @@ impl Store {
     /// A store that continues from the `contents` of `database` and writes its changes to it.
     #[must_use]
     pub fn on_disk(lanes: LaneCount, clock: Clock, database: Database, contents: Contents) -> Self {
-        let Contents { logs, maps, policies, overrides, events, counts, ends } = contents;
+        let Contents { logs, maps, policies, overrides, quotes, events, counts, ends } = contents;
         let event_rows = events.iter().map(|(first, row)| (*first, first + row.len() as u64 - 1)).collect();
         let first_counts = counts.first().map_or(ends.counts + 1, |(number, _)| *number);
         let changes = Changes { ends, ..Changes::default() };
         let pending = PendingWrites { changes, event_rows, first_counts, ..PendingWrites::default() };
         let histories = Histories::default();
-        let state =
-            State { logs, maps, policies, overrides, histories, keeps_past: true, pending: Some(pending) };
+        let state = State {
+            logs,
+            maps,
+            policies,
+            overrides,
+            quotes,
+            histories,
+            keeps_past: true,
+            pending: Some(pending),
+        };
         let store = Self::with_state(lanes, clock, state);
         *store.0.past.lock() = Some(database.past());
         for (number, record) in numbered(events) {

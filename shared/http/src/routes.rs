@@ -12,6 +12,8 @@ pub enum Function {
     Price,
     /// Reads and changes policies.
     Policy,
+    /// Issues and confirms quotes.
+    Quote,
 }
 
 impl Function {
@@ -22,6 +24,7 @@ impl Function {
             Self::Ingest => "ingest",
             Self::Price => "price",
             Self::Policy => "policy",
+            Self::Quote => "quote",
         }
     }
 }
@@ -38,7 +41,7 @@ pub struct Route {
 }
 
 /// Every operation of the API.
-pub const ROUTES: [Route; 16] = [
+pub const ROUTES: [Route; 19] = [
     Route { method: "POST", path: "/v1/events", function: Function::Ingest },
     Route { method: "GET", path: "/v1/cities", function: Function::Price },
     Route { method: "GET", path: "/v1/cities/{city}", function: Function::Price },
@@ -54,6 +57,9 @@ pub const ROUTES: [Route; 16] = [
     Route { method: "GET", path: "/v1/cities/{city}/overrides", function: Function::Policy },
     Route { method: "GET", path: "/v1/cities/{city}/overrides/{id}", function: Function::Policy },
     Route { method: "DELETE", path: "/v1/cities/{city}/overrides/{id}", function: Function::Policy },
+    Route { method: "POST", path: "/v1/quotes", function: Function::Quote },
+    Route { method: "GET", path: "/v1/quotes/{id}", function: Function::Quote },
+    Route { method: "POST", path: "/v1/quotes/{id}/confirm", function: Function::Quote },
     Route { method: "GET", path: "/v1/schemas/{name}", function: Function::Policy },
 ];
 

@@ -4,6 +4,8 @@ use equilibrium_domain::count::config::CountingConfig;
 use equilibrium_domain::event::Position;
 use equilibrium_domain::geo::polygon::Ring;
 use equilibrium_domain::policy::Policy;
+use equilibrium_domain::policy::change::changes;
+use equilibrium_domain::policy::large_change::too_large;
 use equilibrium_domain::wire::Reader;
 
 /// A policy that is read is written to a document that reads to an equal one, also within a checkpoint.
@@ -17,6 +19,8 @@ pub fn target(input: &[u8]) {
         let written = policy.to_json();
         let again = Policy::from_json(&written).expect("a written policy is read");
         assert_eq!(again, policy);
+        assert_eq!(changes(Some(&policy), &again), []);
+        assert_eq!(too_large(&policy, &again), []);
         assert_eq!((again.to_json(), again.fingerprint()), (written, policy.fingerprint()));
         let counting = CountingConfig::of(&policy, 1);
         let mut bytes = Vec::new();

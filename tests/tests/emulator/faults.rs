@@ -197,7 +197,10 @@ async fn every_call_ends_in_time_when_the_service_hangs() {
             async { assert_eq!(maps.save_head(&head).await, Err(Unavailable)) },
             async { assert_eq!(policies.all().await, Err(Unavailable)) },
             async {
-                assert_eq!(policies.save(&city, NewVersion::local("{}"), None).await, Err(Unavailable.into()))
+                assert_eq!(
+                    policies.save(&city, NewVersion::local("{}"), None).await,
+                    Err(Unavailable.into())
+                );
             },
         )
     })

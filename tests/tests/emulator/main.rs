@@ -12,6 +12,7 @@ mod lambda_invoker;
 mod maps;
 mod overrides;
 mod policies;
+mod quotes;
 mod reports;
 mod resharding_source;
 mod resharding_under_load;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -126,7 +126,7 @@ impl Compare {
 }
 
 /// The policies of a file, under which no entity is evicted.
-fn read(file: &PathBuf) -> Result<Arc<PolicySet>, ReplayError> {
+fn read(file: &Path) -> Result<Arc<PolicySet>, ReplayError> {
     let limits = ResourceLimits { max_entities: u32::MAX, ..ResourceLimits::default() };
     Ok(Arc::new(PolicySet::of(city_file::read_some_policies(file)?, limits)))
 }

@@ -54,6 +54,7 @@ pub fn write_error(path: &Path) -> impl FnOnce(io::Error) -> OutputError {
 }
 
 /// The error of an output file that is an input file.
+#[must_use]
 pub fn is_input(path: &Path) -> OutputError {
     let cause = io::Error::new(io::ErrorKind::InvalidInput, "is an input file, too");
     OutputError::Unusable { path: path.to_owned(), cause }

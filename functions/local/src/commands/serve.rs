@@ -16,6 +16,7 @@ use equilibrium_app::surge::ports::MapStore;
 use equilibrium_domain::id::LaneCount;
 use equilibrium_domain::policy::Policy;
 use equilibrium_embedded::database::Database;
+use equilibrium_embedded::{pseudonym_key, quotes};
 use equilibrium_embedded::open_error::OpenError;
 use equilibrium_embedded::store::Store;
 use equilibrium_http_server as http_server;
@@ -135,7 +136,8 @@ impl Serve {
         let socket = self.bind()?;
         let address = socket.local_addr()?;
         let (store, policies) = self.open_store(city_file.as_deref()).await?;
-        let key = equilibrium_embedded::pseudonym_key::open(self.data.as_deref())?;
+        let folder = self.data.as_deref();
+        let keys = (pseudonym_key::open(folder)?, quotes::open_keys(folder)?);
         let policy = policies[0].clone();
         let banner = self.banner(address, &policy);
         let site = self.site(banner.clone(), &policies, store.clock().now_ms())?;
@@ -145,7 +147,7 @@ impl Serve {
             limits,
             tokio::time::sleep as _,
         ));
-        let api = Arc::new(LocalApi::new(&store, Arc::clone(&policies), key, site));
+        let api = Arc::new(LocalApi::new(&store, Arc::clone(&policies), keys, site));
         let (stop_sender, stop) = watch::channel(false);
         let (progress_sender, progress) = watch::channel(Progress::default());
         let changes = Arc::clone(api.changes());

@@ -14,6 +14,8 @@ use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::price::Pace as MapPace;
 use equilibrium_app::price::map_reader::MapReader;
+use equilibrium_app::quote::desk::QuoteDesk;
+use equilibrium_app::quote::keys::QuoteKeys;
 use equilibrium_domain::pseudonym::PseudonymKey;
 use equilibrium_embedded::store::Store;
 use equilibrium_http::routes::{self, Function};
@@ -21,6 +23,7 @@ use equilibrium_http::{Problem, Request, Response};
 use equilibrium_http_server::{self as http_server, Answer};
 use equilibrium_notify::Subscription;
 use equilibrium_page::Basemaps;
+use equilibrium_quote::Quoting;
 use equilibrium_price::{EventSource, RenderedMaps};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -50,6 +53,9 @@ pub type Policies = PolicyCache<Store, fn(Duration) -> Sleep, Store>;
 /// Reads maps from the store of the process, without a cache.
 pub type Maps = MapReader<Store, NoOp, fn(Duration) -> Sleep>;
 
+/// Issues and confirms quotes from the store of the process.
+pub type Desk = QuoteDesk<Store, QuoteKeys, Store>;
+
 /// The changes of the process's maps.
 pub type Changes = ChangeLog<Arc<Policies>, Store>;
 
@@ -58,6 +64,7 @@ pub type Changes = ChangeLog<Arc<Policies>, Store>;
 pub struct LocalApi {
     store: Store,
     ingester: Arc<Ingester<Store, MemoryWatermarkBoard, ClockTimer>>,
+    desk: Desk,
     maps: Maps,
     rendered: RenderedMaps,
     long_turns: Semaphore,
@@ -81,13 +88,20 @@ pub struct Site {
 }
 
 impl LocalApi {
-    /// An API over the store's event log and maps; ids of people become pseudonyms under `key`.
+    /// An API over the store's event log and maps; ids of people become pseudonyms under the first key, and the others sign
+    /// quotes.
     #[must_use]
-    pub fn new(store: &Store, policies: Arc<Policies>, key: PseudonymKey, site: Site) -> Self {
+    pub fn new(
+        store: &Store,
+        policies: Arc<Policies>,
+        (key, quote_keys): (PseudonymKey, QuoteKeys),
+        site: Site,
+    ) -> Self {
         let (board, timer) = (MemoryWatermarkBoard::default(), ClockTimer(store.clock()));
         let ingester = Ingester::new(store.clone(), store.lanes(), key, board, timer, Pace::ALONE);
         Self {
             store: store.clone(),
+            desk: QuoteDesk::new(store.clone(), quote_keys, (store.clone(), store.lanes())),
             ingester: Arc::new(ingester),
             maps: MapReader::with_pace(store.clone(), NoOp, tokio::time::sleep, MapPace::OWN_STORE),
             rendered: RenderedMaps::default(),
@@ -155,6 +169,10 @@ impl LocalApi {
                 let maps = (&self.maps, &self.rendered, &self.site.source, &self.store);
                 equilibrium_price::respond(maps, request, &*self.policies, now_ms).await
             }
+            Function::Quote => {
+                let quoting = Quoting { desk: &self.desk, maps: &self.maps };
+                equilibrium_quote::respond(quoting, request, &*self.policies, now_ms).await
+            }
             Function::Policy => {
                 let stores = (&self.store, &self.store, &self.maps);
                 let response = equilibrium_policy::respond(stores, request, now_ms).await;
@@ -202,6 +220,7 @@ impl http_server::Handler for LocalApi {
         match routes::function_at(request.path) {
             Function::Ingest => equilibrium_ingest::check_head(request).map(|()| true),
             Function::Policy => equilibrium_policy::check_head(request),
+            Function::Quote => equilibrium_quote::check_head(request),
             Function::Price => Ok(false),
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use equilibrium_domain::count::config::CountingConfig;
+use equilibrium_domain::event::Position;
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::policy::Policy;
 use equilibrium_domain::surge::bounds::OverrideSet;
@@ -42,6 +43,14 @@ pub struct CityConfig {
     pub bounds: Arc<CityBounds>,
     /// A hash of the policy's document: policies that differ have different ones, whatever their version.
     pub fingerprint: u64,
+}
+
+impl CityConfig {
+    /// Whether the city's boundary contains a place.
+    #[must_use]
+    pub fn serves(&self, place: Position) -> bool {
+        self.pricing.policy.boundary.contains(place.lng, place.lat)
+    }
 }
 
 /// The policies in force at one moment.
@@ -122,6 +131,12 @@ impl PolicySet {
         let passed = |city: &CityId| after.is_some_and(|after| city.as_str() <= after);
         let first = self.in_order.partition_point(passed);
         self.in_order[first..].iter().filter_map(|city| self.cities.get(city))
+    }
+
+    /// The first city by id whose boundary contains a place (CONTRACT §7).
+    #[must_use]
+    pub fn city_around(&self, place: Position) -> Option<&CityConfig> {
+        self.cities(None).find(|city| city.serves(place))
     }
 
     /// The configuration of `city`; `None` if it is not defined.

@@ -31,6 +31,20 @@ impl QuoteKey {
     }
 }
 
+impl QuoteKey {
+    /// The key of 64 hexadecimal digits.
+    #[must_use]
+    pub fn from_hex(digits: &str) -> Option<Self> {
+        let bytes: Option<Vec<u8>> = digits
+            .as_bytes()
+            .chunks(2)
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+            .collect();
+        let is_hex = digits.len() == 2 * MIN_KEY_BYTES && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        bytes.filter(|_| is_hex).and_then(|bytes| Self::new(&bytes))
+    }
+}
+
 impl fmt::Debug for QuoteKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("QuoteKey").field("id", &self.id).finish_non_exhaustive()

@@ -110,7 +110,8 @@ impl Measurements {
         self.values.iter().any(|(metric, count)| !metric.reports_zero && *count > 0)
     }
 
-    fn add(&mut self, other: Self) {
+    /// Adds the values of others.
+    pub fn add(&mut self, other: Self) {
         for (metric, count) in other.values {
             match self.values.iter_mut().find(|(known, _)| known.name == metric.name) {
                 Some((_, sum)) => *sum += count,

@@ -86,12 +86,22 @@ pub const CACHE_READS_FAILED: Metric = fault("cache_reads_failed");
 pub const STORE_READS_FAILED: Metric = fault("store_reads_failed");
 /// `price`: chunks that cannot be read.
 pub const CHUNKS_CORRUPTED: Metric = fault("chunks_corrupted");
+/// `quote`: quotes issued.
+pub const QUOTES_ISSUED: Metric = flow("quotes_issued");
+/// `quote`: quotes confirmed, each once.
+pub const QUOTES_CONFIRMED: Metric = flow("quotes_confirmed");
+/// `quote`: confirmations refused because the quote had expired.
+pub const QUOTES_EXPIRED: Metric = flow("quotes_expired");
+/// `quote`: confirmations refused for another reason.
+pub const QUOTES_REFUSED: Metric = flow("quotes_refused");
+/// `quote`: events of confirmations that did not reach the log yet.
+pub const QUOTES_UNLOGGED: Metric = fault("quotes_unlogged");
 
 /// `count`, `surge`: the age of the next record of the stream, reported by the event source.
 pub const ITERATOR_AGE: Metric = Metric { name: "iterator_age_ms", unit: "Milliseconds", reports_zero: true };
 
 /// All metrics but those of [`EVENTS_REFUSED_BY_CODE`].
-pub const METRICS: [Metric; 28] = [
+pub const METRICS: [Metric; 33] = [
     EVENTS_ACCEPTED,
     EVENTS_ABSORBED,
     EVENTS_REFUSED,
@@ -119,5 +129,10 @@ pub const METRICS: [Metric; 28] = [
     CACHE_READS_FAILED,
     STORE_READS_FAILED,
     CHUNKS_CORRUPTED,
+    QUOTES_ISSUED,
+    QUOTES_CONFIRMED,
+    QUOTES_EXPIRED,
+    QUOTES_REFUSED,
+    QUOTES_UNLOGGED,
     ITERATOR_AGE,
 ];

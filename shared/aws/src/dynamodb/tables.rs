@@ -25,6 +25,7 @@ use crate::provision::{ProvisionError, wait_until};
 /// | overrides | `city` S, `id` S | `document` S, `end_ms` N, `expires` N |
 /// | overrides | a city, `#counts` | `created` N, `revision` N |
 /// | overrides | `#revisions`, `#revisions` | `@nyc` N, the revision of each city's overrides |
+/// | quotes | `quote` S | `token` S, `confirmed_at_ms` N, `idempotency_key` S, `logged` N, `writer` S, `expires` N |
 /// | watermarks | `board` S, `part` S | `version` N, and `cities` B or `taken_ms` N and `due_ms` N |
 ///
 /// `expires` is the table's time-to-live attribute.
@@ -40,6 +41,8 @@ pub struct Tables {
     pub policies: String,
     /// Overrides of cities.
     pub overrides: String,
+    /// Confirmed quotes.
+    pub quotes: String,
     /// The watermark board.
     pub watermarks: String,
 }
@@ -59,6 +62,7 @@ const MAPS: Schema =
 const POLICIES: Schema = Schema { keys: &[("city", ScalarAttributeType::S)], expiring: true };
 const OVERRIDES: Schema =
     Schema { keys: &[("city", ScalarAttributeType::S), ("id", ScalarAttributeType::S)], expiring: true };
+const QUOTES: Schema = Schema { keys: &[("quote", ScalarAttributeType::S)], expiring: true };
 const WATERMARKS: Schema =
     Schema { keys: &[("board", ScalarAttributeType::S), ("part", ScalarAttributeType::S)], expiring: false };
 
@@ -73,6 +77,7 @@ impl Tables {
             maps: name("maps"),
             policies: name("policies"),
             overrides: name("overrides"),
+            quotes: name("quotes"),
             watermarks: name("watermarks"),
         }
     }
@@ -88,6 +93,7 @@ impl Tables {
             (&self.maps, MAPS),
             (&self.policies, POLICIES),
             (&self.overrides, OVERRIDES),
+            (&self.quotes, QUOTES),
             (&self.watermarks, WATERMARKS),
         ] {
             create(&connection.client, table, &schema).await?;

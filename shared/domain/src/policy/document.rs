@@ -11,7 +11,7 @@ use super::Fault;
 use super::field::token;
 
 /// Reads a document, and the keys that are given twice as faults.
-pub(super) fn read(text: &str) -> Result<(Value, Vec<Fault>), serde_json::Error> {
+pub(crate) fn read(text: &str) -> Result<(Value, Vec<Fault>), serde_json::Error> {
     let faults = RefCell::new(Vec::new());
     let mut input = serde_json::Deserializer::from_str(text);
     let document = At { pointer: String::new(), faults: &faults }.deserialize(&mut input)?;

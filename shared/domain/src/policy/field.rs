@@ -10,16 +10,16 @@ use super::{Fault, Multiplier};
 
 /// The faults of a document, in reading order.
 #[derive(Default)]
-pub(super) struct Faults(RefCell<Vec<Fault>>);
+pub(crate) struct Faults(RefCell<Vec<Fault>>);
 
 impl Faults {
-    pub(super) fn into_inner(self) -> Vec<Fault> {
+    pub(crate) fn into_inner(self) -> Vec<Fault> {
         self.0.into_inner()
     }
 }
 
 /// A value, or a member that may be absent. A value that cannot be read adds one fault, and reading continues.
-pub(super) struct Field<'a> {
+pub(crate) struct Field<'a> {
     value: Option<&'a Value>,
     pointer: String,
     faults: &'a Faults,
@@ -27,28 +27,28 @@ pub(super) struct Field<'a> {
 
 impl<'a> Field<'a> {
     /// The value at `pointer`.
-    pub(super) fn new(value: &'a Value, pointer: String, faults: &'a Faults) -> Self {
+    pub(crate) fn new(value: &'a Value, pointer: String, faults: &'a Faults) -> Self {
         Self { value: Some(value), pointer, faults }
     }
 
     /// Adds a fault of this field.
-    pub(super) fn fault(&self, message: impl fmt::Display) {
+    pub(crate) fn fault(&self, message: impl fmt::Display) {
         self.fault_at("", message);
     }
 
     /// Adds a fault of the value at `path`, a JSON pointer relative to this field.
-    pub(super) fn fault_at(&self, path: &str, message: impl fmt::Display) {
+    pub(crate) fn fault_at(&self, path: &str, message: impl fmt::Display) {
         let pointer = format!("{}{path}", self.pointer);
         self.faults.0.borrow_mut().push(Fault { pointer, message: message.to_string() });
     }
 
     /// Whether there is a value.
-    pub(super) fn is_given(&self) -> bool {
+    pub(crate) fn is_given(&self) -> bool {
         self.value.is_some()
     }
 
     /// Whether there is a value, and it is an object.
-    pub(super) fn is_object(&self) -> bool {
+    pub(crate) fn is_object(&self) -> bool {
         self.value.is_some_and(Value::is_object)
     }
 
@@ -63,12 +63,12 @@ impl<'a> Field<'a> {
 
     /// The members of an object, each of which must be in `known`. There are none if the value is absent or not an
     /// object.
-    pub(super) fn object(&self, known: &[&str]) -> Object<'a> {
+    pub(crate) fn object(&self, known: &[&str]) -> Object<'a> {
         self.object_of(known, "a policy")
     }
 
     /// See [`Self::object`]; `of` is what the document is called.
-    pub(super) fn object_of(&self, known: &[&str], of: &str) -> Object<'a> {
+    pub(crate) fn object_of(&self, known: &[&str], of: &str) -> Object<'a> {
         let object = self.open_object();
         for key in object.members.into_iter().flat_map(Map::keys) {
             if !known.contains(&key.as_str()) {
@@ -79,18 +79,18 @@ impl<'a> Field<'a> {
     }
 
     /// Whether there is a value.
-    pub(super) fn is_present(&self) -> bool {
+    pub(crate) fn is_present(&self) -> bool {
         self.value.is_some()
     }
 
     /// The members of an object that may have unknown ones.
-    pub(super) fn open_object(&self) -> Object<'a> {
+    pub(crate) fn open_object(&self) -> Object<'a> {
         let members = self.read("an object", Value::as_object);
         Object { members, pointer: self.pointer.clone(), faults: self.faults }
     }
 
     /// The items of an array whose length is valid. `None` if the value is absent or anything else.
-    pub(super) fn items(
+    pub(crate) fn items(
         &self,
         expected: impl fmt::Display,
         is_valid_length: impl FnOnce(usize) -> bool,
@@ -102,19 +102,19 @@ impl<'a> Field<'a> {
     }
 
     /// A text of 1 to `max` characters.
-    pub(super) fn text(&self, max: usize) -> Option<&'a str> {
+    pub(crate) fn text(&self, max: usize) -> Option<&'a str> {
         self.read(format_args!("a text of 1 to {max} characters"), |value| {
             value.as_str().filter(|text| (1..=max).contains(&text.chars().count()))
         })
     }
 
     /// The result of `parse` for a text.
-    pub(super) fn parsed<T>(&self, expected: &str, parse: impl FnOnce(&'a str) -> Option<T>) -> Option<T> {
+    pub(crate) fn parsed<T>(&self, expected: &str, parse: impl FnOnce(&'a str) -> Option<T>) -> Option<T> {
         self.read(expected, |value| value.as_str().and_then(parse))
     }
 
     /// The result of `parse` for a text, with its error as the fault.
-    pub(super) fn try_parsed<T, E: fmt::Display>(
+    pub(crate) fn try_parsed<T, E: fmt::Display>(
         &self,
         expected: &str,
         parse: impl FnOnce(&'a str) -> Result<T, E>,
@@ -124,25 +124,25 @@ impl<'a> Field<'a> {
     }
 
     /// A whole number within `range`; `5000.0` is one.
-    pub(super) fn integer(&self, range: &RangeInclusive<i64>) -> Option<i64> {
+    pub(crate) fn integer(&self, range: &RangeInclusive<i64>) -> Option<i64> {
         let expected = format_args!("a whole number from {} to {}", range.start(), range.end());
         self.read(expected, |value| whole(value).filter(|number| range.contains(number)))
     }
 
     /// A number within `range`.
-    pub(super) fn number(&self, range: &RangeInclusive<f64>) -> Option<f64> {
+    pub(crate) fn number(&self, range: &RangeInclusive<f64>) -> Option<f64> {
         let expected = format_args!("a number from {} to {}", range.start(), range.end());
         self.read(expected, |value| value.as_f64().filter(|number| range.contains(number)))
     }
 
     /// A number above 0 and within `range`.
-    pub(super) fn positive(&self, range: &RangeInclusive<f64>) -> Option<f64> {
+    pub(crate) fn positive(&self, range: &RangeInclusive<f64>) -> Option<f64> {
         let expected = format_args!("a number above 0, at most {}", range.end());
         self.read(expected, |value| value.as_f64().filter(|number| *number > 0.0 && range.contains(number)))
     }
 
     /// A number with at most two decimals, in hundredths within `range`.
-    pub(super) fn hundredths(&self, range: &RangeInclusive<u16>) -> Option<u16> {
+    pub(crate) fn hundredths(&self, range: &RangeInclusive<u16>) -> Option<u16> {
         let bound = |hundredths: &u16| f64::from(*hundredths) / 100.0;
         let expected = format_args!(
             "a number from {} to {} with at most two decimals",
@@ -153,13 +153,13 @@ impl<'a> Field<'a> {
     }
 
     /// A multiplier.
-    pub(super) fn multiplier(&self) -> Option<Multiplier> {
+    pub(crate) fn multiplier(&self) -> Option<Multiplier> {
         self.hundredths(&super::ranges::MULTIPLIER_HUNDREDTHS).and_then(Multiplier::new)
     }
 }
 
 /// The members of an object, or none.
-pub(super) struct Object<'a> {
+pub(crate) struct Object<'a> {
     members: Option<&'a Map<String, Value>>,
     pointer: String,
     faults: &'a Faults,
@@ -167,13 +167,13 @@ pub(super) struct Object<'a> {
 
 impl<'a> Object<'a> {
     /// The member `key`. It is absent if it is `null`, or if there is no object.
-    pub(super) fn get(&self, key: &str) -> Field<'a> {
+    pub(crate) fn get(&self, key: &str) -> Field<'a> {
         let value = self.members.and_then(|members| members.get(key)).filter(|value| !value.is_null());
         Field { value, pointer: format!("{}/{}", self.pointer, token(key)), faults: self.faults }
     }
 
     /// The member `key`; its absence from an object is a fault.
-    pub(super) fn required(&self, key: &str) -> Field<'a> {
+    pub(crate) fn required(&self, key: &str) -> Field<'a> {
         let field = self.get(key);
         if self.members.is_some() && field.value.is_none() {
             field.fault("is required");
@@ -183,7 +183,7 @@ impl<'a> Object<'a> {
 }
 
 /// A key as a reference token of a JSON pointer: a slash separates tokens, and a tilde begins an escape (RFC 6901 §3).
-pub(super) fn token(key: &str) -> String {
+pub(crate) fn token(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 

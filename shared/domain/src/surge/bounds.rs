@@ -155,6 +155,12 @@ impl Bounds {
         self.overrides.iter().filter(is_freeze).map(|one| one.of.starts_at)
     }
 
+    /// The zone that a cell lies in, by its index in the policy.
+    #[must_use]
+    pub fn zone(&self, cell: Cell) -> Option<usize> {
+        self.place(cell).zone
+    }
+
     /// What bounds the multiplier of a cell for the product with this index in the policy.
     #[must_use]
     pub fn at(&self, product: usize, cell: Cell) -> CellBounds {

@@ -70,7 +70,7 @@ fn a_date_is_the_beginning_of_the_local_day_and_a_time_is_an_instant() {
 }
 
 /// Asserts that the law with `value` at `pointer` has faults at `pointers` alone.
-fn check_law(rule: &Value, pointer: &str, value: Value, expected: &[&str]) {
+fn check_law(rule: &Value, pointer: &str, value: &Value, expected: &[&str]) {
     let faults = pointers(&with_law(&set(law(rule), pointer, value.clone())));
     let expected: Vec<String> = expected.iter().map(|pointer| format!("/laws/0{pointer}")).collect();
     assert_eq!(faults, expected, "{pointer} {value}");
@@ -80,39 +80,44 @@ fn check_law(rule: &Value, pointer: &str, value: Value, expected: &[&str]) {
 fn every_fault_of_a_law_is_reported_at_its_place() {
     let [max, range, baseline, prior] = rules();
     for time in ["2026-1-31", "2026-02-30", "20260131", "2026-01-31T10:00:00", "tomorrow", "", "1969-12-31"] {
-        check_law(&max, "/from", json!(time), &["/from"]);
-        check_law(&max, "/until", json!(time), &["/until"]);
-        check_law(&baseline, "/rule/baseline_from", json!(time), &["/rule/baseline_from"]);
+        check_law(&max, "/from", &json!(time), &["/from"]);
+        check_law(&max, "/until", &json!(time), &["/until"]);
+        check_law(&baseline, "/rule/baseline_from", &json!(time), &["/rule/baseline_from"]);
     }
-    check_law(&max, "/until", json!("2026-03-08"), &["/until"]);
-    check_law(&baseline, "/rule/baseline_until", json!("2025-12-31"), &["/rule/baseline_until"]);
-    check_law(&baseline, "/rule/baseline_until", json!(null), &["/rule/baseline_until"]);
-    check_law(&baseline, "/rule/max_over_baseline_percent", json!(1.5), &["/rule/max_over_baseline_percent"]);
-    check_law(&max, "/zone", json!("lga"), &["/zone"]);
-    check_law(&max, "/product", json!("pool"), &["/product"]);
-    check_law(&max, "/id", json!("a b"), &["/id"]);
-    check_law(&max, "/source", json!("x".repeat(1_001)), &["/source"]);
-    check_law(&max, "/note", json!("?"), &["/note"]);
-    check_law(&max, "/rule", json!({}), &["/rule"]);
-    check_law(&max, "/rule", json!(null), &["/rule"]);
-    check_law(&max, "/rule", json!([]), &["/rule"]);
-    check_law(&max, "/rule/range", json!([0.5, 2.0]), &["/rule"]);
-    check_law(&max, "/rule/max_multiplier", json!(0), &["/rule/max_multiplier"]);
-    check_law(&max, "/rule/baseline_from", json!("2026-01-01"), &["/rule/baseline_from"]);
-    check_law(&range, "/rule/range", json!([2.0, 0.5]), &["/rule/range"]);
-    check_law(&range, "/rule/range", json!([0.5]), &["/rule/range"]);
-    check_law(&range, "/rule/range", json!([0, 1.234]), &["/rule/range/0", "/rule/range/1"]);
-    check_law(&prior, "/rule/max_of_prior_days/days", json!(401), &["/rule/max_of_prior_days/days"]);
+    check_law(&max, "/until", &json!("2026-03-08"), &["/until"]);
+    check_law(&baseline, "/rule/baseline_until", &json!("2025-12-31"), &["/rule/baseline_until"]);
+    check_law(&baseline, "/rule/baseline_until", &json!(null), &["/rule/baseline_until"]);
+    check_law(
+        &baseline,
+        "/rule/max_over_baseline_percent",
+        &json!(1.5),
+        &["/rule/max_over_baseline_percent"],
+    );
+    check_law(&max, "/zone", &json!("lga"), &["/zone"]);
+    check_law(&max, "/product", &json!("pool"), &["/product"]);
+    check_law(&max, "/id", &json!("a b"), &["/id"]);
+    check_law(&max, "/source", &json!("x".repeat(1_001)), &["/source"]);
+    check_law(&max, "/note", &json!("?"), &["/note"]);
+    check_law(&max, "/rule", &json!({}), &["/rule"]);
+    check_law(&max, "/rule", &json!(null), &["/rule"]);
+    check_law(&max, "/rule", &json!([]), &["/rule"]);
+    check_law(&max, "/rule/range", &json!([0.5, 2.0]), &["/rule"]);
+    check_law(&max, "/rule/max_multiplier", &json!(0), &["/rule/max_multiplier"]);
+    check_law(&max, "/rule/baseline_from", &json!("2026-01-01"), &["/rule/baseline_from"]);
+    check_law(&range, "/rule/range", &json!([2.0, 0.5]), &["/rule/range"]);
+    check_law(&range, "/rule/range", &json!([0.5]), &["/rule/range"]);
+    check_law(&range, "/rule/range", &json!([0, 1.234]), &["/rule/range/0", "/rule/range/1"]);
+    check_law(&prior, "/rule/max_of_prior_days/days", &json!(401), &["/rule/max_of_prior_days/days"]);
     check_law(
         &prior,
         "/rule/max_of_prior_days/leaving_out",
-        json!(60),
+        &json!(60),
         &["/rule/max_of_prior_days/leaving_out"],
     );
     check_law(
         &prior,
         "/rule/max_of_prior_days",
-        json!({}),
+        &json!({}),
         &["/rule/max_of_prior_days/days", "/rule/max_of_prior_days/leaving_out"],
     );
     assert_eq!(

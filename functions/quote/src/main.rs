@@ -1,0 +1,60 @@
+//! `quote` on AWS: responds to requests from API Gateway with quotes, and keeps confirmed ones in DynamoDB.
+
+use equilibrium_app::clock::system_now_ms;
+use equilibrium_app::policy::policy_cache::PolicyCache;
+use equilibrium_app::policy::ports::PolicySource;
+use equilibrium_app::price::map_reader::MapReader;
+use equilibrium_app::quote::desk::QuoteDesk;
+use equilibrium_app::telemetry::emf::ToMeasurements;
+use equilibrium_aws::cache::Cache;
+use equilibrium_aws::dynamodb::{self, Maps, Overrides, Policies, Quotes, Tables};
+use equilibrium_aws::kinesis::{self, Events, Streams};
+use equilibrium_aws::resources;
+use equilibrium_aws::retry::RetryPolicy;
+use equilibrium_aws::runtime::{self, FunctionName, Invocation, RuntimeError};
+use equilibrium_aws::secrets::{QuoteKeySecret, SECRET_TIMEOUT};
+use equilibrium_quote::Quoting;
+use tokio::time::sleep;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), RuntimeError> {
+    let ((deployment, lanes, limits, cache), sdk) = runtime::start(|variables| {
+        let (lanes, limits) = (variables.lanes(), variables.limits());
+        (resources::deployment(variables), lanes, limits, resources::cache(variables))
+    })
+    .await?;
+    let (tables, streams) = (Tables::named(&deployment), Streams::named(&deployment));
+
+    // Both caches look again by themselves.
+    let once = dynamodb::Connection::new(&sdk, RetryPolicy::ONCE);
+    let policy_cache = &PolicyCache::with_overrides(
+        Policies::new(&once, &tables),
+        Overrides::new(&once, &tables),
+        limits,
+        sleep,
+    );
+    let map_cache = Cache::optional(cache.as_ref())?;
+    let maps = &MapReader::new(Maps::new(&once, &tables), map_cache, sleep);
+    let store = Quotes::new(&dynamodb::Connection::new(&sdk, RetryPolicy::default()), &tables);
+    let keys = QuoteKeySecret::new(&sdk, &deployment, SECRET_TIMEOUT);
+    let kinesis = kinesis::Connection::new(&sdk, RetryPolicy::default());
+    let events = Events::new(&kinesis, &streams, lanes);
+    let desk = &QuoteDesk::new(store, keys, (events, lanes));
+    desk.ring().refresh(system_now_ms()).await;
+    policy_cache.policies(system_now_ms()).await.ok();
+
+    let name = FunctionName { deployment: &deployment, function: "quote" };
+    let quoting = Quoting { desk, maps };
+    let handle = async move |Invocation { payload, now_ms, .. }: Invocation| {
+        let response = equilibrium_quote::handle_event(quoting, &payload, policy_cache, now_ms).await?;
+        let mut metrics = desk.take_metrics().measures();
+        metrics.add(maps.take_metrics().measures());
+        Ok((response, metrics))
+    };
+    let finish = async || {
+        policy_cache.finish().await;
+        maps.finish().await;
+        desk.ring().refresh(system_now_ms()).await;
+    };
+    runtime::run(name, handle, finish).await
+}
