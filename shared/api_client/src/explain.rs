@@ -50,9 +50,8 @@ impl Explain {
         let parameters = [("product", &self.product), ("at", &self.at)];
         let given = parameters.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
         for (index, (name, value)) in given.enumerate() {
-            let separator = if index == 0 { '?' } else { '&' };
-            path.push(separator);
-            path.push_str(&format!("{name}={}", escape(value)));
+            let separator = if index == 0 { "?" } else { "&" };
+            path.extend([separator.to_owned(), format!("{name}={}", escape(value))]);
         }
         path
     }
@@ -86,7 +85,7 @@ fn page(explanation: &Value) -> String {
     ];
     let mut page = format!("{}\n\n", text("text"));
     for (name, value) in rows {
-        page.push_str(&format!("{name:<18}{value}\n"));
+        writeln!(page, "{name:<18}{value}").expect("a string accepts every write");
     }
     table(&mut page, "limits", &explanation["bounds"], ["kind", "value", "source", "binds"]);
     table(&mut page, "counts", &explanation["cells"], ["cell", "ring", "demand", "supply"]);
@@ -106,7 +105,7 @@ fn table(page: &mut String, name: &str, list: &Value, columns: [&str; 4]) {
         widths.max().unwrap_or(0)
     };
     let widths = [width(0), width(1), width(2), width(3)];
-    page.push_str(&format!("\n{name}\n"));
+    writeln!(page, "\n{name}").expect("a string accepts every write");
     for row in std::iter::once(&names).chain(&rows) {
         let mut line = String::from(" ");
         for (value, width) in row.iter().zip(widths) {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 /// How long a response may take: API Gateway's limit is 30 s ("Quotas for HTTP APIs").
-pub(crate) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
@@ -61,7 +61,7 @@ pub fn get(url: &str, path: &str) -> Result<String, ApiError> {
 
 #[cfg(feature = "tls")]
 fn exchange(secure: bool, host: &str, path: &str) -> io::Result<(u16, String)> {
-    if secure { crate::https::get(host, path) } else { plain_exchange(host, path) }
+    if secure { crate::https::get(host, path, RESPONSE_TIMEOUT) } else { plain_exchange(host, path) }
 }
 
 #[cfg(not(feature = "tls"))]
@@ -93,12 +93,14 @@ fn plain_exchange(host: &str, path: &str) -> io::Result<(u16, String)> {
 
 /// The text as a part of a URL: everything but unreserved characters is percent-encoded (RFC 3986 §2.3).
 pub(crate) fn escape(text: &str) -> String {
+    use std::fmt::Write;
+
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte) {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            write!(out, "%{byte:02X}").expect("a string accepts every write");
         }
     }
     out

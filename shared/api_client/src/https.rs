@@ -1,6 +1,7 @@
 //! `GET` requests over HTTPS, as deployments take them.
 
 use std::io;
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::Uri;
@@ -9,10 +10,8 @@ use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
-use crate::http::RESPONSE_TIMEOUT;
-
-/// The status and the body of the answer.
-pub(crate) fn get(host: &str, path: &str) -> io::Result<(u16, String)> {
+/// The status and the body of the answer, which may take `limit`.
+pub(crate) fn get(host: &str, path: &str, limit: Duration) -> io::Result<(u16, String)> {
     let connector = HttpsConnectorBuilder::new().with_native_roots()?.https_only().enable_http1().build();
     let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
     let uri: Uri = format!("https://{host}{path}").parse().map_err(io::Error::other)?;
@@ -24,6 +23,6 @@ pub(crate) fn get(host: &str, path: &str) -> io::Result<(u16, String)> {
             let body = response.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
             Ok((status, String::from_utf8(body.into()).map_err(io::Error::other)?))
         };
-        tokio::time::timeout(RESPONSE_TIMEOUT, answer).await?
+        tokio::time::timeout(limit, answer).await?
     })
 }

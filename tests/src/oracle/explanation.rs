@@ -20,14 +20,14 @@ pub fn recompute(explanation: &Value) -> Result<(), Wrong> {
     };
     let weights: Vec<f64> = numbers(&explanation["weights"]);
     let side = |side: &str| {
-        let mut sums = vec![0_u64; weights.len()];
+        let mut sums = vec![0.0; weights.len()];
         for cell in explanation["cells"].as_array().expect("cells") {
             let ring = usize::try_from(cell["ring"].as_u64().expect("a ring")).expect("small");
-            sums[ring] += cell[side].as_u64().expect("a count");
+            sums[ring] += cell[side].as_f64().expect("a count");
         }
         let mut total = 0.0;
         for (weight, sum) in weights.iter().zip(sums) {
-            total += weight * sum as f64;
+            total += weight * sum;
         }
         total
     };

@@ -25,7 +25,7 @@ pub const WALLS: [Wall; 15] = [
     Wall { folder: "shared/http_server", ours: &["http"], optional: &[], never: &SDKS },
     Wall { folder: "shared/lambda", ours: &["domain", "http"], optional: &[], never: &OUTSIDE },
     Wall { folder: "shared/app", ours: &["domain"], optional: &[], never: &OUTSIDE },
-    Wall { folder: "shared/api_client", ours: &[], optional: &[], never: &OUTSIDE },
+    Wall { folder: "shared/api_client", ours: &[], optional: &[], never: &SDKS },
     Wall { folder: "shared/event_file", ours: &["domain", "http"], optional: &[], never: &OUTSIDE },
     Wall {
         folder: "shared/event_source",

@@ -197,3 +197,11 @@ async fn a_map_too_long_for_lambda_is_refused_in_words_unless_the_client_accepts
         }
     }
 }
+
+#[tokio::test]
+async fn a_city_without_a_log_has_no_past() {
+    let (answer, problem) = call("get-explanation").await;
+    assert_eq!((answer.status_code, &problem["code"]), (404, &json!("not_retained")));
+    let (answer, page) = call("get-history").await;
+    assert_eq!((answer.status_code, page), (200, json!({"changes": []})));
+}

@@ -42,7 +42,7 @@ pub async fn observe(
         let Some(loaded) = log.load_past(&key, tick).await? else { return Ok(None) };
         let mut replay = LogReplay::new(city, &loaded, Some(&watch));
         let before = replay.as_of();
-        while replay.step().is_some() && replay.as_of().is_none_or(|as_of| as_of < until) {}
+        while !matches!(replay.step(), Step::End) && replay.as_of().is_none_or(|as_of| as_of < until) {}
         if let Some(observed) = replay.state.as_ref().and_then(CityPricing::observed) {
             let is_kept = observed.at >= now_ms.saturating_sub(PAST_MS);
             return Ok(is_kept.then(|| observed.clone()));
@@ -53,6 +53,16 @@ pub async fn observe(
         }
     }
     Ok(None)
+}
+
+/// What an entry has done.
+pub(super) enum Step {
+    /// No tick closed.
+    NoTick,
+    /// Ticks closed.
+    Ticks(Box<Output>),
+    /// There was no entry.
+    End,
 }
 
 /// The replay of a part of a city's log. What cannot be read is passed over: after a gap the state begins again.
@@ -75,17 +85,18 @@ impl<'a> LogReplay<'a> {
         self.state.as_ref().and_then(CityPricing::as_of)
     }
 
-    /// Replays the next entry; `None` at the end. Its output is that of the entry, if a tick closed.
-    pub(super) fn step(&mut self) -> Option<Option<Output>> {
-        let entry = self.entries.next()?;
+    /// Replays the next entry.
+    pub(super) fn step(&mut self) -> Step {
+        let Some(entry) = self.entries.next() else { return Step::End };
         let number = self.number;
         self.number += 1;
         if LogMark::decode(entry).is_some() {
             self.state.iter_mut().for_each(|state| state.skip_to(number + 1));
-            return Some(None);
+            return Step::NoTick;
         }
         let before = self.state.take();
         self.state = CityPricing::replay_observed(before, self.city, (number, entry), self.watch).ok();
-        Some(self.state.as_mut().and_then(EventSourced::take_output))
+        let output = self.state.as_mut().and_then(EventSourced::take_output);
+        output.map_or(Step::NoTick, |output| Step::Ticks(Box::new(output)))
     }
 }

@@ -7,7 +7,7 @@ use equilibrium_domain::surge::city_pricing::Output;
 use equilibrium_domain::surge::history::{HistoryItem, HistoryKey, limits_of};
 
 use crate::checkpoint::ports::{CheckpointKey, PAST_MS, PastLog};
-use crate::history::explainer::LogReplay;
+use crate::history::explainer::{LogReplay, Step};
 use crate::history::ports::{HISTORY_MS, HistoryStore};
 use crate::unavailable::Unavailable;
 
@@ -128,7 +128,7 @@ pub async fn changes(
         // Other items may end with the same tick.
         page.passed = Some(last.at - 1);
     }
-    Ok(page.to_be_continued())
+    Ok(page.continued())
 }
 
 /// A page of every tick of the last day at `now_ms`, in milliseconds since the epoch.
@@ -146,10 +146,11 @@ pub async fn ticks(
     for _ in 0..MAX_PARTS {
         let Some(loaded) = log.load_past(&key, first).await? else { return Ok(page.end()) };
         let mut replay = LogReplay::new(&query.city, &loaded, None);
-        while let Some(output) = replay.step() {
-            let Some(output) = output else { continue };
-            if page.is_full_with_ticks(&output) {
-                return Ok(page.page);
+        loop {
+            match replay.step() {
+                Step::End => break,
+                Step::Ticks(output) if page.is_full_with_ticks(&output) => return Ok(page.page),
+                Step::Ticks(_) | Step::NoTick => {}
             }
         }
         let Some(last) = replay.as_of().filter(|last| *last >= first && *last + 1 < query.to) else {
@@ -157,7 +158,7 @@ pub async fn ticks(
         };
         (first, page.passed) = (last + 1, Some(last));
     }
-    Ok(page.to_be_continued())
+    Ok(page.continued())
 }
 
 /// A page while it is filled.
@@ -245,7 +246,7 @@ impl<'a> PageBuilder<'a> {
     }
 
     /// A page that ends because it took long enough.
-    fn to_be_continued(mut self) -> HistoryPage {
+    fn continued(mut self) -> HistoryPage {
         let tick = self.passed.map(|at| HistoryPosition { at, row: None });
         let row = self.page.rows.last().filter(|row| self.passed.is_none_or(|passed| row.at > passed));
         self.page.next = row.map(HistoryEntry::position).or(tick);

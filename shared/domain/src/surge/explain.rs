@@ -13,7 +13,7 @@ use crate::surge::bounds::{Bounds, ListedBound, OverrideSet};
 use crate::surge::city_pricing::CellAtTick;
 use crate::surge::feed_guard::Feed;
 use crate::surge::grid::Around;
-use crate::surge::multiplier::{MultiplierState, SurgeFormula, alpha, pressure};
+use crate::surge::multiplier::{BASE_HUNDREDTHS, MultiplierState, SurgeFormula, alpha, pressure};
 use crate::time::Timestamp;
 
 /// The explanation of a price. Its form in JSON has every number that the formula reads: the multiplier can be computed
@@ -204,7 +204,7 @@ impl Explanation {
     /// Whether the map listed the cell at the tick (CONTRACT §3).
     #[must_use]
     pub fn is_reported(&self) -> bool {
-        self.smooth_demand != 0.0 || self.smooth_supply != 0.0 || self.published != 100.0
+        self.smooth_demand != 0.0 || self.smooth_supply != 0.0 || self.published != BASE_HUNDREDTHS
     }
 
     /// The riders and drivers in the cell itself.
