@@ -26,7 +26,8 @@ fn the_functions_use_every_table_stream_and_secret_of_the_deployment() {
     let prefixed = |names: &Value| -> BTreeSet<String> {
         keys(names).into_iter().map(|name| format!("live-{name}")).collect()
     };
-    let Tables { checkpoints, history, maps, overrides, policies, quotes, watermarks } = Tables::named("live");
+    let Tables { checkpoints, history, maps, overrides, policies, quotes, watermarks } =
+        Tables::named("live");
     assert_eq!(
         prefixed(&deployment()["tables"]),
         [checkpoints, history, maps, overrides, policies, quotes, watermarks].into()
