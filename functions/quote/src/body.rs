@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use equilibrium_domain::fare::quote_request::read_acknowledgement;
 use equilibrium_domain::policy::Multiplier;
+use equilibrium_domain::quote::quote_request::read_acknowledgement;
 use equilibrium_http::body::{ContentCoding, decode, json_text, require_json};
 use equilibrium_http::{Problem, Request};
 
@@ -23,12 +23,12 @@ pub(crate) fn read<'a>(request: &Request<'a>) -> Result<Cow<'a, [u8]>, Problem> 
 }
 
 /// The text of a body that must be JSON.
-pub(crate) fn required<'a>(body: &'a Cow<'_, [u8]>) -> Result<&'a str, Problem> {
+pub(crate) fn required(body: &[u8]) -> Result<&str, Problem> {
     json_text(body)
 }
 
 /// The multiplier that a confirmation acknowledges. A blank body acknowledges none.
-pub(crate) fn acknowledgement(body: &Cow<'_, [u8]>) -> Result<Option<Multiplier>, Problem> {
+pub(crate) fn acknowledgement(body: &[u8]) -> Result<Option<Multiplier>, Problem> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }

@@ -17,9 +17,9 @@ use equilibrium_app::quote::ports::{QuoteKeySource, QuoteStore};
 use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::timer::Timer;
 use equilibrium_app::unavailable::Unavailable;
-use equilibrium_domain::fare::quote_request::QuoteRequest;
-use equilibrium_domain::fare::ride::RideError;
 use equilibrium_domain::policy::Fault;
+use equilibrium_domain::quote::quote_request::QuoteRequest;
+use equilibrium_domain::quote::ride::RideError;
 use equilibrium_http::{FieldError, Problem, Request, Response};
 use equilibrium_lambda::api_gateway::{ApiGatewayError, ApiGatewayRequest, encode_response};
 

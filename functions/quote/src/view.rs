@@ -2,9 +2,9 @@
 
 use equilibrium_app::quote::ports::Confirmation;
 use equilibrium_domain::fare::money::Currency;
-use equilibrium_domain::fare::quote::Quote;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::policy::Multiplier;
+use equilibrium_domain::quote::Quote;
 use equilibrium_domain::surge::fallback::Mode;
 use equilibrium_domain::surge::feed_guard::Feed;
 use equilibrium_domain::time::Timestamp;
@@ -70,7 +70,7 @@ impl<'a> QuoteView<'a> {
             None => "expired",
         };
         let money = |amount| Money::of(quote.currency, amount);
-        let item = |(item, amount): (equilibrium_domain::fare::fare_lines::FareItem, i64)| Item {
+        let item = |(item, amount): (equilibrium_domain::quote::fare_lines::FareItem, i64)| Item {
             item: item.as_str(),
             amount: money(amount),
         };

@@ -114,11 +114,11 @@ impl Secret {
             {
                 Ok(None)
             }
-            Err(error) => Err(self.failed(DisplayErrorContext(&error))),
+            Err(error) => Err(self.failed(&DisplayErrorContext(&error))),
         }
     }
 
-    fn failed(&self, reason: impl ToString) -> SecretError {
+    fn failed(&self, reason: &(impl ToString + ?Sized)) -> SecretError {
         SecretError { name: self.name.clone(), reason: reason.to_string() }
     }
 }

@@ -14,6 +14,7 @@ pub mod id;
 pub mod parking;
 pub mod policy;
 pub mod pseudonym;
+pub mod quote;
 pub mod surge;
 pub mod time;
 pub mod wire;

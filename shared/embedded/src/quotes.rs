@@ -8,7 +8,7 @@ use std::str;
 use equilibrium_app::quote::keys::{MIN_KEY_BYTES, QuoteKey, QuoteKeys};
 use equilibrium_app::quote::ports::{Confirmation, KEPT_MS, QuoteStore};
 use equilibrium_app::unavailable::Unavailable;
-use equilibrium_domain::fare::quote::QuoteId;
+use equilibrium_domain::quote::QuoteId;
 use tokio::sync::oneshot::{self, Receiver};
 
 use crate::database::Row;

@@ -5,7 +5,7 @@ use equilibrium_app::contract;
 use equilibrium_app::quote::ports::{Confirmation, QuoteStore};
 use equilibrium_aws::dynamodb::{Connection, Quotes, Tables};
 use equilibrium_aws::retry::RetryPolicy;
-use equilibrium_domain::fare::quote::QuoteId;
+use equilibrium_domain::quote::QuoteId;
 use equilibrium_tests::harness::emulator::{emulator, sdk_config, unique_name};
 use futures_util::future::join_all;
 

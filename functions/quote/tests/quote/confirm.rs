@@ -1,7 +1,7 @@
 //! `GET /v1/quotes/{id}` and `POST /v1/quotes/{id}/confirm`.
 
 use equilibrium_app::quote::ports::QuoteStore;
-use equilibrium_domain::fare::quote::QuoteId;
+use equilibrium_domain::quote::QuoteId;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! The contract of the store of confirmed quotes.
 
-use equilibrium_domain::fare::quote::QuoteId;
+use equilibrium_domain::quote::QuoteId;
 use futures_util::future::join_all;
 
 use crate::quote::ports::{Confirmation, QuoteStore};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use equilibrium_domain::fare::quote::QuoteId;
+use equilibrium_domain::quote::QuoteId;
 
 use super::shared::Shared;
 use crate::quote::keys::QuoteKeys;

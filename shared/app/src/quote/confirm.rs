@@ -1,7 +1,7 @@
 //! Finding and confirming a quote by its token.
 
-use equilibrium_domain::fare::quote::Quote;
 use equilibrium_domain::policy::Multiplier;
+use equilibrium_domain::quote::Quote;
 use parking_lot::RwLock;
 use thiserror::Error;
 

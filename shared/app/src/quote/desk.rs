@@ -1,7 +1,7 @@
 //! What issues and confirms quotes: keys, store, and the market's log, which hears of confirmations.
 
-use equilibrium_domain::fare::quote::Quote;
 use equilibrium_domain::id::LaneCount;
+use equilibrium_domain::quote::Quote;
 use equilibrium_domain::time::Timestamp;
 use parking_lot::Mutex;
 use serde_json::json;

@@ -3,9 +3,9 @@
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
-use equilibrium_domain::fare::fare_lines::FareLines;
-use equilibrium_domain::fare::quote::{Quote, QuoteId, Reason};
-use equilibrium_domain::fare::ride::{RideError, RideRequest};
+use equilibrium_domain::quote::fare_lines::FareLines;
+use equilibrium_domain::quote::ride::{RideError, RideRequest};
+use equilibrium_domain::quote::{Quote, QuoteId, Reason};
 use thiserror::Error;
 
 use crate::price::city_view::{CityView, ProductIndex};

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use equilibrium_domain::fare::quote::QuoteId;
+use equilibrium_domain::quote::QuoteId;
 
 use crate::quote::keys::QuoteKeys;
 use crate::unavailable::Unavailable;

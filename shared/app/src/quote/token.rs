@@ -3,13 +3,13 @@
 //! The names of its members are short, because a token stands in a path. The algorithm is the key's, HMAC with SHA-256,
 //! whatever the token says: only this deployment verifies what it has signed.
 
-use equilibrium_domain::fare::fare_lines::FareLines;
 use equilibrium_domain::fare::money::Currency;
-use equilibrium_domain::fare::quote::{Quote, QuoteId, Reason};
-use equilibrium_domain::fare::ride::Ride;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::{CityId, ProductId};
 use equilibrium_domain::policy::Multiplier;
+use equilibrium_domain::quote::fare_lines::FareLines;
+use equilibrium_domain::quote::ride::Ride;
+use equilibrium_domain::quote::{Quote, QuoteId, Reason};
 use equilibrium_domain::surge::fallback::Mode;
 use equilibrium_domain::surge::feed_guard::Feed;
 use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header, encode};

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use equilibrium_app::quote::ports::{Confirmation, KEPT_MS, QuoteStore};
 use equilibrium_app::unavailable::Unavailable;
-use equilibrium_domain::fare::quote::QuoteId;
+use equilibrium_domain::quote::QuoteId;
 use tokio::time::timeout_at;
 use tracing::error_span;
 

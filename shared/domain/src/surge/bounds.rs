@@ -229,7 +229,7 @@ impl Bounds {
             OverrideKind::Cap(cap) => Some((source("override", &one.of.id), None, Some(cap))),
             OverrideKind::Freeze | OverrideKind::Kill => None,
         }));
-        list_limits(&mut list, limits, bounds.limits, before);
+        list_limits(&mut list, &limits, bounds.limits, before);
         let mut value = bounds.limits.apply(before);
         for one in self.applicable(product, place).filter(|one| one.of.kind == OverrideKind::Kill) {
             let binds = value != Multiplier::ONE;
@@ -242,7 +242,7 @@ impl Bounds {
             value = Multiplier::ONE;
         }
         let laws = self.laws_at(product, place).map(|law| (source("law", &law.id), law.floor, law.cap));
-        list_limits(&mut list, laws.collect(), bounds.law, value.into());
+        list_limits(&mut list, &laws.collect::<Vec<_>>(), bounds.law, value.into());
         list
     }
 
@@ -284,13 +284,13 @@ struct Place {
 /// Lists floors, then caps. One binds that is the `combined` limit and changes the multiplier.
 fn list_limits(
     list: &mut Vec<ListedBound>,
-    limits: Vec<(String, Option<Multiplier>, Option<Multiplier>)>,
+    limits: &[(String, Option<Multiplier>, Option<Multiplier>)],
     combined: Limits,
     before: Published,
 ) {
     let after = Published::from(combined.apply(before));
     for (kind, limit) in [("floor", combined.floor), ("cap", combined.cap)] {
-        for (source, floor, cap) in &limits {
+        for (source, floor, cap) in limits {
             let Some(value) = (if kind == "floor" { *floor } else { *cap }) else { continue };
             let binds = after != before && value == limit && after == value.into();
             list.push(ListedBound { source: source.clone(), kind, value: value.into(), binds });

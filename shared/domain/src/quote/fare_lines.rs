@@ -1,8 +1,8 @@
 //! A fare to the last minor unit, item by item (CONTRACT §8).
 
 use crate::fare::money::MinorUnits;
-use crate::fare::ride::Ride;
 use crate::policy::{Fare, FareOverrides, Multiplier, SurgeForm};
+use crate::quote::ride::Ride;
 
 /// An item of a fare, in the order in which items are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +105,7 @@ mod tests {
 
     use super::*;
     use crate::fare::money::MAX_MINOR_UNITS;
-    use crate::fare::ride::{MAX_DISTANCE_M, MAX_DURATION_S};
+    use crate::quote::ride::{MAX_DISTANCE_M, MAX_DURATION_S};
 
     fn units(amount: i64) -> MinorUnits {
         MinorUnits::new(amount).unwrap()

@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use crate::event::Position;
-use crate::fare::ride::{MAX_DISTANCE_M, MAX_DURATION_S, RideRequest};
 use crate::id::ProductId;
 use crate::policy::field::{Faults, Field};
 use crate::policy::{Fault, Multiplier, Policy};
+use crate::quote::ride::{MAX_DISTANCE_M, MAX_DURATION_S, RideRequest};
 
 /// The request of a quote.
 #[derive(Clone, Debug, PartialEq)]

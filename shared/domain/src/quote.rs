@@ -1,11 +1,15 @@
-//! A quote: a fare that holds until it expires (CONTRACT §8).
+//! A quote: a fare that holds until it expires, and the ride that it is for (CONTRACT §8).
 
-use crate::fare::fare_lines::FareLines;
+pub mod fare_lines;
+pub mod quote_request;
+pub mod ride;
+
 use crate::fare::money::Currency;
-use crate::fare::ride::Ride;
 use crate::geo::locate::Cell;
 use crate::id::{CityId, ProductId};
 use crate::policy::Multiplier;
+use crate::quote::fare_lines::FareLines;
+use crate::quote::ride::Ride;
 use crate::surge::bounds::Decided;
 use crate::surge::fallback::Mode;
 use crate::surge::feed_guard::Feed;
