@@ -21,12 +21,12 @@ use redb::{
 };
 use thiserror::Error;
 
+use crate::confirmed_quotes::ConfirmedQuotes;
 use crate::data_folder::{DataFolder, FILE_NAME, ignore_absence};
 use crate::open_error::{OpenError, OpenErrorKind};
-use crate::overrides;
+use crate::override_rows;
 use crate::past_tables::{HISTORY, PastReader, SEGMENTS, put_history, read_segment_row};
 use crate::policies::StoredPolicies;
-use crate::quotes::ConfirmedQuotes;
 use crate::record_batch::{self, StoredRecord};
 
 /// Increases whenever a program would misread rows of an older version.
@@ -478,11 +478,11 @@ fn read_overrides(transaction: &ReadTransaction) -> Result<OverrideTable, OpenEr
     let (mut counts, mut found) = (Vec::new(), Vec::new());
     for row in transaction.open_table(OVERRIDE_COUNTS)?.iter()? {
         let (city, row) = row?;
-        counts.push((city_id(city.value())?, overrides::decode_counts(row.value())?));
+        counts.push((city_id(city.value())?, override_rows::decode_counts(row.value())?));
     }
     for row in transaction.open_table(OVERRIDES)?.iter()? {
         let (key, row) = row?;
-        found.push((city_id(key.value().0)?, overrides::decode(row.value())?));
+        found.push((city_id(key.value().0)?, override_rows::decode(row.value())?));
     }
     Ok(OverrideTable::restored(counts, found))
 }

@@ -1,10 +1,12 @@
 //! Adapters of Equilibrium's ports for one process: all data in memory and, given a folder, written behind to disk.
 
 mod acknowledged;
+mod confirmed_quotes;
 pub mod data_folder;
 pub mod database;
 mod key_file;
 pub mod open_error;
+mod override_rows;
 mod overrides;
 mod past;
 pub mod past_tables;

@@ -1,6 +1,5 @@
 //! The overrides of a process.
 
-use std::str;
 use std::sync::Arc;
 
 use equilibrium_app::overrides::ports::{CreateError, OverrideStore};
@@ -14,19 +13,6 @@ use tokio::sync::oneshot::{self, Receiver};
 use crate::database::Row;
 use crate::state::State;
 use crate::store::Store;
-
-/// An override in its row.
-pub(crate) fn decode(row: &[u8]) -> Result<Override, &'static str> {
-    let text = str::from_utf8(row).map_err(|_| "an override that is not UTF-8")?;
-    Override::from_stored(text).map_err(|_| "an invalid row of an override")
-}
-
-/// How many overrides a city has had and how often they have changed, in its row.
-pub(crate) fn decode_counts(row: &[u8]) -> Result<[u64; 2], &'static str> {
-    let (counts, []) = row.as_chunks() else { return Err("an invalid row of override counts") };
-    let &[created, revision] = counts else { return Err("an invalid row of override counts") };
-    Ok([created, revision].map(u64::from_le_bytes))
-}
 
 impl Store {
     /// The state, to change something in that is written at once; while the disk takes no writes, nothing is changed.
@@ -59,8 +45,8 @@ impl Store {
     }
 }
 
-fn encode(one: &Override) -> Option<Vec<u8>> {
-    Some(one.to_json().to_string().into_bytes())
+fn encode(one: &Override) -> Vec<u8> {
+    one.to_json().to_string().into_bytes()
 }
 
 /// Changes are on disk when the calls return.
@@ -78,7 +64,7 @@ impl OverrideStore for Store {
             let mut state = self.writable()?;
             let removed = state.overrides.create(city, new)?;
             let rows = removed.into_iter().map(|id| (id, None));
-            let rows = rows.chain([(Arc::clone(&new.id), encode(new))]);
+            let rows = rows.chain([(Arc::clone(&new.id), Some(encode(new)))]);
             self.write_overrides(&mut state, city, rows)
         };
         match on_disk {
@@ -91,7 +77,7 @@ impl OverrideStore for Store {
         let (ended, on_disk) = {
             let mut state = self.writable()?;
             let Some((ended, is_changed)) = state.overrides.end(city, id, at_ms) else { return Ok(None) };
-            let row = [(Arc::clone(&ended.id), encode(&ended))].into_iter();
+            let row = [(Arc::clone(&ended.id), Some(encode(&ended)))].into_iter();
             let on_disk = is_changed.then(|| self.write_overrides(&mut state, city, row));
             (ended, on_disk.flatten())
         };

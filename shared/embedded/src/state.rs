@@ -10,10 +10,10 @@ use equilibrium_app::memory::{Histories, Logs, Maps, OverrideTable};
 use equilibrium_domain::id::{LaneCount, LaneId};
 use tokio::sync::{Notify, oneshot};
 
+use crate::confirmed_quotes::ConfirmedQuotes;
 use crate::database::Changes;
 use crate::past_tables::PastReader;
 use crate::policies::StoredPolicies;
-use crate::quotes::ConfirmedQuotes;
 use crate::record_batch::StoredRecord;
 use crate::stream_log::StreamLog;
 
