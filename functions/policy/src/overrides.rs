@@ -150,7 +150,7 @@ fn invalid(faults: Vec<Fault>) -> Problem {
 }
 
 fn unknown_override() -> Problem {
-    Problem::new(404, "unknown_override", "no such override, or it is no longer kept")
+    Problem::new(404, "unknown_override", "no such override, or it was kept long enough")
 }
 
 fn unread(_: Unavailable) -> Problem {

@@ -11,9 +11,9 @@ use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::price::city_view::CityView;
 use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_app::quote::confirm::{Acceptance, ConfirmError, FindError, Found};
-use equilibrium_app::quote::desk::QuoteDesk;
 use equilibrium_app::quote::issue::{IssueError, Trust, issue};
 use equilibrium_app::quote::ports::{QuoteKeySource, QuoteStore};
+use equilibrium_app::quote::service::QuoteService;
 use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::timer::Timer;
 use equilibrium_app::unavailable::Unavailable;
@@ -29,7 +29,7 @@ use crate::view::QuoteView;
 #[derive(Debug)]
 pub struct Quoting<'a, Q, S, L, M, K, T> {
     /// Keys, store and log.
-    pub desk: &'a QuoteDesk<Q, S, L>,
+    pub service: &'a QuoteService<Q, S, L>,
     /// The newest maps.
     pub maps: &'a MapReader<M, K, T>,
 }
@@ -43,7 +43,7 @@ impl<Q, S, L, M, K, T> Clone for Quoting<'_, Q, S, L, M, K, T> {
 impl<Q, S, L, M, K, T> Copy for Quoting<'_, Q, S, L, M, K, T> {}
 
 /// Handles one invocation at `now_ms`, in milliseconds since the epoch: takes API Gateway's payload, returns the
-/// response for API Gateway. Its metrics are those of [`QuoteDesk::take_metrics`].
+/// response for API Gateway. Its metrics are those of [`QuoteService::take_metrics`].
 ///
 /// # Errors
 /// [`ApiGatewayError`] if the payload is not a request of API Gateway. A body that is not the Base64 that the payload says
@@ -87,8 +87,8 @@ where
     K: MapStore + 'static,
     T: Timer + 'static,
 {
-    let Quoting { desk, maps } = quoting;
-    request.respond(QuoteApi { desk, maps, now_ms }.answer(request, policies).await)
+    let Quoting { service, maps } = quoting;
+    request.respond(QuoteApi { service, maps, now_ms }.answer(request, policies).await)
 }
 
 /// Whether the request has a body that is read; what can be refused without it is refused.
@@ -131,7 +131,7 @@ impl<'a> Route<'a> {
 
 /// The API at one moment.
 struct QuoteApi<'a, Q, S, L, M, K, T> {
-    desk: &'a QuoteDesk<Q, S, L>,
+    service: &'a QuoteService<Q, S, L>,
     maps: &'a MapReader<M, K, T>,
     now_ms: i64,
 }
@@ -187,9 +187,9 @@ where
             })?,
         };
         let quote = issue(&view, product, (&ride, Trust::Untrusted), self.now_ms).map_err(not_issued)?;
-        let signed = self.desk.ring().sign(&quote, self.now_ms).await;
+        let signed = self.service.ring().sign(&quote, self.now_ms).await;
         let token = signed.map_err(|Unavailable| self::unavailable("no key can be read to sign with"))?;
-        self.desk.count(|metrics| metrics.issued += 1);
+        self.service.count(|metrics| metrics.issued += 1);
         let response = answered(201, &QuoteView::of(&token, &quote, None, self.now_ms));
         Ok(response.with("location", format!("/v1/quotes/{token}")))
     }
@@ -200,13 +200,13 @@ where
         let found = self.find(token).await?;
         let ack = body::acknowledgement(&body::read(request)?)?;
         let acceptance = Acceptance { idempotency_key, ack };
-        let confirmed = self.desk.confirm((token, &found), acceptance, self.now_ms).await;
+        let confirmed = self.service.confirm((token, &found), acceptance, self.now_ms).await;
         let confirmed = confirmed.map_err(|error| not_confirmed(error, &found))?;
         Ok(answered(200, &QuoteView::of(token, &found.quote, Some(&confirmed), self.now_ms)))
     }
 
     async fn find(&self, token: &str) -> Result<Found, Problem> {
-        self.desk.find(token, self.now_ms).await.map_err(|error| match error {
+        self.service.find(token, self.now_ms).await.map_err(|error| match error {
             FindError::Unknown => Problem::new(404, "unknown_quote", "no such quote"),
             FindError::Unavailable(Unavailable) => unavailable("quotes cannot be read"),
         })

@@ -6,7 +6,7 @@ use equilibrium_app::clock::system_now_ms;
 use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::price::map_reader::MapReader;
-use equilibrium_app::quote::desk::QuoteDesk;
+use equilibrium_app::quote::service::QuoteService;
 use equilibrium_app::telemetry::emf::ToMeasurements;
 use equilibrium_aws::cache::Cache;
 use equilibrium_aws::dynamodb::{self, Maps, Overrides, Policies, Quotes, Tables};
@@ -49,22 +49,22 @@ async fn main() -> Result<(), RuntimeError> {
     let keys = QuoteKeySecret::new(&sdk, &deployment, SECRET_TIMEOUT);
     let kinesis = kinesis::Connection::new(&sdk, LOG_RETRY);
     let events = Events::new(&kinesis, &streams, lanes);
-    let desk = &QuoteDesk::new(store, keys, (events, lanes));
-    desk.ring().refresh(system_now_ms()).await;
+    let service = &QuoteService::new(store, keys, (events, lanes));
+    service.ring().refresh(system_now_ms()).await;
     policy_cache.policies(system_now_ms()).await.ok();
 
     let name = FunctionName { deployment: &deployment, function: "quote" };
-    let quoting = Quoting { desk, maps };
+    let quoting = Quoting { service, maps };
     let handle = async move |Invocation { payload, now_ms, .. }: Invocation| {
         let response = equilibrium_quote::handle_event(quoting, &payload, policy_cache, now_ms).await?;
-        let mut metrics = desk.take_metrics().measures();
+        let mut metrics = service.take_metrics().measures();
         metrics.add(maps.take_metrics().measures());
         Ok((response, metrics))
     };
     let finish = async || {
         policy_cache.finish().await;
         maps.finish().await;
-        desk.ring().refresh(system_now_ms()).await;
+        service.ring().refresh(system_now_ms()).await;
     };
     runtime::run(name, handle, finish).await
 }

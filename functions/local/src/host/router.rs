@@ -14,8 +14,8 @@ use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::price::Pace as MapPace;
 use equilibrium_app::price::map_reader::MapReader;
-use equilibrium_app::quote::desk::QuoteDesk;
 use equilibrium_app::quote::keys::QuoteKeys;
+use equilibrium_app::quote::service::QuoteService;
 use equilibrium_domain::pseudonym::PseudonymKey;
 use equilibrium_embedded::store::Store;
 use equilibrium_http::routes::{self, Function};
@@ -54,7 +54,7 @@ pub type Policies = PolicyCache<Store, fn(Duration) -> Sleep, Store>;
 pub type Maps = MapReader<Store, NoOp, fn(Duration) -> Sleep>;
 
 /// Issues and confirms quotes from the store of the process.
-pub type Desk = QuoteDesk<Store, QuoteKeys, Store>;
+pub type Quotes = QuoteService<Store, QuoteKeys, Store>;
 
 /// The changes of the process's maps.
 pub type Changes = ChangeLog<Arc<Policies>, Store>;
@@ -64,7 +64,7 @@ pub type Changes = ChangeLog<Arc<Policies>, Store>;
 pub struct LocalApi {
     store: Store,
     ingester: Arc<Ingester<Store, MemoryWatermarkBoard, ClockTimer>>,
-    desk: Desk,
+    quotes: Quotes,
     maps: Maps,
     rendered: RenderedMaps,
     long_turns: Semaphore,
@@ -101,7 +101,7 @@ impl LocalApi {
         let ingester = Ingester::new(store.clone(), store.lanes(), key, board, timer, Pace::ALONE);
         Self {
             store: store.clone(),
-            desk: QuoteDesk::new(store.clone(), quote_keys, (store.clone(), store.lanes())),
+            quotes: QuoteService::new(store.clone(), quote_keys, (store.clone(), store.lanes())),
             ingester: Arc::new(ingester),
             maps: MapReader::with_pace(store.clone(), NoOp, tokio::time::sleep, MapPace::OWN_STORE),
             rendered: RenderedMaps::default(),
@@ -170,7 +170,7 @@ impl LocalApi {
                 equilibrium_price::respond(maps, request, &*self.policies, now_ms).await
             }
             Function::Quote => {
-                let quoting = Quoting { desk: &self.desk, maps: &self.maps };
+                let quoting = Quoting { service: &self.quotes, maps: &self.maps };
                 equilibrium_quote::respond(quoting, request, &*self.policies, now_ms).await
             }
             Function::Policy => {

@@ -36,6 +36,11 @@ async fn each_sample_has_its_response() {
         ("put-policy-without-if-match", 428, "application/problem+json"),
         ("put-policy-too-large", 409, "application/problem+json"),
         ("put-policy-invalid", 422, "application/problem+json"),
+        ("post-override", 201, "application/json"),
+        ("post-override-invalid", 422, "application/problem+json"),
+        ("get-overrides", 200, "application/json"),
+        ("get-override", 404, "application/problem+json"),
+        ("delete-override", 404, "application/problem+json"),
     ] {
         let answer = answer_to(&sample(name)).await;
         assert_eq!(

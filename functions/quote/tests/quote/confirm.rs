@@ -85,7 +85,7 @@ async fn of_200_confirmations_at_once_one_succeeds_and_one_event_is_logged() {
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1);
     assert_eq!(statuses.iter().filter(|status| **status == 409).count(), 199);
     assert_eq!(fixture.log.take().len(), 1);
-    let metrics = fixture.desk.take_metrics();
+    let metrics = fixture.service.take_metrics();
     assert_eq!((metrics.issued, metrics.confirmed, metrics.refused), (1, 1, 199));
 }
 
@@ -93,7 +93,7 @@ async fn of_200_confirmations_at_once_one_succeeds_and_one_event_is_logged() {
 async fn a_token_that_is_not_this_deployments_is_unknown_whatever_is_wrong_with_it() {
     let (fixture, id, _) = quoted().await;
     let mut other = Fixture::priced(240).await;
-    other.desk = desk(2, &other.store, &other.log);
+    other.service = service(2, &other.store, &other.log);
     let foreign = other.quote().await["quote_id"].as_str().unwrap().to_owned();
     let mut forged = id.clone().into_bytes();
     forged[60] ^= 1;
@@ -114,7 +114,7 @@ async fn a_confirmation_stands_while_the_log_is_down_and_its_event_follows() {
     fixture.log.set_down(true);
     assert_eq!(fixture.confirm(&id, Some("k"), ACK, TICK + 1_000).await.status, 200);
     assert_eq!(fixture.confirm(&id, Some("k"), ACK, TICK + 1_000).await.status, 200);
-    assert_eq!(fixture.desk.take_metrics().unlogged, 2);
+    assert_eq!(fixture.service.take_metrics().unlogged, 2);
     fixture.log.set_down(false);
     assert_eq!(fixture.log.take(), Vec::<Value>::new());
     assert_eq!(fixture.read(&id, EXPIRY).await.status, 200);

@@ -9,8 +9,8 @@ use equilibrium_app::ingest::ports::EventLog;
 use equilibrium_app::memory::{MemoryMaps, MemoryQuotes, NoOp, Recorder};
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::price::map_reader::MapReader;
-use equilibrium_app::quote::desk::QuoteDesk;
 use equilibrium_app::quote::keys::{QuoteKey, QuoteKeys};
+use equilibrium_app::quote::service::QuoteService;
 use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::event::Position;
@@ -58,12 +58,12 @@ impl EventLog for Log {
 }
 
 pub struct Fixture {
-    pub desk: QuoteDesk<MemoryQuotes, QuoteKeys, Log>,
+    pub service: QuoteService<MemoryQuotes, QuoteKeys, Log>,
     pub store: MemoryQuotes,
     pub log: Log,
     pub maps: MapReader<MemoryMaps, NoOp, fn(Duration) -> Sleep>,
     map_store: MemoryMaps,
-    policies: Arc<PolicySet>,
+    pub policies: Arc<PolicySet>,
 }
 
 impl Fixture {
@@ -75,7 +75,7 @@ impl Fixture {
         let policies = policies.iter().map(|policy| Policy::from_json(policy).unwrap()).collect();
         let (map_store, store, log) = (MemoryMaps::default(), MemoryQuotes::default(), Log::default());
         Self {
-            desk: desk(1, &store, &log),
+            service: service(1, &store, &log),
             store,
             log,
             maps: MapReader::new(map_store.clone(), NoOp, tokio::time::sleep as _),
@@ -135,7 +135,7 @@ impl Fixture {
         let headers: Vec<Header<'_>> =
             headers.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(*value))).collect();
         let request = Request { method, path, query: "", headers: &headers, body: body.as_bytes() };
-        let quoting = Quoting { desk: &self.desk, maps: &self.maps };
+        let quoting = Quoting { service: &self.service, maps: &self.maps };
         equilibrium_quote::respond(quoting, &request, &self.policies, now_ms).await
     }
 
@@ -160,10 +160,10 @@ impl Fixture {
     }
 }
 
-/// A desk whose key is made of one byte.
-pub fn desk(key: u8, store: &MemoryQuotes, log: &Log) -> QuoteDesk<MemoryQuotes, QuoteKeys, Log> {
+/// A service whose key is made of one byte.
+pub fn service(key: u8, store: &MemoryQuotes, log: &Log) -> QuoteService<MemoryQuotes, QuoteKeys, Log> {
     let keys = QuoteKeys { current: QuoteKey::new(&[key; 32]).unwrap(), previous: None };
-    QuoteDesk::new(store.clone(), keys, (log.clone(), LaneCount::new(4).unwrap()))
+    QuoteService::new(store.clone(), keys, (log.clone(), LaneCount::new(4).unwrap()))
 }
 
 pub fn cell((lat, lng): (f64, f64)) -> Cell {

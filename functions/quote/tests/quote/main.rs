@@ -4,3 +4,4 @@
 mod confirm;
 mod fixture;
 mod issue;
+mod payloads;

@@ -13,7 +13,7 @@ use crate::quote::ports::{Confirmation, QuoteKeySource, QuoteStore};
 
 /// Issues and confirms quotes.
 #[derive(Debug)]
-pub struct QuoteDesk<Q, S, L> {
+pub struct QuoteService<Q, S, L> {
     store: Q,
     ring: KeyRing<S>,
     log: L,
@@ -21,8 +21,8 @@ pub struct QuoteDesk<Q, S, L> {
     metrics: Mutex<QuoteMetrics>,
 }
 
-impl<Q: QuoteStore, S: QuoteKeySource, L: EventLog> QuoteDesk<Q, S, L> {
-    /// A desk over a store of confirmations, a source of keys, and the market's log of so many lanes.
+impl<Q: QuoteStore, S: QuoteKeySource, L: EventLog> QuoteService<Q, S, L> {
+    /// A service over a store of confirmations, a source of keys, and the market's log of so many lanes.
     pub fn new(store: Q, keys: S, (log, lanes): (L, LaneCount)) -> Self {
         Self { store, ring: KeyRing::new(keys), log, lanes, metrics: Mutex::default() }
     }
