@@ -32,7 +32,7 @@ pub async fn quote_store(store: &impl QuoteStore, now_ms: i64) {
     assert_eq!(store.confirmation(one).await, Ok(Some(Confirmation { is_logged: true, ..first })));
     assert_eq!(store.confirmation(other).await, Ok(Some(keyless)));
 
-    // Alike to the last field: the store tells which call was the one.
+    // Equal in every field: the store says which call confirmed the quote.
     let attempts = vec![confirmation("v", None, 4); 20];
     let answers = join_all(attempts.iter().map(|attempt| store.confirm(many, attempt))).await;
     let answers: Vec<Option<Confirmation>> =

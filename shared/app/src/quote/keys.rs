@@ -21,7 +21,7 @@ impl QuoteKey {
     /// The key of these bytes; `None` if they are too few.
     #[must_use]
     pub fn new(bytes: &[u8]) -> Option<Self> {
-        // Half of a hash tells two keys apart, and is of no use for guessing 256 bits.
+        // Half of a hash distinguishes two keys, and does not help to guess 256 bits.
         let id = format!("{:08x}", xxh3_64(bytes) >> 32);
         (bytes.len() >= MIN_KEY_BYTES).then(|| Self {
             id,

@@ -1,4 +1,4 @@
-//! What issues and confirms quotes: keys, store, and the market's log, which hears of confirmations.
+//! What issues and confirms quotes: keys, store, and the market's log, which receives an event of every confirmation.
 
 use equilibrium_domain::id::LaneCount;
 use equilibrium_domain::quote::Quote;
