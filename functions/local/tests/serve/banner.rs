@@ -75,7 +75,7 @@ fn every_command_of_the_banner_works_unchanged() {
     // The banner ends with the command that posts an event.
     server.process.wait_for_line("the last command", |line| line.contains("ride_requested").then_some(()));
     let requests = requests(&server.process.lines());
-    assert_eq!(requests.len(), 7);
+    assert_eq!(requests.len(), 8);
     let function = |request: &Request| {
         let path = request.target.split('?').next().unwrap_or_default();
         routes::find(path).map(|route| route.function)
@@ -86,7 +86,11 @@ fn every_command_of_the_banner_works_unchanged() {
     }
     for request in &requests {
         let response = server.request(request);
-        let expected = if request.method == "POST" { 202 } else { 200 };
+        let expected = match (request.method, request.target.as_str()) {
+            ("POST", "/v1/quotes") => 201,
+            ("POST", _) => 202,
+            _ => 200,
+        };
         assert_eq!(response.status, expected, "{request:?}: {}", response.text());
         if expected == 202 {
             assert_eq!(response.accepted(), 1, "{}", response.text());

@@ -166,6 +166,7 @@ mod tests {
     use crate::checkpoint::ports::CheckpointKey;
     use crate::count::metrics::CountMetrics;
     use crate::price::metrics::MapReaderMetrics;
+    use crate::quote::metrics::QuoteMetrics;
     use crate::surge::metrics::SurgeMetrics;
 
     const CONTEXT: Context<'_> =
@@ -330,9 +331,10 @@ mod tests {
             store_faults: 1,
             corrupt: 1,
         };
+        let quote = QuoteMetrics { issued: 1, confirmed: 1, expired: 1, refused: 1, unlogged: 1 };
         // These two are reported elsewhere.
         let mut reported = BTreeSet::from([EVENTS_ACCEPTED.name, ITERATOR_AGE.name]);
-        for measures in [count.measures(), surge.measures(), price.measures()] {
+        for measures in [count.measures(), surge.measures(), price.measures(), quote.measures()] {
             read(&measures.document(&CONTEXT));
             reported.extend(names(&measures));
         }
