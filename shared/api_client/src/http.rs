@@ -10,7 +10,7 @@ use thiserror::Error;
 /// How long a response may take: API Gateway's limit is 30 s ("Quotas for HTTP APIs").
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Why there is no answer.
+/// Why a request has failed.
 #[derive(Debug, Error)]
 pub enum ApiError {
     /// The URL is not one of an API.

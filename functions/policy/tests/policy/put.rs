@@ -187,7 +187,7 @@ async fn a_large_change_needs_the_number_of_the_new_version() {
     }
     let saved = fixture.put(&dear(json!(2)), "\"1\"").await;
     assert_eq!((saved.status, saved.header("etag")), (200, Some("\"2\"")));
-    assert_eq!(body(&saved).get("confirm_large_change"), None, "it is no part of the policy");
+    assert_eq!(body(&saved).get("confirm_large_change"), None, "it is not part of the policy");
     // The number of an earlier version confirms nothing.
     let cheap = with(policy(), "confirm_large_change", json!(2));
     assert_eq!(fixture.put(&cheap, "\"2\"").await.status, 409);

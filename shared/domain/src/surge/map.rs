@@ -48,7 +48,7 @@ impl ChunkName {
 /// A change of a published multiplier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// The new row; if the cell is no longer reported, the values that its absence means.
+    /// The new row, which the map does not list if the cell is no longer reported.
     pub row: Row,
     /// The published multiplier before, in hundredths.
     pub before: u16,

@@ -151,7 +151,7 @@ fn skip_config(input: &mut Reader<'_>) -> Result<(), Corrupt> {
 /// The newest tick that had closed before a snapshot of a city; `None` if there was none.
 ///
 /// # Errors
-/// [`Corrupt`] if this is no snapshot of a city.
+/// [`Corrupt`] if the bytes are not a snapshot of a city.
 pub fn snapshot_as_of(snapshot: &[u8]) -> Result<Option<i64>, Corrupt> {
     let mut input = wire::open(snapshot, Kind::CitySnapshot)?;
     input.text("a city")?;
