@@ -28,6 +28,8 @@ pub struct KeyRing<S> {
 struct Known {
     keys: Option<QuoteKeys>,
     read_at_ms: Option<i64>,
+    /// When a read last failed, unless one has succeeded since.
+    failed_at_ms: Option<i64>,
 }
 
 /// A quote whose token is this deployment's, and its confirmation.
@@ -110,7 +112,9 @@ impl<S: QuoteKeySource> KeyRing<S> {
     pub async fn find(&self, token: &str, store: &impl QuoteStore, now_ms: i64) -> Result<Found, FindError> {
         let (read_at_ms, mut verified) = self.verify(token, now_ms);
         if verified == Err(TokenError::UnknownKey) && !is_within(read_at_ms, UNKNOWN_KEY_MS, now_ms) {
-            let read = self.read(now_ms).await;
+            // A source that is down is asked no more often than one that answers.
+            let has_failed = is_within(self.known.read().failed_at_ms, UNKNOWN_KEY_MS, now_ms);
+            let read = if has_failed { Err(Unavailable) } else { self.read(now_ms).await };
             verified = self.verify(token, now_ms).1;
             if read.is_err() && verified == Err(TokenError::UnknownKey) {
                 return Err(Unavailable.into());
@@ -144,8 +148,15 @@ impl<S: QuoteKeySource> KeyRing<S> {
     }
 
     async fn read(&self, now_ms: i64) -> Result<(), Unavailable> {
-        let keys = self.source.keys().await?;
-        *self.known.write() = Known { keys: Some(keys), read_at_ms: Some(now_ms) };
+        let read = self.source.keys().await;
+        let mut known = self.known.write();
+        match read {
+            Ok(keys) => *known = Known { keys: Some(keys), read_at_ms: Some(now_ms), failed_at_ms: None },
+            Err(Unavailable) => {
+                known.failed_at_ms = Some(now_ms);
+                return Err(Unavailable);
+            }
+        }
         Ok(())
     }
 }

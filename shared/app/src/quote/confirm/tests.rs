@@ -112,6 +112,8 @@ async fn tokens_of_unknown_keys_have_the_keys_read_every_five_seconds_at_most() 
     source.set(Err(Unavailable));
     let later = NOW + UNKNOWN_KEY_MS;
     assert_eq!(ring.find(&foreign, &store, later).await, Err(FindError::Unavailable(Unavailable)));
+    assert_eq!(ring.find(&foreign, &store, later + 1).await, Err(FindError::Unavailable(Unavailable)));
+    assert_eq!(source.reads.load(Relaxed), 2, "also while they cannot be read");
     let own = ring.sign(&quote(), later).await.unwrap();
     assert!(ring.find(&own, &store, later).await.is_ok(), "the known keys stay");
     assert_eq!(ring.find("no.token.", &store, later).await, Err(FindError::Unknown));
