@@ -150,13 +150,8 @@ impl<S: QuoteKeySource> KeyRing<S> {
     async fn read(&self, now_ms: i64) -> Result<(), Unavailable> {
         let read = self.source.keys().await;
         let mut known = self.known.write();
-        match read {
-            Ok(keys) => *known = Known { keys: Some(keys), read_at_ms: Some(now_ms), failed_at_ms: None },
-            Err(Unavailable) => {
-                known.failed_at_ms = Some(now_ms);
-                return Err(Unavailable);
-            }
-        }
+        let keys = read.inspect_err(|Unavailable| known.failed_at_ms = Some(now_ms))?;
+        *known = Known { keys: Some(keys), read_at_ms: Some(now_ms), failed_at_ms: None };
         Ok(())
     }
 }
