@@ -8,6 +8,8 @@ pub mod cloudwatch;
 pub mod dead_letters;
 #[cfg(feature = "dynamodb")]
 pub mod dynamodb;
+#[cfg(feature = "dynamodb")]
+pub mod dependencies;
 #[cfg(feature = "elasticache")]
 pub mod elasticache;
 #[cfg(feature = "lambda")]

@@ -7,6 +7,7 @@ use equilibrium_domain::id::CityId;
 use equilibrium_domain::policy::overrides::Override;
 use equilibrium_domain::quote::QuoteId;
 use equilibrium_domain::surge::bounds::OverrideSet;
+use equilibrium_domain::surge::daily::{DayFigures, LocalDay};
 use equilibrium_domain::surge::frozen_map::FrozenMap;
 use equilibrium_domain::surge::history::HistoryKey;
 use equilibrium_domain::surge::map::{ChunkName, MapHead};
@@ -14,6 +15,7 @@ use equilibrium_domain::surge::map::{ChunkName, MapHead};
 use crate::checkpoint::ports::{CheckpointKey, Loaded, PastLog};
 use crate::dependency::guard::{Deadline, Dependency};
 use crate::history::ports::HistoryStore;
+use crate::laws::ports::DayStore;
 use crate::overrides::ports::{CreateError, OverrideStore};
 use crate::policy::ports::{NewVersion, PolicyStore, ReplaceError, SavedVersion, StoredPolicy};
 use crate::quote::ports::{Confirmation, QuoteStore};
@@ -74,6 +76,10 @@ impl<P, T: Timer> Guarded<P, T> {
 }
 
 impl<M: MapStore, T: Timer> MapStore for Guarded<M, T> {
+    fn exists(&self) -> bool {
+        self.port.exists()
+    }
+
     async fn save_chunk(&self, city: &CityId, name: ChunkName, chunk: &[u8]) -> Result<(), Unavailable> {
         self.dependency.call(self.deadline(), self.port.save_chunk(city, name, chunk)).await
     }
@@ -216,5 +222,20 @@ impl<H: HistoryStore, T: Timer> HistoryStore for Guarded<H, T> {
     ) -> Result<Vec<(HistoryKey, Vec<u8>)>, Unavailable> {
         let deadline = Deadline::of_long_read(self.deadlines.call);
         self.dependency.call(deadline, self.port.history(city, from, limit)).await
+    }
+}
+
+impl<D: DayStore, T: Timer> DayStore for Guarded<D, T> {
+    async fn save_day(&self, city: &CityId, day: LocalDay, figures: &DayFigures) -> Result<(), Unavailable> {
+        self.dependency.call(self.deadline(), self.port.save_day(city, day, figures)).await
+    }
+
+    async fn days(
+        &self,
+        city: &CityId,
+        from: LocalDay,
+        to: LocalDay,
+    ) -> Result<Vec<(LocalDay, DayFigures)>, Unavailable> {
+        self.dependency.call(self.deadline(), self.port.days(city, from, to)).await
     }
 }

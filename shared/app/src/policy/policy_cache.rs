@@ -5,7 +5,8 @@
 //! read after it. A request
 //! is answered by the policies in memory while a check is under way, so long as they were checked within the last
 //! [`MAX_UNCHECKED_MS`]: a saved policy is in force in every instance within five seconds (CONTRACT §7). After a longer
-//! rest, as in an instance that Lambda froze, the request waits for the check.
+//! rest, as in an instance that Lambda froze, the request waits for the check, and while checks fail up to
+//! [`FAILING_TIMEOUT`].
 //!
 //! The load, for 100 cities with 10 KB of policy each and 200 instances: the versions of 100 cities take 4 KB, at most two
 //! read units of DynamoDB. A check every two seconds in every instance makes 200 units a second, where a partition serves
@@ -46,6 +47,10 @@ pub const RETRY_INTERVAL_MS: i64 = 500;
 /// How long a request waits for a check.
 pub const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long a request waits for a check while checks fail, if it has policies: as long as a store takes that has come back,
+/// and less than the 50 ms in which a price is answered.
+pub const FAILING_TIMEOUT: Duration = Duration::from_millis(25);
+
 /// A check that takes longer is abandoned, in milliseconds: its connection is likely dead.
 const CHECK_ABANDONED_MS: i64 = 2_000;
 
@@ -71,6 +76,8 @@ struct State {
     check: Option<Check>,
     /// When the last check began.
     began_at_ms: Option<i64>,
+    /// Whether the last check that ended failed, or did not end in time.
+    is_failing: bool,
 }
 
 /// The policies as of one check.
@@ -152,13 +159,27 @@ impl<P: PolicyStore + 'static, T: Timer, O: BoundStore + 'static> PolicyCache<P,
         let is_abandoned = !is_within(Some(check.began_at_ms), CHECK_ABANDONED_MS, now_ms);
         let mut state = self.state.lock();
         if result.is_some() || is_abandoned {
-            state.check.take_if(|current| current.result.ptr_eq(&check.result));
+            let ended = state.check.take_if(|current| current.result.ptr_eq(&check.result));
+            if ended.is_some() {
+                state.is_failing = !matches!(result, Some(Ok(_)));
+            }
         }
         if let Some(Ok(known)) = result
             && state.known.as_ref().is_none_or(|last| last.checked_at_ms < known.checked_at_ms)
         {
             state.known = Some(known);
         }
+    }
+
+    /// The result of a check, as far as a request waits for it.
+    async fn wait_for(&self, check: &Check, has_policies: bool) -> Option<Result<Known, Unavailable>> {
+        let is_failing = has_policies && self.state.lock().is_failing;
+        let timeout = if is_failing { FAILING_TIMEOUT } else { CHECK_TIMEOUT };
+        let result = with_timeout(&self.timer, timeout, check.result.clone()).await;
+        if result.is_none() {
+            self.state.lock().is_failing = true;
+        }
+        result
     }
 
     fn next_check(&self, at_ms: i64, not_before_ms: i64) -> NextCheck {
@@ -265,7 +286,8 @@ impl<P: PolicyStore + 'static, T: Timer, O: BoundStore + 'static> PolicySource f
             let result = if is_within(checked_at_ms, MAX_UNCHECKED_MS, now_ms) {
                 check.result.clone().now_or_never()
             } else {
-                with_timeout(&self.timer, CHECK_TIMEOUT, check.result.clone()).await
+                let has_policies = known.is_some();
+                self.wait_for(&check, has_policies).await
             };
             self.complete(&check, result, now_ms);
             known = self.state.lock().known.clone();
