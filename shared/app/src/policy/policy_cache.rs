@@ -24,6 +24,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, try_join, try_join_all};
 use parking_lot::Mutex;
 
+use crate::dependency::FAILING_TIMEOUT;
 use crate::laws::ports::BoundStore;
 use crate::overrides::ports::NoOverrides;
 use crate::policy::policy_set::{PolicySet, ResourceLimits};
@@ -46,10 +47,6 @@ pub const RETRY_INTERVAL_MS: i64 = 500;
 
 /// How long a request waits for a check.
 pub const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// How long a request waits for a check while checks fail, if it has policies: as long as a store takes that has come back,
-/// and less than the 50 ms in which a price is answered.
-pub const FAILING_TIMEOUT: Duration = Duration::from_millis(25);
 
 /// A check that takes longer is abandoned, in milliseconds: its connection is likely dead.
 const CHECK_ABANDONED_MS: i64 = 2_000;
@@ -122,12 +119,12 @@ impl<P: PolicyStore + 'static, T: Timer, O: BoundStore + 'static> PolicyCache<P,
         &self.source.bounds
     }
 
-    /// Waits for the check under way, if there is one, for at most [`CHECK_TIMEOUT`]. Lambda freezes an instance between
+    /// Waits for the check under way, if there is one, for as long as a request would. Lambda freezes an instance between
     /// two invocations; this is for the time after a response is sent and before the next invocation.
     pub async fn finish(&self) {
         let check = self.state.lock().check.clone();
         if let Some(check) = check {
-            let result = with_timeout(&self.timer, CHECK_TIMEOUT, check.result.clone()).await;
+            let result = self.wait_for(&check, true).await;
             self.complete(&check, result, check.began_at_ms);
         }
     }
@@ -280,7 +277,14 @@ impl<P: PolicyStore, O: BoundStore> Source<P, O> {
 impl<P: PolicyStore + 'static, T: Timer, O: BoundStore + 'static> PolicySource for PolicyCache<P, T, O> {
     /// If the store is unavailable, the policies read last stay in force.
     async fn policies(&self, now_ms: i64) -> Result<Arc<PolicySet>, Unavailable> {
-        let (mut known, check) = self.state_at(now_ms);
+        let (mut known, mut check) = self.state_at(now_ms);
+        // Its answer may have arrived while the instance was frozen; else it is given up, and another begins.
+        if let Some(late) =
+            check.take_if(|check| !is_within(Some(check.began_at_ms), CHECK_ABANDONED_MS, now_ms))
+        {
+            self.complete(&late, late.result.clone().now_or_never(), now_ms);
+            (known, check) = self.state_at(now_ms);
+        }
         if let Some(check) = check {
             let checked_at_ms = known.as_ref().map(|known| known.checked_at_ms);
             let result = if is_within(checked_at_ms, MAX_UNCHECKED_MS, now_ms) {
@@ -487,11 +491,30 @@ mod tests {
             assert_eq!(name(&cache.policies(now_ms).await.unwrap(), "nyc").as_deref(), Some("one"));
         }
         assert_eq!(store.reads().0, 5);
-        store.down.store(false, Relaxed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_wait_for_the_first_check_of_a_store_that_hangs_and_hardly_for_the_next() {
+        let store = Counted::default();
+        save(&store.store, "nyc", &document("nyc", "one"), None).await;
+        let cache = store.cache();
+        cache.policies(0).await.unwrap();
         store.delay_ms.store(60_000, Relaxed);
-        let began = tokio::time::Instant::now();
-        assert!(cache.policies(20_000).await.is_ok());
-        assert_eq!(began.elapsed(), CHECK_TIMEOUT);
+        let mut waited = Vec::new();
+        for now_ms in [20_000, 21_001, 22_500, 30_000] {
+            let began = tokio::time::Instant::now();
+            assert!(cache.policies(now_ms).await.is_ok());
+            waited.push(began.elapsed());
+        }
+        assert_eq!(waited, [CHECK_TIMEOUT, FAILING_TIMEOUT, FAILING_TIMEOUT, FAILING_TIMEOUT]);
+        store.delay_ms.store(10, Relaxed);
+        save(&store.store, "nyc", &document("nyc", "two"), Some(1)).await;
+        let known = cache.policies(40_000).await.unwrap();
+        assert_eq!(name(&known, "nyc").as_deref(), Some("two"), "the store has come back");
+        store.delay_ms.store(500, Relaxed);
+        save(&store.store, "nyc", &document("nyc", "three"), Some(2)).await;
+        let known = cache.policies(60_000).await.unwrap();
+        assert_eq!(name(&known, "nyc").as_deref(), Some("three"), "and is waited for again");
     }
 
     #[tokio::test(start_paused = true)]

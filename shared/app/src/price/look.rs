@@ -15,8 +15,8 @@ use parking_lot::Mutex;
 use crate::price::city_map::{Chunk, CityMap};
 use crate::price::metrics::MapReaderMetrics;
 use crate::price::schedule::{Pace, ReadBudget};
-use crate::surge::ports::{Consistency, MapStore};
 use crate::price::tier::{Tier, TierCounts};
+use crate::surge::ports::{Consistency, MapStore};
 use crate::unavailable::Unavailable;
 
 /// Items of one read of the store (`BatchGetItem`, Amazon DynamoDB API reference).
@@ -81,17 +81,19 @@ pub(super) async fn look<M: MapStore, K: MapStore, T: Send + Sync>(
     let mut drafts = Vec::new();
     for (at, (wanted, head)) in wanted.iter().zip(heads).enumerate() {
         findings[at].as_of_ms = head.as_ref().map(|(head, _)| head.as_of);
-        drafts.extend(head.filter(|(head, _)| wanted.needs_map && wanted.is_older(head)).map(|(head, tier)| {
-            let known = wanted.known.as_deref();
-            let chunks: Vec<Chunk> =
-                head.chunks.iter().filter_map(|name| known?.chunk(*name).cloned()).collect();
-            let is_missing = |name: &ChunkName| !chunks.iter().any(|chunk| chunk.name == *name);
-            let missing = match known {
-                Some(_) => head.chunks.iter().copied().filter(is_missing).collect(),
-                None => head.chunks.clone(),
-            };
-            Draft { at, head, tier, chunks, missing }
-        }));
+        drafts.extend(head.filter(|(head, _)| wanted.needs_map && wanted.is_older(head)).map(
+            |(head, tier)| {
+                let known = wanted.known.as_deref();
+                let chunks: Vec<Chunk> =
+                    head.chunks.iter().filter_map(|name| known?.chunk(*name).cloned()).collect();
+                let is_missing = |name: &ChunkName| !chunks.iter().any(|chunk| chunk.name == *name);
+                let missing = match known {
+                    Some(_) => head.chunks.iter().copied().filter(is_missing).collect(),
+                    None => head.chunks.clone(),
+                };
+                Draft { at, head, tier, chunks, missing }
+            },
+        ));
     }
     if cache_answers {
         sources.read_cached_chunks(&mut drafts).await;

@@ -26,6 +26,7 @@ use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::dependency::FAILING_TIMEOUT;
 use crate::price::city_map::CityMap;
 use crate::price::frozen::FrozenReader;
 use crate::price::look::{Finding, Sources, Wanted, look};
@@ -39,10 +40,6 @@ use crate::timer::{Timer, is_within, with_timeout};
 
 /// How long a request waits that has no fresh map.
 pub const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// How long it waits while reads fail: as long as a store takes that has come back, and less than the 50 ms in which a price
-/// is answered.
-pub const FAILING_TIMEOUT: Duration = Duration::from_millis(25);
 
 /// A look that takes longer is abandoned, in milliseconds: its connection is likely dead.
 pub const LOOK_ABANDONED_MS: i64 = 1_000;
@@ -66,6 +63,8 @@ pub struct MapReader<M, K, T> {
     current: Mutex<Current>,
     /// Whether a look is under way: read without the lock of `current`.
     is_looking: AtomicBool,
+    /// Whether a read of the last look failed, of any city.
+    is_failing: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -145,6 +144,7 @@ where
             rungs: RungSamples::default(),
             current: Mutex::new(current),
             is_looking: AtomicBool::new(false),
+            is_failing: AtomicBool::new(false),
         }
     }
 
@@ -217,14 +217,16 @@ where
         self.finish().await;
     }
 
-    /// Waits for the look under way, if there is one, for at most [`LOOK_TIMEOUT`], and compares an answer with the ladder
+    /// Waits for the look under way, if there is one, for as long as a request would, and compares an answer with the ladder
     /// ([`Self::check_rungs`]) now and then. Lambda freezes an instance between two
     /// invocations; this is for the time after a response is sent and before the next invocation.
     pub async fn finish(&self) {
         let is_looking = self.is_looking.load(Ordering::Acquire);
         let look = if is_looking { self.current.lock().look.clone() } else { None };
         if let Some(look) = look {
-            let result = with_timeout(&self.sources.timer, LOOK_TIMEOUT, look.result.clone()).await;
+            // While reads fail the next invocation continues the look: waiting here would keep the instance from requests.
+            let timeout = patience(self.is_failing.load(Ordering::Relaxed));
+            let result = with_timeout(&self.sources.timer, timeout, look.result.clone()).await;
             self.complete(&look, result.as_ref(), look.began_at_ms);
         }
         self.check_rungs().await;
@@ -360,6 +362,8 @@ where
             return completion;
         }
         self.is_looking.store(false, Ordering::Release);
+        let has_failed = findings.is_none_or(|findings| findings.iter().any(|finding| finding.has_failed));
+        self.is_failing.store(has_failed, Ordering::Relaxed);
         let nothing = Finding { has_failed: true, ..Finding::default() };
         for (at, (city, needs_map)) in look.cities.iter().enumerate() {
             let finding = findings.map_or(&nothing, |findings| &findings[at]);
@@ -441,8 +445,9 @@ impl CityEntry {
         }
         self.is_postponed = finding.newer.is_none() && finding.postponed_ms.is_some();
         self.failures = if finding.has_failed { self.failures.saturating_add(1) } else { 0 };
-        let is_newer =
-            |(newer, _): &&(Arc<CityMap>, Tier)| self.map.as_ref().is_none_or(|map| map.head.version < newer.head.version);
+        let is_newer = |(newer, _): &&(Arc<CityMap>, Tier)| {
+            self.map.as_ref().is_none_or(|map| map.head.version < newer.head.version)
+        };
         match (finding.newer.as_ref().filter(is_newer), finding.postponed_ms) {
             (Some((newer, tier)), _) => {
                 let due_ms = newer.head.as_of + self.clock.lateness_ms;

@@ -4,7 +4,8 @@ use crate::price::rungs::RungMetrics;
 use crate::price::tier::TierHits;
 use crate::telemetry::emf::{Measurements, ToMeasurements};
 use crate::telemetry::metrics::{
-    CACHE_READS_FAILED, CHUNKS_CORRUPTED, MAP_HITS, MAP_MISSES, MAP_REFRESH_TIMEOUTS, MAP_REFRESHES, STORE_READS_FAILED,
+    CACHE_READS_FAILED, CHUNKS_CORRUPTED, MAP_HITS, MAP_MISSES, MAP_REFRESH_TIMEOUTS, MAP_REFRESHES,
+    STORE_READS_FAILED,
 };
 
 /// The metrics of a [`MapReader`](super::map_reader::MapReader).

@@ -7,7 +7,7 @@
 //! differed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::policy::{Multiplier, Policy};
@@ -83,6 +83,8 @@ impl ToMeasurements for RungMetrics {
 #[derive(Debug, Default)]
 pub(super) struct RungSamples {
     answers: AtomicU64,
+    /// Whether `state` has a next one: read without its lock.
+    is_waiting: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -129,6 +131,7 @@ where
             return;
         }
         state.taken_at_ms = Some(now_ms);
+        self.rungs.is_waiting.store(true, Relaxed);
         state.next = Some(Sample {
             city: city.clone(),
             bounds: Arc::clone(&view.bounds),
@@ -144,12 +147,15 @@ where
 
     /// Whether an answer waits to be compared.
     pub fn has_sample(&self) -> bool {
-        self.rungs.state.lock().next.is_some()
+        self.rungs.is_waiting.load(Relaxed)
     }
 
     /// Compares the answer that waits, if there is one, with every rung; for the time after a response is sent. It takes no
     /// longer than [`LOOK_TIMEOUT`].
     pub async fn check_rungs(&self) {
+        if !self.rungs.is_waiting.swap(false, Relaxed) {
+            return;
+        }
         let Some(sample) = self.rungs.state.lock().next.take() else { return };
         let sources = &*self.sources;
         let is_cached = with_timeout(&sources.timer, LOOK_TIMEOUT, sample.is_cached_in(sources)).await;
@@ -179,18 +185,15 @@ impl Sample {
 
     fn compare(&self, is_cached: bool) -> RungMetrics {
         let row = self.row(self.map.as_deref());
-        let prices = [Mode::Fresh, Mode::Cached, Mode::Static, Mode::Degraded].map(|mode| self.price(mode, row));
+        let prices =
+            [Mode::Fresh, Mode::Cached, Mode::Static, Mode::Degraded].map(|mode| self.price(mode, row));
         let bounds = self.bounds.at(self.product, self.cell);
         // Bounds leave a price as it is that is within them.
         let is_bound = |price: Multiplier| bounds.report(price.into()).0 == price;
         let has_table = self.policy().static_hours.is_some();
         let [_, _, of_table, of_nothing] = prices;
-        let mut gives = [
-            self.mode == Mode::Fresh,
-            is_cached,
-            !has_table || is_bound(of_table),
-            is_bound(of_nothing),
-        ];
+        let mut gives =
+            [self.mode == Mode::Fresh, is_cached, !has_table || is_bound(of_table), is_bound(of_nothing)];
         gives[self.mode as usize] &= prices[self.mode as usize] == self.answered;
         RungMetrics {
             checks: 1,
@@ -200,7 +203,10 @@ impl Sample {
     }
 
     /// Whether cache and store each have a recent map of the city, with the price in memory where it is of that version.
-    async fn is_cached_in<M: MapStore, K: MapStore, T: Send + Sync>(&self, sources: &Sources<M, K, T>) -> bool {
+    async fn is_cached_in<M: MapStore, K: MapStore, T: Send + Sync>(
+        &self,
+        sources: &Sources<M, K, T>,
+    ) -> bool {
         let in_cache = !sources.cache.exists() || self.is_in(&sources.cache, sources).await;
         // A head and a chunk: the reads of looks wait for these.
         sources.budget.lock().owe(2, self.now_ms, &sources.pace);

@@ -56,6 +56,9 @@ impl TierCounts {
     }
 
     pub(super) fn take(&self) -> TierHits {
-        TierHits { hits: self.hits.each_ref().map(|hits| hits.swap(0, Relaxed)), misses: self.misses.swap(0, Relaxed) }
+        TierHits {
+            hits: self.hits.each_ref().map(|hits| hits.swap(0, Relaxed)),
+            misses: self.misses.swap(0, Relaxed),
+        }
     }
 }

@@ -80,7 +80,12 @@ impl<'a> Fallback<'a> {
     /// The multipliers in force at `now_ms` with a map as of `as_of`, both in milliseconds since the epoch.
     #[must_use]
     pub fn new(policy: &'a Policy, as_of: Option<i64>, now_ms: i64) -> Self {
-        Self::in_mode(policy, as_of, Mode::by_age(age_ms(as_of, now_ms), policy.static_hours.is_some()), now_ms)
+        Self::in_mode(
+            policy,
+            as_of,
+            Mode::by_age(age_ms(as_of, now_ms), policy.static_hours.is_some()),
+            now_ms,
+        )
     }
 
     /// The multipliers of a mode, whatever the age of the map.
