@@ -78,14 +78,14 @@ fn described(
 ) -> Result<(&'static Value, Option<&'static serde_json::Map<String, Value>>), String> {
     let Observed { method, path, status, .. } = *observed;
     let method = if method == "HEAD" { "GET" } else { method };
-    // A path without parameters is more specific.
-    let templates = routes().filter(|(_, template)| matches(template, path)).map(|(_, template)| template);
-    let template = templates.min_by_key(|template| template.matches('{').count());
-    let operation = template.map(|template| &DOCUMENT["paths"][template][method.to_ascii_lowercase()]);
+    // Methods differ by case. A path without parameters is more specific than one with them.
+    let found = routes().filter(|(known, template)| *known == method && matches(template, path));
+    let found = found.min_by_key(|(_, template)| template.matches('{').count());
+    let operation = found.map(|(method, template)| &DOCUMENT["paths"][template][method.to_ascii_lowercase()]);
     let found = match operation {
-        Some(operation) if !operation.is_null() => &operation["responses"][status.to_string()],
+        Some(operation) => &operation["responses"][status.to_string()],
         // An unreadable request, and one of a path or method that there is not.
-        _ => resolved_response(status),
+        None => resolved_response(status),
     };
     if found.is_null() {
         return Err("which the document does not have".to_owned());
