@@ -84,7 +84,7 @@ pub const CODES: [Code; 47] = [
     server(421, "misdirected_request", "`Host` is neither a loopback address nor a name of one label"),
     function(422, "ack_required", "`ack_multiplier` is not the multiplier of a quote that requires it"),
     function(422, "implausible_distance", "`distance_m` is under 1 × or over 3 × the great circle"),
-    function(422, "invalid_cell", "the cell is not one of the city's resolution"),
+    function(422, "invalid_cell", "the cell is not one of H3, or not of the city's resolution"),
     function(422, "invalid_override", "fields of the override are wrong; `errors` has all"),
     function(422, "invalid_policy", "fields of the policy are wrong; `errors` has all"),
     function(422, "invalid_quote_request", "fields of the request are wrong; `errors` has all"),
@@ -128,5 +128,21 @@ pub(crate) const OF_A_BODY: [&str; 7] = [
     "unsupported_media_type",
 ];
 
+/// The codes of answers that the document has once, for all operations: the only one of its status there.
+pub(crate) const SHARED: [&str; 11] = [
+    "not_found",
+    "method_not_allowed",
+    "not_acceptable",
+    "request_timeout",
+    "body_too_large",
+    "target_too_long",
+    "expectation_failed",
+    "misdirected_request",
+    "headers_too_large",
+    "unsupported_transfer_encoding",
+    "unavailable",
+];
+
 /// The codes of requests that no operation takes: of a path or method that the document does not have.
+#[cfg(test)]
 pub(crate) const OF_NO_OPERATION: [&str; 2] = ["not_found", "method_not_allowed"];

@@ -11,6 +11,7 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 
 use crate::document::{document, routes};
+use crate::operation::shared_name;
 
 /// An answer, as a client has it.
 #[derive(Clone, Copy, Debug)]
@@ -85,8 +86,9 @@ fn described(
     let found = match operation {
         Some(operation) => &operation["responses"][status.to_string()],
         // An unreadable request, and one of a path or method that there is not.
-        None => resolved_response(status),
+        None => &DOCUMENT["components"]["responses"][shared_name(status)],
     };
+    let found = resolved(found);
     if found.is_null() {
         return Err("which the document does not have".to_owned());
     }
@@ -95,14 +97,10 @@ fn described(
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(document);
 
-fn resolved_response(status: u16) -> &'static Value {
-    &DOCUMENT["components"]["responses"][format!("Status{status}")]
-}
-
-/// The header component that a reference names.
-fn resolved(reference: &Value) -> &'static Value {
-    let pointer = reference["$ref"].as_str().unwrap_or_default();
-    DOCUMENT.pointer(pointer.trim_start_matches('#')).unwrap_or(&Value::Null)
+/// What a reference names.
+fn resolved(part: &'static Value) -> &'static Value {
+    let Some(reference) = part["$ref"].as_str() else { return part };
+    DOCUMENT.pointer(reference.trim_start_matches('#')).unwrap_or(&Value::Null)
 }
 
 fn content(body: &[u8], coding: Option<&str>) -> Result<Value, String> {

@@ -3,8 +3,8 @@
 use equilibrium_http::routes::{ROUTES, STREAM};
 use serde_json::{Map, Value, json};
 
-use crate::codes::{self, CODES, Code};
-use crate::operation::problem_response;
+use crate::codes::{self, CODES};
+use crate::operation::{problem_response, shared_name};
 use crate::{operations, schemas};
 
 const DESCRIPTION: &str = "Equilibrium prices rides by demand and supply: it takes the events of drivers and riders, and \
@@ -65,15 +65,11 @@ fn headers() -> Value {
     })
 }
 
-/// The answers to requests that no operation takes.
+/// The answers that operations share, and those to requests that no operation takes.
 fn responses() -> Value {
-    let code = |name: &str| CODES.iter().find(|code| code.code == name).copied();
-    let response = |name: &&str| {
-        let found: Code = code(name)?;
-        Some((format!("{}", found.status), problem_response(found.status, &[found])))
-    };
-    let responses = codes::OF_NO_OPERATION.iter().filter_map(response);
-    Value::Object(responses.map(|(status, response)| (format!("Status{status}"), response)).collect())
+    let shared = CODES.iter().filter(|code| codes::SHARED.contains(&code.code));
+    let responses = shared.map(|code| (shared_name(code.status), problem_response(code.status, &[*code])));
+    Value::Object(responses.collect())
 }
 
 #[cfg(test)]

@@ -212,7 +212,13 @@ impl Operation {
             responses.insert(answer.status.to_string(), answer.write());
         }
         for (status, codes) in self.problems() {
-            responses.insert(status.to_string(), problem_response(status, &codes));
+            let is_shared = codes.iter().all(|code| codes::SHARED.contains(&code.code));
+            let response = if is_shared {
+                json!({"$ref": format!("#/components/responses/{}", shared_name(status))})
+            } else {
+                problem_response(status, &codes)
+            };
+            responses.insert(status.to_string(), response);
         }
         responses.into()
     }
@@ -235,6 +241,11 @@ impl Operation {
         }
         problems
     }
+}
+
+/// The name of the answer with the shared problem of a status, among the document's components.
+pub(crate) fn shared_name(status: u16) -> String {
+    reason_phrase(status).replace(' ', "")
 }
 
 /// The answer with one of these problems.

@@ -3,12 +3,18 @@
 use serde_json::json;
 
 use super::cities::{city, limit, next};
-use crate::operation::{Body, Operation, header, json_answer, not_modified, path, query};
+use crate::operation::{Answer, Body, Operation, answer, header, json_answer, not_modified, path, query};
 use crate::samples::sample;
-use crate::schema::{boolean, from, reference};
+use crate::schema::{boolean, described, from, reference};
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![read(), save(), versions(), version()]
+}
+
+/// A policy, for conditional requests.
+fn document(description: &'static str) -> Answer {
+    let policy = described("Policy", "A policy with every member.");
+    answer(200, description).content("application/json", policy).header("ETag").header("Vary")
 }
 
 fn read() -> Operation {
@@ -20,10 +26,7 @@ fn read() -> Operation {
         description: "The policy in force, with all defaults. Its entity tag is its version.",
         parameters: vec![city(), header("If-None-Match", "The entity tag of a version that the client has.")],
         body: None,
-        answers: vec![
-            json_answer(200, "The policy.", "Policy").header("ETag").header("Vary"),
-            not_modified(),
-        ],
+        answers: vec![document("The policy in force."), not_modified()],
         codes: &["unknown_city", "response_too_large", "unavailable"],
         samples: &[sample!("get-policy")],
     }
@@ -108,10 +111,7 @@ fn version() -> Operation {
             header("If-None-Match", "The entity tag of a version that the client has."),
         ],
         body: None,
-        answers: vec![
-            json_answer(200, "The version.", "Policy").header("ETag").header("Vary"),
-            not_modified(),
-        ],
+        answers: vec![document("The version."), not_modified()],
         codes: &["unknown_city", "unknown_version", "response_too_large", "unavailable"],
         samples: &[sample!("get-policy-version")],
     }

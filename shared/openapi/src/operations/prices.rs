@@ -166,7 +166,7 @@ fn stream() -> Operation {
         answers: vec![
             answer(200, "The events.").content(event_stream::MEDIA_TYPE, json!({"type": "string"})),
         ],
-        codes: &["malformed_parameter", "unknown_city", "out_of_range", "unknown_product", "unavailable"],
+        codes: &["unknown_city", "invalid_cell", "out_of_range", "unknown_product", "unavailable"],
         samples: &[],
     }
 }
