@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use equilibrium_app::count::lane_processor::{CountSettings, LaneProcessor};
 use equilibrium_app::history::ports::Past;
-use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, NoOp, Recorder};
+use equilibrium_app::laws::ports::BoundStores;
+use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, MemoryOverrides, NoOp, Recorder};
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
@@ -190,7 +191,8 @@ impl Market {
 
     async fn get(&self, path: &str, query: &str, now_ms: i64) -> (u16, Value) {
         let maps = MapReader::new(self.maps.clone(), NoOp, tokio::time::sleep);
-        let past = Past { logs: self.checkpoints.clone(), histories: self.maps.clone() };
+        let bounds = BoundStores { overrides: MemoryOverrides::default(), days: self.maps.clone() };
+        let past = Past { logs: self.checkpoints.clone(), histories: self.maps.clone(), bounds };
         let request = Request { method: "GET", path, query, headers: &[], body: b"" };
         let rendered = RenderedMaps::default();
         let reading = (&maps, &rendered, &EventSource::DEPLOYED, &past);

@@ -8,7 +8,7 @@ mod overrides;
 mod put;
 mod versions;
 
-use equilibrium_app::overrides::ports::OverrideStore;
+use equilibrium_app::laws::ports::BoundStore;
 use equilibrium_app::policy::ports::{PolicyStore, StoredPolicy};
 use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_app::surge::ports::MapStore;
@@ -33,14 +33,14 @@ const JSON: &str = "application/json";
 /// # Errors
 /// [`ApiGatewayError`] if the payload is not a request of API Gateway. A body that is not the Base64 that the payload says
 /// is the client's fault and is answered with 400.
-pub async fn handle_event<S, O, M, K, T>(
-    stores: (&S, &O, &MapReader<M, K, T>),
+pub async fn handle_event<S, B, M, K, T>(
+    stores: (&S, &B, &MapReader<M, K, T>),
     payload: &[u8],
     now_ms: i64,
 ) -> Result<Vec<u8>, ApiGatewayError>
 where
     S: PolicyStore,
-    O: OverrideStore,
+    B: BoundStore,
     M: MapStore + 'static,
     K: MapStore + 'static,
     T: Timer + 'static,
@@ -57,19 +57,19 @@ where
 
 /// Answers one request at `now_ms`, in milliseconds since the epoch, from the store of the policies and, for what a version
 /// would change, from the newest maps.
-pub async fn respond<S, O, M, K, T>(
-    (store, overrides, maps): (&S, &O, &MapReader<M, K, T>),
+pub async fn respond<S, B, M, K, T>(
+    (store, bounds, maps): (&S, &B, &MapReader<M, K, T>),
     request: &Request<'_>,
     now_ms: i64,
 ) -> Response
 where
     S: PolicyStore,
-    O: OverrideStore,
+    B: BoundStore,
     M: MapStore + 'static,
     K: MapStore + 'static,
     T: Timer + 'static,
 {
-    request.respond(PolicyApi { store, overrides, maps, now_ms }.answer(request).await)
+    request.respond(PolicyApi { store, bounds, maps, now_ms }.answer(request).await)
 }
 
 /// Whether the request has a body that is read; what can be refused without it is refused.
@@ -118,17 +118,17 @@ impl<'a> Route<'a> {
 }
 
 /// The API at one moment.
-struct PolicyApi<'a, S, O, M, K, T> {
+struct PolicyApi<'a, S, B, M, K, T> {
     store: &'a S,
-    overrides: &'a O,
+    bounds: &'a B,
     maps: &'a MapReader<M, K, T>,
     now_ms: i64,
 }
 
-impl<S, O, M, K, T> PolicyApi<'_, S, O, M, K, T>
+impl<S, B, M, K, T> PolicyApi<'_, S, B, M, K, T>
 where
     S: PolicyStore,
-    O: OverrideStore,
+    B: BoundStore,
     M: MapStore + 'static,
     K: MapStore + 'static,
     T: Timer + 'static,

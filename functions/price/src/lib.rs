@@ -13,8 +13,7 @@ mod rendered_maps;
 
 use std::sync::Arc;
 
-use equilibrium_app::checkpoint::ports::PastLog;
-use equilibrium_app::history::ports::HistoryStore;
+use equilibrium_app::history::ports::PastStores;
 use equilibrium_app::policy::policy_set::{CityConfig, PolicySet};
 use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::price::city_view::{CityView, ProductIndex};
@@ -61,7 +60,7 @@ where
     M: MapStore + 'static,
     K: MapStore + 'static,
     T: Timer + 'static,
-    P: PastLog + HistoryStore,
+    P: PastStores,
 {
     let payload = ApiGatewayRequest::read(payload)?;
     Ok(encode_response(
@@ -81,7 +80,7 @@ where
     M: MapStore + 'static,
     K: MapStore + 'static,
     T: Timer + 'static,
-    P: PastLog + HistoryStore,
+    P: PastStores,
 {
     let result = match policies.policies(now_ms).await {
         Ok(policies) => PriceApi { maps, rendered, source, past, policies, now_ms }.answer(request).await,
@@ -131,7 +130,7 @@ where
     M: MapStore + 'static,
     K: MapStore + 'static,
     T: Timer + 'static,
-    P: PastLog + HistoryStore,
+    P: PastStores,
 {
     async fn answer(&self, request: &Request<'_>) -> Result<Response, Problem> {
         // The longest path has six segments.

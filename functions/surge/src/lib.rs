@@ -2,6 +2,7 @@
 
 use equilibrium_app::checkpoint::ports::CheckpointLog;
 use equilibrium_app::history::ports::HistoryStore;
+use equilibrium_app::laws::ports::DayStore;
 use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::surge::city_processor::CityProcessor;
 use equilibrium_app::surge::metrics::SurgeMetrics;
@@ -35,7 +36,7 @@ pub async fn handle_event<C, M, K, H, T>(
 ) -> Result<(Vec<u8>, SurgeMetrics), InvocationError>
 where
     C: CheckpointLog,
-    M: MapStore + HistoryStore,
+    M: MapStore + HistoryStore + DayStore,
     K: MapStore,
     H: ChangeStream,
     T: TickLog,

@@ -8,6 +8,7 @@ export class PriceFunction extends EquilibriumFunction {
     super(scope, "price", props, { EQUILIBRIUM_CACHE_URLS: cacheUrl });
     tables.policies.grantReadData(this);
     tables.overrides.grantReadData(this);
+    tables.days.grant(this, "dynamodb:Query");
     tables.maps.grantReadData(this);
     tables.checkpoints.grantReadData(this);
     tables.history.grantReadData(this);

@@ -3,3 +3,4 @@
 pub mod explainer;
 pub mod ports;
 pub mod reader;
+pub mod recorder;

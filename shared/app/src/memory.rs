@@ -1,6 +1,7 @@
 //! In-memory adapters, for tests, replays and the process that serves from memory.
 
 mod checkpoints;
+mod days;
 mod histories;
 mod maps;
 mod no_op;
@@ -13,6 +14,7 @@ mod shared;
 mod watermark_board;
 
 pub use self::checkpoints::{Logs, MemoryCheckpoints};
+pub use self::days::{DayTable, MemoryDays};
 pub use self::histories::{Histories, MemoryHistory};
 pub use self::maps::{Maps, MemoryMaps};
 pub use self::no_op::NoOp;
@@ -39,6 +41,12 @@ mod tests {
     #[tokio::test]
     async fn the_past_of_the_checkpoint_log_keeps_the_contract() {
         contract::past_log(&MemoryCheckpoints::keeping_past()).await;
+    }
+
+    #[tokio::test]
+    async fn the_day_store_keeps_the_contract() {
+        contract::day_store(&MemoryDays::default()).await;
+        contract::day_store(&MemoryMaps::default()).await;
     }
 
     #[tokio::test]

@@ -45,6 +45,8 @@ pub enum Kind {
     Changes = b'd',
     /// The map at the start of a freeze.
     FrozenMap = b'f',
+    /// The figures of a local day of a city.
+    DayFigures = b'a',
 }
 
 impl Kind {
@@ -53,6 +55,8 @@ impl Kind {
         match self {
             // Version 3 had multipliers within limits in the place of published ones.
             Self::CityEntry | Self::CitySnapshot | Self::MapHead | Self::MapChunk | Self::Changes => 4,
+            // Version 3 had published multipliers and limits in the place of reported ones.
+            Self::History => 4,
             // Version 2 had a checkpoint log per lane, and snapshots within entries.
             Self::Watermark
             | Self::Counts
@@ -63,8 +67,8 @@ impl Kind {
             | Self::ParkedLog
             | Self::BoardPart
             | Self::FrozenMap
-            | Self::CitySegment
-            | Self::History => 3,
+            | Self::DayFigures
+            | Self::CitySegment => 3,
         }
     }
 }

@@ -141,12 +141,8 @@ impl Serve {
         let policy = policies[0].clone();
         let banner = self.banner(address, &policy);
         let site = self.site(banner.clone(), &policies, store.clock().now_ms())?;
-        let policies = Arc::new(PolicyCache::with_overrides(
-            store.clone(),
-            store.clone(),
-            limits,
-            tokio::time::sleep as _,
-        ));
+        let policies =
+            Arc::new(PolicyCache::with_bounds(store.clone(), store.clone(), limits, tokio::time::sleep as _));
         let api = Arc::new(LocalApi::new(&store, Arc::clone(&policies), keys, site));
         let (stop_sender, stop) = watch::channel(false);
         let (progress_sender, progress) = watch::channel(Progress::default());

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use equilibrium_app::memory::{MemoryMaps, MemoryOverrides, MemoryPolicies, NoOp};
+use equilibrium_app::laws::ports::BoundStores;
+use equilibrium_app::memory::{MemoryDays, MemoryMaps, MemoryOverrides, MemoryPolicies, NoOp};
 use equilibrium_app::policy::ports::{NewVersion, PolicyStore, ReplaceError, SavedVersion, StoredPolicy};
 use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_app::unavailable::Unavailable;
@@ -31,7 +32,7 @@ pub struct Fixture {
     pub store: Store,
     pub maps: Maps,
     pub map_store: MemoryMaps,
-    pub overrides: MemoryOverrides,
+    pub bounds: BoundStores<MemoryOverrides, MemoryDays>,
 }
 
 impl Fixture {
@@ -46,7 +47,7 @@ impl Fixture {
         let store = Store { policies: MemoryPolicies::of(&policies), ..Store::default() };
         let map_store = MemoryMaps::default();
         let maps = MapReader::new(map_store.clone(), NoOp, tokio::time::sleep as _);
-        Self { store, maps, map_store, overrides: MemoryOverrides::default() }
+        Self { store, maps, map_store, bounds: BoundStores::default() }
     }
 
     pub async fn ask(
@@ -61,7 +62,7 @@ impl Fixture {
         let headers: Vec<Header<'_>> =
             headers.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(*value))).collect();
         let request = Request { method, path, query, headers: &headers, body };
-        let stores = (&self.store, &self.overrides, &self.maps);
+        let stores = (&self.store, &self.bounds, &self.maps);
         let response = equilibrium_policy::respond(stores, &request, now_ms).await;
         assert_conforms(&request, &response);
         response

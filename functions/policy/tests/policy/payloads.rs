@@ -18,7 +18,7 @@ fn sample(name: &str) -> Vec<u8> {
 async fn answer_to(payload: &[u8]) -> Value {
     let fixture = Fixture::new();
     let answer =
-        equilibrium_policy::handle_event((&fixture.store, &fixture.overrides, &fixture.maps), payload, TICK)
+        equilibrium_policy::handle_event((&fixture.store, &fixture.bounds, &fixture.maps), payload, TICK)
             .await
             .unwrap();
     serde_json::from_slice(&answer).unwrap()
@@ -65,7 +65,6 @@ async fn a_body_that_is_not_base64_is_the_clients_fault() {
 async fn an_invalid_payload_fails_the_invocation() {
     let fixture = Fixture::new();
     let failed =
-        equilibrium_policy::handle_event((&fixture.store, &fixture.overrides, &fixture.maps), b"{}", TICK)
-            .await;
+        equilibrium_policy::handle_event((&fixture.store, &fixture.bounds, &fixture.maps), b"{}", TICK).await;
     failed.unwrap_err();
 }

@@ -54,7 +54,8 @@ impl<'a> CityView<'a> {
         let policy = &city.pricing.policy;
         let map = maps.map(&policy.city, policy.clock, now_ms).await;
         let bounds = city.bounds.in_force(now_ms);
-        let frozen = maps.frozen_maps(&policy.city, bounds.bounds(), map.as_deref(), now_ms).await;
+        let as_of = map.as_ref().map(|map| map.head().as_of);
+        let frozen = maps.frozen_maps(&policy.city, bounds.bounds(), as_of, now_ms).await;
         Self::new(city, (map, frozen), now_ms)
     }
 
