@@ -31,6 +31,7 @@ pub struct Served {
 }
 
 /// The document as it is served, written at the first call.
+#[must_use]
 pub fn served() -> &'static Served {
     static SERVED: LazyLock<Served> = LazyLock::new(|| {
         let json = document().to_string().into_bytes();

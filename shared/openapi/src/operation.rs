@@ -162,7 +162,9 @@ impl Answer {
 
     /// A request that follows this answer: the parameters of the operation `id` from values of the answer.
     pub(crate) fn link(mut self, name: &'static str, id: &str, parameters: Value) -> Self {
-        self.links.push((name, json!({"operationId": id, "parameters": parameters})));
+        let mut link = json!({"operationId": id});
+        link["parameters"] = parameters;
+        self.links.push((name, link));
         self
     }
 
@@ -253,7 +255,7 @@ pub(crate) fn problem_response(status: u16, codes: &[Code]) -> Value {
     let mut description = reason_phrase(status).to_owned();
     for (number, Code { code, meaning, .. }) in codes.iter().enumerate() {
         let before = if number == 0 { ": " } else { "; " };
-        description.push_str(&format!("{before}`{code}`: {meaning}"));
+        description.extend([before, "`", code, "`: ", meaning]);
     }
     description.push('.');
     let names: Vec<&str> = codes.iter().map(|code| code.code).collect();

@@ -109,7 +109,9 @@ pub(crate) fn boolean(description: &str) -> Value {
 
 /// An array.
 pub(crate) fn array(items: Value, description: &str) -> Value {
-    json!({"type": "array", "items": items, "description": description})
+    let mut array = json!({"type": "array", "description": description});
+    array["items"] = items;
+    array
 }
 
 /// A page of a list, whose array is the member `name`.

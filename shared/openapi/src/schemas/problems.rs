@@ -30,7 +30,7 @@ fn code() -> Value {
     let codes: Vec<&str> = CODES.iter().map(|code| code.code).collect();
     let mut description = "The code of a problem:\n".to_owned();
     for Code { status, code, meaning, .. } in CODES {
-        description.push_str(&format!("\n* `{code}` ({status}): {meaning}"));
+        description.extend(["\n* `", code, "` (", &status.to_string(), "): ", meaning]);
     }
     one_of(&codes, &description)
 }
