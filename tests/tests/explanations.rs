@@ -405,7 +405,7 @@ async fn the_history_is_what_was_priced() {
     for (key, (_, demand, supply)) in &every {
         match reported.get(key) {
             Some((_, of_demand, of_supply)) => {
-                assert_eq!((demand, supply), (of_demand, of_supply), "{key:?}")
+                assert_eq!((demand, supply), (of_demand, of_supply), "{key:?}");
             }
             // Frozen cells stay in the map.
             None => assert!(is_frozen(key.0) && (*demand, *supply) == (0, 0), "{key:?}"),

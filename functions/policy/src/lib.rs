@@ -11,7 +11,7 @@ mod versions;
 use equilibrium_app::laws::ports::BoundStore;
 use equilibrium_app::policy::ports::{PolicyStore, StoredPolicy};
 use equilibrium_app::price::map_reader::MapReader;
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::timer::Timer;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::id::CityId;

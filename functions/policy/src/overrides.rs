@@ -6,7 +6,7 @@ use equilibrium_app::laws::ports::BoundStore;
 use equilibrium_app::overrides::new_id;
 use equilibrium_app::overrides::ports::CreateError;
 use equilibrium_app::policy::ports::{LOCAL_AUTHOR, PolicyStore};
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::timer::Timer;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::id::CityId;

@@ -12,7 +12,7 @@ use equilibrium_app::laws::ports::BoundStores;
 use equilibrium_app::memory::{MemoryCheckpoints, MemoryDays, MemoryHistory, MemoryMaps, MemoryOverrides};
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::price::map_reader::MapReader;
-use equilibrium_app::surge::ports::{Consistency, MapStore};
+use equilibrium_app::price::ports::{Consistency, MapStore};
 use equilibrium_app::timer::Timer;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::event::Position;

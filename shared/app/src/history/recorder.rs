@@ -12,8 +12,8 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 
 use crate::policy::bounds::{BoundsInForce, CityBounds};
+use crate::price::ports::MapStore;
 use crate::price::report::{FrozenMaps, ReportedCell, ReportedTick};
-use crate::surge::ports::MapStore;
 use crate::unavailable::Unavailable;
 
 /// The bounds at the newest tick of each city that this instance has recorded.

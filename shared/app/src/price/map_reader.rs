@@ -29,9 +29,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::price::city_map::CityMap;
 use crate::price::look::{Finding, Sources, Wanted, look};
 use crate::price::metrics::MapReaderMetrics;
+use crate::price::ports::MapStore;
 use crate::price::report::FrozenMaps;
 use crate::price::schedule::{Pace, Schedule};
-use crate::surge::ports::MapStore;
 use crate::timer::{Timer, is_within, with_timeout};
 
 /// How long a request waits that has no fresh map.

@@ -17,8 +17,8 @@ use parking_lot::Mutex;
 
 use crate::laws::ports::DayStore;
 use crate::policy::bounds::CityBounds;
+use crate::price::ports::MapStore;
 use crate::price::report::{FrozenMaps, ReportedTick};
-use crate::surge::ports::MapStore;
 use crate::unavailable::Unavailable;
 
 const DAY_MS: i64 = 86_400_000;
