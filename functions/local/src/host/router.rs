@@ -179,7 +179,7 @@ impl LocalApi {
                 equilibrium_quote::respond(quoting, request, &*self.policies, now_ms).await
             }
             Function::Policy => {
-                let stores = (&self.store, &self.store, &self.maps);
+                let stores = (&self.store, &self.store, &*self.maps);
                 let response = equilibrium_policy::respond(stores, request, now_ms).await;
                 if !matches!(request.method, "GET" | "HEAD") {
                     self.follow_policies(now_ms);
