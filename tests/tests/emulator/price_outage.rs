@@ -104,7 +104,7 @@ fn p99(seen: &[(Duration, String)]) -> Duration {
 
 fn most_in_a_second(requests: &[Instant]) -> usize {
     let in_second = |from: &Instant| {
-        requests.iter().filter(|at| (*from..*from + Duration::from_secs(1)).contains(at)).count()
+        requests.iter().filter(|at| (*from..*from + Duration::from_secs(1)).contains(*at)).count()
     };
     requests.iter().map(in_second).max().unwrap_or(0)
 }
