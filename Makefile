@@ -9,7 +9,7 @@ BENCH_FLAGS = -C target-cpu=x86-64-v3
 SLOW = aws local
 FAST = $(subst _,-,$(filter-out $(SLOW),$(notdir $(patsubst %/,%,$(wildcard shared/*/ functions/*/))))) tests
 
-.PHONY: help check fmt test-fast test tools infra-test page page-test pictures page-figures up-test simulate simulate-aws fuzz \
+.PHONY: help check fmt test-fast test tools infra-test api-test page page-test pictures page-figures up-test simulate simulate-aws fuzz \
 	conform bench load deployed docs \
 	up down watch package
 
@@ -26,15 +26,19 @@ fmt: ## Format the Rust code. A second.
 test-fast: ## Run the tests that need no SDK and start nothing. Seconds after the first build.
 	$(CARGO) test --locked $(FAST:%=--package equilibrium-%)
 
-test: check tools ## Run every test there is: `check`, workspace, infra-test, page-test, up-test, fuzz. 30 minutes.
+test: check tools ## Run every test there is: `check`, workspace, infra-test, api-test, page-test, up-test, fuzz. 30 minutes.
 	$(CARGO) test --workspace --all-features --locked
-	$(MAKE) infra-test page-test up-test fuzz
+	$(MAKE) infra-test api-test page-test up-test fuzz
 
 tools: ## Install what tests start: a Redis server, npm, curl, a C++ compiler, Chromium, a font and Python's venv (Debian).
 	infra/local/tools.sh
 
 infra-test: ## Test the CDK app alone. Installs npm packages; a minute.
 	cd infra && npm ci --silent --no-audit --no-fund && npm test
+
+api-test: ## Test the HTTP API alone against its description. Installs npm and Python packages; a minute.
+	$(CARGO) build --locked --package equilibrium-local --bin equilibrium
+	tests/api.sh
 
 page: ## Build the web page into functions/page/dist, which is committed. Installs npm packages; seconds.
 	cd functions/page/web && npm ci --silent --no-audit --no-fund && npm run --silent check && npm run --silent build

@@ -8,7 +8,7 @@ use equilibrium_app::notify::change_log::{ChangeLog, LoggedChange};
 use equilibrium_app::notify::follow::{Filter, Follower, Next, Start};
 use equilibrium_app::policy::policy_set::PolicySet;
 use equilibrium_app::policy::ports::PolicySource;
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::{CityId, ProductId};
 use equilibrium_http::{Problem, Request, Response, event_stream, excludes};
@@ -34,7 +34,7 @@ pub struct Subscription<P, M> {
 /// follow it.
 ///
 /// # Errors
-/// 404 `unknown_city`, 422 `unknown_product`, 400 `malformed_parameter` or 422 `out_of_range` for what there is not; 405
+/// 404 `unknown_city`, 422 `unknown_product`, 422 `invalid_cell` or 422 `out_of_range` for what there is not; 405
 /// and 406 for what the call is not; 503 if the policies cannot be read.
 pub async fn subscribe<P, M: MapStore>(
     log: &Arc<ChangeLog<P, M>>,
@@ -108,11 +108,11 @@ fn known_product(policies: &PolicySet, city: Option<&CityId>, id: &str) -> Resul
 
 fn parse_cells(list: &str) -> Result<HashSet<Cell>, Problem> {
     let cells: Option<HashSet<Cell>> = list.split(',').take(MAX_CELLS + 1).map(Cell::parse).collect();
-    let malformed = || {
-        Problem::new(400, "malformed_parameter", "must be H3 cells in hexadecimal, separated by commas")
+    let invalid = || {
+        Problem::new(422, "invalid_cell", "must be H3 cells in hexadecimal, separated by commas")
             .for_parameter("cells")
     };
-    let cells = cells.ok_or_else(malformed)?;
+    let cells = cells.ok_or_else(invalid)?;
     if cells.len() > MAX_CELLS {
         let detail = format!("must be at most {MAX_CELLS} cells");
         return Err(Problem::new(422, "out_of_range", detail).for_parameter("cells"));

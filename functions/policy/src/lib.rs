@@ -1,7 +1,7 @@
 //! `policy`: the policies of cities over HTTP: read, tried, and saved as new versions (CONTRACT §5 and §7).
 //!
 //! A policy is read from the store at each request, so that a client reads its own writes; the functions that price follow
-//! within five seconds.
+//! within five seconds. It also answers the descriptions of the API, for it has the schema of policies.
 
 mod dry_run;
 mod overrides;
@@ -11,13 +11,14 @@ mod versions;
 use equilibrium_app::laws::ports::BoundStore;
 use equilibrium_app::policy::ports::{PolicyStore, StoredPolicy};
 use equilibrium_app::price::map_reader::MapReader;
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::timer::Timer;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::policy::{Fault, schema};
 use equilibrium_http::{FieldError, Problem, Request, Response, etag_matches};
 use equilibrium_lambda::api_gateway::{ApiGatewayError, ApiGatewayRequest, encode_response};
+use equilibrium_openapi::Served;
 
 pub use crate::dry_run::MAX_LISTED_CELLS;
 
@@ -96,6 +97,7 @@ enum Route<'a> {
     Version(&'a str, &'a str),
     Overrides(&'a str),
     Override(&'a str, &'a str),
+    OpenApi,
     Schema(&'a str),
 }
 
@@ -108,6 +110,7 @@ impl<'a> Route<'a> {
             ["v1", "cities", city, "policy", "versions", version] => Some(Self::Version(city, version)),
             ["v1", "cities", city, "overrides"] => Some(Self::Overrides(city)),
             ["v1", "cities", city, "overrides", id] => Some(Self::Override(city, id)),
+            ["v1", "openapi.json"] => Some(Self::OpenApi),
             ["v1", "schemas", name] => Some(Self::Schema(name)),
             _ => None,
         }
@@ -159,6 +162,7 @@ where
             Route::Version(city, version) => self.version(request, city, version).await,
             Route::Overrides(city) => self.list_overrides(request, city).await,
             Route::Override(city, id) => self.one_override(city, id).await,
+            Route::OpenApi => Ok(description(request)),
             Route::Schema("policy.json") => {
                 let response = Response::of(200, SCHEMA_JSON, &schema::policy());
                 Ok(compressed(response.with("cache-control", "no-cache"), request))
@@ -194,6 +198,22 @@ fn document(request: &Request<'_>, stored: StoredPolicy) -> Response {
         return tagged(Response::empty(304));
     }
     tagged(written(200, stored.document)).compressed_for(request.header("accept-encoding"))
+}
+
+/// The description of the API.
+fn description(request: &Request<'_>) -> Response {
+    let Served { json, tag } = equilibrium_openapi::served();
+    let tagged = |response: Response| {
+        // Weak: the compressed content has other bytes.
+        let response = response.with("etag", format!("W/\"{tag}\"")).with("cache-control", "no-cache");
+        response.with("vary", "accept-encoding")
+    };
+    if request.header("if-none-match").is_some_and(|tags| etag_matches(tags, tag)) {
+        return tagged(Response::empty(304));
+    }
+    let response = Response::empty(200).with("content-type", JSON);
+    let response = Response { body: json.clone().into(), ..response };
+    tagged(response).compressed_for(request.header("accept-encoding"))
 }
 
 /// A response whose content is a document as it is stored.
@@ -242,6 +262,7 @@ mod tests {
             ("GET", Route::Overrides("{city}")),
             ("GET", Route::Override("{city}", "{id}")),
             ("DELETE", Route::Override("{city}", "{id}")),
+            ("GET", Route::OpenApi),
             ("GET", Route::Schema("{name}")),
         ];
         assert_eq!(routes, all);

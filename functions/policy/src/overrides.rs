@@ -6,7 +6,7 @@ use equilibrium_app::laws::ports::BoundStore;
 use equilibrium_app::overrides::new_id;
 use equilibrium_app::overrides::ports::CreateError;
 use equilibrium_app::policy::ports::{LOCAL_AUTHOR, PolicyStore};
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::timer::Timer;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::id::CityId;
@@ -105,7 +105,8 @@ where
         let listed = Listed::parse(state.as_deref())?;
         let limit =
             parameters::count("limit", limit.as_deref(), 1..=MAX_PAGE_SIZE)?.unwrap_or(DEFAULT_PAGE_SIZE);
-        let key = |id: &str| id.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| id.to_owned());
+        let is_id = |id: &str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let key = |id: &str| is_id(id).then(|| id.to_owned());
         let mut before = next.as_deref().map(|token| page_token::decode("next", token, key)).transpose()?;
         let city = self.known_city(city).await?;
 

@@ -10,7 +10,7 @@ use equilibrium_app::laws::ports::BoundStore;
 use equilibrium_app::policy::ports::{
     LOCAL_AUTHOR, MAX_DOCUMENT_BYTES, NewVersion, PolicyStore, ReplaceError, StoredPolicy,
 };
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::timer::Timer;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::id::CityId;

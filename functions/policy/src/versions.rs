@@ -2,7 +2,7 @@
 
 use equilibrium_app::laws::ports::BoundStore;
 use equilibrium_app::policy::ports::{PolicyStore, SavedVersion};
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::timer::Timer;
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::time::Timestamp;

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use equilibrium_app::history::bounds::PastBounds;
 use equilibrium_app::history::explainer::{Question, observe};
 use equilibrium_app::history::ports::PastStores;
-use equilibrium_app::laws::past::PastBounds;
 use equilibrium_app::policy::bounds::BoundsInForce;
 use equilibrium_app::policy::policy_set::CityConfig;
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::timer::Timer;
 use equilibrium_domain::policy::Published;
 use equilibrium_domain::surge::bounds::Bounds;

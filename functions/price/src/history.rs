@@ -3,7 +3,7 @@
 use equilibrium_app::checkpoint::ports::PAST_MS;
 use equilibrium_app::history::ports::PastStores;
 use equilibrium_app::history::reader::{self, HistoryEntry, HistoryPosition, HistoryQuery};
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::timer::Timer;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::ProductId;

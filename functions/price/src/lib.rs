@@ -18,7 +18,7 @@ use equilibrium_app::policy::policy_set::{CityConfig, PolicySet};
 use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::price::city_view::{CityView, ProductIndex};
 use equilibrium_app::price::map_reader::MapReader;
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::timer::Timer;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::geo::locate::Cell;

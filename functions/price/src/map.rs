@@ -1,8 +1,8 @@
 //! `GET /v1/cities/{city}/surge`: the map, as JSON or as GeoJSON hexagons (RFC 7946).
 
 use equilibrium_app::price::city_view::{CityView, ProductIndex};
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::price::report::ReportedCell;
-use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::timer::Timer;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::geo::outline::outline;

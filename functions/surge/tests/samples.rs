@@ -13,9 +13,10 @@ use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, MemoryPolicies, NoO
 use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::policy::ports::{NewVersion, PolicySource, PolicyStore};
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
 use equilibrium_app::surge::metrics::SurgeMetrics;
-use equilibrium_app::surge::ports::{ChangeStream, MapStore};
+use equilibrium_app::surge::ports::ChangeStream;
 use equilibrium_app::unavailable::{SendError, Unavailable};
 use equilibrium_domain::id::{CityId, ProductId};
 use equilibrium_domain::policy::Policy;

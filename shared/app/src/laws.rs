@@ -1,5 +1,3 @@
-//! Laws that bind multipliers (CONTRACT §9): the figures of past days that they refer to.
+//! Laws that bind multipliers (CONTRACT §9): where the figures of past days are kept that they refer to.
 
-pub mod days;
-pub mod past;
 pub mod ports;

@@ -53,10 +53,14 @@ impl Kind {
     /// The version of its frames.
     fn version(self) -> u8 {
         match self {
-            // Version 3 had multipliers within limits in the place of published ones.
-            Self::CityEntry | Self::CitySnapshot | Self::MapHead | Self::MapChunk | Self::Changes => 4,
-            // Version 3 had published multipliers and limits in the place of reported ones.
-            Self::History => 4,
+            // Version 3 had multipliers within limits in the place of published ones; a history had these with limits in the
+            // place of reported ones.
+            Self::CityEntry
+            | Self::CitySnapshot
+            | Self::MapHead
+            | Self::MapChunk
+            | Self::Changes
+            | Self::History => 4,
             // Version 2 had a checkpoint log per lane, and snapshots within entries.
             Self::Watermark
             | Self::Counts

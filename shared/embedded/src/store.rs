@@ -15,7 +15,7 @@ use equilibrium_app::count::ports::CountsStream;
 use equilibrium_app::ingest::ports::EventLog;
 use equilibrium_app::ingest::record_packer::RecordSink;
 use equilibrium_app::memory::{Histories, Logs};
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::unavailable::{SendError, Unavailable};
 use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
 use equilibrium_domain::event_sourced::Entry;

@@ -41,7 +41,7 @@ pub struct Route {
 }
 
 /// Every operation of the API.
-pub const ROUTES: [Route; 19] = [
+pub const ROUTES: [Route; 20] = [
     Route { method: "POST", path: "/v1/events", function: Function::Ingest },
     Route { method: "GET", path: "/v1/cities", function: Function::Price },
     Route { method: "GET", path: "/v1/cities/{city}", function: Function::Price },
@@ -60,8 +60,13 @@ pub const ROUTES: [Route; 19] = [
     Route { method: "POST", path: "/v1/quotes", function: Function::Quote },
     Route { method: "GET", path: "/v1/quotes/{id}", function: Function::Quote },
     Route { method: "POST", path: "/v1/quotes/{id}/confirm", function: Function::Quote },
+    Route { method: "GET", path: "/v1/openapi.json", function: Function::Policy },
     Route { method: "GET", path: "/v1/schemas/{name}", function: Function::Policy },
 ];
+
+/// Method and path of the change stream, which the local host alone answers: it has no end, and API Gateway passes on whole
+/// answers.
+pub const STREAM: (&str, &str) = ("GET", "/v1/stream");
 
 /// The function that answers every other path, with 404.
 pub const DEFAULT_FUNCTION: Function = Function::Price;
@@ -106,6 +111,7 @@ mod tests {
             ("/v1/cities/nyc/policy", Some("/v1/cities/{city}/policy")),
             ("/v1/cities/nyc/policy/versions/3", Some("/v1/cities/{city}/policy/versions/{version}")),
             ("/v1/cities/nyc/policy/other", None),
+            ("/v1/openapi.json", Some("/v1/openapi.json")),
             ("/v1/schemas/policy.json", Some("/v1/schemas/{name}")),
             ("/v1/%65vents", Some("/v1/events")),
             ("/%76%31/events", Some("/v1/events")),

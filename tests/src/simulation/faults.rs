@@ -7,7 +7,8 @@ use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointL
 use equilibrium_app::count::ports::CountsStream;
 use equilibrium_app::history::ports::HistoryStore;
 use equilibrium_app::laws::ports::DayStore;
-use equilibrium_app::surge::ports::{ChangeStream, MapStore, TickLog};
+use equilibrium_app::price::ports::MapStore;
+use equilibrium_app::surge::ports::{ChangeStream, TickLog};
 use equilibrium_app::unavailable::{SendError, Unavailable};
 use equilibrium_domain::count::city_group::CityGroup;
 use equilibrium_domain::event_sourced::Entry;

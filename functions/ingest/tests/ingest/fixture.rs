@@ -19,6 +19,7 @@ use equilibrium_domain::pseudonym::PseudonymKey;
 use equilibrium_domain::time::Timestamp;
 use equilibrium_http::{Header, Request};
 use equilibrium_ingest::{IngestMetrics, handle_event, respond};
+use equilibrium_openapi::conformance::assert_conforms;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
@@ -171,6 +172,7 @@ impl Fixture {
             headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         let request = Request { method, path, query: "", headers: &headers, body };
         let (response, metrics) = respond(&self.ingester, &request, &self.policies, NOW).await;
+        assert_conforms(&request, &response);
         let headers = response.headers.clone().into_iter();
         Reply {
             status: response.status.into(),

@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use equilibrium_app::clock::Clock;
 use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::policy::policy_set::ResourceLimits;
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_domain::id::LaneCount;
 use equilibrium_domain::policy::Policy;
 use equilibrium_embedded::database::Database;

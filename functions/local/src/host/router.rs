@@ -41,9 +41,6 @@ const LONG: [&str; 4] = [
     "/v1/cities/{city}/policy",
 ];
 
-/// The path of the change stream, which no route of a deployment has: there it is a WebSocket API (CONTRACT §5).
-const STREAM: &str = "/v1/stream";
-
 /// Answers of these paths that are written at once.
 const LONG_TURNS: usize = 2;
 
@@ -233,7 +230,7 @@ impl http_server::Handler for LocalApi {
     /// A long answer takes a second to write, and a long policy to check. Both are done beside the threads that serve the
     /// sockets, few at a time.
     async fn respond(&self, request: &Request<'_>) -> Answer<Events> {
-        if routes::matches(STREAM, request.path) {
+        if routes::matches(routes::STREAM.1, request.path) {
             return self.stream(request).await;
         }
         if routes::find(request.path).is_none_or(|route| !LONG.contains(&route.path)) {

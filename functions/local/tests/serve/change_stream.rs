@@ -120,8 +120,8 @@ fn what_is_not_a_stream_is_refused() {
         ("city=atlantis", 404, "unknown_city"),
         ("product=helicopter", 422, "unknown_product"),
         ("city=nyc&product=helicopter", 422, "unknown_product"),
-        ("cells=882a100d2dfffff,x", 400, "malformed_parameter"),
-        ("cells=", 400, "malformed_parameter"),
+        ("cells=882a100d2dfffff,x", 422, "invalid_cell"),
+        ("cells=", 422, "invalid_cell"),
     ] {
         assert_eq!(refused(&format!("/v1/stream?{query}")), (status, code.into()), "{query}");
     }

@@ -16,7 +16,7 @@ const MAX_BLOCKS: u32 = 4_000;
 const DRIVERS: usize = 2_000;
 
 /// The same server with files that cannot grow beyond [`MAX_BLOCKS`].
-fn with_file_limit(command: &Command) -> Server {
+pub fn with_file_limit(command: &Command) -> Server {
     let mut shell = Command::new("sh");
     shell.args(["-c", &format!("ulimit -f {MAX_BLOCKS}; exec \"$0\" \"$@\"")]);
     Server::start(shell.arg(command.get_program()).args(command.get_args()))

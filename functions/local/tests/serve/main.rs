@@ -6,6 +6,7 @@ mod banner;
 mod change_stream;
 mod connections;
 mod crash_recovery;
+mod every_problem;
 mod explanations;
 mod file_feed;
 mod full_disk;

@@ -14,6 +14,7 @@ use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::policy::Policy;
 use equilibrium_http::{Header, Request, Response};
+use equilibrium_openapi::conformance::assert_conforms;
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use tokio::time::Sleep;
@@ -61,7 +62,10 @@ impl Fixture {
         let headers: Vec<Header<'_>> =
             headers.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(*value))).collect();
         let request = Request { method, path, query, headers: &headers, body };
-        equilibrium_policy::respond((&self.store, &self.bounds, &self.maps), &request, now_ms).await
+        let stores = (&self.store, &self.bounds, &self.maps);
+        let response = equilibrium_policy::respond(stores, &request, now_ms).await;
+        assert_conforms(&request, &response);
+        response
     }
 
     pub async fn get(&self, url: &str) -> Response {
@@ -167,7 +171,8 @@ impl PolicyStore for Store {
     ) -> Result<u64, ReplaceError> {
         self.answer()?;
         if self.has_rival.load(Relaxed) {
-            self.policies.save(city, NewVersion::local("{}"), after).await?;
+            let rival = policy().to_string();
+            self.policies.save(city, NewVersion::local(&rival), after).await?;
         }
         self.policies.save(city, new, after).await
     }

@@ -30,6 +30,7 @@ async fn each_sample_has_its_response() {
         ("get-policy", 200, "application/json"),
         ("get-policy-versions", 200, "application/json"),
         ("get-policy-version", 200, "application/json"),
+        ("get-openapi", 200, "application/json"),
         ("get-policy-schema", 200, "application/schema+json"),
         ("put-policy", 200, "application/json"),
         ("put-policy-dry-run", 200, "application/json"),

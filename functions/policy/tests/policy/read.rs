@@ -1,4 +1,4 @@
-//! Reading policies, their versions, and their schema.
+//! Reading policies, their versions, their schema, and the description of the API.
 
 use serde_json::{Value, json};
 
@@ -144,4 +144,26 @@ async fn a_store_that_is_down_is_unavailable() {
         assert_eq!((response.status, response.header("retry-after")), (503, Some("1")), "{url}");
     }
     assert_eq!(fixture.put(&policy(), "\"1\"").await.status, 503);
+}
+
+#[tokio::test]
+async fn the_api_is_described_in_openapi_with_the_schema_of_a_policy() {
+    let (fixture, url) = (Fixture::new(), "/v1/openapi.json");
+    let response = fixture.get(url).await;
+    assert_eq!((response.status, response.header("content-type")), (200, Some("application/json")));
+    let document = body(&response);
+    assert_eq!(document["openapi"], "3.1.0");
+    let schema = body(&fixture.get("/v1/schemas/policy.json").await);
+    assert_eq!(document["components"]["schemas"]["Policy"]["properties"], schema["properties"]);
+
+    let tag = response.header("etag").unwrap();
+    for (tags, status) in [(tag, 304), ("*", 304), ("W/\"0\"", 200)] {
+        let response = fixture.ask("GET", url, &[("if-none-match", tags)], b"", TICK).await;
+        assert_eq!((response.status, response.header("etag")), (status, Some(tag)), "{tags}");
+        assert_eq!(response.body.is_empty(), status == 304);
+    }
+    let compressed = fixture.ask("GET", url, &[("accept-encoding", "gzip")], b"", TICK).await;
+    assert_eq!(compressed.header("content-encoding"), Some("gzip"));
+    assert!(compressed.body.len() < response.body.len() / 4);
+    assert_eq!(body(&compressed), document);
 }

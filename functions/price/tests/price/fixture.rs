@@ -15,7 +15,7 @@ use equilibrium_app::laws::ports::BoundStores;
 use equilibrium_app::memory::{MemoryCheckpoints, MemoryDays, MemoryHistory, MemoryMaps, MemoryOverrides};
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::price::map_reader::MapReader;
-use equilibrium_app::surge::ports::{Consistency, MapStore};
+use equilibrium_app::price::ports::{Consistency, MapStore};
 use equilibrium_app::timer::Timer;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::event::Position;
@@ -28,6 +28,7 @@ use equilibrium_domain::surge::feed_guard::Feed;
 use equilibrium_domain::surge::frozen_map::FrozenMap;
 use equilibrium_domain::surge::map::{ChunkName, MapHead, Row, encode_chunk};
 use equilibrium_http::{Header, Request, Response};
+use equilibrium_openapi::conformance::assert_conforms;
 use equilibrium_price::{EventSource, RenderedMaps};
 use flate2::read::GzDecoder;
 use futures_util::future::join_all;
@@ -113,7 +114,9 @@ impl Fixture {
             headers.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(*value))).collect();
         let request = Request { method, path, query, headers: &headers, body: b"" };
         let reading = (&self.maps, &self.rendered, &self.source, &self.past);
-        equilibrium_price::respond(reading, &request, &self.policies, now).await
+        let response = equilibrium_price::respond(reading, &request, &self.policies, now).await;
+        assert_conforms(&request, &response);
+        response
     }
 }
 

@@ -16,7 +16,7 @@ use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::policy::policy_set::ResourceLimits;
 use equilibrium_app::policy::ports::{NewVersion, PolicyStore, ReplaceError, SavedVersion, StoredPolicy};
 use equilibrium_app::price::map_reader::MapReader;
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::surge::map::{ChunkName, MapHead};
@@ -85,7 +85,7 @@ impl MapStore for At<MemoryMaps> {
     async fn chunks(
         &self,
         names: &[(CityId, ChunkName)],
-        consistency: equilibrium_app::surge::ports::Consistency,
+        consistency: equilibrium_app::price::ports::Consistency,
     ) -> Result<Vec<Option<Vec<u8>>>, Unavailable> {
         self.0.answer().await;
         self.1.chunks(names, consistency).await

@@ -1,9 +1,9 @@
 //! Answers compared with every rung of the ladder, and where their maps came from.
 
 use equilibrium_app::price::map_reader::MapReader;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::price::rungs::{RungMetrics, SAMPLE_INTERVAL_MS, SAMPLED_OF};
 use equilibrium_app::price::tier::{Tier, TierHits};
-use equilibrium_app::surge::ports::MapStore;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::surge::fallback::Mode;
 use equilibrium_domain::surge::map::{ChunkName, encode_chunk};

@@ -9,9 +9,9 @@ use equilibrium_app::ingest::ports::EventLog;
 use equilibrium_app::memory::{MemoryMaps, MemoryQuotes, NoOp, Recorder};
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::price::map_reader::MapReader;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::quote::keys::{QuoteKey, QuoteKeys};
 use equilibrium_app::quote::service::QuoteService;
-use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::event::Position;
 use equilibrium_domain::geo::locate::{Cell, cell_at};
@@ -22,6 +22,7 @@ use equilibrium_domain::surge::bounds::OverrideSet;
 use equilibrium_domain::surge::feed_guard::Feed;
 use equilibrium_domain::surge::map::{ChunkName, MapHead, Row, encode_chunk};
 use equilibrium_http::{Header, Request, Response};
+use equilibrium_openapi::conformance::assert_conforms;
 use equilibrium_quote::Quoting;
 use h3o::Resolution;
 use serde_json::{Value, json};
@@ -136,7 +137,9 @@ impl Fixture {
             headers.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(*value))).collect();
         let request = Request { method, path, query: "", headers: &headers, body: body.as_bytes() };
         let quoting = Quoting { service: &self.service, maps: &self.maps };
-        equilibrium_quote::respond(quoting, &request, &self.policies, now_ms).await
+        let response = equilibrium_quote::respond(quoting, &request, &self.policies, now_ms).await;
+        assert_conforms(&request, &response);
+        response
     }
 
     pub async fn request(&self, body: &Value, now_ms: i64) -> Response {

@@ -18,8 +18,8 @@ use crate::history::ports::HistoryStore;
 use crate::laws::ports::DayStore;
 use crate::overrides::ports::{CreateError, OverrideStore};
 use crate::policy::ports::{NewVersion, PolicyStore, ReplaceError, SavedVersion, StoredPolicy};
+use crate::price::ports::{Consistency, MapStore};
 use crate::quote::ports::{Confirmation, QuoteStore};
-use crate::surge::ports::{Consistency, MapStore};
 use crate::timer::Timer;
 use crate::unavailable::Unavailable;
 

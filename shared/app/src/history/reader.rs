@@ -8,12 +8,12 @@ use equilibrium_domain::surge::history::{HistoryItem, HistoryKey};
 use equilibrium_domain::surge::map::{ClosedTick, Row};
 
 use crate::checkpoint::ports::{CheckpointKey, PAST_MS, PastLog};
+use crate::history::bounds::PastBounds;
 use crate::history::explainer::{LogReplay, Step};
 use crate::history::ports::{HISTORY_MS, HistoryStore, PastStores};
-use crate::laws::past::PastBounds;
 use crate::price::map_reader::MapReader;
+use crate::price::ports::MapStore;
 use crate::price::report::{ReportedCell, ReportedTick};
-use crate::surge::ports::MapStore;
 use crate::timer::Timer;
 use crate::unavailable::Unavailable;
 

@@ -12,8 +12,8 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 
 use crate::policy::bounds::{BoundsInForce, CityBounds};
+use crate::price::ports::MapStore;
 use crate::price::report::{FrozenMaps, ReportedCell, ReportedTick};
-use crate::surge::ports::MapStore;
 use crate::unavailable::Unavailable;
 
 /// The bounds at the newest tick of each city that this instance has recorded.
@@ -90,11 +90,7 @@ fn moved_rows(recorded: &Recorded, output: &Output, tick: &ClosedTick) -> Vec<Hi
         let bounds = recorded.bounds.at(in_policy[usize::from(row.product)]?, row.cell);
         let report = |published| bounds.report(published).0;
         let multiplier = report(row.published);
-        // A cell at 1.0 may not have been reported before, or may not be reported any more.
-        let may_be_edge = |published| published == Published::ONE;
-        let is_kept = before.is_none_or(|before| {
-            report(before) != multiplier || may_be_edge(before) || may_be_edge(row.published)
-        });
+        let is_kept = before.is_none_or(|before| report(before) != multiplier);
         let Row { product, cell, demand, supply, .. } = row;
         is_kept.then_some(HistoryRow { product, cell, demand, supply, multiplier })
     });
@@ -154,12 +150,8 @@ fn rows_before(tick: &ClosedTick, products: &[ProductId]) -> Vec<Row> {
             None => rows.push(*row),
             Some((_, before)) => {
                 listed += 1;
-                // A cell that had 1.0 may not have been reported; its row shows its appearance.
-                rows.extend(
-                    before
-                        .filter(|before| *before != Published::ONE)
-                        .map(|published| Row { published, ..*row }),
-                );
+                // One that appeared was not there.
+                rows.extend(before.map(|published| Row { published, ..*row }));
             }
         }
     }
@@ -168,8 +160,7 @@ fn rows_before(tick: &ClosedTick, products: &[ProductId]) -> Vec<Row> {
             let key = |row: &Row| (&products[usize::from(row.product)], row.cell);
             tick.rows.binary_search_by_key(&key(row), key).is_ok()
         };
-        let ended = moved.values().filter(|(row, _)| !is_listed(row));
-        rows.extend(ended.map(|(row, before)| Row { published: before.unwrap_or(row.published), ..*row }));
+        rows.extend(moved.values().map(|(row, _)| *row).filter(|row| !is_listed(row)));
         rows.sort_by_key(|row| (&products[usize::from(row.product)], row.cell));
     }
     rows

@@ -14,7 +14,7 @@ use super::histories::MemoryHistory;
 use super::shared::Shared;
 use crate::history::ports::HistoryStore;
 use crate::laws::ports::DayStore;
-use crate::surge::ports::MapStore;
+use crate::price::ports::MapStore;
 use crate::unavailable::Unavailable;
 
 /// Maps as plain data: each city's newest head, and the chunks that it and the previous head name.

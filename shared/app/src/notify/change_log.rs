@@ -19,8 +19,9 @@ use crate::clock::Clock;
 use crate::notify::change::{Change, FeedChanged, ModeChanged, Pulse, SurgeChanged, VersionId};
 use crate::policy::policy_set::CityConfig;
 use crate::policy::ports::PolicySource;
+use crate::price::ports::MapStore;
 use crate::price::report::{FrozenMaps, ReportedCell, Reporting};
-use crate::surge::ports::{MapStore, TickLog};
+use crate::surge::ports::TickLog;
 use crate::unavailable::Unavailable;
 
 /// How long changes are kept, in milliseconds (CONTRACT §10).

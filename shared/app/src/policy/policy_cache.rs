@@ -45,6 +45,9 @@ pub const NEWEST_INTERVAL_MS: i64 = 1_000;
 /// The least time between the beginnings of two checks of which the first failed, in milliseconds.
 pub const RETRY_INTERVAL_MS: i64 = 500;
 
+/// Overrides that have ended within this time are read, too, in milliseconds: ticks of the time before may close after it.
+pub const ENDED_MS: i64 = 600_000;
+
 /// How long a request waits for a check.
 pub const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -268,8 +271,8 @@ impl<P: PolicyStore, O: BoundStore> Source<P, O> {
             })
         };
         let changed = revisions.iter().filter(|(city, revision)| !is_known(city, revision));
-        let read =
-            changed.map(async |(city, _)| Ok((city.clone(), self.bounds.not_ended(city, now_ms).await?)));
+        let read = changed
+            .map(async |(city, _)| Ok((city.clone(), self.bounds.not_ended(city, now_ms - ENDED_MS).await?)));
         try_join_all(read).await
     }
 }

@@ -11,8 +11,8 @@ use crate::policy::bounds::BoundsInForce;
 use crate::policy::policy_set::CityConfig;
 use crate::price::city_map::CityMap;
 use crate::price::map_reader::MapReader;
+use crate::price::ports::MapStore;
 use crate::price::report::{FrozenMaps, ReportedCell, Reporting};
-use crate::surge::ports::MapStore;
 use crate::timer::Timer;
 
 /// A city at one moment.

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use crate::price::look::Sources;
 use crate::price::map_reader::{LOOK_ABANDONED_MS, patience};
-use crate::surge::ports::MapStore;
+use crate::price::ports::MapStore;
 use crate::timer::{Timer, is_within, with_timeout};
 use crate::unavailable::Unavailable;
 

@@ -14,9 +14,9 @@ use parking_lot::Mutex;
 
 use crate::price::city_map::{Chunk, CityMap};
 use crate::price::metrics::MapReaderMetrics;
+use crate::price::ports::{Consistency, MapStore};
 use crate::price::schedule::{Pace, ReadBudget};
 use crate::price::tier::{Tier, TierCounts};
-use crate::surge::ports::{Consistency, MapStore};
 use crate::unavailable::Unavailable;
 
 /// Items of one read of the store (`BatchGetItem`, Amazon DynamoDB API reference).

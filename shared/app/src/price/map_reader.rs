@@ -31,11 +31,11 @@ use crate::price::city_map::CityMap;
 use crate::price::frozen::FrozenReader;
 use crate::price::look::{Finding, Sources, Wanted, look};
 use crate::price::metrics::MapReaderMetrics;
+use crate::price::ports::MapStore;
 use crate::price::report::FrozenMaps;
 use crate::price::rungs::RungSamples;
 use crate::price::schedule::{Pace, Schedule};
 use crate::price::tier::{Tier, TierCounts};
-use crate::surge::ports::MapStore;
 use crate::timer::{Timer, is_within, with_timeout};
 
 /// How long a request waits that has no fresh map.

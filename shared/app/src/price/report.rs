@@ -11,7 +11,7 @@ use equilibrium_domain::surge::frozen_map::FrozenMap;
 use equilibrium_domain::surge::map::Row;
 
 use crate::policy::bounds::BoundsInForce;
-use crate::surge::ports::MapStore;
+use crate::price::ports::MapStore;
 use crate::unavailable::Unavailable;
 
 /// What is reported of a cell and product.

@@ -15,15 +15,16 @@ use futures_util::future::{join, join_all};
 
 use crate::checkpoint::ports::{CheckpointKey, CheckpointLog};
 use crate::checkpoint::process::{BatchKind, BatchOutcome, Checkpoints, LogBatch, ProcessFailure};
+use crate::history::days::DayKeeper;
 use crate::history::ports::HistoryStore;
 use crate::history::recorder::Recorder;
-use crate::laws::days::DayKeeper;
 use crate::laws::ports::DayStore;
 use crate::policy::policy_set::{CityConfig, PolicySet};
 use crate::policy::ports::PolicySource;
+use crate::price::ports::MapStore;
 use crate::surge::freezes::SavedFreezes;
 use crate::surge::metrics::SurgeMetrics;
-use crate::surge::ports::{ChangeStream, MapStore, TickLog};
+use crate::surge::ports::{ChangeStream, TickLog};
 use crate::unavailable::{SendError, Unavailable};
 
 /// The sinks of pricing.

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use aws_sdk_dynamodb::error::SdkError;
 use equilibrium_app::history::ports::HistoryStore;
 use equilibrium_app::laws::ports::DayStore;
-use equilibrium_app::surge::ports::{Consistency, MapStore};
+use equilibrium_app::price::ports::{Consistency, MapStore};
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::CityId;

@@ -94,12 +94,14 @@ pub fn items(map: &MapHead, ticks: &[HistoryTick]) -> Vec<(HistoryKey, Vec<u8>)>
 
 impl ClosedTick {
     /// The rows of the changes, appearances and ends, ordered by product name and cell, and the published multipliers before
-    /// of those that changed.
+    /// of those that neither appeared nor ended.
     #[must_use]
     pub fn moved_rows(&self, products: &[ProductId]) -> Vec<(Row, Option<Published>)> {
         let changed = self.changes.iter().map(|change| (change.row, Published::new(change.before)));
-        let mut rows: Vec<_> = changed.chain(self.edges.iter().map(|row| (*row, None))).collect();
+        let mut rows: Vec<_> = self.edges.iter().map(|row| (*row, None)).chain(changed).collect();
+        // Stable: of a row that changed and is an edge the edge is kept.
         rows.sort_by_key(|(row, _)| (&products[usize::from(row.product)], row.cell));
+        rows.dedup_by_key(|(row, _)| (row.product, row.cell));
         rows
     }
 }

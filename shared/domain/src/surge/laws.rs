@@ -4,7 +4,7 @@
 //! same way all day, and each tick as it did when it closed.
 
 use crate::id::ProductId;
-use crate::policy::law::{Law, LawRule};
+use crate::policy::law::{Law, LawRule, LawTime};
 use crate::policy::{Multiplier, Policy};
 use crate::surge::bounds::LawBound;
 use crate::surge::daily::{Days, Figure, LocalDay};
@@ -20,7 +20,7 @@ pub fn law_bounds(policy: &Policy, days: &Days, at_ms: i64) -> Vec<LawBound> {
 /// milliseconds since the epoch.
 #[must_use]
 pub fn next_law_change(policy: &Policy, at_ms: i64) -> Option<i64> {
-    let times = policy.laws.iter().flat_map(|law| [Some(law.from.ms()), law.until.map(|until| until.ms())]);
+    let times = policy.laws.iter().flat_map(|law| [Some(law.from.ms()), law.until.map(LawTime::ms)]);
     let times = times.flatten().filter(|time| *time > at_ms);
     let next_day = || LocalDay::of(at_ms, &policy.timezone).plus(1).start_ms(&policy.timezone);
     let refers_to_days = policy.laws.iter().any(|law| needs_days(law) && is_in_force(law, at_ms));

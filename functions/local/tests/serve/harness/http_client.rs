@@ -4,6 +4,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use equilibrium_openapi::conformance::{self, Observed};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
@@ -107,7 +108,8 @@ impl Connection {
     /// Sends a request and reads its response, which may arrive before the server has read everything.
     pub fn request(&mut self, request: &Request) -> io::Result<Response> {
         let sent = self.send(&request.bytes());
-        let response = self.response(request.method == "HEAD");
+        let response =
+            self.response(request.method == "HEAD").inspect(|response| response.assert_conforms(request));
         if response.is_err() { sent.and(response) } else { response }
     }
 
@@ -201,6 +203,17 @@ pub struct Response {
 }
 
 impl Response {
+    /// Checks an answer of the API against its description.
+    #[track_caller]
+    fn assert_conforms(&self, request: &Request) {
+        let (method, path) = (request.method, request.target.split('?').next().unwrap_or_default());
+        let headers: Vec<(&str, &str)> =
+            self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let observed = Observed { method, path, status: self.status, headers: &headers, body: &self.body };
+        let checked = if path.starts_with("/v1/") { conformance::check(&observed) } else { Ok(()) };
+        checked.unwrap_or_else(|violation| panic!("{method} {path}: {}, {violation}", self.status));
+    }
+
     /// The value of a header, by its lower-case name; empty if there is none.
     pub fn header(&self, name: &str) -> &str {
         let header = self.headers.iter().find(|(known, _)| known == name);

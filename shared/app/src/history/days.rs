@@ -4,6 +4,7 @@
 //! with the version up to which they were added. What is delivered again is in them already.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use equilibrium_domain::id::CityId;
@@ -16,8 +17,8 @@ use parking_lot::Mutex;
 
 use crate::laws::ports::DayStore;
 use crate::policy::bounds::CityBounds;
+use crate::price::ports::MapStore;
 use crate::price::report::{FrozenMaps, ReportedTick};
-use crate::surge::ports::MapStore;
 use crate::unavailable::Unavailable;
 
 const DAY_MS: i64 = 86_400_000;
@@ -83,9 +84,11 @@ impl<S: MapStore + DayStore> Adding<'_, S> {
         // Days that are not kept are not added up, and ticks without a row add nothing.
         let kept_ms = if is_empty { 0 } else { i64::from(KEPT_DAYS) * DAY_MS };
         let mut at = tick.from.max(tick.at - kept_ms / step * step);
+        let version_at = |at: i64| tick.version - ((tick.at - at) / step).unsigned_abs();
+        self.pass_over(version_at(tick.from)..version_at(at));
         while at <= tick.at {
             let day = LocalDay::of(at, zone);
-            let version = tick.version - ((tick.at - at) / step).unsigned_abs();
+            let version = version_at(at);
             let figures = self.figures(day, version).await?;
             if figures.includes(began_ms, version) {
                 let included = figures.version - version + 1;
@@ -107,6 +110,17 @@ impl<S: MapStore + DayStore> Adding<'_, S> {
             at += (more + 1) * step;
         }
         Ok(())
+    }
+
+    /// Takes ticks that add nothing as added, if those before them are.
+    fn pass_over(&mut self, versions: Range<u64>) {
+        if let Some((_, figures)) = &mut self.newest
+            && figures.began_ms == self.output.map.began_ms
+            && figures.version + 1 >= versions.start
+            && figures.version + 1 < versions.end
+        {
+            Arc::make_mut(figures).version = versions.end - 1;
+        }
     }
 
     /// The figures of a day before the tick of this version.
