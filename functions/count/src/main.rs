@@ -26,7 +26,9 @@ async fn main() -> Result<(), RuntimeError> {
 
     let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::default());
     let kinesis = kinesis::Connection::new(&sdk, RetryPolicy::default());
-    let policy_cache = &PolicyCache::new(Policies::new(&dynamodb, &tables), limits, tokio::time::sleep);
+    // The cache looks again by itself.
+    let once = dynamodb::Connection::new(&sdk, RetryPolicy::ONCE);
+    let policy_cache = &PolicyCache::new(Policies::new(&once, &tables), limits, tokio::time::sleep);
     policy_cache.policies(system_now_ms()).await.ok();
     let lane_processor = &LaneProcessor::new(
         settings,

@@ -38,10 +38,11 @@ async fn main() -> Result<(), RuntimeError> {
             .await?;
     let (tables, streams) = (Tables::named(&deployment), Streams::named(&deployment));
 
-    let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::default());
     let kinesis = kinesis::Connection::new(&sdk, STREAM_RETRY);
     let board = WatermarkBoard::new(&dynamodb::Connection::new(&sdk, BOARD_RETRY), &tables);
-    let policy_cache = &PolicyCache::new(Policies::new(&dynamodb, &tables), limits, tokio::time::sleep);
+    // The cache looks again by itself.
+    let once = dynamodb::Connection::new(&sdk, RetryPolicy::ONCE);
+    let policy_cache = &PolicyCache::new(Policies::new(&once, &tables), limits, tokio::time::sleep);
     policy_cache.policies(system_now_ms()).await.ok();
     let key = secrets::pseudonym_key(&sdk, &deployment, SECRET_TIMEOUT).await?;
     let events = Events::new(&kinesis, &streams, lanes);

@@ -3,7 +3,8 @@
 
 use equilibrium_app::memory::NoOp;
 use equilibrium_app::price::map_reader::MapReader;
-use equilibrium_app::telemetry::emf::Measurements;
+use equilibrium_app::telemetry::emf::ToMeasurements;
+use equilibrium_aws::dependencies::{self, of_store};
 use equilibrium_aws::dynamodb::{self, Maps, Policies, Tables};
 use equilibrium_aws::resources;
 use equilibrium_aws::retry::RetryPolicy;
@@ -16,16 +17,18 @@ async fn main() -> Result<(), RuntimeError> {
     let tables = Tables::named(&deployment);
 
     let connection = dynamodb::Connection::new(&sdk, RetryPolicy::default());
-    let policies = &Policies::new(&connection, &tables);
-    let bounds = &dynamodb::bounds(&connection, &tables);
+    let (store_calls, retry) = (&dependencies::store(), RetryPolicy::default());
+    let policies = &of_store(Policies::new(&connection, &tables), store_calls, retry);
+    let bounds = &of_store(dynamodb::bounds(&connection, &tables), store_calls, retry);
     // A dry run reads a map once: it needs no cache, and the reader looks again by itself.
     let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::ONCE);
-    let maps = &MapReader::new(Maps::new(&dynamodb, &tables), NoOp, sleep);
+    let map_store = of_store(Maps::new(&dynamodb, &tables), store_calls, RetryPolicy::ONCE);
+    let maps = &MapReader::new(map_store, NoOp, sleep);
 
     let name = FunctionName { deployment: &deployment, function: "policy" };
     let handle = async move |Invocation { payload, now_ms, .. }: Invocation| {
         let response = equilibrium_policy::handle_event((policies, bounds, maps), &payload, now_ms).await?;
-        Ok((response, Measurements::default()))
+        Ok((response, store_calls.take_metrics().measures()))
     };
     runtime::run(name, handle, async || maps.finish().await).await
 }

@@ -6,6 +6,7 @@ use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_app::telemetry::emf::ToMeasurements;
 use equilibrium_aws::cache::Cache;
+use equilibrium_aws::dependencies::{self, of_cache, of_store};
 use equilibrium_aws::dynamodb::{self, Checkpoints, History, Maps, Policies, Tables};
 use equilibrium_aws::resources;
 use equilibrium_aws::retry::RetryPolicy;
@@ -23,19 +24,22 @@ async fn main() -> Result<(), RuntimeError> {
 
     // Both caches look again by themselves.
     let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::ONCE);
+    let (cache_calls, store_calls) = (&dependencies::cache(), &dependencies::store());
+    let bounds = || of_store(dynamodb::bounds(&dynamodb, &tables), store_calls, RetryPolicy::ONCE);
     let policy_cache = &PolicyCache::with_bounds(
-        Policies::new(&dynamodb, &tables),
-        dynamodb::bounds(&dynamodb, &tables),
+        of_store(Policies::new(&dynamodb, &tables), store_calls, RetryPolicy::ONCE),
+        bounds(),
         limits,
         sleep,
     );
-    let map_cache = Cache::optional(cache.as_ref())?;
-    let map_reader = &MapReader::new(Maps::new(&dynamodb, &tables), map_cache, sleep);
+    let map_cache = of_cache(Cache::optional(cache.as_ref())?, cache_calls);
+    let map_store = of_store(Maps::new(&dynamodb, &tables), store_calls, RetryPolicy::ONCE);
+    let map_reader = &MapReader::new(map_store, map_cache, sleep);
     let rendered = &RenderedMaps::default();
     let past = &Past {
-        logs: Checkpoints::new(&dynamodb, &tables),
-        histories: History::new(&dynamodb, &tables),
-        bounds: dynamodb::bounds(&dynamodb, &tables),
+        logs: of_store(Checkpoints::new(&dynamodb, &tables), store_calls, RetryPolicy::ONCE),
+        histories: of_store(History::new(&dynamodb, &tables), store_calls, RetryPolicy::ONCE),
+        bounds: bounds(),
     };
     equilibrium_price::read_at_start(map_reader, policy_cache, system_now_ms()).await;
 
@@ -44,7 +48,10 @@ async fn main() -> Result<(), RuntimeError> {
         let response =
             equilibrium_price::handle_event((map_reader, rendered, past), &payload, policy_cache, now_ms)
                 .await?;
-        Ok((response, map_reader.take_metrics().measures()))
+        let mut metrics = map_reader.take_metrics().measures();
+        metrics.add(cache_calls.take_metrics().measures());
+        metrics.add(store_calls.take_metrics().measures());
+        Ok((response, metrics))
     };
     let finish = async || {
         policy_cache.finish().await;

@@ -45,11 +45,13 @@ where
         };
 
         let cell = view.policy.cell_at(place);
+        let multiplier = view.reported(product, cell).multiplier;
+        self.maps.sample((&config, &view), (product, cell), multiplier, self.now_ms);
         let price = Price {
             city: view.policy.city.as_str(),
             cell,
             product: product.id,
-            multiplier: view.reported(product, cell).multiplier,
+            multiplier,
             as_of: view.as_of_ms().and_then(Timestamp::from_ms),
             age_ms: view.fallback.age_ms,
             mode: view.fallback.mode,

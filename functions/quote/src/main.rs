@@ -9,6 +9,7 @@ use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_app::quote::service::QuoteService;
 use equilibrium_app::telemetry::emf::ToMeasurements;
 use equilibrium_aws::cache::Cache;
+use equilibrium_aws::dependencies::{self, of_cache, of_store};
 use equilibrium_aws::dynamodb::{self, Maps, Policies, Quotes, Tables};
 use equilibrium_aws::kinesis::{self, Events, Streams};
 use equilibrium_aws::resources;
@@ -26,6 +27,13 @@ const LOG_RETRY: RetryPolicy = RetryPolicy {
     max_attempts: 2,
 };
 
+/// A rider waits for the answer: two seconds for the read of a confirmation, and as many for its write.
+const QUOTE_RETRY: RetryPolicy = RetryPolicy {
+    call_timeout: Duration::from_secs(2),
+    attempt_timeout: Duration::from_millis(600),
+    max_attempts: 3,
+};
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), RuntimeError> {
     let ((deployment, lanes, limits, cache), sdk) = runtime::start(|variables| {
@@ -37,15 +45,18 @@ async fn main() -> Result<(), RuntimeError> {
 
     // Both caches look again by themselves.
     let once = dynamodb::Connection::new(&sdk, RetryPolicy::ONCE);
+    let (cache_calls, store_calls) = (&dependencies::cache(), &dependencies::store());
     let policy_cache = &PolicyCache::with_bounds(
-        Policies::new(&once, &tables),
-        dynamodb::bounds(&once, &tables),
+        of_store(Policies::new(&once, &tables), store_calls, RetryPolicy::ONCE),
+        of_store(dynamodb::bounds(&once, &tables), store_calls, RetryPolicy::ONCE),
         limits,
         sleep,
     );
-    let map_cache = Cache::optional(cache.as_ref())?;
-    let maps = &MapReader::new(Maps::new(&once, &tables), map_cache, sleep);
-    let store = Quotes::new(&dynamodb::Connection::new(&sdk, RetryPolicy::default()), &tables);
+    let map_cache = of_cache(Cache::optional(cache.as_ref())?, cache_calls);
+    let map_store = of_store(Maps::new(&once, &tables), store_calls, RetryPolicy::ONCE);
+    let maps = &MapReader::new(map_store, map_cache, sleep);
+    let quotes = Quotes::new(&dynamodb::Connection::new(&sdk, QUOTE_RETRY), &tables);
+    let store = of_store(quotes, store_calls, QUOTE_RETRY);
     let keys = QuoteKeySecret::new(&sdk, &deployment, SECRET_TIMEOUT);
     let kinesis = kinesis::Connection::new(&sdk, LOG_RETRY);
     let events = Events::new(&kinesis, &streams, lanes);
@@ -59,6 +70,8 @@ async fn main() -> Result<(), RuntimeError> {
         let response = equilibrium_quote::handle_event(quoting, &payload, policy_cache, now_ms).await?;
         let mut metrics = service.take_metrics().measures();
         metrics.add(maps.take_metrics().measures());
+        metrics.add(cache_calls.take_metrics().measures());
+        metrics.add(store_calls.take_metrics().measures());
         Ok((response, metrics))
     };
     let finish = async || {

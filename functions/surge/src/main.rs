@@ -7,6 +7,7 @@ use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
 use equilibrium_app::telemetry::emf::ToMeasurements;
 use equilibrium_aws::cache::Cache;
+use equilibrium_aws::dependencies::{self, of_cache};
 use equilibrium_aws::dynamodb::{self, Checkpoints, Maps, Policies, Tables};
 use equilibrium_aws::kinesis::{self, Changes, Streams};
 use equilibrium_aws::resources;
@@ -24,16 +25,19 @@ async fn main() -> Result<(), RuntimeError> {
 
     let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::default());
     let kinesis = kinesis::Connection::new(&sdk, RetryPolicy::default());
+    // The cache looks again by itself.
+    let once = dynamodb::Connection::new(&sdk, RetryPolicy::ONCE);
     let policy_cache = &PolicyCache::with_bounds(
-        Policies::new(&dynamodb, &tables),
-        dynamodb::bounds(&dynamodb, &tables),
+        Policies::new(&once, &tables),
+        dynamodb::bounds(&once, &tables),
         limits,
         tokio::time::sleep,
     );
     policy_cache.policies(system_now_ms()).await.ok();
+    let cache_calls = &dependencies::cache();
     let sinks = SurgeSinks {
         maps: Maps::new(&dynamodb, &tables),
-        cache: Cache::optional(cache.as_ref())?,
+        cache: of_cache(Cache::optional(cache.as_ref())?, cache_calls),
         changes: Changes::new(&kinesis, &streams),
         ticks: NoOp,
     };
@@ -43,7 +47,9 @@ async fn main() -> Result<(), RuntimeError> {
     let handle = async move |Invocation { payload, now_ms, .. }: Invocation| {
         let handled = equilibrium_surge::handle_event(city_processor, &payload, policy_cache, now_ms).await;
         let (response, metrics) = handled?;
-        Ok((response, metrics.measures()))
+        let mut metrics = metrics.measures();
+        metrics.add(cache_calls.take_metrics().measures());
+        Ok((response, metrics))
     };
     runtime::run(name, handle, async || policy_cache.finish().await).await
 }

@@ -8,6 +8,7 @@ pub mod config;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod count;
+pub mod dependency;
 pub mod health;
 pub mod history;
 pub mod ingest;

@@ -2,13 +2,16 @@
 
 pub mod city_map;
 pub mod city_view;
+mod frozen;
 mod look;
 pub mod map_reader;
 pub mod metrics;
 pub mod ports;
 pub mod preview;
 pub mod report;
+pub mod rungs;
 mod schedule;
+pub mod tier;
 
-pub use self::look::{CACHE_CHUNKS_TIMEOUT, CACHE_READ_TIMEOUT, MAX_READ_ITEMS};
+pub use self::look::MAX_READ_ITEMS;
 pub use self::schedule::Pace;

@@ -7,6 +7,8 @@ pub mod cloudwatch;
 #[cfg(feature = "sqs")]
 pub mod dead_letters;
 #[cfg(feature = "dynamodb")]
+pub mod dependencies;
+#[cfg(feature = "dynamodb")]
 pub mod dynamodb;
 #[cfg(feature = "elasticache")]
 pub mod elasticache;

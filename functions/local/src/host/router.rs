@@ -62,7 +62,7 @@ pub struct LocalApi {
     store: Store,
     ingester: Arc<Ingester<Store, MemoryWatermarkBoard, ClockTimer>>,
     quotes: Quotes,
-    maps: Maps,
+    maps: Arc<Maps>,
     rendered: RenderedMaps,
     long_turns: Semaphore,
     policies: Arc<Policies>,
@@ -100,7 +100,7 @@ impl LocalApi {
             store: store.clone(),
             quotes: QuoteService::new(store.clone(), quote_keys, (store.clone(), store.lanes())),
             ingester: Arc::new(ingester),
-            maps: MapReader::with_pace(store.clone(), NoOp, tokio::time::sleep, MapPace::OWN_STORE),
+            maps: Arc::new(MapReader::with_pace(store.clone(), NoOp, tokio::time::sleep, MapPace::OWN_STORE)),
             rendered: RenderedMaps::default(),
             long_turns: Semaphore::new(LONG_TURNS),
             changes: Arc::new(ChangeLog::new(Arc::clone(&policies), store.clone(), store.clock())),
@@ -163,15 +163,20 @@ impl LocalApi {
                 response
             }
             Function::Price => {
-                let maps = (&self.maps, &self.rendered, &self.site.source, &self.store);
-                equilibrium_price::respond(maps, request, &*self.policies, now_ms).await
+                let maps = (&*self.maps, &self.rendered, &self.site.source, &self.store);
+                let response = equilibrium_price::respond(maps, request, &*self.policies, now_ms).await;
+                if self.maps.has_sample() {
+                    let maps = Arc::clone(&self.maps);
+                    task::spawn(async move { maps.check_rungs().await });
+                }
+                response
             }
             Function::Quote => {
                 let quoting = Quoting { service: &self.quotes, maps: &self.maps };
                 equilibrium_quote::respond(quoting, request, &*self.policies, now_ms).await
             }
             Function::Policy => {
-                let stores = (&self.store, &self.store, &self.maps);
+                let stores = (&self.store, &self.store, &*self.maps);
                 let response = equilibrium_policy::respond(stores, request, now_ms).await;
                 if !matches!(request.method, "GET" | "HEAD") {
                     self.follow_policies(now_ms);

@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use equilibrium_app::dependency::guard::Dependency;
+use equilibrium_app::dependency::guarded::{Deadlines, Guarded};
+use equilibrium_app::dependency::metrics::DependencyKind;
 use equilibrium_app::history::ports::Past;
 use equilibrium_app::laws::ports::BoundStores;
 use equilibrium_app::memory::{MemoryCheckpoints, MemoryDays, MemoryHistory, MemoryMaps, MemoryOverrides};
@@ -19,7 +22,7 @@ use equilibrium_domain::event::Position;
 use equilibrium_domain::geo::locate::{Cell, cell_at};
 use equilibrium_domain::id::{CityId, ProductId};
 use equilibrium_domain::policy::overrides::Override;
-use equilibrium_domain::policy::{Policy, Published};
+use equilibrium_domain::policy::{Clock, Policy, Published};
 use equilibrium_domain::surge::bounds::OverrideSet;
 use equilibrium_domain::surge::feed_guard::Feed;
 use equilibrium_domain::surge::frozen_map::FrozenMap;
@@ -42,7 +45,7 @@ pub const MANHATTAN: (f64, f64) = (40.7128, -74.006);
 pub struct Fixture {
     pub store: Source,
     pub cache: Source,
-    pub maps: MapReader<Source, Source, Sleep>,
+    pub maps: MapReader<Guarded<Source, Sleep>, Guarded<Source, Sleep>, Sleep>,
     pub rendered: RenderedMaps,
     pub past: Past<MemoryCheckpoints, MemoryHistory, BoundStores<MemoryOverrides, MemoryDays>>,
     pub source: EventSource,
@@ -58,7 +61,11 @@ impl Fixture {
         let (store, cache) = (Source::default(), Source::default());
         let policies = policies.iter().map(|policy| Policy::from_json(policy).unwrap()).collect();
         let policies = Arc::new(PolicySet::of(policies, ResourceLimits::default()));
-        let maps = MapReader::new(store.clone(), cache.clone(), Sleep);
+        let [cache_calls, store_calls] = [DependencyKind::Cache, DependencyKind::Store].map(dependency);
+        let deadlines = Deadlines::of(Duration::from_secs(1));
+        let map_store = Guarded::new(store.clone(), &store_calls, deadlines);
+        let map_cache = Guarded::new(cache.clone(), &cache_calls, Deadlines::CACHE);
+        let maps = MapReader::new(map_store, map_cache, Sleep);
         Self {
             maps,
             rendered: RenderedMaps::default(),
@@ -86,6 +93,12 @@ impl Fixture {
         self
     }
 
+    /// The cities, each with its clock.
+    pub fn cities(&self) -> impl Iterator<Item = (&CityId, Clock)> {
+        let policies = self.policies.cities(None).map(|city| &city.pricing.policy);
+        policies.map(|policy| (&policy.city, policy.clock))
+    }
+
     pub async fn publish(&self, map: &Map) {
         map.save(&self.store).await;
         map.save(&self.cache).await;
@@ -105,6 +118,13 @@ impl Fixture {
         assert_conforms(&request, &response);
         response
     }
+}
+
+/// A dependency by Tokio's time.
+pub fn dependency(kind: DependencyKind) -> Arc<Dependency<Sleep>> {
+    let started = Instant::now();
+    let clock = move || i64::try_from(started.elapsed().as_millis()).unwrap();
+    Arc::new(Dependency::new(kind, clock, Sleep))
 }
 
 pub fn body(response: &Response) -> Value {
@@ -135,7 +155,7 @@ pub fn policy(city: &str) -> Value {
         "boundary": rectangle(0.0, 0.0, 1.0, 1.0)})
 }
 
-fn policies() -> [Value; 4] {
+pub fn policies() -> [Value; 4] {
     let table: Vec<f64> = (0..168).map(|hour| f64::from(100 + hour) / 100.0).collect();
     [
         json!({"city": "nyc", "name": "New York", "timezone": "America/New_York", "currency": "USD",
@@ -188,16 +208,16 @@ impl Map {
     }
 
     pub async fn save(&self, source: &Source) {
+        self.save_to(source.maps()).await;
+    }
+
+    pub async fn save_to(&self, maps: &MemoryMaps) {
+        let (city, version) = (&self.head.city, self.head.version);
         for (parent, rows) in &self.chunks {
-            let bytes = encode_chunk(rows);
-            source
-                .0
-                .maps
-                .save_chunk(&self.head.city, ChunkName::new(Cell(*parent), self.head.version), &bytes)
-                .await
-                .unwrap();
+            let name = ChunkName::new(Cell(*parent), version);
+            maps.save_chunk(city, name, &encode_chunk(rows)).await.unwrap();
         }
-        source.0.maps.save_head(&self.head).await.unwrap();
+        maps.save_head(&self.head).await.unwrap();
     }
 }
 
@@ -325,7 +345,7 @@ impl MapStore for Source {
 }
 
 /// Tokio's time, which tests pause.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Sleep;
 
 impl Timer for Sleep {

@@ -5,8 +5,10 @@
 mod cities;
 mod fixture;
 mod map;
+mod outages;
 mod overrides;
 mod payloads;
 mod price;
 mod problems;
 mod refresh;
+mod rungs;

@@ -116,7 +116,7 @@ async fn if_cache_and_store_fail_the_map_in_memory_is_served_with_its_age() {
     assert_eq!(fixture.maps.take_metrics().store_faults, 2, "a look that failed is tried once more");
     fixture.store.set_down(false);
     fixture.publish(&new_york(8, TICK + 40_000)).await;
-    assert!(close(multiplier(&fixture, TICK + 45_500).await, 1.38));
+    assert!(close(multiplier(&fixture, TICK + 46_500).await, 1.38));
 }
 
 #[tokio::test]
@@ -153,6 +153,7 @@ async fn no_request_waits_while_the_map_is_fresh_and_a_later_one_continues_the_l
 async fn a_look_goes_on_after_the_response_before_lambda_freezes_the_instance() {
     let fixture = Fixture::priced().await;
     multiplier(&fixture, TICK).await;
+    fixture.maps.finish().await;
     fixture.publish(&new_york(8, TICK + 5_000)).await;
     fixture.cache.set_delay(5);
     assert!(close(multiplier(&fixture, DUE + 100).await, 1.37));

@@ -63,7 +63,7 @@ pub struct Fixture {
     pub store: MemoryQuotes,
     pub log: Log,
     pub maps: MapReader<MemoryMaps, NoOp, fn(Duration) -> Sleep>,
-    map_store: MemoryMaps,
+    pub map_store: MemoryMaps,
     pub policies: Arc<PolicySet>,
 }
 

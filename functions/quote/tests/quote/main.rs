@@ -4,4 +4,5 @@
 mod confirm;
 mod fixture;
 mod issue;
+mod outages;
 mod payloads;

@@ -13,6 +13,10 @@ use crate::unavailable::{SendError, Unavailable};
 pub struct NoOp;
 
 impl MapStore for NoOp {
+    fn exists(&self) -> bool {
+        false
+    }
+
     async fn save_chunk(&self, _: &CityId, _: ChunkName, _: &[u8]) -> Result<(), Unavailable> {
         Ok(())
     }

@@ -5,7 +5,8 @@
 //! read after it. A request
 //! is answered by the policies in memory while a check is under way, so long as they were checked within the last
 //! [`MAX_UNCHECKED_MS`]: a saved policy is in force in every instance within five seconds (CONTRACT §7). After a longer
-//! rest, as in an instance that Lambda froze, the request waits for the check.
+//! rest, as in an instance that Lambda froze, the request waits for the check, and while checks fail up to
+//! [`FAILING_TIMEOUT`].
 //!
 //! The load, for 100 cities with 10 KB of policy each and 200 instances: the versions of 100 cities take 4 KB, at most two
 //! read units of DynamoDB. A check every two seconds in every instance makes 200 units a second, where a partition serves
@@ -23,6 +24,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, try_join, try_join_all};
 use parking_lot::Mutex;
 
+use crate::dependency::FAILING_TIMEOUT;
 use crate::laws::ports::BoundStore;
 use crate::overrides::ports::NoOverrides;
 use crate::policy::policy_set::{PolicySet, ResourceLimits};
@@ -74,6 +76,8 @@ struct State {
     check: Option<Check>,
     /// When the last check began.
     began_at_ms: Option<i64>,
+    /// Whether the last check that ended failed, or did not end in time.
+    is_failing: bool,
 }
 
 /// The policies as of one check.
@@ -118,12 +122,12 @@ impl<P: PolicyStore + 'static, T: Timer, O: BoundStore + 'static> PolicyCache<P,
         &self.source.bounds
     }
 
-    /// Waits for the check under way, if there is one, for at most [`CHECK_TIMEOUT`]. Lambda freezes an instance between
+    /// Waits for the check under way, if there is one, for as long as a request would. Lambda freezes an instance between
     /// two invocations; this is for the time after a response is sent and before the next invocation.
     pub async fn finish(&self) {
         let check = self.state.lock().check.clone();
         if let Some(check) = check {
-            let result = with_timeout(&self.timer, CHECK_TIMEOUT, check.result.clone()).await;
+            let result = self.wait_for(&check, true).await;
             self.complete(&check, result, check.began_at_ms);
         }
     }
@@ -155,13 +159,27 @@ impl<P: PolicyStore + 'static, T: Timer, O: BoundStore + 'static> PolicyCache<P,
         let is_abandoned = !is_within(Some(check.began_at_ms), CHECK_ABANDONED_MS, now_ms);
         let mut state = self.state.lock();
         if result.is_some() || is_abandoned {
-            state.check.take_if(|current| current.result.ptr_eq(&check.result));
+            let ended = state.check.take_if(|current| current.result.ptr_eq(&check.result));
+            if ended.is_some() {
+                state.is_failing = !matches!(result, Some(Ok(_)));
+            }
         }
         if let Some(Ok(known)) = result
             && state.known.as_ref().is_none_or(|last| last.checked_at_ms < known.checked_at_ms)
         {
             state.known = Some(known);
         }
+    }
+
+    /// The result of a check, as far as a request waits for it.
+    async fn wait_for(&self, check: &Check, has_policies: bool) -> Option<Result<Known, Unavailable>> {
+        let is_failing = has_policies && self.state.lock().is_failing;
+        let timeout = if is_failing { FAILING_TIMEOUT } else { CHECK_TIMEOUT };
+        let result = with_timeout(&self.timer, timeout, check.result.clone()).await;
+        if result.is_none() {
+            self.state.lock().is_failing = true;
+        }
+        result
     }
 
     fn next_check(&self, at_ms: i64, not_before_ms: i64) -> NextCheck {
@@ -262,13 +280,21 @@ impl<P: PolicyStore, O: BoundStore> Source<P, O> {
 impl<P: PolicyStore + 'static, T: Timer, O: BoundStore + 'static> PolicySource for PolicyCache<P, T, O> {
     /// If the store is unavailable, the policies read last stay in force.
     async fn policies(&self, now_ms: i64) -> Result<Arc<PolicySet>, Unavailable> {
-        let (mut known, check) = self.state_at(now_ms);
+        let (mut known, mut check) = self.state_at(now_ms);
+        // Its answer may have arrived while the instance was frozen; else it is given up, and another begins.
+        if let Some(late) =
+            check.take_if(|check| !is_within(Some(check.began_at_ms), CHECK_ABANDONED_MS, now_ms))
+        {
+            self.complete(&late, late.result.clone().now_or_never(), now_ms);
+            (known, check) = self.state_at(now_ms);
+        }
         if let Some(check) = check {
             let checked_at_ms = known.as_ref().map(|known| known.checked_at_ms);
             let result = if is_within(checked_at_ms, MAX_UNCHECKED_MS, now_ms) {
                 check.result.clone().now_or_never()
             } else {
-                with_timeout(&self.timer, CHECK_TIMEOUT, check.result.clone()).await
+                let has_policies = known.is_some();
+                self.wait_for(&check, has_policies).await
             };
             self.complete(&check, result, now_ms);
             known = self.state.lock().known.clone();
@@ -468,11 +494,30 @@ mod tests {
             assert_eq!(name(&cache.policies(now_ms).await.unwrap(), "nyc").as_deref(), Some("one"));
         }
         assert_eq!(store.reads().0, 5);
-        store.down.store(false, Relaxed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_wait_for_the_first_check_of_a_store_that_hangs_and_hardly_for_the_next() {
+        let store = Counted::default();
+        save(&store.store, "nyc", &document("nyc", "one"), None).await;
+        let cache = store.cache();
+        cache.policies(0).await.unwrap();
         store.delay_ms.store(60_000, Relaxed);
-        let began = tokio::time::Instant::now();
-        assert!(cache.policies(20_000).await.is_ok());
-        assert_eq!(began.elapsed(), CHECK_TIMEOUT);
+        let mut waited = Vec::new();
+        for now_ms in [20_000, 21_001, 22_500, 30_000] {
+            let began = tokio::time::Instant::now();
+            assert!(cache.policies(now_ms).await.is_ok());
+            waited.push(began.elapsed());
+        }
+        assert_eq!(waited, [CHECK_TIMEOUT, FAILING_TIMEOUT, FAILING_TIMEOUT, FAILING_TIMEOUT]);
+        store.delay_ms.store(10, Relaxed);
+        save(&store.store, "nyc", &document("nyc", "two"), Some(1)).await;
+        let known = cache.policies(40_000).await.unwrap();
+        assert_eq!(name(&known, "nyc").as_deref(), Some("two"), "the store has come back");
+        store.delay_ms.store(500, Relaxed);
+        save(&store.store, "nyc", &document("nyc", "three"), Some(2)).await;
+        let known = cache.policies(60_000).await.unwrap();
+        assert_eq!(name(&known, "nyc").as_deref(), Some("three"), "and is waited for again");
     }
 
     #[tokio::test(start_paused = true)]

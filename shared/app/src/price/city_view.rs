@@ -73,6 +73,14 @@ impl<'a> CityView<'a> {
         }
     }
 
+    pub(super) fn map(&self) -> Option<&Arc<CityMap>> {
+        self.map.as_ref()
+    }
+
+    pub(super) fn frozen(&self) -> &FrozenMaps {
+        &self.frozen
+    }
+
     /// The map's tick, in milliseconds since the epoch.
     #[must_use]
     pub fn as_of_ms(&self) -> Option<i64> {

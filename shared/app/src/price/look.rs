@@ -2,10 +2,10 @@
 //!
 //! The cache is read first, and the store for what the cache lacks. Reads of the store are eventually consistent; a
 //! consistent one follows only where a head names a chunk that is not there yet. The store's reads are bounded
-//! ([`Pace`]); of several cities the one with the oldest map goes first.
+//! ([`Pace`]); of several cities the one with the oldest map goes first. How long a read may take is decided by what guards
+//! cache and store ([`crate::dependency::guarded`]).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::surge::map::{ChunkName, MapHead, Row, decode_chunk};
@@ -16,14 +16,8 @@ use crate::price::city_map::{Chunk, CityMap};
 use crate::price::metrics::MapReaderMetrics;
 use crate::price::ports::{Consistency, MapStore};
 use crate::price::schedule::{Pace, ReadBudget};
-use crate::timer::{Timer, with_timeout};
+use crate::price::tier::{Tier, TierCounts};
 use crate::unavailable::Unavailable;
-
-/// How long a look waits for the heads of the cache before it reads the store.
-pub const CACHE_READ_TIMEOUT: Duration = Duration::from_millis(10);
-
-/// How long a look waits for the chunks of the cache: they are larger, and the cache has just answered.
-pub const CACHE_CHUNKS_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// Items of one read of the store (`BatchGetItem`, Amazon DynamoDB API reference).
 pub const MAX_READ_ITEMS: usize = 100;
@@ -37,6 +31,7 @@ pub(super) struct Sources<M, K, T> {
     pub(super) pace: Pace,
     pub(super) budget: Mutex<ReadBudget>,
     pub(super) metrics: Mutex<MapReaderMetrics>,
+    pub(super) hits: TierCounts,
 }
 
 /// A city to look for.
@@ -56,8 +51,8 @@ pub(super) struct Wanted {
 pub(super) struct Finding {
     /// The tick of the newest head, in milliseconds since the epoch.
     pub(super) as_of_ms: Option<i64>,
-    /// A map newer than the one in memory.
-    pub(super) newer: Option<Arc<CityMap>>,
+    /// A map newer than the one in memory, and where it comes from: the store, if any part of it does.
+    pub(super) newer: Option<(Arc<CityMap>, Tier)>,
     /// For how long no read of the store is allowed, where one would have been needed.
     pub(super) postponed_ms: Option<i64>,
     /// Whether a read failed that would have been needed.
@@ -69,13 +64,14 @@ struct Draft {
     /// Its index among the cities of the look.
     at: usize,
     head: MapHead,
+    tier: Tier,
     /// Chunks of the map in memory, or read.
     chunks: Vec<Chunk>,
     missing: Vec<ChunkName>,
 }
 
 /// Looks for cities, whose maps are ordered from the oldest on; the findings have their order.
-pub(super) async fn look<M: MapStore, K: MapStore, T: Timer>(
+pub(super) async fn look<M: MapStore, K: MapStore, T: Send + Sync>(
     sources: Arc<Sources<M, K, T>>,
     wanted: Vec<Wanted>,
     began_ms: i64,
@@ -84,27 +80,29 @@ pub(super) async fn look<M: MapStore, K: MapStore, T: Timer>(
     let (heads, cache_answers) = sources.heads(&wanted, &mut findings, began_ms).await;
     let mut drafts = Vec::new();
     for (at, (wanted, head)) in wanted.iter().zip(heads).enumerate() {
-        findings[at].as_of_ms = head.as_ref().map(|head| head.as_of);
-        drafts.extend(head.filter(|head| wanted.needs_map && wanted.is_older(head)).map(|head| {
-            let known = wanted.known.as_deref();
-            let chunks: Vec<Chunk> =
-                head.chunks.iter().filter_map(|name| known?.chunk(*name).cloned()).collect();
-            let is_missing = |name: &ChunkName| !chunks.iter().any(|chunk| chunk.name == *name);
-            let missing = match known {
-                Some(_) => head.chunks.iter().copied().filter(is_missing).collect(),
-                None => head.chunks.clone(),
-            };
-            Draft { at, head, chunks, missing }
-        }));
+        findings[at].as_of_ms = head.as_ref().map(|(head, _)| head.as_of);
+        drafts.extend(head.filter(|(head, _)| wanted.needs_map && wanted.is_older(head)).map(
+            |(head, tier)| {
+                let known = wanted.known.as_deref();
+                let chunks: Vec<Chunk> =
+                    head.chunks.iter().filter_map(|name| known?.chunk(*name).cloned()).collect();
+                let is_missing = |name: &ChunkName| !chunks.iter().any(|chunk| chunk.name == *name);
+                let missing = match known {
+                    Some(_) => head.chunks.iter().copied().filter(is_missing).collect(),
+                    None => head.chunks.clone(),
+                };
+                Draft { at, head, tier, chunks, missing }
+            },
+        ));
     }
     if cache_answers {
         sources.read_cached_chunks(&mut drafts).await;
     }
     sources.read_stored_chunks(&mut drafts, &mut findings, began_ms).await;
-    for Draft { at, head, mut chunks, missing } in drafts {
+    for Draft { at, head, tier, mut chunks, missing } in drafts {
         if missing.is_empty() {
             chunks.sort_unstable_by_key(|chunk| chunk.name);
-            findings[at].newer = Some(Arc::new(CityMap { head, chunks }));
+            findings[at].newer = Some((Arc::new(CityMap { head, chunks }), tier));
         } else {
             findings[at].has_failed = true;
         }
@@ -118,21 +116,22 @@ impl Wanted {
     }
 }
 
-impl<M: MapStore, K: MapStore, T: Timer> Sources<M, K, T> {
+impl<M: MapStore, K: MapStore, T: Send + Sync> Sources<M, K, T> {
     /// The newest head of each city that answers, and whether the cache does.
     async fn heads(
         &self,
         wanted: &[Wanted],
         findings: &mut [Finding],
         began_ms: i64,
-    ) -> (Vec<Option<MapHead>>, bool) {
+    ) -> (Vec<Option<(MapHead, Tier)>>, bool) {
         let cities: Vec<CityId> = wanted.iter().map(|wanted| wanted.city.clone()).collect();
-        let cached = self.cached(CACHE_READ_TIMEOUT, self.cache.heads(&cities)).await;
+        let cached = self.cached(self.cache.heads(&cities)).await;
         let cache_answers = cached.is_ok();
-        let mut heads = cached.unwrap_or_else(|Unavailable| vec![None; cities.len()]);
+        let cached = cached.unwrap_or_else(|Unavailable| vec![None; cities.len()]);
+        let mut heads: Vec<_> = cached.into_iter().map(|head| Some((head?, Tier::Cache))).collect();
         let needs_store = |at: &usize| {
             let (wanted, head) = (&wanted[*at], &heads[*at]);
-            head.as_ref().is_none_or(|head| wanted.bypass_cache && !wanted.is_older(head))
+            head.as_ref().is_none_or(|(head, _)| wanted.bypass_cache && !wanted.is_older(head))
         };
         let asked: Vec<usize> = (0..wanted.len()).filter(needs_store).collect();
         // Heads leave a read for chunks: heads alone would bring no map closer.
@@ -149,8 +148,9 @@ impl<M: MapStore, K: MapStore, T: Timer> Sources<M, K, T> {
                 findings[*at].has_failed = stored.is_err();
             }
             for (at, stored) in asked.iter().zip(stored.unwrap_or_default()) {
-                let version = heads[*at].as_ref().map(|head| head.version);
-                heads[*at] = stored.filter(|stored| Some(stored.version) > version).or(heads[*at].take());
+                let version = heads[*at].as_ref().map(|(head, _)| head.version);
+                let newer = stored.filter(|stored| Some(stored.version) > version);
+                heads[*at] = newer.map(|head| (head, Tier::Store)).or(heads[*at].take());
             }
         }
         (heads, cache_answers)
@@ -161,8 +161,7 @@ impl<M: MapStore, K: MapStore, T: Timer> Sources<M, K, T> {
         if names.is_empty() {
             return;
         }
-        let cached =
-            self.cached(CACHE_CHUNKS_TIMEOUT, self.cache.chunks(&names, Consistency::Eventual)).await;
+        let cached = self.cached(self.cache.chunks(&names, Consistency::Eventual)).await;
         self.take_chunks(drafts, &names, cached.unwrap_or_default());
     }
 
@@ -185,6 +184,9 @@ impl<M: MapStore, K: MapStore, T: Timer> Sources<M, K, T> {
             return;
         }
         let drafts = &mut drafts[..end];
+        for draft in drafts.iter_mut().filter(|draft| !draft.missing.is_empty()) {
+            draft.tier = Tier::Store;
+        }
         self.budget.lock().owe(reads(items), began_ms, &self.pace);
         self.read_stored(drafts, Consistency::Eventual).await;
         let items = missing(drafts).len();
@@ -213,7 +215,7 @@ impl<M: MapStore, K: MapStore, T: Timer> Sources<M, K, T> {
         }
     }
 
-    fn decode(&self, head: &MapHead, bytes: &[u8]) -> Option<Arc<[Row]>> {
+    pub(super) fn decode(&self, head: &MapHead, bytes: &[u8]) -> Option<Arc<[Row]>> {
         let rows = decode_chunk(bytes).ok();
         let rows = rows.filter(|rows| rows.iter().all(|row| usize::from(row.product) < head.products.len()));
         let Some(mut rows) = rows else {
@@ -224,13 +226,8 @@ impl<M: MapStore, K: MapStore, T: Timer> Sources<M, K, T> {
         Some(rows.into())
     }
 
-    async fn cached<R>(
-        &self,
-        timeout: Duration,
-        read: impl Future<Output = Result<R, Unavailable>>,
-    ) -> Result<R, Unavailable> {
-        let read = with_timeout(&self.timer, timeout, read).await.unwrap_or(Err(Unavailable));
-        read.inspect_err(|Unavailable| self.count(|metrics| metrics.cache_faults += 1))
+    async fn cached<R>(&self, read: impl Future<Output = Result<R, Unavailable>>) -> Result<R, Unavailable> {
+        read.await.inspect_err(|Unavailable| self.count(|metrics| metrics.cache_faults += 1))
     }
 
     async fn stored<R>(&self, read: impl Future<Output = Result<R, Unavailable>>) -> Result<R, Unavailable> {

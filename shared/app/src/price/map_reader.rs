@@ -2,7 +2,8 @@
 //!
 //! A request is answered by the map in memory while that is fresh (CONTRACT §6). If the next map is due, the request begins
 //! a look for it, or continues the one under way, without waiting (single flight; stale-while-revalidate, RFC 5861). A
-//! request for a city without a fresh map waits for a look, up to [`LOOK_TIMEOUT`]. The time of the next look is learned
+//! request for a city without a fresh map waits for a look, up to [`LOOK_TIMEOUT`], and while looks fail up to
+//! [`FAILING_TIMEOUT`]. The time of the next look is learned
 //! ([`super::schedule`]). A look reads the cache; once a map is overdue by a whole tick it also reads the store, for the
 //! cache may be stale (cache bypass).
 //!
@@ -18,20 +19,23 @@ use std::time::Duration;
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::policy::Clock;
 use equilibrium_domain::surge::bounds::Bounds;
-use equilibrium_domain::surge::fallback::FRESH_MS;
-use equilibrium_domain::surge::frozen_map::FrozenMap;
+use equilibrium_domain::surge::fallback::{CACHED_MS, FRESH_MS};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::dependency::FAILING_TIMEOUT;
 use crate::price::city_map::CityMap;
+use crate::price::frozen::FrozenReader;
 use crate::price::look::{Finding, Sources, Wanted, look};
 use crate::price::metrics::MapReaderMetrics;
 use crate::price::ports::MapStore;
 use crate::price::report::FrozenMaps;
+use crate::price::rungs::RungSamples;
 use crate::price::schedule::{Pace, Schedule};
+use crate::price::tier::{Tier, TierCounts};
 use crate::timer::{Timer, is_within, with_timeout};
 
 /// How long a request waits that has no fresh map.
@@ -49,22 +53,18 @@ const TOGETHER_MS: i64 = 50;
 /// The least time between two looks for the head of a city whose map no request needs, in milliseconds.
 const HEAD_INTERVAL_MS: i64 = 1_000;
 
-/// The least time between two reads of the map of a freeze that was not found, in milliseconds.
-const FROZEN_RETRY_MS: i64 = 1_000;
-
-/// Maps of freezes that are kept.
-const MAX_FROZEN: usize = 64;
-
 /// The maps of all cities, each at the newest version that this instance has read.
 #[derive(Debug)]
 pub struct MapReader<M, K, T> {
-    sources: Arc<Sources<M, K, T>>,
+    pub(super) sources: Arc<Sources<M, K, T>>,
     cities: RwLock<HashMap<CityId, Arc<Mutex<CityEntry>>>>,
-    /// By city and start.
-    frozen: Mutex<HashMap<(CityId, i64), FrozenEntry>>,
+    frozen: FrozenReader,
+    pub(super) rungs: RungSamples,
     current: Mutex<Current>,
     /// Whether a look is under way: read without the lock of `current`.
     is_looking: AtomicBool,
+    /// Whether a read of the last look failed, of any city.
+    is_failing: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -72,16 +72,6 @@ struct Current {
     look: Option<Look>,
     /// The state of the random numbers.
     random: u64,
-}
-
-/// The map at the start of a freeze.
-#[derive(Clone, Debug)]
-enum FrozenEntry {
-    Read(Arc<FrozenMap>),
-    /// It was not in the store.
-    Missing {
-        at_ms: i64,
-    },
 }
 
 /// A city's map, and when to look for the next.
@@ -100,8 +90,10 @@ struct CityEntry {
     cache_bypassed_at_ms: Option<i64>,
     /// Whether the last look was not allowed to read what it needed.
     is_postponed: bool,
-    /// Whether a read of the last look failed.
-    has_failed: bool,
+    /// Looks of which a read failed, or that did not end, since the last one that succeeded.
+    failures: u32,
+    /// Where the map was read.
+    tier: Tier,
 }
 
 #[derive(Clone, Debug)]
@@ -141,16 +133,18 @@ where
 
     /// A reader that looks at this pace.
     pub fn with_pace(store: M, cache: K, timer: T, pace: Pace) -> Self {
-        let (budget, metrics) = (Mutex::default(), Mutex::default());
-        let sources = Sources { store, cache, timer, pace, budget, metrics };
+        let (budget, metrics, hits) = (Mutex::default(), Mutex::default(), TierCounts::default());
+        let sources = Sources { store, cache, timer, pace, budget, metrics, hits };
         // The standard library's hasher takes its keys from the operating system's random numbers.
         let current = Current { look: None, random: RandomState::new().hash_one(0) };
         Self {
             sources: Arc::new(sources),
             cities: RwLock::default(),
-            frozen: Mutex::default(),
+            frozen: FrozenReader::default(),
+            rungs: RungSamples::default(),
             current: Mutex::new(current),
             is_looking: AtomicBool::new(false),
+            is_failing: AtomicBool::new(false),
         }
     }
 
@@ -158,25 +152,32 @@ where
     /// a look finds within [`LOOK_TIMEOUT`]. `None` before the city's first map.
     pub async fn map(&self, city: &CityId, clock: Clock, now_ms: i64) -> Option<Arc<CityMap>> {
         let entry = self.entry(city, clock);
-        let (map, is_due) = {
+        let (map, is_due, is_failing) = {
             let mut entry = entry.lock();
             entry.clock = clock;
             entry.asked_at_ms = Some(now_ms);
-            (entry.map.clone(), entry.schedule.is_due(now_ms))
+            (entry.map.clone(), entry.schedule.is_due(now_ms), entry.is_failing())
         };
-        let is_fresh = map.as_ref().is_some_and(|map| is_fresh(map.head.as_of, now_ms));
-        if is_fresh && !is_due && !self.is_looking.load(Ordering::Acquire) {
-            return map;
-        }
-        if is_fresh {
-            self.poll(is_due, now_ms);
-        } else {
-            let wait = self.wait_for_map(city, &entry, now_ms);
-            if with_timeout(&self.sources.timer, LOOK_TIMEOUT, wait).await.is_none() {
-                self.sources.count(|metrics| metrics.refresh_timeouts += 1);
+        if map.as_ref().is_some_and(|map| is_fresh(map.head.as_of, now_ms)) {
+            self.sources.hits.hit(Tier::Memory);
+            if !is_due && !self.is_looking.load(Ordering::Acquire) {
+                return map;
             }
+            self.poll(is_due, now_ms);
+            return entry.lock().map.clone();
         }
-        entry.lock().map.clone()
+        let wait = self.wait_for_map(city, &entry, now_ms);
+        if with_timeout(&self.sources.timer, patience(is_failing), wait).await.is_none() {
+            self.sources.count(|metrics| metrics.refresh_timeouts += 1);
+            entry.lock().failures += 1;
+        }
+        let entry = entry.lock();
+        let is_read = entry.map.as_ref().map(|map| map.head.version) != map.map(|map| map.head.version);
+        match entry.map.as_ref().filter(|map| now_ms - map.head.as_of <= CACHED_MS) {
+            Some(_) => self.sources.hits.hit(if is_read { entry.tier } else { Tier::Memory }),
+            None => self.sources.hits.miss(),
+        }
+        entry.map.clone()
     }
 
     /// The tick of each city's newest map, in milliseconds since the epoch, as far as it is known within
@@ -189,8 +190,10 @@ where
         let entries: Vec<_> = cities.map(|(city, clock)| self.entry(city, clock)).collect();
         let mut is_due = false;
         let mut is_missing = false;
+        let mut is_failing = false;
         for entry in &entries {
             let mut entry = entry.lock();
+            is_failing |= entry.is_failing();
             entry.age_asked_at_ms = Some(now_ms);
             let is_fresh = entry.as_of_ms.is_some_and(|as_of_ms| is_fresh(as_of_ms, now_ms));
             let city_is_due = entry.is_due(now_ms);
@@ -198,7 +201,7 @@ where
             is_missing |= city_is_due && !is_fresh;
         }
         if is_missing && let Some(look) = self.current(now_ms, is_due) {
-            let result = with_timeout(&self.sources.timer, LOOK_TIMEOUT, look.result.clone()).await;
+            let result = with_timeout(&self.sources.timer, patience(is_failing), look.result.clone()).await;
             self.complete(&look, result.as_ref(), now_ms);
         }
         self.poll(is_due, now_ms);
@@ -214,17 +217,19 @@ where
         self.finish().await;
     }
 
-    /// Waits for the look under way, if there is one, for at most [`LOOK_TIMEOUT`]. Lambda freezes an instance between two
+    /// Waits for the look under way, if there is one, for as long as a request would, and compares an answer with the ladder
+    /// ([`Self::check_rungs`]) now and then. Lambda freezes an instance between two
     /// invocations; this is for the time after a response is sent and before the next invocation.
     pub async fn finish(&self) {
-        if !self.is_looking.load(Ordering::Acquire) {
-            return;
-        }
-        let look = self.current.lock().look.clone();
+        let is_looking = self.is_looking.load(Ordering::Acquire);
+        let look = if is_looking { self.current.lock().look.clone() } else { None };
         if let Some(look) = look {
-            let result = with_timeout(&self.sources.timer, LOOK_TIMEOUT, look.result.clone()).await;
+            // While reads fail the next invocation continues the look: waiting here would keep the instance from requests.
+            let timeout = patience(self.is_failing.load(Ordering::Relaxed));
+            let result = with_timeout(&self.sources.timer, timeout, look.result.clone()).await;
             self.complete(&look, result.as_ref(), look.began_at_ms);
         }
+        self.check_rungs().await;
     }
 
     /// The maps of the freezes in force of a city whose newest tick is `as_of`, in milliseconds since the epoch. One that is not
@@ -238,39 +243,19 @@ where
     ) -> FrozenMaps {
         let mut frozen = FrozenMaps::default();
         for start_ms in bounds.freezes() {
-            let key = (city.clone(), start_ms);
-            let known = self.frozen.lock().get(&key).cloned();
-            let read = match known {
-                Some(FrozenEntry::Read(read)) => Some(read),
-                _ if as_of.is_none_or(|as_of| as_of <= start_ms) => None,
-                Some(FrozenEntry::Missing { at_ms }) if is_within(Some(at_ms), FROZEN_RETRY_MS, now_ms) => {
-                    None
-                }
-                _ => self.read_frozen(key, now_ms).await,
-            };
-            if let Some(read) = read {
+            let is_needed = as_of.is_some_and(|as_of| as_of > start_ms);
+            let freeze = (city.clone(), start_ms);
+            if let Some(read) = self.frozen.map(freeze, is_needed, &self.sources, now_ms).await {
                 frozen.add(start_ms, read);
             }
         }
         frozen
     }
 
-    async fn read_frozen(&self, key: (CityId, i64), now_ms: i64) -> Option<Arc<FrozenMap>> {
-        let read = self.sources.store.frozen(&key.0, key.1);
-        let read = with_timeout(&self.sources.timer, LOOK_TIMEOUT, read).await;
-        let read = read.and_then(Result::ok).flatten().map(Arc::new);
-        let entry = read.clone().map_or(FrozenEntry::Missing { at_ms: now_ms }, FrozenEntry::Read);
-        let mut frozen = self.frozen.lock();
-        if frozen.len() == MAX_FROZEN {
-            frozen.clear();
-        }
-        frozen.insert(key, entry);
-        read
-    }
-
     /// The metrics since the last call.
     pub fn take_metrics(&self) -> MapReaderMetrics {
-        std::mem::take(&mut *self.sources.metrics.lock())
+        let metrics = std::mem::take(&mut *self.sources.metrics.lock());
+        MapReaderMetrics { hits: self.sources.hits.take(), ..metrics }
     }
 
     fn entry(&self, city: &CityId, clock: Clock) -> Arc<Mutex<CityEntry>> {
@@ -333,8 +318,9 @@ where
                     self.complete(&look, Some(&result), at_ms);
                     let is_own = look.cities.iter().any(|(other, needs_map)| *needs_map && other == city);
                     let entry = entry.lock();
-                    failures += u32::from(is_own && entry.has_failed);
-                    if is_own && !entry.is_postponed && (!entry.has_failed || failures > 1) {
+                    let has_failed = entry.failures > 0;
+                    failures += u32::from(is_own && has_failed);
+                    if is_own && !entry.is_postponed && (!has_failed || failures > 1) {
                         return;
                     }
                 }
@@ -351,7 +337,7 @@ where
     fn next_step(&self, entry: &Mutex<CityEntry>, looks_again: bool, at_ms: i64) -> Step {
         let (is_due, looks_again, wait_ms) = {
             let entry = entry.lock();
-            let looks_again = entry.is_postponed || looks_again && entry.has_failed;
+            let looks_again = entry.is_postponed || looks_again && entry.failures > 0;
             (entry.schedule.is_due(at_ms), looks_again, entry.schedule.wait_ms(at_ms))
         };
         match self.current(at_ms, is_due) {
@@ -376,6 +362,8 @@ where
             return completion;
         }
         self.is_looking.store(false, Ordering::Release);
+        let has_failed = findings.is_none_or(|findings| findings.iter().any(|finding| finding.has_failed));
+        self.is_failing.store(has_failed, Ordering::Relaxed);
         let nothing = Finding { has_failed: true, ..Finding::default() };
         for (at, (city, needs_map)) in look.cities.iter().enumerate() {
             let finding = findings.map_or(&nothing, |findings| &findings[at]);
@@ -401,13 +389,19 @@ impl CityEntry {
             head_looked_at_ms: None,
             cache_bypassed_at_ms: None,
             is_postponed: false,
-            has_failed: false,
+            failures: 0,
+            tier: Tier::Memory,
         }
     }
 
     /// When the tick after the one of `as_of_ms` is due.
     fn next_due_ms(&self, as_of_ms: i64) -> i64 {
         as_of_ms + self.clock.tick_ms + self.clock.lateness_ms
+    }
+
+    /// Whether reads fail. An instance that has no map yet looks twice before it believes that.
+    fn is_failing(&self) -> bool {
+        self.failures > u32::from(self.map.is_none())
     }
 
     fn needs_map(&self, now_ms: i64) -> bool {
@@ -450,19 +444,26 @@ impl CityEntry {
             return;
         }
         self.is_postponed = finding.newer.is_none() && finding.postponed_ms.is_some();
-        self.has_failed = finding.has_failed;
-        let is_newer =
-            |newer: &&Arc<CityMap>| self.map.as_ref().is_none_or(|map| map.head.version < newer.head.version);
+        self.failures = if finding.has_failed { self.failures.saturating_add(1) } else { 0 };
+        let is_newer = |(newer, _): &&(Arc<CityMap>, Tier)| {
+            self.map.as_ref().is_none_or(|map| map.head.version < newer.head.version)
+        };
         match (finding.newer.as_ref().filter(is_newer), finding.postponed_ms) {
-            (Some(newer), _) => {
+            (Some((newer, tier)), _) => {
                 let due_ms = newer.head.as_of + self.clock.lateness_ms;
                 self.schedule.found(began_ms, due_ms, self.clock.tick_ms, random);
                 self.map = Some(Arc::clone(newer));
+                self.tier = *tier;
             }
             (None, Some(wait_ms)) => self.schedule.postponed(began_ms, wait_ms),
             (None, None) => self.schedule.missed(began_ms, pace, random),
         }
     }
+}
+
+/// How long a request waits for a read.
+pub(super) fn patience(is_failing: bool) -> Duration {
+    if is_failing { FAILING_TIMEOUT } else { LOOK_TIMEOUT }
 }
 
 fn is_late(look: &Look, now_ms: i64) -> bool {

@@ -1,8 +1,11 @@
 //! The metrics of the map reader.
 
+use crate::price::rungs::RungMetrics;
+use crate::price::tier::TierHits;
 use crate::telemetry::emf::{Measurements, ToMeasurements};
 use crate::telemetry::metrics::{
-    CACHE_READS_FAILED, CHUNKS_CORRUPTED, MAP_REFRESH_TIMEOUTS, MAP_REFRESHES, STORE_READS_FAILED,
+    CACHE_READS_FAILED, CHUNKS_CORRUPTED, MAP_HITS, MAP_MISSES, MAP_REFRESH_TIMEOUTS, MAP_REFRESHES,
+    STORE_READS_FAILED,
 };
 
 /// The metrics of a [`MapReader`](super::map_reader::MapReader).
@@ -18,6 +21,10 @@ pub struct MapReaderMetrics {
     pub store_faults: u64,
     /// Chunks that could not be decoded.
     pub corrupt: u64,
+    /// Answers by where their map came from.
+    pub hits: TierHits,
+    /// The checks of the ladder.
+    pub rungs: RungMetrics,
 }
 
 impl ToMeasurements for MapReaderMetrics {
@@ -28,6 +35,13 @@ impl ToMeasurements for MapReaderMetrics {
         measures.put(CACHE_READS_FAILED, self.cache_faults);
         measures.put(STORE_READS_FAILED, self.store_faults);
         measures.put(CHUNKS_CORRUPTED, self.corrupt);
+        for (metric, hits) in MAP_HITS.into_iter().zip(self.hits.hits) {
+            measures.put(metric, hits);
+        }
+        measures.put(MAP_MISSES, self.hits.misses);
+        if self.rungs.checks > 0 {
+            measures.add(self.rungs.measures());
+        }
         measures
     }
 }

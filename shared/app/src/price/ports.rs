@@ -20,6 +20,11 @@ pub enum Consistency {
 
 /// The store of the cities' maps: immutable chunks, and a head that names them.
 pub trait MapStore: Send + Sync {
+    /// Whether there is a store behind this: a deployment may lack a cache.
+    fn exists(&self) -> bool {
+        true
+    }
+
     /// Saves a chunk of the city's map under its name.
     ///
     /// # Errors
@@ -117,6 +122,10 @@ fn any<R>(reads: Vec<Result<Option<R>, Unavailable>>) -> Result<Vec<Option<R>>, 
 
 /// A store that a deployment may lack, as a cache: without it, saving does nothing and nothing is found.
 impl<M: MapStore> MapStore for Option<M> {
+    fn exists(&self) -> bool {
+        self.is_some()
+    }
+
     async fn save_chunk(&self, city: &CityId, name: ChunkName, chunk: &[u8]) -> Result<(), Unavailable> {
         let Some(maps) = self else { return Ok(()) };
         maps.save_chunk(city, name, chunk).await

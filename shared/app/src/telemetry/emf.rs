@@ -165,7 +165,10 @@ mod tests {
     use crate::checkpoint::metrics::CheckpointMetrics;
     use crate::checkpoint::ports::CheckpointKey;
     use crate::count::metrics::CountMetrics;
+    use crate::dependency::metrics::{DependencyKind, DependencyMetrics};
     use crate::price::metrics::MapReaderMetrics;
+    use crate::price::rungs::RungMetrics;
+    use crate::price::tier::TierHits;
     use crate::quote::metrics::QuoteMetrics;
     use crate::surge::metrics::SurgeMetrics;
 
@@ -242,7 +245,7 @@ mod tests {
         for (measures, expected) in [
             (CountMetrics::default().measures(), 4),
             (SurgeMetrics::default().measures(), 3),
-            (MapReaderMetrics::default().measures(), 1),
+            (MapReaderMetrics::default().measures(), 5),
         ] {
             let metrics = read(&measures.document(&CONTEXT));
             assert_eq!(metrics.len(), expected);
@@ -330,16 +333,35 @@ mod tests {
             cache_faults: 1,
             store_faults: 1,
             corrupt: 1,
+            hits: TierHits { hits: [1; 3], misses: 1 },
+            rungs: RungMetrics { checks: 1, failures: [1; 4], differences: [1; 2] },
         };
+        let calls = [DependencyKind::Cache, DependencyKind::Store].map(|kind| DependencyMetrics {
+            kind,
+            opened: 1,
+            refused: 1,
+            overflowed: 1,
+            timed_out: 1,
+        });
         let quote = QuoteMetrics { issued: 1, confirmed: 1, expired: 1, refused: 1, unlogged: 1 };
         // These two are reported elsewhere.
         let mut reported = BTreeSet::from([EVENTS_ACCEPTED.name, ITERATOR_AGE.name]);
-        for measures in [count.measures(), surge.measures(), price.measures(), quote.measures()] {
+        let calls = calls.each_ref().map(ToMeasurements::measures);
+        let measures = [count.measures(), surge.measures(), price.measures(), quote.measures()];
+        for measures in measures.into_iter().chain(calls) {
             read(&measures.document(&CONTEXT));
             reported.extend(names(&measures));
         }
+        let arrays: [&[Metric]; 6] = [
+            &EVENTS_REFUSED_BY_CODE,
+            &MAP_HITS,
+            &CACHE_CALLS,
+            &STORE_CALLS,
+            &RUNG_FAILURES,
+            &RUNG_DIFFERENCES,
+        ];
         let listed: Vec<_> =
-            METRICS.iter().chain(&EVENTS_REFUSED_BY_CODE).map(|metric| metric.name).collect();
+            METRICS.iter().chain(arrays.into_iter().flatten()).map(|metric| metric.name).collect();
         assert_eq!(listed.iter().copied().collect::<BTreeSet<_>>(), reported);
         assert_eq!(listed.len(), reported.len(), "a name is listed twice");
     }

@@ -86,6 +86,37 @@ pub const CACHE_READS_FAILED: Metric = fault("cache_reads_failed");
 pub const STORE_READS_FAILED: Metric = fault("store_reads_failed");
 /// `price`: chunks that cannot be read.
 pub const CHUNKS_CORRUPTED: Metric = fault("chunks_corrupted");
+/// `price`, `quote`: answers by where their map came from: memory, cache, store.
+pub const MAP_HITS: [Metric; 3] = [flow("map_hits_memory"), flow("map_hits_cache"), flow("map_hits_store")];
+/// `price`, `quote`: answers without a map that is recent enough: `static` or `degraded`.
+pub const MAP_MISSES: Metric = flow("map_misses");
+/// `price`, `quote`, `surge`: calls of the cache: how often its breaker opened, the calls that the open breaker refused, those
+/// beyond the bulkhead, and those without an answer at their deadline.
+pub const CACHE_CALLS: [Metric; 4] = [
+    fault("cache_breaker_opened"),
+    fault("cache_calls_refused"),
+    fault("cache_calls_overflowed"),
+    fault("cache_calls_timed_out"),
+];
+/// `price`, `quote`, `policy`, `ingest`: the same of the store.
+pub const STORE_CALLS: [Metric; 4] = [
+    fault("store_breaker_opened"),
+    fault("store_calls_refused"),
+    fault("store_calls_overflowed"),
+    fault("store_calls_timed_out"),
+];
+/// `price`: answers that were compared with every rung of the ladder.
+pub const RUNG_CHECKS: Metric = flow("rung_checks");
+/// `price`: checks in which a rung had no price, or not the one that it must have: `fresh`, `cached`, `static`, `degraded`.
+pub const RUNG_FAILURES: [Metric; 4] = [
+    fault("rung_failures_fresh"),
+    fault("rung_failures_cached"),
+    fault("rung_failures_static"),
+    fault("rung_failures_degraded"),
+];
+/// `price`: checks in which a price of the fallback differed from the one in force: `static`, `degraded`.
+pub const RUNG_DIFFERENCES: [Metric; 2] =
+    [flow("rung_differences_static"), flow("rung_differences_degraded")];
 /// `quote`: quotes issued.
 pub const QUOTES_ISSUED: Metric = flow("quotes_issued");
 /// `quote`: quotes confirmed, each once.
@@ -100,8 +131,8 @@ pub const QUOTES_UNLOGGED: Metric = fault("quotes_unlogged");
 /// `count`, `surge`: the age of the next record of the stream, reported by the event source.
 pub const ITERATOR_AGE: Metric = Metric { name: "iterator_age_ms", unit: "Milliseconds", reports_zero: true };
 
-/// All metrics but those of [`EVENTS_REFUSED_BY_CODE`].
-pub const METRICS: [Metric; 33] = [
+/// All metrics but those of the arrays.
+pub const METRICS: [Metric; 35] = [
     EVENTS_ACCEPTED,
     EVENTS_ABSORBED,
     EVENTS_REFUSED,
@@ -129,6 +160,8 @@ pub const METRICS: [Metric; 33] = [
     CACHE_READS_FAILED,
     STORE_READS_FAILED,
     CHUNKS_CORRUPTED,
+    MAP_MISSES,
+    RUNG_CHECKS,
     QUOTES_ISSUED,
     QUOTES_CONFIRMED,
     QUOTES_EXPIRED,

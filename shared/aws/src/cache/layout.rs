@@ -16,9 +16,9 @@ use equilibrium_domain::id::CityId;
 use equilibrium_domain::surge::map::{ChunkName, MapHead};
 use redis::{Cmd, Script};
 
-/// Lifetime of a head. Readers of a city without new ticks rarely read the store, and [`CHUNK_TTL`] −
-/// [`TTL_REFRESH_INTERVAL`] − this leaves ten minutes to read the chunks of a head after the head.
-pub const HEAD_TTL: Duration = Duration::from_mins(30);
+/// Lifetime of a head: a map gives prices for this long and no longer (CONTRACT §6). Readers of a city without new ticks read
+/// the store from then on, once a second at most.
+pub const HEAD_TTL: Duration = Duration::from_mins(5);
 
 /// Lifetime of a chunk since it was saved or refreshed. Successive heads name a chunk that does not change, and
 /// it must outlive each of them.

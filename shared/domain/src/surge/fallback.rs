@@ -80,10 +80,19 @@ impl<'a> Fallback<'a> {
     /// The multipliers in force at `now_ms` with a map as of `as_of`, both in milliseconds since the epoch.
     #[must_use]
     pub fn new(policy: &'a Policy, as_of: Option<i64>, now_ms: i64) -> Self {
-        let age_ms = as_of.map(|as_of| now_ms.saturating_sub(as_of).max(0));
-        let mode = Mode::by_age(age_ms, policy.static_hours.is_some());
+        Self::in_mode(
+            policy,
+            as_of,
+            Mode::by_age(age_ms(as_of, now_ms), policy.static_hours.is_some()),
+            now_ms,
+        )
+    }
+
+    /// The multipliers of a mode, whatever the age of the map.
+    #[must_use]
+    pub fn in_mode(policy: &'a Policy, as_of: Option<i64>, mode: Mode, now_ms: i64) -> Self {
         let hour = (mode == Mode::Static).then(|| hour_of_week(&policy.timezone, now_ms));
-        Self { policy, age_ms, mode, hour }
+        Self { policy, age_ms: age_ms(as_of, now_ms), mode, hour }
     }
 
     /// The multiplier of a cell before bounds, given its row of the map, if there is one.
@@ -100,6 +109,10 @@ impl<'a> Fallback<'a> {
         let table = self.policy.static_hours.as_ref().zip(self.hour);
         table.map_or(Multiplier::ONE, |(table, hour)| table[hour])
     }
+}
+
+fn age_ms(as_of: Option<i64>, now_ms: i64) -> Option<i64> {
+    as_of.map(|as_of| now_ms.saturating_sub(as_of).max(0))
 }
 
 /// The hour of the week at `now_ms`, in milliseconds since the epoch: 0 begins on Monday at 00:00 local time.
