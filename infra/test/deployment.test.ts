@@ -49,7 +49,7 @@ test("every route is listed once, in the syntax of OpenAPI", () => {
   assert.deepEqual(operations, [...new Set(operations)]);
   for (const { method, path } of deployment.routes) {
     assert.match(method, /^[A-Z]+$/);
-    assert.match(path, /^(\/([a-z0-9_-]+|\{[a-z_]+\}))+$/);
+    assert.match(path, /^(\/([a-z0-9._-]+|\{[a-z_]+\}))+$/);
   }
 });
 
