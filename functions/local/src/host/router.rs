@@ -18,7 +18,7 @@ use equilibrium_app::quote::keys::QuoteKeys;
 use equilibrium_app::quote::service::QuoteService;
 use equilibrium_domain::pseudonym::PseudonymKey;
 use equilibrium_embedded::store::Store;
-use equilibrium_http::routes::{self, Function};
+use equilibrium_http::routes::{self, Function, STREAM};
 use equilibrium_http::{Problem, Request, Response};
 use equilibrium_http_server::{self as http_server, Answer};
 use equilibrium_notify::Subscription;
@@ -40,9 +40,6 @@ const LONG: [&str; 4] = [
     "/v1/cities/{city}/history",
     "/v1/cities/{city}/policy",
 ];
-
-/// The path of the change stream, which no route of a deployment has: there it is a WebSocket API (CONTRACT §5).
-const STREAM: &str = "/v1/stream";
 
 /// Answers of these paths that are written at once.
 const LONG_TURNS: usize = 2;
@@ -228,7 +225,7 @@ impl http_server::Handler for LocalApi {
     /// A long answer takes a second to write, and a long policy to check. Both are done beside the threads that serve the
     /// sockets, few at a time.
     async fn respond(&self, request: &Request<'_>) -> Answer<Events> {
-        if routes::matches(STREAM, request.path) {
+        if routes::matches(STREAM.path, request.path) {
             return self.stream(request).await;
         }
         if routes::find(request.path).is_none_or(|route| !LONG.contains(&route.path)) {
