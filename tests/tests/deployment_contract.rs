@@ -65,7 +65,7 @@ fn the_route_table_is_that_of_the_deployment() {
         .iter()
         .map(|route| (["method", "path", "function"].map(|key| text(route, key)), scope(route)))
         .collect();
-    let table = ROUTES.map(|Route { method, path, function, scope }| {
+    let table = ROUTES.map(|Route { method, path, function, scope, .. }| {
         let names = [method, path, function.name()].map(str::to_owned);
         (names, scope.map(|scope| scope.name().to_owned()))
     });

@@ -18,6 +18,7 @@ pub mod overrides;
 pub mod policy;
 pub mod price;
 pub mod quote;
+pub mod rate_limit;
 pub mod surge;
 pub mod telemetry;
 pub mod timer;

@@ -8,6 +8,7 @@ mod overrides;
 mod past;
 mod policies;
 mod quotes;
+mod rates;
 mod recorder;
 mod shared;
 mod watermark_board;
@@ -20,6 +21,7 @@ pub use self::overrides::{MemoryOverrides, OverrideTable};
 pub use self::past::{FoundPast, PackedSegment};
 pub use self::policies::{MemoryPolicies, PolicyVersions};
 pub use self::quotes::MemoryQuotes;
+pub use self::rates::{MAX_CLIENTS_PER_PART, MemoryRates};
 pub use self::recorder::Recorder;
 pub use self::watermark_board::MemoryWatermarkBoard;
 

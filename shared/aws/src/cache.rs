@@ -1,4 +1,4 @@
-//! The cache of the cities' maps: `ElastiCache`, or any other server that speaks the Redis protocol.
+//! The cache of the cities' maps, and of what clients have used of their rates: `ElastiCache`, or any other server that speaks the Redis protocol.
 
 mod connection;
 mod layout;
@@ -10,9 +10,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use equilibrium_app::rate_limit::ports::{Admission, RateKey, RateStore};
 use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::id::CityId;
+use equilibrium_domain::rate::{Rate, Wait};
 use equilibrium_domain::surge::map::{ChunkName, MapHead};
 use redis::Value;
 
@@ -131,6 +133,16 @@ impl MapStore for Cache {
         match self.connection.send(layout::chunk(city, name)).await? {
             Value::Nil => Ok(None),
             Value::BulkString(value) => Ok(Some(value)),
+            _ => Err(Unavailable),
+        }
+    }
+}
+
+impl RateStore for Cache {
+    async fn take(&self, key: RateKey, rate: Rate, now_us: i64) -> Result<Admission, Unavailable> {
+        match self.connection.run_script(layout::take_call(key, rate, now_us)).await? {
+            Value::Int(0) => Ok(Ok(())),
+            Value::Int(us) => Ok(Err(Wait { us })),
             _ => Err(Unavailable),
         }
     }

@@ -71,6 +71,32 @@ impl Scope {
     }
 }
 
+/// Calls that are counted together against the rate of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateClass {
+    /// Quotes that are issued.
+    Quotes,
+    /// Answers that take long: maps, the past, policies.
+    Maps,
+    /// Answers that take a moment.
+    Prices,
+    /// Calls that bring market events, however many events each brings.
+    Events,
+}
+
+impl RateClass {
+    /// Its name in the settings of rates.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Quotes => "quotes",
+            Self::Maps => "maps",
+            Self::Prices => "prices",
+            Self::Events => "events",
+        }
+    }
+}
+
 /// An operation of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
@@ -83,6 +109,8 @@ pub struct Route {
     /// The scope that a client needs; `None` for a route that is open to every client. A path has one scope, as it has one
     /// function.
     pub scope: Option<Scope>,
+    /// What its calls are counted as, the same for every method of the path.
+    pub rate: RateClass,
 }
 
 const EVENTS: Option<Scope> = Some(Scope::EventsWrite);
@@ -92,35 +120,41 @@ const POLICY: Option<Scope> = Some(Scope::PolicyWrite);
 const OPS: Option<Scope> = Some(Scope::OpsWrite);
 const OPEN: Option<Scope> = None;
 
-const fn route(method: &'static str, path: &'static str, function: Function, scope: Option<Scope>) -> Route {
-    Route { method, path, function, scope }
+const fn route(
+    method: &'static str,
+    path: &'static str,
+    function: Function,
+    scope: Option<Scope>,
+    rate: RateClass,
+) -> Route {
+    Route { method, path, function, scope, rate }
 }
 
 /// Every operation of the API.
 pub const ROUTES: [Route; 19] = [
-    route("POST", "/v1/events", Function::Ingest, EVENTS),
-    route("GET", "/v1/cities", Function::Price, PRICES),
-    route("GET", "/v1/cities/{city}", Function::Price, PRICES),
-    route("GET", "/v1/cities/{city}/surge", Function::Price, PRICES),
-    route("GET", "/v1/cities/{city}/surge/{cell}/explain", Function::Price, PRICES),
-    route("GET", "/v1/cities/{city}/history", Function::Price, PRICES),
-    route("GET", "/v1/price", Function::Price, PRICES),
-    route("GET", "/v1/cities/{city}/policy", Function::Policy, POLICY),
-    route("PUT", "/v1/cities/{city}/policy", Function::Policy, POLICY),
-    route("GET", "/v1/cities/{city}/policy/versions", Function::Policy, POLICY),
-    route("GET", "/v1/cities/{city}/policy/versions/{version}", Function::Policy, POLICY),
-    route("POST", "/v1/cities/{city}/overrides", Function::Policy, OPS),
-    route("GET", "/v1/cities/{city}/overrides", Function::Policy, OPS),
-    route("GET", "/v1/cities/{city}/overrides/{id}", Function::Policy, OPS),
-    route("DELETE", "/v1/cities/{city}/overrides/{id}", Function::Policy, OPS),
-    route("POST", "/v1/quotes", Function::Quote, QUOTES),
-    route("GET", "/v1/quotes/{id}", Function::Quote, QUOTES),
-    route("POST", "/v1/quotes/{id}/confirm", Function::Quote, QUOTES),
-    route("GET", "/v1/schemas/{name}", Function::Policy, OPEN),
+    route("POST", "/v1/events", Function::Ingest, EVENTS, RateClass::Events),
+    route("GET", "/v1/cities", Function::Price, PRICES, RateClass::Prices),
+    route("GET", "/v1/cities/{city}", Function::Price, PRICES, RateClass::Prices),
+    route("GET", "/v1/cities/{city}/surge", Function::Price, PRICES, RateClass::Maps),
+    route("GET", "/v1/cities/{city}/surge/{cell}/explain", Function::Price, PRICES, RateClass::Maps),
+    route("GET", "/v1/cities/{city}/history", Function::Price, PRICES, RateClass::Maps),
+    route("GET", "/v1/price", Function::Price, PRICES, RateClass::Prices),
+    route("GET", "/v1/cities/{city}/policy", Function::Policy, POLICY, RateClass::Maps),
+    route("PUT", "/v1/cities/{city}/policy", Function::Policy, POLICY, RateClass::Maps),
+    route("GET", "/v1/cities/{city}/policy/versions", Function::Policy, POLICY, RateClass::Maps),
+    route("GET", "/v1/cities/{city}/policy/versions/{version}", Function::Policy, POLICY, RateClass::Maps),
+    route("POST", "/v1/cities/{city}/overrides", Function::Policy, OPS, RateClass::Prices),
+    route("GET", "/v1/cities/{city}/overrides", Function::Policy, OPS, RateClass::Prices),
+    route("GET", "/v1/cities/{city}/overrides/{id}", Function::Policy, OPS, RateClass::Prices),
+    route("DELETE", "/v1/cities/{city}/overrides/{id}", Function::Policy, OPS, RateClass::Prices),
+    route("POST", "/v1/quotes", Function::Quote, QUOTES, RateClass::Quotes),
+    route("GET", "/v1/quotes/{id}", Function::Quote, QUOTES, RateClass::Prices),
+    route("POST", "/v1/quotes/{id}/confirm", Function::Quote, QUOTES, RateClass::Prices),
+    route("GET", "/v1/schemas/{name}", Function::Policy, OPEN, RateClass::Prices),
 ];
 
 /// The path of the change stream, which no route of a deployment has: there it is a WebSocket API (CONTRACT §5).
-pub const STREAM: Route = route("GET", "/v1/stream", Function::Price, PRICES);
+pub const STREAM: Route = route("GET", "/v1/stream", Function::Price, PRICES, RateClass::Maps);
 
 /// The function that answers every other path, with 404.
 pub const DEFAULT_FUNCTION: Function = Function::Price;
@@ -137,11 +171,10 @@ pub fn function_at(path: &str) -> Function {
     find(path).map_or(DEFAULT_FUNCTION, |route| route.function)
 }
 
-/// The scope that a client of `path` needs; `None` for a path that is open to every client, or that has no resource.
+/// The route of `path` as [`find`], the stream of changes among them.
 #[must_use]
-pub fn scope_at(path: &str) -> Option<Scope> {
-    let streamed = || Some(&STREAM).filter(|route| matches(route.path, path));
-    find(path).or_else(streamed).and_then(|route| route.scope)
+pub fn find_served(path: &str) -> Option<&'static Route> {
+    find(path).or_else(|| Some(&STREAM).filter(|route| matches(route.path, path)))
 }
 
 /// Whether `path` has the form of `template`.
@@ -201,10 +234,11 @@ mod tests {
     }
 
     #[test]
-    fn a_path_has_one_scope_and_one_function() {
+    fn a_path_has_one_scope_one_function_and_one_class_of_calls() {
         for route in &ROUTES {
             let first = find(route.path).unwrap();
             assert_eq!((route.scope, route.function), (first.scope, first.function), "{}", route.path);
+            assert_eq!(route.rate, first.rate, "{}", route.path);
         }
         for (path, scope) in [
             ("/v1/events", Some(Scope::EventsWrite)),
@@ -215,7 +249,7 @@ mod tests {
             ("/v1/nothing", None),
             ("/", None),
         ] {
-            assert_eq!(scope_at(path), scope, "{path}");
+            assert_eq!(find_served(path).and_then(|route| route.scope), scope, "{path}");
         }
     }
 

@@ -1,0 +1,5 @@
+//! Rate limits: how often each client may call, over all instances of a deployment (CONTRACT §5).
+
+pub mod limiter;
+pub mod ports;
+pub mod settings;
