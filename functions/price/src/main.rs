@@ -1,5 +1,6 @@
 //! `price` on AWS: responds to requests from API Gateway with maps from memory, the cache and DynamoDB.
 
+use equilibrium_admission::Admission;
 use equilibrium_app::clock::system_now_ms;
 use equilibrium_app::history::ports::Past;
 use equilibrium_app::policy::policy_cache::PolicyCache;
@@ -7,6 +8,7 @@ use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_app::telemetry::emf::ToMeasurements;
 use equilibrium_aws::cache::Cache;
 use equilibrium_aws::dynamodb::{self, Checkpoints, History, Maps, Overrides, Policies, Tables};
+use equilibrium_aws::issuer_keys;
 use equilibrium_aws::resources;
 use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_aws::runtime::{self, FunctionName, Invocation, RuntimeError};
@@ -15,8 +17,9 @@ use tokio::time::sleep;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), RuntimeError> {
-    let ((deployment, limits, cache), sdk) = runtime::start(|variables| {
-        (resources::deployment(variables), variables.limits(), resources::cache(variables))
+    let ((deployment, limits, cache, (access, rates)), sdk) = runtime::start(|variables| {
+        let (limits, cache) = (variables.limits(), resources::cache(variables));
+        (resources::deployment(variables), limits, cache, (variables.access(), variables.rates()))
     })
     .await?;
     let tables = Tables::named(&deployment);
@@ -30,22 +33,26 @@ async fn main() -> Result<(), RuntimeError> {
         sleep,
     );
     let map_cache = Cache::optional(cache.as_ref())?;
+    let shared_rates = map_cache.as_ref().map(Cache::rates);
+    let admission = &Admission::new(issuer_keys::tokens(access)?, rates, (shared_rates, sleep));
     let map_reader = &MapReader::new(Maps::new(&dynamodb, &tables), map_cache, sleep);
     let rendered = &RenderedMaps::default();
     let past =
         &Past { logs: Checkpoints::new(&dynamodb, &tables), histories: History::new(&dynamodb, &tables) };
     equilibrium_price::read_at_start(map_reader, policy_cache, system_now_ms()).await;
+    admission.refresh(system_now_ms()).await;
 
     let name = FunctionName { deployment: &deployment, function: "price" };
     let handle = async move |Invocation { payload, now_ms, .. }: Invocation| {
+        let reading = (map_reader, rendered, past);
         let response =
-            equilibrium_price::handle_event((map_reader, rendered, past), &payload, policy_cache, now_ms)
-                .await?;
+            equilibrium_price::handle_event(admission, reading, &payload, policy_cache, now_ms).await?;
         Ok((response, map_reader.take_metrics().measures()))
     };
     let finish = async || {
         policy_cache.finish().await;
         map_reader.finish().await;
+        admission.refresh(system_now_ms()).await;
     };
     runtime::run(name, handle, finish).await
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use equilibrium_admission::Admission;
 use equilibrium_app::clock::system_now_ms;
 use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::policy::ports::PolicySource;
@@ -10,6 +11,7 @@ use equilibrium_app::quote::service::QuoteService;
 use equilibrium_app::telemetry::emf::ToMeasurements;
 use equilibrium_aws::cache::Cache;
 use equilibrium_aws::dynamodb::{self, Maps, Overrides, Policies, Quotes, Tables};
+use equilibrium_aws::issuer_keys;
 use equilibrium_aws::kinesis::{self, Events, Streams};
 use equilibrium_aws::resources;
 use equilibrium_aws::retry::RetryPolicy;
@@ -28,9 +30,9 @@ const LOG_RETRY: RetryPolicy = RetryPolicy {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), RuntimeError> {
-    let ((deployment, lanes, limits, cache), sdk) = runtime::start(|variables| {
-        let (lanes, limits) = (variables.lanes(), variables.limits());
-        (resources::deployment(variables), lanes, limits, resources::cache(variables))
+    let ((deployment, lanes, limits, cache, (access, rates)), sdk) = runtime::start(|variables| {
+        let (lanes, limits, cache) = (variables.lanes(), variables.limits(), resources::cache(variables));
+        (resources::deployment(variables), lanes, limits, cache, (variables.access(), variables.rates()))
     })
     .await?;
     let (tables, streams) = (Tables::named(&deployment), Streams::named(&deployment));
@@ -44,6 +46,8 @@ async fn main() -> Result<(), RuntimeError> {
         sleep,
     );
     let map_cache = Cache::optional(cache.as_ref())?;
+    let shared_rates = map_cache.as_ref().map(Cache::rates);
+    let admission = &Admission::new(issuer_keys::tokens(access)?, rates, (shared_rates, sleep));
     let maps = &MapReader::new(Maps::new(&once, &tables), map_cache, sleep);
     let store = Quotes::new(&dynamodb::Connection::new(&sdk, RetryPolicy::default()), &tables);
     let keys = QuoteKeySecret::new(&sdk, &deployment, SECRET_TIMEOUT);
@@ -52,11 +56,13 @@ async fn main() -> Result<(), RuntimeError> {
     let service = &QuoteService::new(store, keys, (events, lanes));
     service.ring().refresh(system_now_ms()).await;
     policy_cache.policies(system_now_ms()).await.ok();
+    admission.refresh(system_now_ms()).await;
 
     let name = FunctionName { deployment: &deployment, function: "quote" };
     let quoting = Quoting { service, maps };
     let handle = async move |Invocation { payload, now_ms, .. }: Invocation| {
-        let response = equilibrium_quote::handle_event(quoting, &payload, policy_cache, now_ms).await?;
+        let response =
+            equilibrium_quote::handle_event(admission, quoting, &payload, policy_cache, now_ms).await?;
         let mut metrics = service.take_metrics().measures();
         metrics.add(maps.take_metrics().measures());
         Ok((response, metrics))
@@ -65,6 +71,7 @@ async fn main() -> Result<(), RuntimeError> {
         policy_cache.finish().await;
         maps.finish().await;
         service.ring().refresh(system_now_ms()).await;
+        admission.refresh(system_now_ms()).await;
     };
     runtime::run(name, handle, finish).await
 }

@@ -5,5 +5,6 @@ pub mod issuer;
 pub mod key_ring;
 pub mod key_set;
 pub mod ports;
+pub mod settings;
 pub mod token;
 pub mod verifier;

@@ -1,4 +1,5 @@
-//! The cache of the cities' maps, and of what clients have used of their rates: `ElastiCache`, or any other server that speaks the Redis protocol.
+//! The cache of the cities' maps and of what clients have used of their rates: `ElastiCache`, or any other server that speaks
+//! the Redis protocol.
 
 mod connection;
 mod layout;
@@ -36,6 +37,12 @@ pub struct Cache {
     written: Mutex<HashMap<CityId, WrittenHead>>,
 }
 
+/// What clients have used of their rates: one script call for each of their calls.
+#[derive(Debug)]
+pub struct Rates {
+    connection: Arc<RedisConnection>,
+}
+
 /// The chunks of a head that this instance wrote.
 #[derive(Debug)]
 struct WrittenHead {
@@ -60,6 +67,12 @@ impl Cache {
     /// [`UnusableSettings`].
     pub fn optional(settings: Option<&CacheSettings>) -> Result<Option<Self>, UnusableSettings> {
         settings.map(Self::new).transpose()
+    }
+
+    /// What clients have used of their rates, over the same connection.
+    #[must_use]
+    pub fn rates(&self) -> Rates {
+        Rates { connection: Arc::clone(&self.connection) }
     }
 
     /// Checks that the server responds (`PING`). Built ahead: health checks will be its first caller.
@@ -138,7 +151,7 @@ impl MapStore for Cache {
     }
 }
 
-impl RateStore for Cache {
+impl RateStore for Rates {
     async fn take(&self, key: RateKey, rate: Rate, now_us: i64) -> Result<Admission, Unavailable> {
         match self.connection.run_script(layout::take_call(key, rate, now_us)).await? {
             Value::Int(0) => Ok(Ok(())),

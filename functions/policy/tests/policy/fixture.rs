@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use equilibrium_app::memory::{MemoryMaps, MemoryOverrides, MemoryPolicies, NoOp};
+use equilibrium_app::policy::ports::LOCAL_AUTHOR;
 use equilibrium_app::policy::ports::{NewVersion, PolicyStore, ReplaceError, SavedVersion, StoredPolicy};
 use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_app::unavailable::Unavailable;
@@ -60,7 +61,12 @@ impl Fixture {
         let headers: Vec<Header<'_>> =
             headers.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(*value))).collect();
         let request = Request { method, path, query, headers: &headers, body };
-        equilibrium_policy::respond((&self.store, &self.overrides, &self.maps), &request, now_ms).await
+        equilibrium_policy::respond(
+            (&self.store, &self.overrides, &self.maps),
+            (&request, LOCAL_AUTHOR),
+            now_ms,
+        )
+        .await
     }
 
     pub async fn get(&self, url: &str) -> Response {

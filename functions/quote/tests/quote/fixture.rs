@@ -9,6 +9,7 @@ use equilibrium_app::ingest::ports::EventLog;
 use equilibrium_app::memory::{MemoryMaps, MemoryQuotes, NoOp, Recorder};
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::price::map_reader::MapReader;
+use equilibrium_app::quote::issue::Trust;
 use equilibrium_app::quote::keys::{QuoteKey, QuoteKeys};
 use equilibrium_app::quote::service::QuoteService;
 use equilibrium_app::surge::ports::MapStore;
@@ -136,7 +137,7 @@ impl Fixture {
             headers.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(*value))).collect();
         let request = Request { method, path, query: "", headers: &headers, body: body.as_bytes() };
         let quoting = Quoting { service: &self.service, maps: &self.maps };
-        equilibrium_quote::respond(quoting, &request, &self.policies, now_ms).await
+        equilibrium_quote::respond(quoting, (&request, Trust::Untrusted), &self.policies, now_ms).await
     }
 
     pub async fn request(&self, body: &Value, now_ms: i64) -> Response {
