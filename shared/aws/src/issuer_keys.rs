@@ -89,3 +89,66 @@ impl KeySetSource for UrlKeySet {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    /// The URL of a server that gives one answer, and then keeps the connection open.
+    fn server(answer: &'static str, body: Vec<u8>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/jwks", listener.local_addr().unwrap());
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _request = stream.read(&mut [0; 4_096]);
+            drop(stream.write_all(answer.as_bytes()).and_then(|()| stream.write_all(&body)));
+            // Until the client closes it.
+            let _closed = stream.read(&mut [0; 1]);
+        });
+        url
+    }
+
+    async fn read(answer: &'static str, body: Vec<u8>) -> Result<Vec<u8>, Unavailable> {
+        IssuerKeys::new(KeysAt::Url(server(answer, body))).unwrap().read().await
+    }
+
+    const OK: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+
+    fn chunk(bytes: usize) -> Vec<u8> {
+        [format!("{bytes:x}\r\n").as_bytes(), &vec![b' '; bytes], b"\r\n0\r\n\r\n"].concat()
+    }
+
+    #[tokio::test]
+    async fn a_document_is_read_from_its_url() {
+        assert_eq!(read(OK, chunk(9)).await.map(|read| read.len()), Ok(9));
+        assert_eq!(read(OK, chunk(MAX_SET_BYTES)).await.map(|read| read.len()), Ok(MAX_SET_BYTES));
+        let configured = IssuerKeys::new(KeysAt::Document(b"{}".to_vec())).unwrap();
+        assert_eq!(configured.read().await, Ok(b"{}".to_vec()));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_document_is_unavailable() {
+        assert_eq!(read(OK, chunk(MAX_SET_BYTES + 1)).await, Err(Unavailable));
+        assert_eq!(
+            read("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", vec![]).await,
+            Err(Unavailable)
+        );
+        let redirect = "HTTP/1.1 302 Found\r\nlocation: https://example.com/\r\ncontent-length: 0\r\n\r\n";
+        assert_eq!(read(redirect, vec![]).await, Err(Unavailable));
+        assert_eq!(read("none of HTTP\r\n\r\n", vec![]).await, Err(Unavailable));
+        // Nothing listens on port 1.
+        let nowhere = KeysAt::Url("http://127.0.0.1:1/".to_owned());
+        assert_eq!(IssuerKeys::new(nowhere).unwrap().read().await, Err(Unavailable));
+    }
+
+    #[tokio::test]
+    async fn an_issuer_that_hangs_takes_two_seconds() {
+        let start = std::time::Instant::now();
+        assert_eq!(read("", vec![]).await, Err(Unavailable));
+        assert!(start.elapsed() < READ_TIMEOUT + Duration::from_secs(1), "{:?}", start.elapsed());
+    }
+}
