@@ -29,7 +29,8 @@ pub trait Admit: Send + Sync {
     /// This counts against the caller's rate.
     ///
     /// # Errors
-    /// 401 `unauthenticated`, 403 `missing_scope`, 429 `rate_limited`, 503 `unavailable`; 404 `not_found` for a path that is none.
+    /// 401 `unauthenticated`, 403 `missing_scope`, 429 `rate_limited`, 503 `unavailable`; 404 `not_found` for a path that is none,
+    /// and those of [`Request::require_bounds`].
     fn admit(
         &self,
         request: &Request<'_>,
@@ -43,7 +44,8 @@ pub trait Admit: Send + Sync {
 pub struct Open;
 
 impl Admit for Open {
-    async fn admit(&self, _: &Request<'_>, _: &str, _: i64) -> Result<Caller, Problem> {
+    async fn admit(&self, request: &Request<'_>, _: &str, _: i64) -> Result<Caller, Problem> {
+        request.require_bounds()?;
         Ok(Caller::ANONYMOUS)
     }
 }
@@ -122,6 +124,7 @@ impl<K: KeySetSource, S: RateStore, T: Timer> Admission<K, S, T> {
 
 impl<K: KeySetSource, S: RateStore, T: Timer> Admit for Admission<K, S, T> {
     async fn admit(&self, request: &Request<'_>, address: &str, now_ms: i64) -> Result<Caller, Problem> {
+        request.require_bounds()?;
         // Functions read a path without its slash as one with it; the route table does not.
         if !request.path.starts_with('/') {
             return Err(Problem::not_found());
