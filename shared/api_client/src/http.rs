@@ -37,6 +37,22 @@ pub enum ApiError {
     NotThisApi,
 }
 
+/// The variable of the environment that holds the token of every request.
+pub const TOKEN_VARIABLE: &str = "EQUILIBRIUM_TOKEN";
+
+/// The value of the `authorization` header of a request: the token in `EQUILIBRIUM_TOKEN`, if there is one. A token with other
+/// characters than those of RFC 6750 §2.1 is none.
+#[must_use]
+pub fn authorization() -> Option<String> {
+    let token = std::env::var(TOKEN_VARIABLE).ok()?;
+    bearer(token.trim())
+}
+
+fn bearer(token: &str) -> Option<String> {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+    (!token.is_empty() && token.bytes().all(is_token)).then(|| format!("Bearer {token}"))
+}
+
 /// The body of the answer to a `GET` of `path`, which includes the query.
 ///
 /// # Errors
@@ -82,7 +98,9 @@ fn plain_exchange(host: &str, path: &str) -> io::Result<(u16, String)> {
     let address = address.to_socket_addrs()?.next().ok_or(io::ErrorKind::NotFound)?;
     let mut stream = TcpStream::connect_timeout(&address, RESPONSE_TIMEOUT)?;
     stream.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nhost: {host}\r\nconnection: close\r\n\r\n")?;
+    let authorization =
+        authorization().map_or_else(String::new, |value| format!("authorization: {value}\r\n"));
+    write!(stream, "GET {path} HTTP/1.0\r\nhost: {host}\r\n{authorization}connection: close\r\n\r\n")?;
     let mut response = Vec::new();
     stream.read_to_end(&mut response)?;
     let response = String::from_utf8(response).map_err(|_| invalid())?;
@@ -104,4 +122,17 @@ pub(crate) fn escape(text: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_has_no_characters_of_another_header() {
+        assert_eq!(bearer("eyJh.eyJp.c2ln-_").as_deref(), Some("Bearer eyJh.eyJp.c2ln-_"));
+        for token in ["", "a b", "a\r\nhost: b", "é"] {
+            assert_eq!(bearer(token), None, "{token:?}");
+        }
+    }
 }

@@ -33,14 +33,14 @@ fn send_json(method: &'static str, target: &str, body: &Value) -> Request {
     request.method(method).header("content-type", "application/json")
 }
 
-/// A quote of a ride whose given length is four times the distance.
+/// A quote of a ride whose given length is a small part of the distance.
 fn detour() -> Request {
     let ((lat, lng), (to_lat, to_lng)) = (place(1), place(9));
     let (pickup, dropoff) = (json!({"lat": lat, "lng": lng}), json!({"lat": to_lat, "lng": to_lng}));
     send_json(
         "POST",
         "/v1/quotes",
-        &json!({"pickup": pickup, "dropoff": dropoff, "distance_m": 40_000, "duration_s": 600}),
+        &json!({"pickup": pickup, "dropoff": dropoff, "distance_m": 2, "duration_s": 600}),
     )
 }
 
