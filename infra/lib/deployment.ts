@@ -102,7 +102,7 @@ export type AsJson<T> = T extends string ? string : T extends object ? { [K in k
 
 export const deployment = checked(json);
 
-/** The paths that the gateway tells from others: of other functions than the default one, or of clients with a scope. */
+/** The paths with a route of their own in the gateway: of other functions than the default one, or of clients with a scope. */
 export const routedPaths: ReadonlyMap<string, Pick<Route, "function" | "scope">> = new Map(
   deployment.routes
     .filter((route) => route.function !== deployment.defaultFunction || route.scope)

@@ -296,7 +296,7 @@ test("a function that answers requests checks tokens itself, and none is checked
   onEmulator().resourceCountIs("AWS::ApiGatewayV2::Authorizer", 0);
 });
 
-test("functions of an account serve no client without tokens, unless they are told to", () => {
+test("a stack for an account needs an issuer, or the choice to serve every client", () => {
   assert.throws(() => synthesised({ code }), /no issuer of tokens/);
   const open = synthesised({ code, withoutTokens: true });
   assert.equal(environments(open).get("price")?.EQUILIBRIUM_AUTH, "off");

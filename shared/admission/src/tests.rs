@@ -185,7 +185,7 @@ async fn a_client_without_a_token_is_its_address() {
 }
 
 #[tokio::test]
-async fn a_limited_client_is_admitted_after_the_time_that_it_was_told() {
+async fn a_limited_client_is_admitted_after_the_time_in_retry_after() {
     let admission = without_tokens(r#"{"default": {"quotes": 7}}"#);
     let request = Request { method: "POST", path: "/v1/quotes", query: "", headers: &[], body: b"" };
     let mut refused = None;

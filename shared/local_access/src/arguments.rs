@@ -44,7 +44,7 @@ pub struct Access {
     pub own_token: String,
 }
 
-/// Why a server's clients cannot be told apart.
+/// Why the access to a server cannot be set up.
 #[derive(Debug, Error)]
 pub enum AccessError {
     /// The key cannot be read or made.
