@@ -5,6 +5,7 @@
 
 pub mod explanation;
 mod guard;
+pub mod laws;
 mod policy;
 mod reading;
 pub(crate) mod time;

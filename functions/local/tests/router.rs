@@ -34,7 +34,7 @@ async fn a_saved_policy_takes_effect_without_a_restart() {
     let store = Store::in_memory(LaneCount::ONE, Clock::live(NonZeroU32::new(1_000).unwrap()));
     store.start_policies(Some(std::slice::from_ref(&policy)), || unreachable!(), 0);
     let limits = ResourceLimits::default();
-    let cache = PolicyCache::with_overrides(store.clone(), store.clone(), limits, tokio::time::sleep as _);
+    let cache = PolicyCache::with_bounds(store.clone(), store.clone(), limits, tokio::time::sleep as _);
     let site = Site { index: String::new(), basemaps: Basemaps::default(), source: EventSource::DEPLOYED };
     let keys = (PseudonymKey::new([7; 16]), open_keys(None).unwrap());
     let admission = LocalAdmission::new(None, None, (None, tokio::time::sleep));

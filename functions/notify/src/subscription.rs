@@ -8,7 +8,7 @@ use equilibrium_app::notify::change_log::{ChangeLog, LoggedChange};
 use equilibrium_app::notify::follow::{Filter, Follower, Next, Start};
 use equilibrium_app::policy::policy_set::PolicySet;
 use equilibrium_app::policy::ports::PolicySource;
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::{CityId, ProductId};
 use equilibrium_http::{Problem, Request, Response, event_stream, excludes};

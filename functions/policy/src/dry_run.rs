@@ -1,15 +1,19 @@
 //! The answer to `PUT …/policy?dry_run=true`: what a version would change in the document and in the map.
 
-use equilibrium_app::overrides::ports::OverrideStore;
+use std::sync::Arc;
+
+use equilibrium_app::laws::ports::BoundStore;
 use equilibrium_app::policy::bounds::BoundsInForce;
 use equilibrium_app::policy::ports::PolicyStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::price::preview::{CellChange, preview};
-use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::timer::Timer;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::policy::change::{Change, changes};
 use equilibrium_domain::policy::{Fault, Multiplier, Policy};
+use equilibrium_domain::surge::daily::{Days, LocalDay};
 use equilibrium_domain::surge::fallback::Mode;
+use equilibrium_domain::surge::laws::first_day_needed;
 use equilibrium_domain::time::Timestamp;
 use equilibrium_http::{FieldError, Problem, Request, Response};
 use serde::Serialize;
@@ -69,10 +73,10 @@ struct Values {
     after: Multiplier,
 }
 
-impl<S, O, M, K, T> PolicyApi<'_, S, O, M, K, T>
+impl<S, B, M, K, T> PolicyApi<'_, S, B, M, K, T>
 where
     S: PolicyStore,
-    O: OverrideStore,
+    B: BoundStore,
     M: MapStore + 'static,
     K: MapStore + 'static,
     T: Timer + 'static,
@@ -91,15 +95,27 @@ where
         Ok(compressed(Response::of(200, JSON, &answer).with("cache-control", "no-store"), request))
     }
 
+    /// The days that laws of either policy refer to.
+    async fn days(&self, policies: [&Policy; 2]) -> Result<Days, Problem> {
+        let first = policies.iter().filter_map(|policy| first_day_needed(policy, self.now_ms)).min();
+        let (Some(first), [policy, _]) = (first, policies) else { return Ok(Days::default()) };
+        // Tomorrow may have begun in the other policy's time zone.
+        let last = LocalDay::of(self.now_ms, &policy.timezone).plus(1);
+        let read = self.bounds.days(&policy.city, first, last).await.map_err(unavailable)?;
+        Ok(read.into_iter().map(|(day, figures)| (day, Arc::new(figures))).collect())
+    }
+
     async fn map(&self, current: Option<&Policy>, proposed: &Policy) -> Result<MapView, Problem> {
         let Some(current) = current else { return Ok(MapView::NONE) };
         let now_ms = self.now_ms;
         let map = self.maps.map(&current.city, current.clock, now_ms).await;
         let head = map.as_ref().map(|map| map.head());
-        let overrides = self.overrides.not_ended(&current.city, now_ms).await.map_err(unavailable)?;
+        let overrides = self.bounds.not_ended(&current.city, now_ms).await.map_err(unavailable)?;
+        let days = self.days([current, proposed]).await?;
         let [old, new] =
-            [current, proposed].map(|policy| BoundsInForce::new((policy, 0), &overrides, now_ms));
-        let frozen = self.maps.frozen_maps(&current.city, old.bounds(), map.as_deref(), now_ms).await;
+            [current, proposed].map(|policy| BoundsInForce::new((policy, 0), &overrides, &days, now_ms));
+        let as_of = head.map(|head| head.as_of);
+        let frozen = self.maps.frozen_maps(&current.city, old.bounds(), as_of, now_ms).await;
         let preview = preview((map.as_deref(), &frozen), [(current, &old), (proposed, &new)], now_ms);
         let (before, after) = preview.unreported;
         Ok(MapView {

@@ -9,10 +9,10 @@ mod put;
 mod versions;
 
 use equilibrium_admission::{Admit, Caller, handle};
-use equilibrium_app::overrides::ports::OverrideStore;
+use equilibrium_app::laws::ports::BoundStore;
 use equilibrium_app::policy::ports::{PolicyStore, StoredPolicy};
 use equilibrium_app::price::map_reader::MapReader;
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::timer::Timer;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::id::CityId;
@@ -32,15 +32,15 @@ const JSON: &str = "application/json";
 ///
 /// # Errors
 /// As [`handle`].
-pub async fn handle_event<S, O, M, K, T>(
+pub async fn handle_event<S, B, M, K, T>(
     admission: &impl Admit,
-    stores: (&S, &O, &MapReader<M, K, T>),
+    stores: (&S, &B, &MapReader<M, K, T>),
     payload: &[u8],
     now_ms: i64,
 ) -> Result<Vec<u8>, ApiGatewayError>
 where
     S: PolicyStore,
-    O: OverrideStore,
+    B: BoundStore,
     M: MapStore + 'static,
     K: MapStore + 'static,
     T: Timer + 'static,
@@ -54,19 +54,19 @@ where
 
 /// Answers one request at `now_ms`, in milliseconds since the epoch, from the store of the policies and, for what a version
 /// would change, from the newest maps. With the request comes the author of what it saves.
-pub async fn respond<S, O, M, K, T>(
-    (store, overrides, maps): (&S, &O, &MapReader<M, K, T>),
+pub async fn respond<S, B, M, K, T>(
+    (store, bounds, maps): (&S, &B, &MapReader<M, K, T>),
     (request, author): (&Request<'_>, &str),
     now_ms: i64,
 ) -> Response
 where
     S: PolicyStore,
-    O: OverrideStore,
+    B: BoundStore,
     M: MapStore + 'static,
     K: MapStore + 'static,
     T: Timer + 'static,
 {
-    request.respond(PolicyApi { store, overrides, maps, author, now_ms }.answer(request).await)
+    request.respond(PolicyApi { store, bounds, maps, author, now_ms }.answer(request).await)
 }
 
 /// Whether the request has a body that is read; what can be refused without it is refused.
@@ -113,18 +113,18 @@ impl<'a> Route<'a> {
 }
 
 /// The API at one moment.
-struct PolicyApi<'a, S, O, M, K, T> {
+struct PolicyApi<'a, S, B, M, K, T> {
     store: &'a S,
-    overrides: &'a O,
+    bounds: &'a B,
     maps: &'a MapReader<M, K, T>,
     author: &'a str,
     now_ms: i64,
 }
 
-impl<S, O, M, K, T> PolicyApi<'_, S, O, M, K, T>
+impl<S, B, M, K, T> PolicyApi<'_, S, B, M, K, T>
 where
     S: PolicyStore,
-    O: OverrideStore,
+    B: BoundStore,
     M: MapStore + 'static,
     K: MapStore + 'static,
     T: Timer + 'static,

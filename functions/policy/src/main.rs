@@ -7,7 +7,7 @@ use equilibrium_app::memory::NoOp;
 use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_app::telemetry::emf::Measurements;
 use equilibrium_aws::cache::Cache;
-use equilibrium_aws::dynamodb::{self, Maps, Overrides, Policies, Tables};
+use equilibrium_aws::dynamodb::{self, Maps, Policies, Tables};
 use equilibrium_aws::issuer_keys;
 use equilibrium_aws::resources;
 use equilibrium_aws::retry::RetryPolicy;
@@ -24,7 +24,8 @@ async fn main() -> Result<(), RuntimeError> {
     let tables = Tables::named(&deployment);
 
     let connection = dynamodb::Connection::new(&sdk, RetryPolicy::default());
-    let (policies, overrides) = (&Policies::new(&connection, &tables), &Overrides::new(&connection, &tables));
+    let policies = &Policies::new(&connection, &tables);
+    let bounds = &dynamodb::bounds(&connection, &tables);
     // A dry run reads a map once: it needs no cache, and the reader looks again by itself.
     let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::ONCE);
     let maps = &MapReader::new(Maps::new(&dynamodb, &tables), NoOp, sleep);
@@ -34,7 +35,7 @@ async fn main() -> Result<(), RuntimeError> {
 
     let name = FunctionName { deployment: &deployment, function: "policy" };
     let handle = async move |Invocation { payload, now_ms, .. }: Invocation| {
-        let stores = (policies, overrides, maps);
+        let stores = (policies, bounds, maps);
         let response = equilibrium_policy::handle_event(admission, stores, &payload, now_ms).await?;
         Ok((response, Measurements::default()))
     };

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use equilibrium_app::laws::ports::BoundStore;
 use equilibrium_app::overrides::new_id;
-use equilibrium_app::overrides::ports::{CreateError, OverrideStore};
+use equilibrium_app::overrides::ports::CreateError;
 use equilibrium_app::policy::ports::PolicyStore;
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::timer::Timer;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::id::CityId;
@@ -69,10 +70,10 @@ pub(crate) fn read_head(request: &Request<'_>) -> Result<ContentCoding, Problem>
     ContentCoding::of(request)
 }
 
-impl<S, O, M, K, T> PolicyApi<'_, S, O, M, K, T>
+impl<S, B, M, K, T> PolicyApi<'_, S, B, M, K, T>
 where
     S: PolicyStore,
-    O: OverrideStore,
+    B: BoundStore,
     M: MapStore + 'static,
     K: MapStore + 'static,
     T: Timer + 'static,
@@ -89,7 +90,7 @@ where
         let read = OverrideRequest::read(json_text(&body)?, &policy, self.now_ms).map_err(invalid)?;
         let id = new_id(self.now_ms);
         let new = read.create(Creation { id: &id, author: self.author, now_ms: self.now_ms });
-        self.overrides.create(&policy.city, &new).await.map_err(not_created)?;
+        self.bounds.create(&policy.city, &new).await.map_err(not_created)?;
         let location = format!("/v1/cities/{city}/overrides/{id}");
         let response = Response::of(201, JSON, &new.to_view(self.now_ms)).with("location", location);
         Ok(response.with("cache-control", "no-store"))
@@ -111,7 +112,7 @@ where
         // One more shows whether there is another page.
         let mut found: Vec<Arc<Override>> = Vec::new();
         while found.len() <= limit {
-            let page = self.overrides.page(&city, before.as_deref(), limit + 1).await.map_err(unread)?;
+            let page = self.bounds.page(&city, before.as_deref(), limit + 1).await.map_err(unread)?;
             let Some(last) = page.last() else { break };
             before = Some(last.id.to_string());
             found.extend(page.into_iter().filter(|one| listed.includes(one, self.now_ms)));
@@ -127,14 +128,14 @@ where
 
     pub(crate) async fn one_override(&self, city: &str, id: &str) -> Result<Response, Problem> {
         let city = self.known_city(city).await?;
-        let one = self.overrides.one(&city, id).await.map_err(unread)?.ok_or_else(unknown_override)?;
+        let one = self.bounds.one(&city, id).await.map_err(unread)?.ok_or_else(unknown_override)?;
         Ok(Response::of(200, JSON, &one.to_view(self.now_ms)).with("cache-control", "no-cache"))
     }
 
     /// Ends an override now. Ending one that has ended changes nothing.
     pub(crate) async fn end_override(&self, city: &str, id: &str) -> Result<Response, Problem> {
         let city = self.known_city(city).await?;
-        let ended = self.overrides.end(&city, id, self.now_ms).await.map_err(not_ended)?;
+        let ended = self.bounds.end(&city, id, self.now_ms).await.map_err(not_ended)?;
         let ended = ended.ok_or_else(unknown_override)?;
         Ok(Response::of(200, JSON, &ended.to_view(self.now_ms)).with("cache-control", "no-store"))
     }

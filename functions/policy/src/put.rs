@@ -6,11 +6,11 @@
 
 use std::borrow::Cow;
 
-use equilibrium_app::overrides::ports::OverrideStore;
+use equilibrium_app::laws::ports::BoundStore;
 use equilibrium_app::policy::ports::{
     MAX_DOCUMENT_BYTES, NewVersion, PolicyStore, ReplaceError, StoredPolicy,
 };
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::timer::Timer;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::id::CityId;
@@ -56,10 +56,10 @@ pub(crate) fn read_head(request: &Request<'_>) -> Result<Head, Problem> {
     Ok(Head { coding: ContentCoding::of(request)?, is_dry_run })
 }
 
-impl<S, O, M, K, T> PolicyApi<'_, S, O, M, K, T>
+impl<S, B, M, K, T> PolicyApi<'_, S, B, M, K, T>
 where
     S: PolicyStore,
-    O: OverrideStore,
+    B: BoundStore,
     M: MapStore + 'static,
     K: MapStore + 'static,
     T: Timer + 'static,

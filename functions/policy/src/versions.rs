@@ -1,8 +1,8 @@
 //! `GET /v1/cities/{city}/policy/versions` and `/versions/{n}`: the versions of a policy that are kept, the newest first.
 
-use equilibrium_app::overrides::ports::OverrideStore;
+use equilibrium_app::laws::ports::BoundStore;
 use equilibrium_app::policy::ports::{PolicyStore, SavedVersion};
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::timer::Timer;
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::time::Timestamp;
@@ -31,10 +31,10 @@ struct VersionView {
     author: String,
 }
 
-impl<S, O, M, K, T> PolicyApi<'_, S, O, M, K, T>
+impl<S, B, M, K, T> PolicyApi<'_, S, B, M, K, T>
 where
     S: PolicyStore,
-    O: OverrideStore,
+    B: BoundStore,
     M: MapStore + 'static,
     K: MapStore + 'static,
     T: Timer + 'static,

@@ -3,7 +3,7 @@
 use std::iter;
 
 use equilibrium_app::policy::policy_set::CityConfig;
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::timer::Timer;
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::policy::Policy;

@@ -1,9 +1,9 @@
 //! `GET /v1/cities/{city}/history`: how the city's multipliers changed, or every tick of a day.
 
-use equilibrium_app::checkpoint::ports::{PAST_MS, PastLog};
-use equilibrium_app::history::ports::HistoryStore;
+use equilibrium_app::checkpoint::ports::PAST_MS;
+use equilibrium_app::history::ports::PastStores;
 use equilibrium_app::history::reader::{self, HistoryEntry, HistoryPosition, HistoryQuery};
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::timer::Timer;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::ProductId;
@@ -40,7 +40,7 @@ where
     M: MapStore + 'static,
     K: MapStore + 'static,
     T: Timer + 'static,
-    P: PastLog + HistoryStore,
+    P: PastStores,
 {
     pub(crate) async fn history(&self, request: &Request<'_>, city: &str) -> Result<Response, Problem> {
         let names = ["cell", "product", "from", "to", "ticks", "limit", "next"];
@@ -69,9 +69,9 @@ where
             limit: limit.unwrap_or(MAX_PAGE_SIZE),
         };
         let page = if ticks {
-            reader::ticks(self.past, &query, self.now_ms).await
+            reader::ticks((self.past, self.maps), &query, self.now_ms).await
         } else {
-            reader::changes(self.past, &query, self.now_ms).await
+            reader::changes(self.past.histories(), &query, self.now_ms).await
         };
         let page = page.map_err(past_unavailable)?;
         let page = Page {

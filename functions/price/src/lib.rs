@@ -14,13 +14,12 @@ mod rendered_maps;
 use std::sync::Arc;
 
 use equilibrium_admission::{Admit, Caller, handle};
-use equilibrium_app::checkpoint::ports::PastLog;
-use equilibrium_app::history::ports::HistoryStore;
+use equilibrium_app::history::ports::PastStores;
 use equilibrium_app::policy::policy_set::{CityConfig, PolicySet};
 use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::price::city_view::{CityView, ProductIndex};
 use equilibrium_app::price::map_reader::MapReader;
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::timer::Timer;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::geo::locate::Cell;
@@ -63,7 +62,7 @@ where
     M: MapStore + 'static,
     K: MapStore + 'static,
     T: Timer + 'static,
-    P: PastLog + HistoryStore,
+    P: PastStores,
 {
     // The caller ends here: no price depends on a person.
     let answer = async |request: &Request<'_>, _: &Caller| {
@@ -86,7 +85,7 @@ where
     M: MapStore + 'static,
     K: MapStore + 'static,
     T: Timer + 'static,
-    P: PastLog + HistoryStore,
+    P: PastStores,
 {
     let result = match policies.policies(now_ms).await {
         Ok(policies) => PriceApi { maps, rendered, source, past, policies, now_ms }.answer(request).await,
@@ -136,7 +135,7 @@ where
     M: MapStore + 'static,
     K: MapStore + 'static,
     T: Timer + 'static,
-    P: PastLog + HistoryStore,
+    P: PastStores,
 {
     async fn answer(&self, request: &Request<'_>) -> Result<Response, Problem> {
         // The longest path has six segments.

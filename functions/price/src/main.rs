@@ -7,7 +7,7 @@ use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_app::telemetry::emf::ToMeasurements;
 use equilibrium_aws::cache::Cache;
-use equilibrium_aws::dynamodb::{self, Checkpoints, History, Maps, Overrides, Policies, Tables};
+use equilibrium_aws::dynamodb::{self, Checkpoints, History, Maps, Policies, Tables};
 use equilibrium_aws::issuer_keys;
 use equilibrium_aws::resources;
 use equilibrium_aws::retry::RetryPolicy;
@@ -26,9 +26,9 @@ async fn main() -> Result<(), RuntimeError> {
 
     // Both caches look again by themselves.
     let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::ONCE);
-    let policy_cache = &PolicyCache::with_overrides(
+    let policy_cache = &PolicyCache::with_bounds(
         Policies::new(&dynamodb, &tables),
-        Overrides::new(&dynamodb, &tables),
+        dynamodb::bounds(&dynamodb, &tables),
         limits,
         sleep,
     );
@@ -37,8 +37,11 @@ async fn main() -> Result<(), RuntimeError> {
     let admission = &Admission::new(issuer_keys::tokens(access)?, rates, (shared_rates, sleep));
     let map_reader = &MapReader::new(Maps::new(&dynamodb, &tables), map_cache, sleep);
     let rendered = &RenderedMaps::default();
-    let past =
-        &Past { logs: Checkpoints::new(&dynamodb, &tables), histories: History::new(&dynamodb, &tables) };
+    let past = &Past {
+        logs: Checkpoints::new(&dynamodb, &tables),
+        histories: History::new(&dynamodb, &tables),
+        bounds: dynamodb::bounds(&dynamodb, &tables),
+    };
     equilibrium_price::read_at_start(map_reader, policy_cache, system_now_ms()).await;
     admission.refresh(system_now_ms()).await;
 

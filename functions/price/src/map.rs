@@ -1,8 +1,8 @@
 //! `GET /v1/cities/{city}/surge`: the map, as JSON or as GeoJSON hexagons (RFC 7946).
 
 use equilibrium_app::price::city_view::{CityView, ProductIndex};
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::price::report::ReportedCell;
-use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::timer::Timer;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::geo::outline::outline;
@@ -118,15 +118,15 @@ fn media_type(accept: Option<&str>) -> Result<&'static str, Problem> {
 }
 
 /// Everything that the content depends on except the age (CONTRACT §5): the run of the store, for another one counts its
-/// versions from 1 again, the version, the policy, the changes of overrides, mode, product and media type; in mode `static`
+/// versions from 1 again, the version, the policy, the changes of overrides, the laws in force, mode, product and media type; in mode `static`
 /// also the hour, for each hour has its own multiplier.
 fn entity_tag(view: &CityView<'_>, product: Option<ProductIndex<'_>>, media_type: &str) -> String {
     let (version, bounds, mode) = (view.version(), view.bounds.number, view.fallback.mode);
     let hour = view.fallback.hour.map(|hour| hour.to_string()).unwrap_or_default();
     let product = product.map_or("", |product| product.id);
     let format = if media_type == GEO_JSON { "geo" } else { "json" };
-    let (run, policy) = (view.began_ms(), view.policy_fingerprint);
-    format!("{run:x}.{version}.{policy:x}.{bounds}.{mode}{hour}.{product}.{format}")
+    let (run, policy, laws) = (view.began_ms(), view.policy_fingerprint, view.bounds.laws);
+    format!("{run:x}.{version}.{policy:x}.{bounds}.{laws:x}.{mode}{hour}.{product}.{format}")
 }
 
 fn header<'a>(view: &CityView<'a>, product: Option<ProductIndex<'a>>) -> MapHeader<'a> {

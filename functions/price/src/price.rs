@@ -1,7 +1,7 @@
 //! `GET /v1/price`: the multiplier of a ride from a point.
 
 use equilibrium_app::policy::policy_set::CityConfig;
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::timer::Timer;
 use equilibrium_domain::event::Position;
 use equilibrium_domain::geo::locate::Cell;

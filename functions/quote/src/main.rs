@@ -10,7 +10,7 @@ use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_app::quote::service::QuoteService;
 use equilibrium_app::telemetry::emf::ToMeasurements;
 use equilibrium_aws::cache::Cache;
-use equilibrium_aws::dynamodb::{self, Maps, Overrides, Policies, Quotes, Tables};
+use equilibrium_aws::dynamodb::{self, Maps, Policies, Quotes, Tables};
 use equilibrium_aws::issuer_keys;
 use equilibrium_aws::kinesis::{self, Events, Streams};
 use equilibrium_aws::resources;
@@ -39,9 +39,9 @@ async fn main() -> Result<(), RuntimeError> {
 
     // Both caches look again by themselves.
     let once = dynamodb::Connection::new(&sdk, RetryPolicy::ONCE);
-    let policy_cache = &PolicyCache::with_overrides(
+    let policy_cache = &PolicyCache::with_bounds(
         Policies::new(&once, &tables),
-        Overrides::new(&once, &tables),
+        dynamodb::bounds(&once, &tables),
         limits,
         sleep,
     );

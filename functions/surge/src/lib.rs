@@ -2,10 +2,12 @@
 
 use equilibrium_app::checkpoint::ports::CheckpointLog;
 use equilibrium_app::history::ports::HistoryStore;
+use equilibrium_app::laws::ports::DayStore;
 use equilibrium_app::policy::ports::PolicySource;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::surge::city_processor::CityProcessor;
 use equilibrium_app::surge::metrics::SurgeMetrics;
-use equilibrium_app::surge::ports::{ChangeStream, MapStore, TickLog};
+use equilibrium_app::surge::ports::{ChangeStream, TickLog};
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_lambda::kinesis::decode::{KinesisEventError, decode_event, encode_failures};
 use thiserror::Error;
@@ -35,7 +37,7 @@ pub async fn handle_event<C, M, K, H, T>(
 ) -> Result<(Vec<u8>, SurgeMetrics), InvocationError>
 where
     C: CheckpointLog,
-    M: MapStore + HistoryStore,
+    M: MapStore + HistoryStore + DayStore,
     K: MapStore,
     H: ChangeStream,
     T: TickLog,

@@ -7,7 +7,7 @@ use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
 use equilibrium_app::telemetry::emf::ToMeasurements;
 use equilibrium_aws::cache::Cache;
-use equilibrium_aws::dynamodb::{self, Checkpoints, Maps, Overrides, Policies, Tables};
+use equilibrium_aws::dynamodb::{self, Checkpoints, Maps, Policies, Tables};
 use equilibrium_aws::kinesis::{self, Changes, Streams};
 use equilibrium_aws::resources;
 use equilibrium_aws::retry::RetryPolicy;
@@ -24,9 +24,9 @@ async fn main() -> Result<(), RuntimeError> {
 
     let dynamodb = dynamodb::Connection::new(&sdk, RetryPolicy::default());
     let kinesis = kinesis::Connection::new(&sdk, RetryPolicy::default());
-    let policy_cache = &PolicyCache::with_overrides(
+    let policy_cache = &PolicyCache::with_bounds(
         Policies::new(&dynamodb, &tables),
-        Overrides::new(&dynamodb, &tables),
+        dynamodb::bounds(&dynamodb, &tables),
         limits,
         tokio::time::sleep,
     );

@@ -8,16 +8,19 @@ use std::time::Duration;
 
 use equilibrium_app::checkpoint::metrics::CheckpointMetrics;
 use equilibrium_app::history::ports::HistoryStore;
+use equilibrium_app::laws::ports::DayStore;
 use equilibrium_app::memory::{MemoryCheckpoints, MemoryMaps, MemoryPolicies, NoOp, Recorder};
 use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::policy::ports::{NewVersion, PolicySource, PolicyStore};
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
 use equilibrium_app::surge::metrics::SurgeMetrics;
-use equilibrium_app::surge::ports::{ChangeStream, MapStore};
+use equilibrium_app::surge::ports::ChangeStream;
 use equilibrium_app::unavailable::{SendError, Unavailable};
 use equilibrium_domain::id::{CityId, ProductId};
 use equilibrium_domain::policy::Policy;
+use equilibrium_domain::surge::daily::{DayFigures, LocalDay};
 use equilibrium_domain::surge::history::HistoryKey;
 use equilibrium_domain::surge::map::{ChunkName, ClosedTick, MapHead, Row, TickChanges};
 
@@ -251,6 +254,21 @@ impl HistoryStore for SlowChunks {
         limit: usize,
     ) -> Result<Vec<(HistoryKey, Vec<u8>)>, Unavailable> {
         self.0.history(city, from, limit).await
+    }
+}
+
+impl DayStore for SlowChunks {
+    async fn save_day(&self, city: &CityId, day: LocalDay, figures: &DayFigures) -> Result<(), Unavailable> {
+        self.0.save_day(city, day, figures).await
+    }
+
+    async fn days(
+        &self,
+        city: &CityId,
+        from: LocalDay,
+        to: LocalDay,
+    ) -> Result<Vec<(LocalDay, DayFigures)>, Unavailable> {
+        self.0.days(city, from, to).await
     }
 }
 

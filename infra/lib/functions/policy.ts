@@ -22,6 +22,7 @@ export class PolicyFunction extends EquilibriumFunction {
       "dynamodb:Query",
       "dynamodb:UpdateItem",
     );
+    tables.days.grant(this, "dynamodb:Query");
     // What a version would change in the map, before it is saved.
     tables.maps.grantReadData(this);
   }

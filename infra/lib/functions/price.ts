@@ -9,6 +9,7 @@ export class PriceFunction extends EquilibriumFunction {
     super(scope, "price", props, { EQUILIBRIUM_CACHE_URLS: cacheUrl, ...accessEnvironment(props.access) });
     tables.policies.grantReadData(this);
     tables.overrides.grantReadData(this);
+    tables.days.grant(this, "dynamodb:Query");
     tables.maps.grantReadData(this);
     tables.checkpoints.grantReadData(this);
     tables.history.grantReadData(this);

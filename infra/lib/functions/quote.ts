@@ -9,6 +9,7 @@ export class QuoteFunction extends EquilibriumFunction {
     super(scope, "quote", props, { EQUILIBRIUM_CACHE_URLS: cacheUrl, ...accessEnvironment(props.access) });
     tables.policies.grantReadData(this);
     tables.overrides.grantReadData(this);
+    tables.days.grant(this, "dynamodb:Query");
     tables.maps.grantReadData(this);
     tables.quotes.grant(this, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem");
     secrets["quote-key"].grantRead(this);

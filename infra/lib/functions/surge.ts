@@ -15,6 +15,7 @@ export class SurgeFunction extends EquilibriumFunction {
     tables.overrides.grantReadData(this);
     tables.maps.grantReadWriteData(this);
     tables.history.grantWriteData(this);
+    tables.days.grant(this, "dynamodb:PutItem", "dynamodb:Query");
     streams.changes.grantWrite(this);
     readStream(this, "surge", props);
   }

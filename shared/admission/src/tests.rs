@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use equilibrium_app::access::issuer::{Grant, TokenIssuer};
 use equilibrium_app::access::ports::ConfiguredKeySet;
-use equilibrium_app::memory::MemoryRates;
+use equilibrium_app::rate_limit::memory_rates::MemoryRates;
 use equilibrium_http::Response;
 use equilibrium_http::routes::{ROUTES, RateClass, STREAM, Scope};
 use serde_json::json;

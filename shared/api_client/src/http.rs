@@ -7,6 +7,8 @@ use std::time::Duration;
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::token::authorization;
+
 /// How long a response may take: API Gateway's limit is 30 s ("Quotas for HTTP APIs").
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -35,22 +37,6 @@ pub enum ApiError {
     /// The answer is not one of this API.
     #[error("the answer is not one of this API")]
     NotThisApi,
-}
-
-/// The variable of the environment that holds the token of every request.
-pub const TOKEN_VARIABLE: &str = "EQUILIBRIUM_TOKEN";
-
-/// The value of the `authorization` header of a request: the token in `EQUILIBRIUM_TOKEN`, if there is one. A token with other
-/// characters than those of RFC 6750 §2.1 is none.
-#[must_use]
-pub fn authorization() -> Option<String> {
-    let token = std::env::var(TOKEN_VARIABLE).ok()?;
-    bearer(token.trim())
-}
-
-fn bearer(token: &str) -> Option<String> {
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
-    (!token.is_empty() && token.bytes().all(is_token)).then(|| format!("Bearer {token}"))
 }
 
 /// The body of the answer to a `GET` of `path`, which includes the query.
@@ -122,17 +108,4 @@ pub(crate) fn escape(text: &str) -> String {
         }
     }
     out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_has_no_characters_of_another_header() {
-        assert_eq!(bearer("eyJh.eyJp.c2ln-_").as_deref(), Some("Bearer eyJh.eyJp.c2ln-_"));
-        for token in ["", "a b", "a\r\nhost: b", "é"] {
-            assert_eq!(bearer(token), None, "{token:?}");
-        }
-    }
 }

@@ -11,7 +11,7 @@ use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
-use crate::http::authorization;
+use crate::token::authorization;
 
 /// The status and the body of the answer, which may take `limit`.
 pub(crate) fn get(host: &str, path: &str, limit: Duration) -> io::Result<(u16, String)> {

@@ -6,6 +6,7 @@
 mod change_stream;
 mod checkpoint_log;
 mod counts_stream;
+mod day_store;
 mod dead_letter_queue;
 mod event_log;
 mod history_store;
@@ -22,6 +23,7 @@ mod watermark_board;
 pub use self::change_stream::change_stream;
 pub use self::checkpoint_log::checkpoint_log;
 pub use self::counts_stream::counts_stream;
+pub use self::day_store::day_store;
 pub use self::dead_letter_queue::dead_letter_queue;
 pub use self::event_log::event_log;
 pub use self::history_store::history_store;

@@ -12,6 +12,7 @@ pub mod count;
 pub mod health;
 pub mod history;
 pub mod ingest;
+pub mod laws;
 pub mod memory;
 pub mod notify;
 pub mod overrides;

@@ -1,6 +1,7 @@
 //! In-memory adapters, for tests, replays and the process that serves from memory.
 
 mod checkpoints;
+mod days;
 mod histories;
 mod maps;
 mod no_op;
@@ -8,12 +9,12 @@ mod overrides;
 mod past;
 mod policies;
 mod quotes;
-mod rates;
 mod recorder;
 mod shared;
 mod watermark_board;
 
 pub use self::checkpoints::{Logs, MemoryCheckpoints};
+pub use self::days::{DayTable, MemoryDays};
 pub use self::histories::{Histories, MemoryHistory};
 pub use self::maps::{Maps, MemoryMaps};
 pub use self::no_op::NoOp;
@@ -21,7 +22,6 @@ pub use self::overrides::{MemoryOverrides, OverrideTable};
 pub use self::past::{FoundPast, PackedSegment};
 pub use self::policies::{MemoryPolicies, PolicyVersions};
 pub use self::quotes::MemoryQuotes;
-pub use self::rates::{MAX_CLIENTS_PER_PART, MemoryRates};
 pub use self::recorder::Recorder;
 pub use self::watermark_board::MemoryWatermarkBoard;
 
@@ -41,6 +41,12 @@ mod tests {
     #[tokio::test]
     async fn the_past_of_the_checkpoint_log_keeps_the_contract() {
         contract::past_log(&MemoryCheckpoints::keeping_past()).await;
+    }
+
+    #[tokio::test]
+    async fn the_day_store_keeps_the_contract() {
+        contract::day_store(&MemoryDays::default()).await;
+        contract::day_store(&MemoryMaps::default()).await;
     }
 
     #[tokio::test]

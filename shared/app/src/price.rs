@@ -5,6 +5,7 @@ pub mod city_view;
 mod look;
 pub mod map_reader;
 pub mod metrics;
+pub mod ports;
 pub mod preview;
 pub mod report;
 mod schedule;

@@ -11,8 +11,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::rate_limit::ports::{Admission, RateKey, RateStore};
-use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::rate::{Rate, Wait};

@@ -1,6 +1,7 @@
-//! Checkpoints, histories, maps, policies, overrides and the watermark board in DynamoDB tables.
+//! Checkpoints, histories, the figures of days, maps, policies, overrides, quotes and the watermark board in DynamoDB tables.
 
 mod checkpoints;
+mod days;
 mod history;
 mod item;
 mod maps;
@@ -15,6 +16,7 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 
 pub use self::checkpoints::Checkpoints;
+pub use self::days::{Days, bounds};
 pub use self::history::History;
 pub use self::maps::Maps;
 pub use self::overrides::Overrides;

@@ -2,12 +2,14 @@
 
 pub mod bounds;
 pub mod city_pricing;
+pub mod daily;
 pub mod explain;
 pub mod fallback;
 pub mod feed_guard;
 pub mod frozen_map;
 pub mod grid;
 pub mod history;
+pub mod laws;
 pub mod map;
 pub mod multiplier;
 

@@ -45,14 +45,22 @@ pub enum Kind {
     Changes = b'd',
     /// The map at the start of a freeze.
     FrozenMap = b'f',
+    /// The figures of a local day of a city.
+    DayFigures = b'a',
 }
 
 impl Kind {
     /// The version of its frames.
     fn version(self) -> u8 {
         match self {
-            // Version 3 had multipliers within limits in the place of published ones.
-            Self::CityEntry | Self::CitySnapshot | Self::MapHead | Self::MapChunk | Self::Changes => 4,
+            // Version 3 had multipliers within limits in the place of published ones; a history had these with limits in the
+            // place of reported ones.
+            Self::CityEntry
+            | Self::CitySnapshot
+            | Self::MapHead
+            | Self::MapChunk
+            | Self::Changes
+            | Self::History => 4,
             // Version 2 had a checkpoint log per lane, and snapshots within entries.
             Self::Watermark
             | Self::Counts
@@ -63,8 +71,8 @@ impl Kind {
             | Self::ParkedLog
             | Self::BoardPart
             | Self::FrozenMap
-            | Self::CitySegment
-            | Self::History => 3,
+            | Self::DayFigures
+            | Self::CitySegment => 3,
         }
     }
 }

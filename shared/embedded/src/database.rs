@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use equilibrium_app::checkpoint::parking;
 use equilibrium_app::checkpoint::ports::CheckpointKey;
-use equilibrium_app::memory::{Logs, Maps, OverrideTable};
+use equilibrium_app::memory::{DayTable, Logs, Maps, OverrideTable};
 use equilibrium_domain::count::lane_range::LANES_PER_RANGE;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::{CityId, LaneCount};
+use equilibrium_domain::surge::daily::{DayFigures, LocalDay};
 use equilibrium_domain::surge::frozen_map::FrozenMap;
 use equilibrium_domain::surge::history::HistoryKey;
 use equilibrium_domain::surge::map::{ChunkName, MapHead};
@@ -47,6 +48,8 @@ const FROZEN: TableDefinition<'_, (&str, i64), Bytes> = TableDefinition::new("fr
 const OVERRIDES: TableDefinition<'_, (&str, &str), Bytes> = TableDefinition::new("overrides");
 const OVERRIDE_COUNTS: TableDefinition<'_, &str, Bytes> = TableDefinition::new("override_counts");
 const QUOTES: TableDefinition<'_, u128, Bytes> = TableDefinition::new("quotes");
+/// By city and the number of the day.
+const DAYS: TableDefinition<'_, (&str, i32), Bytes> = TableDefinition::new("days");
 const POLICIES: TableDefinition<'_, (&str, u64), Bytes> = TableDefinition::new("policies");
 const CITY_FILES: TableDefinition<'_, &str, Bytes> = TableDefinition::new("city_files");
 const CHUNKS: TableDefinition<'_, (&str, u64, u64), Bytes> = TableDefinition::new("chunks");
@@ -78,6 +81,8 @@ pub enum Row {
     OverrideCounts(CityId),
     /// A confirmed quote, by its id.
     Quote(u128),
+    /// The figures of a city's day.
+    Day(CityId, LocalDay),
     /// A version of a city's policy.
     Policy(CityId, u64),
     /// The policy of a city that the folder last took from a city file.
@@ -117,6 +122,8 @@ pub struct Contents {
     pub overrides: OverrideTable,
     /// Confirmed quotes.
     pub quotes: ConfirmedQuotes,
+    /// The figures of days.
+    pub days: DayTable,
     /// Events that were not counted yet, by the number of the first of each row.
     pub events: Vec<(u64, Vec<StoredRecord>)>,
     /// Counts that were not priced yet, by number.
@@ -320,9 +327,19 @@ fn read(redb: &redb::Database) -> Result<Contents, OpenErrorKind> {
     let transaction = redb.begin_read()?;
     let (logs, maps) = (read_logs(&transaction)?, read_maps(&transaction)?);
     let (policies, overrides) = (read_policies(&transaction)?, read_overrides(&transaction)?);
-    let quotes = read_quotes(&transaction)?;
+    let (quotes, days) = (read_quotes(&transaction)?, read_days(&transaction)?);
     let (events, counts) = (read_records(&transaction, EVENTS)?, read_records(&transaction, COUNTS)?);
-    Ok(Contents { logs, maps, policies, overrides, quotes, events, counts, ends: read_ends(&transaction)? })
+    Ok(Contents {
+        logs,
+        maps,
+        policies,
+        overrides,
+        quotes,
+        days,
+        events,
+        counts,
+        ends: read_ends(&transaction)?,
+    })
 }
 
 /// The tables whose rows [`Row`] names.
@@ -339,6 +356,7 @@ struct Tables<'a> {
     overrides: Table<'a, (&'static str, &'static str), Bytes>,
     override_counts: Table<'a, &'static str, Bytes>,
     quotes: Table<'a, u128, Bytes>,
+    days: Table<'a, (&'static str, i32), Bytes>,
     policies: Table<'a, (&'static str, u64), Bytes>,
     city_files: Table<'a, &'static str, Bytes>,
 }
@@ -359,6 +377,7 @@ impl<'a> Tables<'a> {
             overrides: transaction.open_table(OVERRIDES)?,
             override_counts: transaction.open_table(OVERRIDE_COUNTS)?,
             quotes: transaction.open_table(QUOTES)?,
+            days: transaction.open_table(DAYS)?,
             policies: transaction.open_table(POLICIES)?,
             city_files: transaction.open_table(CITY_FILES)?,
         })
@@ -385,6 +404,7 @@ impl<'a> Tables<'a> {
             Row::Override(city, id) => put(&mut self.overrides, (city.as_str(), &**id), content),
             Row::OverrideCounts(city) => put(&mut self.override_counts, city.as_str(), content),
             Row::Quote(id) => put(&mut self.quotes, id, content),
+            Row::Day(city, day) => put(&mut self.days, (city.as_str(), day.number()), content),
             Row::Policy(city, version) => put(&mut self.policies, (city.as_str(), *version), content),
             Row::CityFile(city) => put(&mut self.city_files, city.as_str(), content),
         }
@@ -472,6 +492,20 @@ fn read_quotes(transaction: &ReadTransaction) -> Result<ConfirmedQuotes, OpenErr
         quotes.restore(id.value(), row.value())?;
     }
     Ok(quotes)
+}
+
+/// Folders of earlier versions have none.
+fn read_days(transaction: &ReadTransaction) -> Result<DayTable, OpenErrorKind> {
+    let mut days = DayTable::default();
+    for row in existing(transaction.open_table(DAYS))?.iter().map(ReadableTable::iter) {
+        for row in row? {
+            let (key, figures) = row?;
+            let (city, number) = key.value();
+            let day = LocalDay::new(number).ok_or("an invalid day")?;
+            days.save(&city_id(city)?, day, &DayFigures::decode(figures.value())?);
+        }
+    }
+    Ok(days)
 }
 
 fn read_overrides(transaction: &ReadTransaction) -> Result<OverrideTable, OpenErrorKind> {

@@ -4,6 +4,7 @@ mod acknowledged;
 mod confirmed_quotes;
 pub mod data_folder;
 pub mod database;
+mod days;
 mod key_file;
 pub mod open_error;
 mod override_rows;

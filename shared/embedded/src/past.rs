@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use equilibrium_app::checkpoint::ports::{CheckpointKey, Loaded, PastLog};
-use equilibrium_app::history::ports::HistoryStore;
+use equilibrium_app::history::ports::{HistoryStore, PastStores};
 use equilibrium_app::memory::{FoundPast, PackedSegment};
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::id::CityId;
@@ -104,5 +104,23 @@ impl HistoryStore for Store {
         let written = self.past_reader()?.history(city, from, limit).map_err(|_| Unavailable)?;
         let items: BTreeMap<HistoryKey, Vec<u8>> = written.into_iter().chain(unwritten).collect();
         Ok(items.into_iter().take(limit).collect())
+    }
+}
+
+impl PastStores for Store {
+    type Logs = Self;
+    type Histories = Self;
+    type Bounds = Self;
+
+    fn logs(&self) -> &Self {
+        self
+    }
+
+    fn histories(&self) -> &Self {
+        self
+    }
+
+    fn bounds(&self) -> &Self {
+        self
     }
 }

@@ -15,7 +15,7 @@ use equilibrium_app::count::ports::CountsStream;
 use equilibrium_app::ingest::ports::EventLog;
 use equilibrium_app::ingest::record_packer::RecordSink;
 use equilibrium_app::memory::{Histories, Logs};
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::unavailable::{SendError, Unavailable};
 use equilibrium_domain::count::city_group::{CityGroup, GroupCount};
 use equilibrium_domain::event_sourced::Entry;
@@ -62,7 +62,7 @@ impl Store {
     /// A store that continues from the `contents` of `database` and writes its changes to it.
     #[must_use]
     pub fn on_disk(lanes: LaneCount, clock: Clock, database: Database, contents: Contents) -> Self {
-        let Contents { logs, maps, policies, overrides, quotes, events, counts, ends } = contents;
+        let Contents { logs, maps, policies, overrides, quotes, days, events, counts, ends } = contents;
         let event_rows = events.iter().map(|(first, row)| (*first, first + row.len() as u64 - 1)).collect();
         let first_counts = counts.first().map_or(ends.counts + 1, |(number, _)| *number);
         let changes = Changes { ends, ..Changes::default() };
@@ -74,6 +74,7 @@ impl Store {
             policies,
             overrides,
             quotes,
+            days,
             histories,
             keeps_past: true,
             pending: Some(pending),

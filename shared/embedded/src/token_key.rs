@@ -17,7 +17,8 @@ pub const FILE_NAME: &str = "token.key";
 pub fn open(folder: Option<&Path>) -> Result<TokenIssuer, OpenError> {
     let Some(folder) = folder else {
         let digits = key_file::random(KEY_BYTES).map_err(|cause| OpenError::NoRandomness { cause })?;
-        return Ok(TokenIssuer::from_hex(&digits).expect("of random numbers one in four billions is no key"));
+        return Ok(TokenIssuer::from_hex(&digits)
+            .expect("the curve has all random numbers but one in four billions"));
     };
     issuer(folder, &key_file::open(folder, FILE_NAME, KEY_BYTES)?)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use equilibrium_admission::Admission;
 use equilibrium_app::access::ports::ConfiguredKeySet;
-use equilibrium_app::memory::MemoryRates;
+use equilibrium_app::rate_limit::memory_rates::MemoryRates;
 use tokio::time::Sleep;
 
 pub use crate::arguments::{Access, AccessArguments, AccessError};

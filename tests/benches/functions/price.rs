@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use equilibrium_app::clock::system_now_ms;
 use equilibrium_app::policy::ports::{NewVersion, PolicyStore};
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_aws::dynamodb::{Connection, Maps, Policies, Tables};
 use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_domain::event::Position;

@@ -168,6 +168,22 @@ impl Zone {
     }
 }
 
+/// The zones of a policy.
+pub(super) struct ZonesOf(Vec<(String, Zone)>);
+
+impl ZonesOf {
+    pub(super) fn read(json: &Value) -> Self {
+        Self(list(json, "/zones").iter().map(|zone| (text(zone, "/id"), Zone::read(zone))).collect())
+    }
+
+    /// The id of the first zone that contains the centre of a cell.
+    pub(super) fn zone(&self, cell: CellIndex) -> Option<String> {
+        let centre = LatLng::from(cell);
+        let found = self.0.iter().find(|(_, zone)| contains(&zone.rings, centre.lng(), centre.lat()));
+        found.map(|(id, _)| id.clone())
+    }
+}
+
 /// Even-odd: a ray to the east from a point inside crosses an odd number of edges.
 fn contains(rings: &[Ring], lng: f64, lat: f64) -> bool {
     let mut inside = false;

@@ -6,11 +6,14 @@ use std::sync::Arc;
 use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog, Loaded};
 use equilibrium_app::count::ports::CountsStream;
 use equilibrium_app::history::ports::HistoryStore;
-use equilibrium_app::surge::ports::{ChangeStream, MapStore, TickLog};
+use equilibrium_app::laws::ports::DayStore;
+use equilibrium_app::price::ports::MapStore;
+use equilibrium_app::surge::ports::{ChangeStream, TickLog};
 use equilibrium_app::unavailable::{SendError, Unavailable};
 use equilibrium_domain::count::city_group::CityGroup;
 use equilibrium_domain::event_sourced::Entry;
 use equilibrium_domain::id::{CityId, LaneId};
+use equilibrium_domain::surge::daily::{DayFigures, LocalDay};
 use equilibrium_domain::surge::history::HistoryKey;
 use equilibrium_domain::surge::map::{ChunkName, ClosedTick, MapHead};
 use parking_lot::Mutex;
@@ -152,6 +155,21 @@ impl<P: HistoryStore> HistoryStore for FaultyPort<P> {
         limit: usize,
     ) -> Result<Vec<(HistoryKey, Vec<u8>)>, Unavailable> {
         self.call("history", self.port.history(city, from, limit)).await
+    }
+}
+
+impl<P: DayStore> DayStore for FaultyPort<P> {
+    async fn save_day(&self, city: &CityId, day: LocalDay, figures: &DayFigures) -> Result<(), Unavailable> {
+        self.call("save_day", self.port.save_day(city, day, figures)).await
+    }
+
+    async fn days(
+        &self,
+        city: &CityId,
+        from: LocalDay,
+        to: LocalDay,
+    ) -> Result<Vec<(LocalDay, DayFigures)>, Unavailable> {
+        self.call("days", self.port.days(city, from, to)).await
     }
 }
 

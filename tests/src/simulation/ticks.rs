@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use equilibrium_app::memory::MemoryMaps;
 use equilibrium_app::policy::policy_set::{CityConfig, PolicySet};
-use equilibrium_app::surge::ports::{MapStore, TickLog};
+use equilibrium_app::price::ports::MapStore;
+use equilibrium_app::surge::ports::TickLog;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::surge::map::{ClosedTick, MapHead, Row, decode_chunk};

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use equilibrium_app::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog, Loaded};
 use equilibrium_app::ingest::ports::EventLog;
 use equilibrium_app::policy::ports::{NewVersion, PolicyStore, ReplaceError};
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::dynamodb::{Checkpoints, Connection, Maps, Policies, Tables};
 use equilibrium_aws::kinesis::{self, Events, KinesisConsumer, Streams};

@@ -5,6 +5,7 @@
 #![expect(clippy::large_futures, clippy::large_stack_arrays, reason = "a test has a stack of megabytes")]
 
 mod checkpoints;
+mod days;
 mod end_to_end;
 mod fault_proxy;
 mod faults;

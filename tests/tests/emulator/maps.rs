@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use equilibrium_app::clock::system_now_ms;
 use equilibrium_app::contract;
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::dynamodb::{Connection, Maps, Tables};
 use equilibrium_aws::retry::RetryPolicy;

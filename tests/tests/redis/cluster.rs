@@ -4,7 +4,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use equilibrium_app::contract;
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::cache::{Cache, Layout};
 use equilibrium_tests::harness::redis::{RedisServer, free_port};

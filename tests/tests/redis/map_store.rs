@@ -5,7 +5,7 @@ use equilibrium_domain::surge::map::ChunkName;
 use std::sync::Arc;
 
 use equilibrium_app::contract;
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::cache::{CHUNK_TTL, HEAD_TTL, REPLACED_CHUNK_TTL, TTL_REFRESH_INTERVAL};
 use equilibrium_domain::id::CityId;

@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::cache::{Cache, RECONNECT_BACKOFF};
 use equilibrium_tests::harness::redis::{RedisServer, free_port};

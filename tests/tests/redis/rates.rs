@@ -1,8 +1,8 @@
 //! Rates in the cache: the script admits what the rule admits, and forgets idle clients.
 
 use equilibrium_app::contract;
-use equilibrium_app::memory::MemoryRates;
 use equilibrium_app::rate_limit::limiter::RateLimiter;
+use equilibrium_app::rate_limit::memory_rates::MemoryRates;
 use equilibrium_app::rate_limit::ports::{RateKey, RateStore};
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::rate::{Rate, Wait};

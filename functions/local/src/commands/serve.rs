@@ -12,7 +12,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use equilibrium_app::clock::{Clock, system_now_ms};
 use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::policy::policy_set::ResourceLimits;
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_domain::id::LaneCount;
 use equilibrium_domain::policy::Policy;
 use equilibrium_embedded::database::Database;
@@ -133,12 +133,8 @@ impl Serve {
         let policy = policies[0].clone();
         let banner = self.banner(address, &policy);
         let site = self.site(banner.clone(), &policies, store.clock().now_ms())?;
-        let policies = Arc::new(PolicyCache::with_overrides(
-            store.clone(),
-            store.clone(),
-            limits,
-            tokio::time::sleep as _,
-        ));
+        let policies =
+            Arc::new(PolicyCache::with_bounds(store.clone(), store.clone(), limits, tokio::time::sleep as _));
         let api = Arc::new(LocalApi::new(&store, Arc::clone(&policies), keys, (access.admission, site)));
         let (stop_sender, stop) = watch::channel(false);
         let (progress_sender, progress) = watch::channel(Progress::default());

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use equilibrium_app::clock::Span;
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_domain::policy::Policy;
 use equilibrium_embedded::store::Store;
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use equilibrium_api_client::http::authorization;
+use equilibrium_api_client::token::authorization;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE};

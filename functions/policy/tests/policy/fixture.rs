@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use equilibrium_app::memory::{MemoryMaps, MemoryOverrides, MemoryPolicies, NoOp};
+use equilibrium_app::laws::ports::BoundStores;
+use equilibrium_app::memory::{MemoryDays, MemoryMaps, MemoryOverrides, MemoryPolicies, NoOp};
 use equilibrium_app::policy::ports::LOCAL_AUTHOR;
 use equilibrium_app::policy::ports::{NewVersion, PolicyStore, ReplaceError, SavedVersion, StoredPolicy};
 use equilibrium_app::price::map_reader::MapReader;
@@ -31,7 +32,7 @@ pub struct Fixture {
     pub store: Store,
     pub maps: Maps,
     pub map_store: MemoryMaps,
-    pub overrides: MemoryOverrides,
+    pub bounds: BoundStores<MemoryOverrides, MemoryDays>,
 }
 
 impl Fixture {
@@ -46,7 +47,7 @@ impl Fixture {
         let store = Store { policies: MemoryPolicies::of(&policies), ..Store::default() };
         let map_store = MemoryMaps::default();
         let maps = MapReader::new(map_store.clone(), NoOp, tokio::time::sleep as _);
-        Self { store, maps, map_store, overrides: MemoryOverrides::default() }
+        Self { store, maps, map_store, bounds: BoundStores::default() }
     }
 
     pub async fn ask(
@@ -61,12 +62,8 @@ impl Fixture {
         let headers: Vec<Header<'_>> =
             headers.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(*value))).collect();
         let request = Request { method, path, query, headers: &headers, body };
-        equilibrium_policy::respond(
-            (&self.store, &self.overrides, &self.maps),
-            (&request, LOCAL_AUTHOR),
-            now_ms,
-        )
-        .await
+        equilibrium_policy::respond((&self.store, &self.bounds, &self.maps), (&request, LOCAL_AUTHOR), now_ms)
+            .await
     }
 
     pub async fn get(&self, url: &str) -> Response {

@@ -130,5 +130,5 @@ async fn a_city_has_so_many_overrides_that_have_not_ended() {
         201
     );
     let nyc = CityId::new("nyc").unwrap();
-    assert_eq!(fixture.overrides.not_ended(&nyc, TICK + 60_000).await.unwrap().overrides.len(), 1);
+    assert_eq!(fixture.bounds.not_ended(&nyc, TICK + 60_000).await.unwrap().overrides.len(), 1);
 }

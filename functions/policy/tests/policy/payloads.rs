@@ -20,7 +20,7 @@ async fn answer_to(payload: &[u8]) -> Value {
     let fixture = Fixture::new();
     let answer = equilibrium_policy::handle_event(
         &Open,
-        (&fixture.store, &fixture.overrides, &fixture.maps),
+        (&fixture.store, &fixture.bounds, &fixture.maps),
         payload,
         TICK,
     )
@@ -70,7 +70,7 @@ async fn an_invalid_payload_fails_the_invocation() {
     let fixture = Fixture::new();
     let failed = equilibrium_policy::handle_event(
         &Open,
-        (&fixture.store, &fixture.overrides, &fixture.maps),
+        (&fixture.store, &fixture.bounds, &fixture.maps),
         b"{}",
         TICK,
     )

@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use equilibrium_app::history::ports::Past;
-use equilibrium_app::memory::{MemoryCheckpoints, MemoryHistory, MemoryMaps};
+use equilibrium_app::laws::ports::BoundStores;
+use equilibrium_app::memory::{MemoryCheckpoints, MemoryDays, MemoryHistory, MemoryMaps, MemoryOverrides};
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::price::map_reader::MapReader;
-use equilibrium_app::surge::ports::{Consistency, MapStore};
+use equilibrium_app::price::ports::{Consistency, MapStore};
 use equilibrium_app::timer::Timer;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::event::Position;
@@ -42,7 +43,7 @@ pub struct Fixture {
     pub cache: Source,
     pub maps: MapReader<Source, Source, Sleep>,
     pub rendered: RenderedMaps,
-    pub past: Past<MemoryCheckpoints, MemoryHistory>,
+    pub past: Past<MemoryCheckpoints, MemoryHistory, BoundStores<MemoryOverrides, MemoryDays>>,
     pub source: EventSource,
     pub policies: Arc<PolicySet>,
 }
@@ -60,7 +61,7 @@ impl Fixture {
         Self {
             maps,
             rendered: RenderedMaps::default(),
-            past: Past { logs: MemoryCheckpoints::keeping_past(), histories: MemoryHistory::default() },
+            past: Past { logs: MemoryCheckpoints::keeping_past(), ..Past::default() },
             source: EventSource::DEPLOYED,
             store,
             cache,

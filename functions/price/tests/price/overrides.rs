@@ -1,6 +1,6 @@
 //! Overrides bind in prices and maps, whether or not ticks close.
 
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_domain::id::{CityId, ProductId};
 use equilibrium_domain::policy::Multiplier;
 use equilibrium_domain::policy::overrides::{Override, OverrideKind};

@@ -1,6 +1,6 @@
 //! When a map is refreshed, and which map is served if the cache or the store is slow, stale or down.
 
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::surge::map::ChunkName;
 use futures_util::future::join_all;

@@ -7,7 +7,7 @@ use equilibrium_domain::surge::feed_guard::Feed;
 use equilibrium_domain::surge::frozen_map::FrozenMap;
 use equilibrium_domain::surge::map::{ChunkName, MapHead, Row};
 
-use crate::surge::ports::MapStore;
+use crate::price::ports::MapStore;
 
 /// The contract of [`MapStore`].
 ///

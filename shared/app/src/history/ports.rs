@@ -5,7 +5,8 @@ use std::future::Future;
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::surge::history::HistoryKey;
 
-use crate::checkpoint::ports::{CheckpointKey, Loaded, PastLog};
+use crate::checkpoint::ports::PastLog;
+use crate::laws::ports::BoundStore;
 use crate::unavailable::Unavailable;
 
 /// How long a history is kept, by the time of its ticks (CONTRACT §10).
@@ -37,32 +38,50 @@ pub trait HistoryStore: Send + Sync {
     ) -> impl Future<Output = Result<Vec<(HistoryKey, Vec<u8>)>, Unavailable>> + Send;
 }
 
-/// The past from two stores: of logs, and of histories.
+/// The stores of a city's past.
+pub trait PastStores: Send + Sync {
+    /// Of the logs.
+    type Logs: PastLog;
+    /// Of the histories.
+    type Histories: HistoryStore;
+    /// Of the overrides, and of the days that laws refer to.
+    type Bounds: BoundStore;
+
+    /// The logs.
+    fn logs(&self) -> &Self::Logs;
+
+    /// The histories.
+    fn histories(&self) -> &Self::Histories;
+
+    /// The overrides, and the days that laws refer to.
+    fn bounds(&self) -> &Self::Bounds;
+}
+
+/// The past from three stores.
 #[derive(Clone, Debug, Default)]
-pub struct Past<L, H> {
+pub struct Past<L, H, B> {
     /// The logs.
     pub logs: L,
     /// The histories.
     pub histories: H,
+    /// The overrides, and the days that laws refer to.
+    pub bounds: B,
 }
 
-impl<L: PastLog, H: Send + Sync> PastLog for Past<L, H> {
-    async fn load_past(&self, key: &CheckpointKey, tick: i64) -> Result<Option<Loaded>, Unavailable> {
-        self.logs.load_past(key, tick).await
-    }
-}
+impl<L: PastLog, H: HistoryStore, B: BoundStore> PastStores for Past<L, H, B> {
+    type Logs = L;
+    type Histories = H;
+    type Bounds = B;
 
-impl<L: Send + Sync, H: HistoryStore> HistoryStore for Past<L, H> {
-    async fn save_history(&self, city: &CityId, key: HistoryKey, item: &[u8]) -> Result<(), Unavailable> {
-        self.histories.save_history(city, key, item).await
+    fn logs(&self) -> &L {
+        &self.logs
     }
 
-    async fn history(
-        &self,
-        city: &CityId,
-        from: HistoryKey,
-        limit: usize,
-    ) -> Result<Vec<(HistoryKey, Vec<u8>)>, Unavailable> {
-        self.histories.history(city, from, limit).await
+    fn histories(&self) -> &H {
+        &self.histories
+    }
+
+    fn bounds(&self) -> &B {
+        &self.bounds
     }
 }

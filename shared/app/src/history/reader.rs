@@ -4,11 +4,17 @@ use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::{CityId, ProductId};
 use equilibrium_domain::policy::Multiplier;
 use equilibrium_domain::surge::city_pricing::Output;
-use equilibrium_domain::surge::history::{HistoryItem, HistoryKey, limits_of};
+use equilibrium_domain::surge::history::{HistoryItem, HistoryKey};
+use equilibrium_domain::surge::map::{ClosedTick, Row};
 
 use crate::checkpoint::ports::{CheckpointKey, PAST_MS, PastLog};
+use crate::history::bounds::PastBounds;
 use crate::history::explainer::{LogReplay, Step};
-use crate::history::ports::{HISTORY_MS, HistoryStore};
+use crate::history::ports::{HISTORY_MS, HistoryStore, PastStores};
+use crate::price::map_reader::MapReader;
+use crate::price::ports::MapStore;
+use crate::price::report::{ReportedCell, ReportedTick};
+use crate::timer::Timer;
 use crate::unavailable::Unavailable;
 
 /// Items of a history that one page reads at most: those of a few hours of a city whose prices move at every tick.
@@ -111,7 +117,7 @@ pub async fn changes(
                         at: tick.at,
                         product: product.clone(),
                         cell: row.cell,
-                        multiplier: row.multiplier(),
+                        multiplier: row.multiplier,
                         demand: row.demand,
                         supply: row.supply,
                         version: tick.version,
@@ -135,22 +141,42 @@ pub async fn changes(
 ///
 /// # Errors
 /// [`Unavailable`].
-pub async fn ticks(
-    log: &impl PastLog,
+pub async fn ticks<M, K, T>(
+    (past, maps): (&impl PastStores, &MapReader<M, K, T>),
     query: &HistoryQuery,
     now_ms: i64,
-) -> Result<HistoryPage, Unavailable> {
+) -> Result<HistoryPage, Unavailable>
+where
+    M: MapStore + 'static,
+    K: MapStore + 'static,
+    T: Timer + 'static,
+{
     let mut page = PageBuilder::new(query, now_ms.saturating_sub(PAST_MS));
     let key = CheckpointKey::City(query.city.clone());
     let mut first = page.first();
+    let mut bounds = PastBounds::from(past.bounds(), &query.city, first).await?;
     for _ in 0..MAX_PARTS {
-        let Some(loaded) = log.load_past(&key, first).await? else { return Ok(page.end()) };
+        let Some(loaded) = past.logs().load_past(&key, first).await? else { return Ok(page.end()) };
         let mut replay = LogReplay::new(&query.city, &loaded, None);
         loop {
             match replay.step() {
                 Step::End => break,
-                Step::Ticks(output) if page.is_full_with_ticks(&output) => return Ok(page.page),
-                Step::Ticks(_) | Step::NoTick => {}
+                Step::NoTick => {}
+                Step::Ticks(output) => {
+                    for (tick, at) in
+                        output.ticks.iter().flat_map(|tick| tick.instants().map(move |at| (tick, at)))
+                    {
+                        if at < page.first() {
+                            continue;
+                        }
+                        let in_force = bounds.in_force(&output.config, at).await?;
+                        let frozen = maps.frozen_maps(&query.city, in_force.bounds(), Some(at), now_ms).await;
+                        let reported = ReportedTick { at, bounds: &in_force, frozen: &frozen };
+                        if page.is_full_with_tick(&output, tick, &reported) {
+                            return Ok(page.page);
+                        }
+                    }
+                }
             }
         }
         let Some(last) = replay.as_of().filter(|last| *last >= first && *last + 1 < query.to) else {
@@ -210,30 +236,25 @@ impl<'a> PageBuilder<'a> {
         false
     }
 
-    fn is_full_with_ticks(&mut self, output: &Output) -> bool {
-        for tick in &output.ticks {
-            if tick.at < self.first() {
-                continue;
-            }
-            for at in tick.instants() {
-                let skipped = ((tick.at - at) / tick.tick_ms).unsigned_abs();
-                for row in &tick.rows {
-                    let product = &output.map.products[usize::from(row.product)];
-                    if !self.wants(at, product, row.cell) {
-                        continue;
-                    }
-                    let entry = HistoryEntry {
-                        at,
-                        product: product.clone(),
-                        cell: row.cell,
-                        multiplier: limits_of(&output.config.policy, row.cell).apply(row.published),
-                        demand: row.demand,
-                        supply: row.supply,
-                        version: tick.version - skipped,
-                    };
-                    if self.is_full_with(entry) {
-                        return true;
-                    }
+    fn is_full_with_tick(&mut self, output: &Output, tick: &ClosedTick, reported: &ReportedTick<'_>) -> bool {
+        let at = reported.at;
+        let skipped = ((tick.at - at) / tick.tick_ms).unsigned_abs();
+        let products = &output.map.products;
+        let is_wanted = |row: &&Row| self.query.cell.is_none_or(|wanted| wanted == row.cell);
+        let rows: Vec<Row> = tick.rows.iter().filter(is_wanted).copied().collect();
+        let cells = reported.cells(&output.config.policy, products, &rows);
+        let mut in_order: Vec<_> = products.iter().zip(cells).collect();
+        in_order.sort_by_key(|(product, _)| *product);
+        for (product, cells) in in_order {
+            for cell in cells {
+                if !self.wants(at, product, cell.cell) {
+                    continue;
+                }
+                let ReportedCell { cell, multiplier, demand, supply, .. } = cell;
+                let (product, version) = (product.clone(), tick.version - skipped);
+                let entry = HistoryEntry { at, product, cell, multiplier, demand, supply, version };
+                if self.is_full_with(entry) {
+                    return true;
                 }
             }
         }

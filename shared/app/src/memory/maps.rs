@@ -4,14 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::policy::ranges::OVERRIDE_MS;
+use equilibrium_domain::surge::daily::{DayFigures, LocalDay};
 use equilibrium_domain::surge::frozen_map::FrozenMap;
 use equilibrium_domain::surge::history::HistoryKey;
 use equilibrium_domain::surge::map::{ChunkName, MapHead};
 
+use super::days::MemoryDays;
 use super::histories::MemoryHistory;
 use super::shared::Shared;
 use crate::history::ports::HistoryStore;
-use crate::surge::ports::MapStore;
+use crate::laws::ports::DayStore;
+use crate::price::ports::MapStore;
 use crate::unavailable::Unavailable;
 
 /// Maps as plain data: each city's newest head, and the chunks that it and the previous head name.
@@ -97,9 +100,9 @@ impl Maps {
 /// For how long the map at the start of a freeze is kept: longer than a freeze that begins as late as it may.
 const FROZEN_KEPT_MS: i64 = 2 * OVERRIDE_MS;
 
-/// Maps and histories in memory.
+/// Maps, histories and the figures of days in memory.
 #[derive(Clone, Debug, Default)]
-pub struct MemoryMaps(Shared<Maps>, MemoryHistory);
+pub struct MemoryMaps(Shared<Maps>, MemoryHistory, MemoryDays);
 
 impl MapStore for MemoryMaps {
     async fn save_chunk(&self, city: &CityId, name: ChunkName, chunk: &[u8]) -> Result<(), Unavailable> {
@@ -142,5 +145,20 @@ impl HistoryStore for MemoryMaps {
         limit: usize,
     ) -> Result<Vec<(HistoryKey, Vec<u8>)>, Unavailable> {
         self.1.history(city, from, limit).await
+    }
+}
+
+impl DayStore for MemoryMaps {
+    async fn save_day(&self, city: &CityId, day: LocalDay, figures: &DayFigures) -> Result<(), Unavailable> {
+        self.2.save_day(city, day, figures).await
+    }
+
+    async fn days(
+        &self,
+        city: &CityId,
+        from: LocalDay,
+        to: LocalDay,
+    ) -> Result<Vec<(LocalDay, DayFigures)>, Unavailable> {
+        self.2.days(city, from, to).await
     }
 }

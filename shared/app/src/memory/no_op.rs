@@ -4,7 +4,8 @@ use equilibrium_domain::id::CityId;
 use equilibrium_domain::surge::map::{ChunkName, ClosedTick, MapHead};
 
 use crate::count::ports::{DeadLetter, DeadLetterQueue};
-use crate::surge::ports::{ChangeStream, MapStore, TickLog};
+use crate::price::ports::MapStore;
+use crate::surge::ports::{ChangeStream, TickLog};
 use crate::unavailable::{SendError, Unavailable};
 
 /// Discards what is sent or saved, and finds nothing; for one process, which needs no cache.

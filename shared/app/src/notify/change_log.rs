@@ -12,15 +12,16 @@ use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::policy::Multiplier;
 use equilibrium_domain::surge::fallback::{Fallback, Mode};
-use equilibrium_domain::surge::map::{ClosedTick, MapHead, Row};
+use equilibrium_domain::surge::map::{ClosedTick, MapHead};
 use parking_lot::Mutex;
 
 use crate::clock::Clock;
 use crate::notify::change::{Change, FeedChanged, ModeChanged, Pulse, SurgeChanged, VersionId};
 use crate::policy::policy_set::CityConfig;
 use crate::policy::ports::PolicySource;
+use crate::price::ports::MapStore;
 use crate::price::report::{FrozenMaps, ReportedCell, Reporting};
-use crate::surge::ports::{MapStore, TickLog};
+use crate::surge::ports::TickLog;
 use crate::unavailable::Unavailable;
 
 /// How long changes are kept, in milliseconds (CONTRACT §10).
@@ -80,6 +81,8 @@ struct City {
     mode: Mode,
     /// The number of the bounds.
     bounds: u64,
+    /// The hash of the laws in force.
+    laws: u64,
     /// For each product of the map, by cell.
     reported: Vec<Vec<ReportedCell>>,
 }
@@ -95,14 +98,9 @@ impl City {
         let bounds = config.bounds.in_force(now_ms);
         let fallback = Fallback::new(policy, Some(tick.at), now_ms);
         let reporting = Reporting { bounds: &bounds, fallback: &fallback, frozen };
-        let reported = map.products.iter().enumerate().map(|(index, id)| {
-            let in_policy = policy.products.iter().position(|product| product.id == *id);
-            let rows = of_product(&tick.rows, index).iter();
-            in_policy.map_or_else(Vec::new, |at| reporting.list((at, id.as_str()), rows))
-        });
-        let reported = reported.collect();
+        let reported = reporting.lists(policy, &map.products, &tick.rows);
         let (map, tick) = (MapHead { chunks: Vec::new(), ..map.clone() }, tick.clone());
-        Self { map, tick, mode: fallback.mode, bounds: bounds.number, reported }
+        Self { map, tick, mode: fallback.mode, bounds: bounds.number, laws: bounds.laws, reported }
     }
 
     /// The run and version of the tick.
@@ -229,13 +227,14 @@ impl<P, M: MapStore> ChangeLog<P, M> {
         state.wake();
     }
 
-    /// Records what is reported otherwise since the policy or the overrides of a city have changed.
+    /// Records what is reported otherwise since the policy, the overrides or the laws in force of a city have changed.
     pub async fn record_bounds(&self, config: &CityConfig, now_ms: i64) {
         let city = &config.pricing.policy.city;
-        let number = config.bounds.in_force(now_ms).number;
+        let bounds = config.bounds.in_force(now_ms);
         let as_of = {
             let state = self.state.lock();
-            let Some(before) = state.cities.get(city).filter(|before| before.bounds != number) else {
+            let is_other = |before: &&City| (before.bounds, before.laws) != (bounds.number, bounds.laws);
+            let Some(before) = state.cities.get(city).filter(is_other) else {
                 return;
             };
             before.tick.at
@@ -248,15 +247,11 @@ impl<P, M: MapStore> ChangeLog<P, M> {
         state.replace(known, changes, now_ms);
     }
 
-    /// The maps of the freezes in force that began before the tick `as_of`. The pipeline has saved them before that tick.
+    /// The maps of the freezes in force at `now_ms` that began before the tick `as_of`.
     async fn frozen_maps(&self, config: &CityConfig, as_of: i64, now_ms: i64) -> FrozenMaps {
-        let mut frozen = FrozenMaps::default();
-        for start_ms in config.bounds.in_force(now_ms).bounds().freezes().filter(|start| *start < as_of) {
-            if let Ok(Some(map)) = self.maps.frozen(&config.pricing.policy.city, start_ms).await {
-                frozen.add(start_ms, Arc::new(map));
-            }
-        }
-        frozen
+        let bounds = config.bounds.in_force(now_ms);
+        let city = &config.pricing.policy.city;
+        FrozenMaps::read(&self.maps, city, bounds.bounds(), as_of).await.unwrap_or_default()
     }
 
     fn record_tick(
@@ -309,14 +304,6 @@ impl<P: PolicySource, M: MapStore> TickLog for ChangeLog<P, M> {
         }
         Ok(())
     }
-}
-
-/// The rows of a product, of rows ordered by product in any order of products.
-fn of_product(rows: &[Row], index: usize) -> &[Row] {
-    let is_of = |row: &Row| usize::from(row.product) == index;
-    let Some(first) = rows.iter().position(is_of) else { return &[] };
-    let length = rows[first..].iter().take_while(|row| is_of(row)).count();
-    &rows[first..first + length]
 }
 
 /// What subscribers see of a cell.

@@ -10,7 +10,7 @@ use equilibrium_domain::id::{CityId, ProductId};
 
 use crate::notify::change::{Change, VersionId};
 use crate::notify::change_log::{ChangeLog, LoggedChange, LoggedPulse, State};
-use crate::surge::ports::MapStore;
+use crate::price::ports::MapStore;
 
 /// The most changes that a subscriber takes at once.
 const MAX_CHANGES: usize = 64;

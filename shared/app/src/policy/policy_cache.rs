@@ -1,4 +1,5 @@
-//! The stored policies and overrides in memory: read at start, and checked for changes beside the answers.
+//! The stored policies and overrides in memory: read at start, and checked for changes beside the answers. The days that laws
+//! refer to are read with them.
 //!
 //! A check is one small read of each ([`PolicyStore::versions`], [`OverrideStore::revisions`]); what has changed since is
 //! read after it. A request
@@ -22,7 +23,8 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, try_join, try_join_all};
 use parking_lot::Mutex;
 
-use crate::overrides::ports::{NoOverrides, OverrideStore};
+use crate::laws::ports::BoundStore;
+use crate::overrides::ports::NoOverrides;
 use crate::policy::policy_set::{PolicySet, ResourceLimits};
 use crate::policy::ports::{PolicySource, PolicyStore, StoredPolicy};
 use crate::timer::{Timer, is_within, with_timeout};
@@ -41,13 +43,16 @@ pub const NEWEST_INTERVAL_MS: i64 = 1_000;
 /// The least time between the beginnings of two checks of which the first failed, in milliseconds.
 pub const RETRY_INTERVAL_MS: i64 = 500;
 
+/// Overrides that have ended within this time are read, too, in milliseconds: ticks of the time before may close after it.
+pub const ENDED_MS: i64 = 600_000;
+
 /// How long a request waits for a check.
 pub const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A check that takes longer is abandoned, in milliseconds: its connection is likely dead.
 const CHECK_ABANDONED_MS: i64 = 2_000;
 
-/// The policies of a store, in memory, with the overrides of another.
+/// The policies of a store, in memory, with what bounds multipliers beside them in another.
 #[derive(Debug)]
 pub struct PolicyCache<P, T, O = NoOverrides> {
     source: Arc<Source<P, O>>,
@@ -58,7 +63,7 @@ pub struct PolicyCache<P, T, O = NoOverrides> {
 #[derive(Debug)]
 struct Source<P, O> {
     store: P,
-    overrides: O,
+    bounds: O,
     limits: ResourceLimits,
 }
 
@@ -96,21 +101,21 @@ enum NextCheck {
 }
 
 impl<P: PolicyStore + 'static, T: Timer> PolicyCache<P, T> {
-    /// A cache that has read nothing yet, of policies alone: counting needs no overrides.
+    /// A cache that has read nothing yet, of policies alone: counting needs no bounds.
     pub fn new(store: P, limits: ResourceLimits, timer: T) -> Self {
-        Self::with_overrides(store, NoOverrides, limits, timer)
+        Self::with_bounds(store, NoOverrides, limits, timer)
     }
 }
 
-impl<P: PolicyStore + 'static, T: Timer, O: OverrideStore + 'static> PolicyCache<P, T, O> {
+impl<P: PolicyStore + 'static, T: Timer, O: BoundStore + 'static> PolicyCache<P, T, O> {
     /// A cache that has read nothing yet.
-    pub fn with_overrides(store: P, overrides: O, limits: ResourceLimits, timer: T) -> Self {
-        Self { source: Arc::new(Source { store, overrides, limits }), timer, state: Mutex::default() }
+    pub fn with_bounds(store: P, bounds: O, limits: ResourceLimits, timer: T) -> Self {
+        Self { source: Arc::new(Source { store, bounds, limits }), timer, state: Mutex::default() }
     }
 
-    /// The store of the overrides.
-    pub fn override_store(&self) -> &O {
-        &self.source.overrides
+    /// The store of the overrides and the days.
+    pub fn bound_store(&self) -> &O {
+        &self.source.bounds
     }
 
     /// Waits for the check under way, if there is one, for at most [`CHECK_TIMEOUT`]. Lambda freezes an instance between
@@ -176,18 +181,34 @@ impl<P: PolicyStore + 'static, T: Timer, O: OverrideStore + 'static> PolicyCache
     }
 }
 
-impl<P: PolicyStore, O: OverrideStore> Source<P, O> {
+impl<P: PolicyStore, O: BoundStore> Source<P, O> {
     /// Reads the policies whose versions differ from those of `known`, and the overrides whose revisions do. The others are
     /// kept as they are.
     async fn check(self: Arc<Self>, known: Option<Known>, now_ms: i64) -> Result<Known, Unavailable> {
-        let (versions, revisions) = try_join(self.store.versions(), self.overrides.revisions()).await?;
+        let (versions, revisions) = try_join(self.store.versions(), self.bounds.revisions()).await?;
         let versions: BTreeMap<CityId, u64> = versions.into_iter().collect();
         let revisions: BTreeMap<CityId, u64> = revisions.into_iter().collect();
         let is_same = |known: &Known| *known.versions == versions && *known.revisions == revisions;
-        match known {
-            Some(known) if is_same(&known) => Ok(Known { checked_at_ms: now_ms, ..known }),
-            known => self.read(known, (versions, revisions), now_ms).await,
-        }
+        let known = match known {
+            Some(known) if is_same(&known) => Known { checked_at_ms: now_ms, ..known },
+            known => self.read(known, (versions, revisions), now_ms).await?,
+        };
+        self.read_days(&known.policies, now_ms).await?;
+        Ok(known)
+    }
+
+    /// Reads the days that laws refer to, of the cities where it is time to.
+    async fn read_days(&self, policies: &PolicySet, now_ms: i64) -> Result<(), Unavailable> {
+        let due = policies.cities(None).filter_map(|config| {
+            let policy = &config.pricing.policy;
+            let (first, last) = config.bounds.days().due(policy, now_ms)?;
+            Some(async move {
+                let days = self.bounds.days(&policy.city, first, last).await?;
+                config.bounds.days().take(first, days, now_ms);
+                Ok(())
+            })
+        });
+        try_join_all(due).await.map(drop)
     }
 
     /// A stored document that is not a valid policy leaves its city undefined and affects no other city.
@@ -232,13 +253,13 @@ impl<P: PolicyStore, O: OverrideStore> Source<P, O> {
             })
         };
         let changed = revisions.iter().filter(|(city, revision)| !is_known(city, revision));
-        let read =
-            changed.map(async |(city, _)| Ok((city.clone(), self.overrides.not_ended(city, now_ms).await?)));
+        let read = changed
+            .map(async |(city, _)| Ok((city.clone(), self.bounds.not_ended(city, now_ms - ENDED_MS).await?)));
         try_join_all(read).await
     }
 }
 
-impl<P: PolicyStore + 'static, T: Timer, O: OverrideStore + 'static> PolicySource for PolicyCache<P, T, O> {
+impl<P: PolicyStore + 'static, T: Timer, O: BoundStore + 'static> PolicySource for PolicyCache<P, T, O> {
     /// If the store is unavailable, the policies read last stay in force.
     async fn policies(&self, now_ms: i64) -> Result<Arc<PolicySet>, Unavailable> {
         let (mut known, check) = self.state_at(now_ms);
@@ -281,9 +302,7 @@ impl<P: PolicyStore + 'static, T: Timer, O: OverrideStore + 'static> PolicySourc
     }
 }
 
-impl<P: PolicyStore + 'static, T: Timer, O: OverrideStore + 'static> PolicySource
-    for Arc<PolicyCache<P, T, O>>
-{
+impl<P: PolicyStore + 'static, T: Timer, O: BoundStore + 'static> PolicySource for Arc<PolicyCache<P, T, O>> {
     async fn policies(&self, now_ms: i64) -> Result<Arc<PolicySet>, Unavailable> {
         PolicyCache::policies(self, now_ms).await
     }

@@ -46,6 +46,12 @@ pub struct CityConfig {
 }
 
 impl CityConfig {
+    /// What bounds its multipliers with these overrides, and with the days that were known before.
+    fn bounded(&self, before: &CityBounds, overrides: OverrideSet) -> Arc<CityBounds> {
+        let days = Arc::clone(before.days());
+        Arc::new(CityBounds::new(Arc::clone(&self.pricing), self.version, overrides, days))
+    }
+
     /// Whether the city's boundary contains a place.
     #[must_use]
     pub fn serves(&self, place: Position) -> bool {
@@ -95,7 +101,7 @@ impl PolicySet {
             let mut config = city_config(policy, version, self.limits);
             if let Some(before) = self.cities.get(&city) {
                 let overrides = before.bounds.overrides().clone();
-                config.bounds = Arc::new(CityBounds::new(Arc::clone(&config.pricing), version, overrides));
+                config.bounds = config.bounded(&before.bounds, overrides);
             }
             (city, config)
         }));
@@ -107,8 +113,7 @@ impl PolicySet {
     pub fn with_overrides(mut self, changed: Vec<(CityId, OverrideSet)>) -> Self {
         for (city, overrides) in changed {
             if let Some(config) = self.cities.get_mut(&city) {
-                config.bounds =
-                    Arc::new(CityBounds::new(Arc::clone(&config.pricing), config.version, overrides));
+                config.bounds = config.bounded(&config.bounds, overrides);
             }
         }
         self
@@ -161,6 +166,7 @@ fn city_config(policy: Policy, version: u64, limits: ResourceLimits) -> CityConf
     let counting = Arc::new(CountingConfig::of(&policy, limits.max_entities));
     let (policy_version, max_hold_ms) = (version, limits.max_hold_ms);
     let pricing = Arc::new(PricingConfig { policy, policy_version, max_hold_ms });
-    let bounds = Arc::new(CityBounds::new(Arc::clone(&pricing), version, OverrideSet::default()));
+    let (overrides, days) = (OverrideSet::default(), Arc::default());
+    let bounds = Arc::new(CityBounds::new(Arc::clone(&pricing), version, overrides, days));
     CityConfig { counting, pricing, version, bounds, fingerprint }
 }

@@ -11,8 +11,8 @@ use crate::policy::bounds::BoundsInForce;
 use crate::policy::policy_set::CityConfig;
 use crate::price::city_map::CityMap;
 use crate::price::map_reader::MapReader;
+use crate::price::ports::MapStore;
 use crate::price::report::{FrozenMaps, ReportedCell, Reporting};
-use crate::surge::ports::MapStore;
 use crate::timer::Timer;
 
 /// A city at one moment.
@@ -54,7 +54,8 @@ impl<'a> CityView<'a> {
         let policy = &city.pricing.policy;
         let map = maps.map(&policy.city, policy.clock, now_ms).await;
         let bounds = city.bounds.in_force(now_ms);
-        let frozen = maps.frozen_maps(&policy.city, bounds.bounds(), map.as_deref(), now_ms).await;
+        let as_of = map.as_ref().map(|map| map.head().as_of);
+        let frozen = maps.frozen_maps(&policy.city, bounds.bounds(), as_of, now_ms).await;
         Self::new(city, (map, frozen), now_ms)
     }
 

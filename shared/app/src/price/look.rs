@@ -14,8 +14,8 @@ use parking_lot::Mutex;
 
 use crate::price::city_map::{Chunk, CityMap};
 use crate::price::metrics::MapReaderMetrics;
+use crate::price::ports::{Consistency, MapStore};
 use crate::price::schedule::{Pace, ReadBudget};
-use crate::surge::ports::{Consistency, MapStore};
 use crate::timer::{Timer, with_timeout};
 use crate::unavailable::Unavailable;
 

@@ -29,9 +29,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::price::city_map::CityMap;
 use crate::price::look::{Finding, Sources, Wanted, look};
 use crate::price::metrics::MapReaderMetrics;
+use crate::price::ports::MapStore;
 use crate::price::report::FrozenMaps;
 use crate::price::schedule::{Pace, Schedule};
-use crate::surge::ports::MapStore;
 use crate::timer::{Timer, is_within, with_timeout};
 
 /// How long a request waits that has no fresh map.
@@ -227,13 +227,13 @@ where
         }
     }
 
-    /// The maps of the freezes in force of a city whose newest map is `map`. One that is not in memory is read within
-    /// [`LOOK_TIMEOUT`]; the newest map has it until a tick after the start has closed.
+    /// The maps of the freezes in force of a city whose newest tick is `as_of`, in milliseconds since the epoch. One that is not
+    /// in memory is read within [`LOOK_TIMEOUT`]; the newest map has it until a tick after the start has closed.
     pub async fn frozen_maps(
         &self,
         city: &CityId,
         bounds: &Bounds,
-        map: Option<&CityMap>,
+        as_of: Option<i64>,
         now_ms: i64,
     ) -> FrozenMaps {
         let mut frozen = FrozenMaps::default();
@@ -242,7 +242,7 @@ where
             let known = self.frozen.lock().get(&key).cloned();
             let read = match known {
                 Some(FrozenEntry::Read(read)) => Some(read),
-                _ if map.is_none_or(|map| map.head.as_of <= start_ms) => None,
+                _ if as_of.is_none_or(|as_of| as_of <= start_ms) => None,
                 Some(FrozenEntry::Missing { at_ms }) if is_within(Some(at_ms), FROZEN_RETRY_MS, now_ms) => {
                     None
                 }

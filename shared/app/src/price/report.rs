@@ -3,19 +3,24 @@
 use std::sync::Arc;
 
 use equilibrium_domain::geo::locate::Cell;
-use equilibrium_domain::policy::{Multiplier, Published};
-use equilibrium_domain::surge::bounds::Decided;
+use equilibrium_domain::id::{CityId, ProductId};
+use equilibrium_domain::policy::{Multiplier, Policy, Published};
+use equilibrium_domain::surge::bounds::{Bounds, Decided};
 use equilibrium_domain::surge::fallback::Fallback;
 use equilibrium_domain::surge::frozen_map::FrozenMap;
 use equilibrium_domain::surge::map::Row;
 
 use crate::policy::bounds::BoundsInForce;
+use crate::price::ports::MapStore;
+use crate::unavailable::Unavailable;
 
 /// What is reported of a cell and product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReportedCell {
     /// The cell.
     pub cell: Cell,
+    /// The zone that it lies in, by its index in the policy.
+    pub zone: Option<usize>,
     /// The multiplier within all bounds.
     pub multiplier: Multiplier,
     /// What decided it.
@@ -32,6 +37,26 @@ pub struct ReportedCell {
 pub struct FrozenMaps(Vec<(i64, Arc<FrozenMap>)>);
 
 impl FrozenMaps {
+    /// The maps of the freezes in force that began before the tick `as_of`, in milliseconds since the epoch. The pipeline has
+    /// saved them before that tick.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn read(
+        maps: &impl MapStore,
+        city: &CityId,
+        bounds: &Bounds,
+        as_of: i64,
+    ) -> Result<Self, Unavailable> {
+        let mut frozen = Self::default();
+        for start_ms in bounds.freezes().filter(|start| *start < as_of) {
+            if let Some(map) = maps.frozen(city, start_ms).await? {
+                frozen.add(start_ms, Arc::new(map));
+            }
+        }
+        Ok(frozen)
+    }
+
     /// Adds the map of a freeze.
     pub fn add(&mut self, start_ms: i64, map: Arc<FrozenMap>) {
         self.0.push((start_ms, map));
@@ -71,7 +96,7 @@ impl Reporting<'_> {
         };
         let (multiplier, decided) = bounds.report(published);
         let (demand, supply) = row.map_or((0, 0), |row| (row.demand, row.supply));
-        ReportedCell { cell, multiplier, decided, demand, supply }
+        ReportedCell { cell, zone: bounds.zone, multiplier, decided, demand, supply }
     }
 
     /// What is listed of a product, by cell: the rows of the map, and frozen cells that it does not have any more.
@@ -92,4 +117,47 @@ impl Reporting<'_> {
         }
         listed
     }
+}
+
+/// A tick, as far as it decides what is reported of its rows.
+#[derive(Clone, Copy, Debug)]
+pub struct ReportedTick<'a> {
+    /// The tick, in milliseconds since the epoch.
+    pub at: i64,
+    /// The bounds in force at it.
+    pub bounds: &'a BoundsInForce,
+    /// The maps of the freezes in force at it.
+    pub frozen: &'a FrozenMaps,
+}
+
+impl ReportedTick<'_> {
+    /// What is reported of the rows of the tick under a policy, by the index of its product in `products` and by cell. Rows
+    /// are ordered by product in any order of products, and by cell.
+    #[must_use]
+    pub fn cells(&self, policy: &Policy, products: &[ProductId], rows: &[Row]) -> Vec<Vec<ReportedCell>> {
+        let fallback = Fallback::new(policy, Some(self.at), self.at);
+        let reporting = Reporting { bounds: self.bounds, fallback: &fallback, frozen: self.frozen };
+        reporting.lists(policy, products, rows)
+    }
+}
+
+impl Reporting<'_> {
+    /// What is listed of rows under a policy, by the index of its product in `products` and by cell. Rows are ordered by
+    /// product in any order of products, and by cell.
+    #[must_use]
+    pub fn lists(&self, policy: &Policy, products: &[ProductId], rows: &[Row]) -> Vec<Vec<ReportedCell>> {
+        let lists = products.iter().enumerate().map(|(index, id)| {
+            let in_policy = policy.products.iter().position(|product| product.id == *id);
+            in_policy.map_or_else(Vec::new, |at| self.list((at, id.as_str()), of_product(rows, index).iter()))
+        });
+        lists.collect()
+    }
+}
+
+/// The rows of a product, of rows ordered by product in any order of products.
+fn of_product(rows: &[Row], index: usize) -> &[Row] {
+    let is_of = |row: &Row| usize::from(row.product) == index;
+    let Some(first) = rows.iter().position(is_of) else { return &[] };
+    let length = rows[first..].iter().take_while(|row| is_of(row)).count();
+    &rows[first..first + length]
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use equilibrium_domain::rate::Rate;
 use parking_lot::Mutex;
 
-use crate::memory::MemoryRates;
+use crate::rate_limit::memory_rates::MemoryRates;
 use crate::rate_limit::ports::{Admission, RateKey, RateStore};
 use crate::timer::{Timer, is_within, with_timeout};
 

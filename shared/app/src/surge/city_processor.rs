@@ -8,25 +8,29 @@ use equilibrium_domain::event::record_batch::{RecordBatch, RecordRef};
 use equilibrium_domain::event::sequence::SequenceRef;
 use equilibrium_domain::id::{CityId, LaneCount, LaneId, ProductId};
 use equilibrium_domain::parking::{self, ParkedRecord};
-use equilibrium_domain::surge::city_pricing::{CityPricing, Output, PricingConfig};
-use equilibrium_domain::surge::history;
+use equilibrium_domain::surge::city_pricing::{CityPricing, Output};
+use equilibrium_domain::surge::history::{self, HistoryTick};
 use equilibrium_domain::surge::map::{ClosedTick, MapHead, TickChanges};
 use futures_util::future::{join, join_all};
 
 use crate::checkpoint::ports::{CheckpointKey, CheckpointLog};
 use crate::checkpoint::process::{BatchKind, BatchOutcome, Checkpoints, LogBatch, ProcessFailure};
+use crate::history::days::DayKeeper;
 use crate::history::ports::HistoryStore;
-use crate::policy::policy_set::PolicySet;
+use crate::history::recorder::Recorder;
+use crate::laws::ports::DayStore;
+use crate::policy::policy_set::{CityConfig, PolicySet};
 use crate::policy::ports::PolicySource;
+use crate::price::ports::MapStore;
 use crate::surge::freezes::SavedFreezes;
 use crate::surge::metrics::SurgeMetrics;
-use crate::surge::ports::{ChangeStream, MapStore, TickLog};
+use crate::surge::ports::{ChangeStream, TickLog};
 use crate::unavailable::{SendError, Unavailable};
 
 /// The sinks of pricing.
 #[derive(Debug)]
 pub struct SurgeSinks<M, K, H, T> {
-    /// The maps, and the histories.
+    /// The maps, the histories and the figures of days.
     pub maps: M,
     /// The cache of the maps.
     pub cache: K,
@@ -41,7 +45,15 @@ pub struct SurgeSinks<M, K, H, T> {
 pub struct CityProcessor<C, M, K, H, T> {
     checkpoints: Checkpoints<C, CityPricing>,
     sinks: SurgeSinks<M, K, H, T>,
+    kept: Kept,
+}
+
+/// What an instance has saved beside the maps.
+#[derive(Debug, Default)]
+struct Kept {
     freezes: SavedFreezes,
+    days: DayKeeper,
+    recorder: Recorder,
 }
 
 /// One city's counts in a record.
@@ -55,14 +67,15 @@ struct CityRecord<'a> {
 impl<C, M, K, H, T> CityProcessor<C, M, K, H, T>
 where
     C: CheckpointLog,
-    M: MapStore + HistoryStore,
+    M: MapStore + HistoryStore + DayStore,
     K: MapStore,
     H: ChangeStream,
     T: TickLog,
 {
     /// A processor without a city in memory.
     pub fn new(log: C, sinks: SurgeSinks<M, K, H, T>) -> Self {
-        Self { checkpoints: Checkpoints::new(log), sinks, freezes: SavedFreezes::default() }
+        let kept = Kept::default();
+        Self { checkpoints: Checkpoints::new(log), sinks, kept }
     }
 
     /// The log of closed ticks.
@@ -122,8 +135,8 @@ where
             return (SurgeMetrics { unknown_city, ..SurgeMetrics::default() }, None);
         };
         let key = CheckpointKey::City(city.clone());
-        let freezes = (&self.freezes, &*config.bounds.freezes());
-        let batch = CityBatch { sinks: &self.sinks, city: &city, records, config: &config.pricing, freezes };
+        let (sinks, kept) = (&self.sinks, &self.kept);
+        let batch = CityBatch { sinks, city: &city, records, config: &config, kept };
         let delivered = (&batch, BatchKind::Delivered);
         let (mut metrics, failure, waiting) = self.process_records(&key, delivered, now_ms).await;
         if waiting.is_empty() {
@@ -194,12 +207,11 @@ struct CityBatch<'a, M, K, H, T> {
     sinks: &'a SurgeSinks<M, K, H, T>,
     city: &'a CityId,
     records: &'a [CityRecord<'a>],
-    config: &'a Arc<PricingConfig>,
-    /// The freezes whose maps are saved, and the starts of those that are in force or will be.
-    freezes: (&'a SavedFreezes, &'a [i64]),
+    config: &'a CityConfig,
+    kept: &'a Kept,
 }
 
-impl<'r, M: MapStore + HistoryStore, K: MapStore, H: ChangeStream, T: TickLog> LogBatch
+impl<'r, M: MapStore + HistoryStore + DayStore, K: MapStore, H: ChangeStream, T: TickLog> LogBatch
     for CityBatch<'r, M, K, H, T>
 {
     type State = CityPricing;
@@ -211,13 +223,13 @@ impl<'r, M: MapStore + HistoryStore, K: MapStore, H: ChangeStream, T: TickLog> L
     }
 
     fn initial_state(&self) -> CityPricing {
-        CityPricing::new(self.city.clone(), Arc::clone(self.config))
+        CityPricing::new(self.city.clone(), Arc::clone(&self.config.pricing))
     }
 
     /// The map has outlived the log: its store takes no version but a higher one.
     async fn state_without_log(&self) -> Result<CityPricing, Unavailable> {
         let Some(map) = self.sinks.maps.head(self.city).await? else { return Ok(self.initial_state()) };
-        Ok(CityPricing::continuing(self.city.clone(), Arc::clone(self.config), &map))
+        Ok(CityPricing::continuing(self.city.clone(), Arc::clone(&self.config.pricing), &map))
     }
 
     fn records(&self) -> &[CityRecord<'r>] {
@@ -241,7 +253,7 @@ impl<'r, M: MapStore + HistoryStore, K: MapStore, H: ChangeStream, T: TickLog> L
     }
 
     fn absorb(&self, city: &mut CityPricing, records: &[&CityRecord<'r>], metrics: &mut SurgeMetrics) {
-        city.apply_config(self.config);
+        city.apply_config(&self.config.pricing);
         for CityRecord { record, lane, counts } in records {
             if city.absorb(*lane, counts, record.arrival_ms).is_err() {
                 metrics.malformed += 1;
@@ -249,13 +261,13 @@ impl<'r, M: MapStore + HistoryStore, K: MapStore, H: ChangeStream, T: TickLog> L
         }
     }
 
-    /// Saves the maps of freezes before the map after them, chunks before the head that names them, the store's head before the cache's, and sends the changes last. The
-    /// cache takes the chunks meanwhile, so that the copy of a map is complete a moment after the map is. A copy that
+    /// Saves the maps of freezes before the map after them, chunks before the head that names them, the store's head before
+    /// the cache's, and sends the changes last. The cache takes the chunks meanwhile, so that the copy of a map is complete a moment after the map is. A copy that
     /// fails is counted; readers take from the store what the cache lacks.
     async fn deliver(&self, output: Output, metrics: &mut SurgeMetrics) -> Result<(), Unavailable> {
         let SurgeSinks { maps, cache, .. } = self.sinks;
-        let (saved_freezes, starts) = self.freezes;
-        saved_freezes.save(maps, &output, starts).await?;
+        let (kept, bounds) = (self.kept, &self.config.bounds);
+        kept.freezes.save(maps, &output, &bounds.freezes()).await?;
         let save = async {
             save_chunks(maps, &output).await?;
             maps.save_head(&output.map).await
@@ -265,7 +277,8 @@ impl<'r, M: MapStore + HistoryStore, K: MapStore, H: ChangeStream, T: TickLog> L
         if copied.is_err() || cache.save_head(&output.map).await.is_err() {
             metrics.cache_write_failures += 1;
         }
-        save_history(maps, &output).await?;
+        kept.days.keep(maps, &output, bounds).await?;
+        save_history(maps, &output, &kept.recorder.changed_ticks(maps, &output, bounds).await?).await?;
         self.sinks.ticks.record(&output.map, &output.ticks).await?;
         for tick in output.ticks.iter().filter(|tick| !tick.changes.is_empty()) {
             for record in changes(&output.map, tick) {
@@ -285,9 +298,12 @@ async fn save_chunks(maps: &impl MapStore, output: &Output) -> Result<(), Unavai
 }
 
 /// Keeps what changed for the history: an item under the key of its ticks, which is the same when it is delivered again.
-async fn save_history(histories: &impl HistoryStore, output: &Output) -> Result<(), Unavailable> {
-    let Output { map, config, ticks, .. } = output;
-    let items = history::items(map, &config.policy, ticks);
+async fn save_history(
+    histories: &impl HistoryStore,
+    Output { map, .. }: &Output,
+    ticks: &[HistoryTick],
+) -> Result<(), Unavailable> {
+    let items = history::items(map, ticks);
     let saves = items.iter().map(|(key, item)| histories.save_history(&map.city, *key, item));
     join_all(saves).await.into_iter().collect()
 }

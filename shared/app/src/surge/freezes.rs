@@ -8,7 +8,7 @@ use equilibrium_domain::surge::frozen_map::FrozenMap;
 use equilibrium_domain::surge::map::{ClosedTick, decode_chunk};
 use parking_lot::Mutex;
 
-use crate::surge::ports::{Consistency, MapStore};
+use crate::price::ports::{Consistency, MapStore};
 use crate::unavailable::Unavailable;
 
 /// The freezes whose maps this instance has saved or found.

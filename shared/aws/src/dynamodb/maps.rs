@@ -5,10 +5,12 @@ use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::error::SdkError;
 use equilibrium_app::history::ports::HistoryStore;
-use equilibrium_app::surge::ports::{Consistency, MapStore};
+use equilibrium_app::laws::ports::DayStore;
+use equilibrium_app::price::ports::{Consistency, MapStore};
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::CityId;
+use equilibrium_domain::surge::daily::{DayFigures, LocalDay};
 use equilibrium_domain::surge::frozen_map::FrozenMap;
 use equilibrium_domain::surge::history::HistoryKey;
 use equilibrium_domain::surge::map::{ChunkName, MapHead};
@@ -18,7 +20,7 @@ use tracing::{Span, error_span};
 
 use super::item::{EXPIRES, Item, bytes, now_s, number, read_number, read_text, take_bytes, text};
 use super::table::Table;
-use super::{Connection, History, Tables};
+use super::{Connection, Days, History, Tables};
 use crate::retry::{log_unavailable, with_deadline};
 
 const CITY: &str = "city";
@@ -44,11 +46,12 @@ const FROZEN_TTL_S: u64 = 61 * 86_400;
 /// The most bytes of a part: an item has at most 400 KB with its names (Amazon DynamoDB, quotas).
 const MAX_PART_BYTES: usize = 380_000;
 
-/// Maps in a table, and histories in another.
+/// Maps in a table, and histories and the figures of days in others.
 #[derive(Debug)]
 pub struct Maps {
     table: Table,
     history: History,
+    days: Days,
     /// By city, when each chunk of its newest head was last written or renewed by this instance, in seconds since the
     /// epoch.
     renewed: Mutex<HashMap<CityId, HashMap<ChunkName, u64>>>,
@@ -61,6 +64,7 @@ impl Maps {
         Self {
             table: Table::new(connection, &tables.maps),
             history: History::new(connection, tables),
+            days: Days::new(connection, tables),
             renewed: Mutex::default(),
         }
     }
@@ -265,6 +269,21 @@ impl HistoryStore for Maps {
         limit: usize,
     ) -> Result<Vec<(HistoryKey, Vec<u8>)>, Unavailable> {
         self.history.history(city, from, limit).await
+    }
+}
+
+impl DayStore for Maps {
+    async fn save_day(&self, city: &CityId, day: LocalDay, figures: &DayFigures) -> Result<(), Unavailable> {
+        self.days.save_day(city, day, figures).await
+    }
+
+    async fn days(
+        &self,
+        city: &CityId,
+        from: LocalDay,
+        to: LocalDay,
+    ) -> Result<Vec<(LocalDay, DayFigures)>, Unavailable> {
+        self.days.days(city, from, to).await
     }
 }
 

@@ -17,6 +17,7 @@ use crate::provision::{ProvisionError, wait_until};
 /// | table | key | attributes |
 /// |---|---|---|
 /// | checkpoints | `log` S, `n` N | `entry` B or `parts` N, `snapshot` BOOL, `as_of` N, `writer` S, `expires` N |
+/// | days | `city` S, `day` S | `figures` B, `began_ms` N, `version` N, `expires` N |
 /// | history | `city` S, `tick` N | `item` B, `expires` N |
 /// | maps | `city` S, `part` S | `version` N, `bytes` B, `expires` N |
 /// | policies | `city` S | `version` N, `document` S, `author` S, `saved_at_ms` N, `writer` S |
@@ -33,6 +34,8 @@ use crate::provision::{ProvisionError, wait_until};
 pub struct Tables {
     /// Checkpoint logs of lanes and cities.
     pub checkpoints: String,
+    /// The figures of cities' days.
+    pub days: String,
     /// Histories of cities.
     pub history: String,
     /// Maps of cities.
@@ -55,6 +58,8 @@ struct Schema {
 
 const CHECKPOINTS: Schema =
     Schema { keys: &[("log", ScalarAttributeType::S), ("n", ScalarAttributeType::N)], expiring: true };
+const DAYS: Schema =
+    Schema { keys: &[("city", ScalarAttributeType::S), ("day", ScalarAttributeType::S)], expiring: true };
 const HISTORY: Schema =
     Schema { keys: &[("city", ScalarAttributeType::S), ("tick", ScalarAttributeType::N)], expiring: true };
 const MAPS: Schema =
@@ -73,6 +78,7 @@ impl Tables {
         let name = |table: &str| format!("{prefix}-{table}");
         Self {
             checkpoints: name("checkpoints"),
+            days: name("days"),
             history: name("history"),
             maps: name("maps"),
             policies: name("policies"),
@@ -89,6 +95,7 @@ impl Tables {
     pub async fn create(&self, connection: &Connection) -> Result<(), ProvisionError> {
         for (table, schema) in [
             (&self.checkpoints, CHECKPOINTS),
+            (&self.days, DAYS),
             (&self.history, HISTORY),
             (&self.maps, MAPS),
             (&self.policies, POLICIES),

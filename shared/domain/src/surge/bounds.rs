@@ -69,7 +69,7 @@ struct InForce {
 }
 
 /// A law in force, worked out for the moment.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LawBound {
     /// The law's id.
     pub id: String,
@@ -88,6 +88,8 @@ pub struct LawBound {
 pub struct CellBounds {
     /// The start of the freeze in force, in milliseconds since the epoch: the published multiplier of then counts.
     pub freeze: Option<i64>,
+    /// The zone that the cell lies in, by its index in the policy.
+    pub zone: Option<usize>,
     limits: Limits,
     /// Whether the floor, and the cap, is that of an override.
     of_override: [bool; 2],
@@ -149,6 +151,12 @@ impl Bounds {
         self.zones.is_empty() && self.overrides.iter().all(|one| one.of.polygon.is_none())
     }
 
+    /// The laws in force, in the order of the policy.
+    #[must_use]
+    pub fn laws(&self) -> &[LawBound] {
+        &self.laws
+    }
+
     /// The freezes in force: their starts, in milliseconds since the epoch.
     pub fn freezes(&self) -> impl Iterator<Item = i64> {
         let is_freeze = |one: &&InForce| one.of.kind == OverrideKind::Freeze;
@@ -167,6 +175,7 @@ impl Bounds {
         let place = self.place(cell);
         let mut bounds = CellBounds {
             freeze: None,
+            zone: place.zone,
             limits: self.limits,
             of_override: [false; 2],
             is_killed: false,

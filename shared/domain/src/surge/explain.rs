@@ -9,7 +9,7 @@ use crate::geo::locate::Cell;
 use crate::id::ProductId;
 use crate::policy::curve::{Curve, Formula, Point};
 use crate::policy::{Multiplier, Policy, Published};
-use crate::surge::bounds::{Bounds, ListedBound, OverrideSet};
+use crate::surge::bounds::{Bounds, ListedBound};
 use crate::surge::city_pricing::CellAtTick;
 use crate::surge::feed_guard::Feed;
 use crate::surge::grid::Around;
@@ -120,12 +120,6 @@ impl Bound {
 }
 
 impl CellAtTick {
-    /// The bounds in force at the tick, among them those of the `overrides` that were.
-    #[must_use]
-    pub fn bounds(&self, overrides: &OverrideSet) -> Bounds {
-        Bounds::new(&self.config.policy, overrides, Vec::new(), self.at)
-    }
-
     /// The start of the freeze in force at the cell, in milliseconds since the epoch.
     #[must_use]
     pub fn freeze(&self, bounds: &Bounds) -> Option<i64> {

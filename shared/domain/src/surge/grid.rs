@@ -98,7 +98,7 @@ struct LastPublished {
 pub struct Moved {
     /// The multipliers that changed.
     pub changes: Vec<Change>,
-    /// The cells that appeared or ended, or whose limits changed, and whose published multipliers did not change.
+    /// The cells that appeared or ended, or whose limits changed.
     pub edges: Vec<Row>,
 }
 
@@ -341,7 +341,8 @@ impl Grid {
         let now = LastPublished { reported, demand, supply, published: published.hundredths() };
         if now.published != last.published {
             moved.changes.push(Change { row, before: last.published });
-        } else if now.reported != last.reported {
+        }
+        if now.reported != last.reported {
             moved.edges.push(row);
         }
         if now != *last {

@@ -9,7 +9,7 @@ use crate::id::ProductId;
 use crate::policy::{Limits, Multiplier, Policy, Published};
 use crate::surge::map::{ClosedTick, MapHead, Row};
 use crate::wire::products::{read_products, write_products};
-use crate::wire::{self, Corrupt, Kind, Reader, put_varint_i64, put_varint_u64};
+use crate::wire::{self, Corrupt, Kind, put_varint_i64, put_varint_u64};
 
 /// The largest item, in bytes: within the limit of an item of DynamoDB, 400 KB with names and keys.
 pub const MAX_ITEM_BYTES: usize = 350_000;
@@ -37,18 +37,8 @@ pub struct HistoryRow {
     pub demand: u32,
     /// Drivers in the cell itself.
     pub supply: u32,
-    /// The published multiplier.
-    pub published: Published,
-    /// The limits of policy and zone.
-    pub limits: Limits,
-}
-
-impl HistoryRow {
-    /// The multiplier within the limits of policy and zone.
-    #[must_use]
-    pub fn multiplier(&self) -> Multiplier {
-        self.limits.apply(self.published)
-    }
+    /// The multiplier that was reported.
+    pub multiplier: Multiplier,
 }
 
 /// The rows of a tick.
@@ -83,16 +73,16 @@ pub fn limits_of(policy: &Policy, cell: Cell) -> Limits {
     }
 }
 
-/// The items of ticks that closed together, encoded, of a map priced by `policy`: one, where it is not too large.
+/// The items of ticks that closed together, encoded, of a map: one, where it is not too large. The products of the rows are those
+/// of the map.
 #[must_use]
-pub fn items(map: &MapHead, policy: &Policy, ticks: &[ClosedTick]) -> Vec<(HistoryKey, Vec<u8>)> {
+pub fn items(map: &MapHead, ticks: &[HistoryTick]) -> Vec<(HistoryKey, Vec<u8>)> {
     let mut items: Vec<(HistoryKey, Vec<u8>)> = Vec::new();
     let mut item: Option<ItemWriter> = None;
     for tick in ticks {
-        for row in tick.moved_rows(&map.products) {
+        for row in &tick.rows {
             let writer = item.get_or_insert_with(|| ItemWriter::new(map));
-            let limits = limits_of(policy, row.cell);
-            writer.put(tick, &row, limits);
+            writer.put(tick, row);
             if writer.bytes.len() + MAX_ROW_BYTES + wire::SEAL > MAX_ITEM_BYTES {
                 item.take().into_iter().for_each(|item| item.end(&mut items));
             }
@@ -103,11 +93,15 @@ pub fn items(map: &MapHead, policy: &Policy, ticks: &[ClosedTick]) -> Vec<(Histo
 }
 
 impl ClosedTick {
-    /// The rows of the changes, appearances and ends, ordered by product name and cell.
-    fn moved_rows(&self, products: &[ProductId]) -> Vec<Row> {
-        let changed = self.changes.iter().map(|change| change.row);
-        let mut rows: Vec<Row> = changed.chain(self.edges.iter().copied()).collect();
-        rows.sort_by_key(|row| (&products[usize::from(row.product)], row.cell));
+    /// The rows of the changes, appearances and ends, ordered by product name and cell, and the published multipliers before
+    /// of those that neither appeared nor ended.
+    #[must_use]
+    pub fn moved_rows(&self, products: &[ProductId]) -> Vec<(Row, Option<Published>)> {
+        let changed = self.changes.iter().map(|change| (change.row, Published::new(change.before)));
+        let mut rows: Vec<_> = self.edges.iter().map(|row| (*row, None)).chain(changed).collect();
+        // Stable: of a row that changed and is an edge the edge is kept.
+        rows.sort_by_key(|(row, _)| (&products[usize::from(row.product)], row.cell));
+        rows.dedup_by_key(|(row, _)| (row.product, row.cell));
         rows
     }
 }
@@ -131,7 +125,7 @@ impl ItemWriter {
         Self { bytes, shift, at: i64::MIN, cell: 0 }
     }
 
-    fn put(&mut self, tick: &ClosedTick, row: &Row, limits: Limits) {
+    fn put(&mut self, tick: &HistoryTick, row: &HistoryRow) {
         let out = &mut self.bytes;
         if self.at != tick.at {
             (self.at, self.cell) = (tick.at, 0);
@@ -143,11 +137,8 @@ impl ItemWriter {
         let cell = row.cell.0 >> self.shift;
         put_varint_i64(out, cell.wrapping_sub(self.cell).cast_signed());
         self.cell = cell;
-        let numbers = [row.demand, row.supply, u32::from(row.published.hundredths())];
+        let numbers = [row.demand, row.supply, u32::from(row.multiplier.hundredths())];
         numbers.into_iter().for_each(|number| put_varint_u64(out, u64::from(number)));
-        for limit in [limits.floor, limits.cap] {
-            put_varint_u64(out, u64::from(limit.hundredths()));
-        }
     }
 
     fn end(mut self, items: &mut Vec<(HistoryKey, Vec<u8>)>) {
@@ -186,19 +177,12 @@ impl HistoryItem {
             last = last.wrapping_add(input.varint_i64("a cell")?.cast_unsigned());
             let cell = Cell(last << shift | ((1 << shift) - 1));
             let (demand, supply) = (input.varint_u32("a demand")?, input.varint_u32("a supply")?);
-            let published = input.varint_up_to(u64::from(u16::MAX), "a multiplier")?;
-            let published = u16::try_from(published).ok().and_then(Published::new);
-            let published = published.ok_or(input.invalid("a multiplier"))?;
-            let limits = Limits { floor: read_limit(&mut input)?, cap: read_limit(&mut input)? };
+            let multiplier = input.varint_up_to(u64::from(u16::MAX), "a multiplier")?;
+            let multiplier = u16::try_from(multiplier).ok().and_then(Multiplier::new);
+            let multiplier = multiplier.ok_or(input.invalid("a multiplier"))?;
             let tick = item.ticks.last_mut().ok_or(input.invalid("a row before a tick"))?;
-            tick.rows.push(HistoryRow { product, cell, demand, supply, published, limits });
+            tick.rows.push(HistoryRow { product, cell, demand, supply, multiplier });
         }
         Ok(item)
     }
-}
-
-fn read_limit(input: &mut Reader<'_>) -> Result<Multiplier, Corrupt> {
-    let hundredths = input.varint_up_to(u64::from(u16::MAX), "a limit")?;
-    let limit = u16::try_from(hundredths).ok().and_then(Multiplier::new);
-    limit.ok_or(input.invalid("a limit"))
 }

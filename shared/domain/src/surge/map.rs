@@ -73,8 +73,7 @@ pub struct ClosedTick {
     pub rows: Vec<Row>,
     /// The published multipliers that changed since the previous tick.
     pub changes: Vec<Change>,
-    /// The cells that are reported and were not at the previous tick, and those that were and are not, whose multipliers
-    /// did not change.
+    /// The cells that are reported and were not at the previous tick, and those that were and are not.
     pub edges: Vec<Row>,
 }
 

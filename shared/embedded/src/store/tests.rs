@@ -97,6 +97,7 @@ async fn every_port_passes_its_contract_suite_in_memory_and_on_disk() {
         contract::checkpoint_log(&store).await;
         contract::past_log(&store).await;
         contract::history_store(&store).await;
+        contract::day_store(&store).await;
         contract::map_store(&store).await;
         contract::frozen_maps(&store).await;
         contract::override_store(&store, 1_000).await;

@@ -13,10 +13,11 @@ use equilibrium_app::history::ports::HistoryStore;
 use equilibrium_app::ingest::ingester::Ingester;
 use equilibrium_app::ingest::pace::Pace;
 use equilibrium_app::ingest::ports::Timer;
+use equilibrium_app::laws::ports::DayStore;
 use equilibrium_app::memory::NoOp;
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::surge::city_processor::{CityProcessor, SurgeSinks};
-use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::dynamodb::{self, Checkpoints, Maps, Tables, WatermarkBoard};
 use equilibrium_aws::kinesis::{self, Changes, Counts, Events, Streams};
@@ -26,6 +27,7 @@ use equilibrium_domain::event_sourced::Entry;
 use equilibrium_domain::id::{CityId, LaneCount};
 use equilibrium_domain::policy::Policy;
 use equilibrium_domain::pseudonym::PseudonymKey;
+use equilibrium_domain::surge::daily::{DayFigures, LocalDay};
 use equilibrium_domain::surge::history::HistoryKey;
 use equilibrium_domain::surge::map::{ChunkName, MapHead};
 use equilibrium_embedded::stream_log::StreamLog;
@@ -260,6 +262,21 @@ impl HistoryStore for Observed {
         limit: usize,
     ) -> Result<Vec<(HistoryKey, Vec<u8>)>, Unavailable> {
         self.maps.history(city, from, limit).await
+    }
+}
+
+impl DayStore for Observed {
+    async fn save_day(&self, city: &CityId, day: LocalDay, figures: &DayFigures) -> Result<(), Unavailable> {
+        self.maps.save_day(city, day, figures).await
+    }
+
+    async fn days(
+        &self,
+        city: &CityId,
+        from: LocalDay,
+        to: LocalDay,
+    ) -> Result<Vec<(LocalDay, DayFigures)>, Unavailable> {
+        self.maps.days(city, from, to).await
     }
 }
 

@@ -30,6 +30,7 @@ fn term_holds(term: &str, request: &Value, item: Option<&Item>) -> bool {
     let (left, right) = (SortKey::of(left), SortKey::of(value_of(value, request)));
     match operator {
         "=" => left == right,
+        "<>" => left != right,
         "<" => left < right,
         "<=" => left <= right,
         ">=" => left >= right,

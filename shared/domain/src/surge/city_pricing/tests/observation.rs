@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::policy::Multiplier;
-use crate::surge::bounds::OverrideSet;
+use crate::surge::bounds::{Bounds, OverrideSet};
 use crate::surge::explain::Explanation;
 use crate::surge::history::limits_of;
 
@@ -35,7 +35,8 @@ fn explained(entries: &[Vec<u8>], until: i64) -> Option<Explanation> {
     }
     let city = city?;
     let observed = city.observed()?;
-    Some(Explanation::of(observed, &observed.bounds(&OverrideSet::default()), None))
+    let bounds = Bounds::new(&observed.config.policy, &OverrideSet::default(), Vec::new(), observed.at);
+    Some(Explanation::of(observed, &bounds, None))
 }
 
 #[test]
