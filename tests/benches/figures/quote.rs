@@ -7,16 +7,17 @@ use std::time::{Duration, Instant};
 use equilibrium_app::history::ports::Past;
 use equilibrium_app::laws::ports::BoundStores;
 use equilibrium_app::memory::{
-    MemoryCheckpoints, MemoryDays, MemoryHistory, MemoryMaps, MemoryOverrides, MemoryQuotes, NoOp,
+    MemoryCheckpoints, MemoryDays, MemoryHistory, MemoryMaps, MemoryOverrides, MemoryQuotes, NoOp, Recorder,
 };
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_app::price::ports::MapStore;
+use equilibrium_app::quote::issue::Trust;
 use equilibrium_app::quote::keys::{QuoteKey, QuoteKeys};
 use equilibrium_app::quote::service::QuoteService;
 use equilibrium_domain::event::Position;
 use equilibrium_domain::geo::locate::{Cell, cell_at};
-use equilibrium_domain::id::{CityId, LaneCount, ProductId};
+use equilibrium_domain::id::{CityId, LaneCount, LaneId, ProductId};
 use equilibrium_domain::policy::overrides::{Creation, OverrideRequest};
 use equilibrium_domain::policy::{Policy, Published};
 use equilibrium_domain::surge::bounds::OverrideSet;
@@ -44,7 +45,7 @@ pub fn figures() {
     run(publish(&maps));
     let maps: Maps = MapReader::new(maps, NoOp, tokio::time::sleep as _);
     let keys = QuoteKeys { current: QuoteKey::new(&[7; 32]).expect("a key"), previous: None };
-    let service = QuoteService::new(store, keys, (NoOp, LaneCount::ONE));
+    let service = QuoteService::new(store, keys, (Recorder::<(LaneId, Vec<u8>)>::default(), LaneCount::ONE));
     run(service.ring().refresh(TICK));
     let body =
         json!({"pickup": {"lat": PLACE.lat, "lng": PLACE.lng}, "dropoff": {"lat": 40.6413, "lng": -73.7781}});
@@ -57,7 +58,9 @@ pub fn figures() {
     for (what, policies) in [("", policies(0)), (", 1 000 overrides", policies(OVERRIDES))] {
         let quoting = Quoting { service: &service, maps: &maps };
         let quote = times(async || {
-            equilibrium_quote::respond(quoting, &request, &policies, TICK + 1_000).await.status
+            equilibrium_quote::respond(quoting, (&request, Trust::Untrusted), &policies, TICK + 1_000)
+                .await
+                .status
         });
         figure(&format!("`quote`: a quote, signed{what}"), &text(&quote));
         let (rendered, past) = (RenderedMaps::default(), past());
