@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use equilibrium_app::memory::MemoryMaps;
 use equilibrium_app::price::map_reader::MapReader;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::price::tier::{Tier, TierHits};
-use equilibrium_app::surge::ports::MapStore;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::event::Position;
 use equilibrium_domain::geo::locate::{Cell, cell_at};

@@ -15,7 +15,7 @@ use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::policy::policy_set::ResourceLimits;
 use equilibrium_app::policy::ports::{NewVersion, PolicyStore};
 use equilibrium_app::price::map_reader::MapReader;
-use equilibrium_app::surge::ports::MapStore;
+use equilibrium_app::price::ports::MapStore;
 use equilibrium_aws::cache::{Cache, CacheSettings, Layout};
 use equilibrium_aws::dependencies::{self, SleepFn, of_cache, of_store};
 use equilibrium_aws::dynamodb::{Connection, Maps, Policies, Tables};
