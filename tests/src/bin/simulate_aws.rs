@@ -31,6 +31,17 @@ enum Figure {
 }
 
 fn main() {
+    if std::env::var("PROBE").is_ok() {
+        for drivers in [500, 1_500, 3_000, 5_000, 15_000] {
+            let mut scenario = equilibrium_tests::simulation::aws::AwsScenario::usual(1, 120_000);
+            scenario.drivers = drivers;
+            let outcome = scenario.run();
+            println!("{drivers} drivers: {} events, records {:?}, functions {:?}", outcome.event_count, outcome.records, outcome.functions);
+            println!("  bytes {} rows {} maps {} snapshots {:?}", outcome.events.len(), outcome.rows.len(), outcome.published.len(), outcome.snapshots.iter().map(|s| s.bytes).sum::<usize>());
+            for (kind, units) in &outcome.units { println!("   {kind}: {units:?}"); }
+        }
+        return;
+    }
     let Arguments { mut figures } = Arguments::parse();
     if figures.is_empty() {
         figures = Figure::value_variants().to_vec();
