@@ -176,6 +176,12 @@ impl Aws {
         self.services.lock().kinesis.records(name)
     }
 
+    /// The bytes that the shards of a stream took.
+    #[must_use]
+    pub fn bytes(&self, name: &str) -> u64 {
+        self.services.lock().kinesis.bytes(name)
+    }
+
     async fn respond(&self, target: &str, body: &[u8]) -> ServiceResponse {
         let request: Value = serde_json::from_slice(body).expect("the SDK sends JSON");
         let (service, operation) = target.split_once('.').expect("a service and an operation");
