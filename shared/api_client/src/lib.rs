@@ -6,3 +6,4 @@ pub mod http;
 #[cfg(feature = "tls")]
 mod https;
 mod table;
+pub mod token;

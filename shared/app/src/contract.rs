@@ -16,6 +16,7 @@ mod partitions;
 mod past_log;
 mod policy_store;
 mod quote_store;
+mod rate_store;
 mod tick_log;
 mod watermark_board;
 
@@ -32,6 +33,7 @@ pub use self::partitions::STREAM_PARTS;
 pub use self::past_log::past_log;
 pub use self::policy_store::{policy_store, policy_versions};
 pub use self::quote_store::quote_store;
+pub use self::rate_store::rate_store;
 pub use self::tick_log::{RecordedRow, recorded_rows, tick_log};
 pub use self::watermark_board::watermark_board;
 
