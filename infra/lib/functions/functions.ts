@@ -2,6 +2,7 @@
 import type * as lambda from "aws-cdk-lib/aws-lambda";
 import { Construct } from "constructs";
 import type { FunctionName } from "../deployment.ts";
+import { CapacityFunction } from "./capacity.ts";
 import { CountFunction } from "./count.ts";
 import type { FunctionProps } from "./function.ts";
 import { IngestFunction } from "./ingest.ts";
@@ -22,6 +23,7 @@ export class Functions extends Construct {
       price: new PriceFunction(this, props),
       policy: new PolicyFunction(this, props),
       quote: new QuoteFunction(this, props),
+      capacity: new CapacityFunction(this, props),
     };
   }
 }

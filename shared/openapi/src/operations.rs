@@ -1,5 +1,6 @@
 //! What the document says of each route, by group.
 
+mod capacity;
 mod cities;
 mod description;
 mod events;
@@ -11,13 +12,14 @@ mod quotes;
 use crate::operation::Operation;
 
 /// The groups of operations, each with its description.
-pub(crate) const TAGS: [(&str, &str); 7] = [
+pub(crate) const TAGS: [(&str, &str); 8] = [
     ("Events", "Market events: where drivers are, and what riders ask for."),
     ("Cities", "The cities that have prices."),
     ("Prices", "Surge maps, prices of places, their explanation and their history."),
     ("Quotes", "Fares that hold for a time, and their confirmation."),
     ("Policies", "What defines a city, in versions."),
     ("Overrides", "Caps, floors, freezes and kills for a time and a place."),
+    ("Operations", "How the deployment is, and what it can take."),
     ("Description", "The API and the documents that it takes, as schemas."),
 ];
 
@@ -30,6 +32,7 @@ pub(crate) fn all() -> Vec<Operation> {
         quotes::operations(),
         policies::operations(),
         overrides::operations(),
+        capacity::operations(),
         description::operations(),
     ]
     .into_iter()

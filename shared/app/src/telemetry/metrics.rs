@@ -128,11 +128,17 @@ pub const QUOTES_REFUSED: Metric = flow("quotes_refused");
 /// `quote`: events of confirmations that did not reach the log yet.
 pub const QUOTES_UNLOGGED: Metric = fault("quotes_unlogged");
 
+/// `capacity`, each day: figures that would pass their thresholds at ten times the load.
+pub const CAPACITY_BOTTLENECKS: Metric = flow("capacity_bottlenecks");
+/// `capacity`, each day: the greatest of today's figures, in per cent of its threshold.
+pub const CAPACITY_UTILISATION: Metric =
+    Metric { name: "capacity_utilisation", unit: "Percent", reports_zero: true };
+
 /// `count`, `surge`: the age of the next record of the stream, reported by the event source.
 pub const ITERATOR_AGE: Metric = Metric { name: "iterator_age_ms", unit: "Milliseconds", reports_zero: true };
 
 /// All metrics but those of the arrays.
-pub const METRICS: [Metric; 35] = [
+pub const METRICS: [Metric; 37] = [
     EVENTS_ACCEPTED,
     EVENTS_ABSORBED,
     EVENTS_REFUSED,
@@ -167,5 +173,7 @@ pub const METRICS: [Metric; 35] = [
     QUOTES_EXPIRED,
     QUOTES_REFUSED,
     QUOTES_UNLOGGED,
+    CAPACITY_BOTTLENECKS,
+    CAPACITY_UTILISATION,
     ITERATOR_AGE,
 ];
