@@ -1,6 +1,7 @@
 //! The load of today and the settings of a deployment, from which its capacity is projected (CONTRACT §12).
 
 pub mod ports;
+pub mod process_load;
 
 use equilibrium_domain::capacity::decimal::Decimal;
 use equilibrium_domain::capacity::growth::Scale;

@@ -1,6 +1,7 @@
 //! AWS below the SDK, in simulated time: DynamoDB and Kinesis with their limits, their latencies and their units, under
 //! the adapters that a deployment uses.
 
+pub mod backtest;
 mod crowd;
 mod deployment;
 mod dynamodb;

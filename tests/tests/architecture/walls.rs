@@ -31,7 +31,7 @@ pub const WALLS: [Wall; 19] = [
         optional: &[],
         never: &OUTSIDE,
     },
-    Wall { folder: "shared/api_client", ours: &[], optional: &[], never: &SDKS },
+    Wall { folder: "shared/api_client", ours: &["domain"], optional: &[], never: &SDKS },
     Wall { folder: "shared/event_file", ours: &["domain", "http"], optional: &[], never: &OUTSIDE },
     Wall {
         folder: "shared/event_source",

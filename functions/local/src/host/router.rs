@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use equilibrium_admission::{Admit, Caller};
+use equilibrium_app::capacity::process_load::{ProcessLoad, ServedLoad};
 use equilibrium_app::clock::{Clock, system_now_ms};
 use equilibrium_app::ingest::ingester::Ingester;
 use equilibrium_app::ingest::pace::Pace;
@@ -17,6 +18,7 @@ use equilibrium_app::price::Pace as MapPace;
 use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_app::quote::keys::QuoteKeys;
 use equilibrium_app::quote::service::QuoteService;
+use equilibrium_domain::capacity::system::Settings;
 use equilibrium_domain::pseudonym::PseudonymKey;
 use equilibrium_embedded::store::Store;
 use equilibrium_http::routes::{self, Function, STREAM};
@@ -70,7 +72,7 @@ pub struct LocalApi {
     policies: Arc<Policies>,
     changes: Arc<Changes>,
     clock: Clock,
-    accepted: AtomicU64,
+    load: ProcessLoad,
     refused: AtomicU64,
     admission: LocalAdmission,
     site: Site,
@@ -109,7 +111,7 @@ impl LocalApi {
             changes: Arc::new(ChangeLog::new(Arc::clone(&policies), store.clone(), store.clock())),
             policies,
             clock: store.clock(),
-            accepted: AtomicU64::new(0),
+            load: ProcessLoad::default(),
             refused: AtomicU64::new(0),
             admission,
             site,
@@ -137,12 +139,13 @@ impl LocalApi {
     /// Announces every tick that events have reached: those of the past, before the first price.
     pub async fn announce_due(&self) {
         self.ingester.flush().await;
+        self.load.start(self.clock.now_ms());
     }
 
     /// Number of events accepted and refused so far.
     #[must_use]
     pub fn ingest_totals(&self) -> (u64, u64) {
-        (self.accepted.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed))
+        (self.load.events(), self.refused.load(Ordering::Relaxed))
     }
 
     /// Responds to one request that is admitted.
@@ -162,11 +165,12 @@ impl LocalApi {
                     let ingester = Arc::clone(&self.ingester);
                     task::spawn(async move { ingester.settle().await });
                 }
-                self.accepted.fetch_add(metrics.accepted, Ordering::Relaxed);
+                self.load.add_call(metrics.accepted);
                 self.refused.fetch_add(metrics.refused.iter().sum(), Ordering::Relaxed);
                 response
             }
             Function::Price => {
+                self.load.add_price();
                 let maps = (&*self.maps, &self.rendered, &self.site.source, &self.store);
                 let response = equilibrium_price::respond(maps, request, &*self.policies, now_ms).await;
                 if self.maps.has_sample() {
@@ -176,9 +180,17 @@ impl LocalApi {
                 response
             }
             Function::Quote => {
+                if request.method == "POST" {
+                    self.load.add_quote(request.path.ends_with("/confirm"));
+                }
                 let quoting = Quoting { service: &self.quotes, maps: &self.maps };
                 let request = (request, equilibrium_quote::trust(caller));
                 equilibrium_quote::respond(quoting, request, &*self.policies, now_ms).await
+            }
+            Function::Capacity => {
+                let source = ServedLoad { load: &self.load, policies: &*self.policies };
+                let settings = Settings { lanes: self.store.lanes().get(), ..Settings::DEFAULT };
+                equilibrium_capacity::respond((&source, settings), request, now_ms).await
             }
             Function::Policy => {
                 let stores = (&self.store, &self.store, &*self.maps);
@@ -230,7 +242,7 @@ impl http_server::Handler for LocalApi {
             Function::Ingest => equilibrium_ingest::check_head(request).map(|()| true),
             Function::Policy => equilibrium_policy::check_head(request),
             Function::Quote => equilibrium_quote::check_head(request),
-            Function::Price => Ok(false),
+            Function::Price | Function::Capacity => Ok(false),
         }
     }
 

@@ -98,6 +98,25 @@ pub struct Observed {
     pub figures: Vec<(&'static str, &'static str, f64)>,
 }
 
+impl Observed {
+    /// Removes what is no figure.
+    fn remove_unusable(&mut self) {
+        let is_figure = |number: &f64| number.is_finite() && *number >= 0.0;
+        for member in [
+            &mut self.events_per_s,
+            &mut self.events_per_call,
+            &mut self.price_requests_per_s,
+            &mut self.quotes_per_s,
+            &mut self.confirmations_per_s,
+            &mut self.cities,
+            &mut self.entities,
+        ] {
+            *member = member.filter(is_figure);
+        }
+        self.figures.retain(|(_, _, value)| is_figure(value));
+    }
+}
+
 /// What a load at a time means for a deployment.
 #[derive(Clone, Debug)]
 pub struct Capacity {
@@ -142,11 +161,10 @@ pub struct LoadReport {
 impl Capacity {
     /// The capacity of a deployment with what was measured of it; the rest of its load is assumed.
     #[must_use]
-    pub fn new(settings: Settings, observed: Observed) -> Self {
+    pub fn new(settings: Settings, mut observed: Observed) -> Self {
+        observed.remove_unusable();
         let assumed = Load::ASSUMED;
-        let or = |observed: Option<f64>, assumed: f64| {
-            observed.filter(|number| number.is_finite() && *number >= 0.0).unwrap_or(assumed)
-        };
+        let or = |observed: Option<f64>, assumed: f64| observed.unwrap_or(assumed);
         let load = Load {
             events_per_s: or(observed.events_per_s, assumed.events_per_s),
             events_per_call: or(observed.events_per_call, assumed.events_per_call).max(1.0),
@@ -211,9 +229,9 @@ impl Capacity {
     fn metric(&self, figure: &Figure, scale: Scale) -> Metric {
         let now = self.demand(figure, 1.0);
         let then = self.demand(figure, scale.factor().to_float());
-        let measured = self.observed.figures.iter().find(|(component, metric, value)| {
-            (*component, *metric) == (figure.component, figure.metric) && value.is_finite() && *value >= 0.0
-        });
+        let mut figures = self.observed.figures.iter();
+        let measured =
+            figures.find(|(component, metric, _)| (*component, *metric) == (figure.component, figure.metric));
         let value = measured.map_or(now, |(_, _, value)| *value);
         let factor = (now > 0.0).then(|| Decimal::of_float(then / now)).flatten();
         let is_measured = measured.is_some() || figure.driver.is_measured(&self.observed);

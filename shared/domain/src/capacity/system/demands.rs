@@ -3,14 +3,16 @@
 use std::sync::LazyLock;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 /// The date of the ceilings.
 pub const LIMITS_AS_OF: &str = "2026-11-26";
 /// The date on which demands were measured.
 pub const DEMANDS_AS_OF: &str = "2026-11-27";
 
+/// A list of numbers with its date.
 #[derive(Deserialize)]
-struct File<N> {
+struct Numbers<N> {
     as_of: String,
     rows: Vec<Row<N>>,
 }
@@ -41,15 +43,68 @@ pub(super) enum Limit {
     HttpApiRequests,
 }
 
+/// What a unit of load demands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Demand {
+    EventRecordBytes,
+    AnnouncementsPerTick,
+    WatermarkCityBytes,
+    ShardBatches,
+    RangeEntryBytes,
+    RangeEventBytes,
+    RangeEntryReads,
+    SnapshotEntityBytes,
+    SnapshotIntervalS,
+    CityTickWrites,
+    CityEntityWrites,
+    CityTickReads,
+    MapTickWrites,
+    MapCellWrites,
+    CellsByRoot,
+    BoardCityTickWrites,
+    BoardCityTickReads,
+    CountRecordBytes,
+    CountEntityBytes,
+    ChangeCellBytes,
+    MapCellBytes,
+    IngestMs,
+    PriceMs,
+    QuoteMs,
+    CountBatchMs,
+    CountEventUs,
+    SurgeBatchMs,
+    CountEntityMemoryBytes,
+    FunctionMemoryMb,
+    HeadReadsOfEnvironment,
+    RequestsOfEnvironment,
+}
+
 impl Limit {
     pub(super) fn value(self) -> f64 {
-        static FILE: LazyLock<File<Limit>> = LazyLock::new(|| {
-            let file: File<Limit> =
-                serde_json::from_str(include_str!("limits.json")).expect("a test reads the ceilings");
-            assert_eq!(file.as_of, LIMITS_AS_OF, "the date of the ceilings");
-            file
-        });
-        let row = FILE.rows.iter().find(|row| row.name == self);
-        row.expect("a test finds every ceiling").value
+        static LIST: LazyLock<Numbers<Limit>> =
+            LazyLock::new(|| read(include_str!("limits.json"), LIMITS_AS_OF));
+        LIST.of(&self)
+    }
+}
+
+impl Demand {
+    pub(super) fn value(self) -> f64 {
+        static LIST: LazyLock<Numbers<Demand>> =
+            LazyLock::new(|| read(include_str!("demands.json"), DEMANDS_AS_OF));
+        LIST.of(&self)
+    }
+}
+
+fn read<N: DeserializeOwned>(text: &str, as_of: &str) -> Numbers<N> {
+    let list: Numbers<N> = serde_json::from_str(text).expect("a test reads the list");
+    assert_eq!(list.as_of, as_of, "the date of the list");
+    list
+}
+
+impl<N: PartialEq> Numbers<N> {
+    fn of(&self, name: &N) -> f64 {
+        let row = self.rows.iter().find(|row| row.name == *name);
+        row.expect("a test finds every number").value
     }
 }
