@@ -36,11 +36,7 @@ pub async fn handle_event(
 }
 
 /// Answers one request at `now_ms`, in milliseconds since the epoch.
-pub async fn respond(
-    system: (&impl LoadSource, Settings),
-    request: &Request<'_>,
-    now_ms: i64,
-) -> Response {
+pub async fn respond(system: (&impl LoadSource, Settings), request: &Request<'_>, now_ms: i64) -> Response {
     request.respond(answer(system, request, now_ms).await)
 }
 
@@ -67,8 +63,7 @@ async fn answer(
 fn parse_scale(text: &str) -> Result<Scale, Problem> {
     Scale::parse(text).map_err(|error| {
         let is_number = Decimal::parse(text.strip_prefix('-').unwrap_or(text)).is_some();
-        let (status, code) =
-            if is_number { (422, "out_of_range") } else { (400, "malformed_parameter") };
+        let (status, code) = if is_number { (422, "out_of_range") } else { (400, "malformed_parameter") };
         Problem::new(status, code, error.to_string()).for_parameter("scale")
     })
 }

@@ -149,7 +149,10 @@ fn page(report: &Value) -> String {
     let numbered = bottlenecks.map(|row| columns.map(|name| plain(&row[name])).to_vec());
     table(&mut page, "bottlenecks", &columns, numbered.collect());
     for row in rows(&report["bottlenecks"]) {
-        line(&mut page, format_args!("\n{} {}: {}", text(&row["component"]), text(&row["metric"]), text(&row["impact"])));
+        line(
+            &mut page,
+            format_args!("\n{} {}: {}", text(&row["component"]), text(&row["metric"]), text(&row["impact"])),
+        );
         for remedy in rows(&row["remedies"]) {
             line(&mut page, format_args!("  - {}", text(remedy)));
         }

@@ -36,8 +36,7 @@ impl CapacityMetrics {
         let at_ten = capacity.document(Scale::TEN);
         let bottlenecks = at_ten.project(Scale::TEN).bottlenecks.len();
         let metrics = at_ten.components.iter().flat_map(|component| &component.metrics);
-        let percents =
-            metrics.map(|metric| 100.0 * metric.value.to_float() / metric.threshold.to_float());
+        let percents = metrics.map(|metric| 100.0 * metric.value.to_float() / metric.threshold.to_float());
         let greatest = percents.fold(0.0, f64::max);
         let percent = Decimal::of_float(greatest).map(|percent| percent.to_text(0));
         Self {

@@ -68,17 +68,19 @@ impl DeploymentLoad {
 
     /// The greatest value of a period; `None` if there was none in the span.
     async fn greatest(&self, query: Query, now_ms: i64) -> Result<Option<f64>, Unavailable> {
-        let dimension =
-            |(name, value): (&str, String)| Dimension::builder().name(name).value(value).build();
-        let span_ms = i64::try_from(SPAN.as_millis()).unwrap_or(i64::MAX);
+        let dimension = |(name, value): (&str, String)| Dimension::builder().name(name).value(value).build();
+        let [period_ms, span_ms] =
+            [PERIOD, SPAN].map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
+        // Periods that are aligned are those in which CloudWatch keeps the sums.
+        let end_ms = (now_ms.div_euclid(period_ms) + 1).saturating_mul(period_ms);
         let call = self
             .client
             .get_metric_statistics()
             .namespace(query.namespace)
             .metric_name(query.metric)
             .set_dimensions(Some(query.dimensions.into_iter().map(dimension).collect()))
-            .start_time(DateTime::from_millis(now_ms.saturating_sub(span_ms)))
-            .end_time(DateTime::from_millis(now_ms))
+            .start_time(DateTime::from_millis(end_ms.saturating_sub(span_ms)))
+            .end_time(DateTime::from_millis(end_ms))
             .period(i32::try_from(PERIOD.as_secs()).unwrap_or(i32::MAX))
             .statistics(query.statistic.clone())
             .send();

@@ -39,9 +39,20 @@ fn main() {
             let mut scenario = equilibrium_tests::simulation::aws::AwsScenario::usual(1, 120_000);
             scenario.drivers = drivers;
             let outcome = scenario.run();
-            println!("{drivers} drivers: {} events, records {:?}, streams {:?} functions {:?}", outcome.event_count, outcome.records, outcome.streams, outcome.functions);
-            println!("  bytes {} rows {} maps {} snapshots {:?}", outcome.events.len(), outcome.rows.len(), outcome.published.len(), outcome.snapshots.iter().map(|s| s.bytes).sum::<usize>());
-            for (kind, units) in &outcome.units { println!("   {kind}: {units:?}"); }
+            println!(
+                "{drivers} drivers: {} events, records {:?}, streams {:?} functions {:?}",
+                outcome.event_count, outcome.records, outcome.streams, outcome.functions
+            );
+            println!(
+                "  bytes {} rows {} maps {} snapshots {:?}",
+                outcome.events.len(),
+                outcome.rows.len(),
+                outcome.published.len(),
+                outcome.snapshots.iter().map(|s| s.bytes).sum::<usize>()
+            );
+            for (kind, units) in &outcome.units {
+                println!("   {kind}: {units:?}");
+            }
         }
         return;
     }

@@ -76,7 +76,10 @@ async fn a_schedule_measures_and_is_answered_with_nothing() {
     assert_eq!(answer, Value::Null);
     let context = Context { deployment: "d", function: "capacity", request_id: "r", now_ms: NOW_MS };
     let line: Value = serde_json::from_str(&measurements.document(&context)).unwrap();
-    assert!(line["capacity_bottlenecks"].is_u64() && line["capacity_utilisation"].as_u64() > Some(0), "{line}");
+    assert!(
+        line["capacity_bottlenecks"].is_u64() && line["capacity_utilisation"].as_u64() > Some(0),
+        "{line}"
+    );
 }
 
 #[tokio::test]
@@ -161,7 +164,11 @@ async fn only_get_of_the_path_is_answered() {
     {
         let request = Request { method, path, query: "", headers: &[], body: b"" };
         let source = MemoryLoad::default();
-        assert_eq!(respond((&source, Settings::DEFAULT), &request, NOW_MS).await.status, status, "{method} {path}");
+        assert_eq!(
+            respond((&source, Settings::DEFAULT), &request, NOW_MS).await.status,
+            status,
+            "{method} {path}"
+        );
     }
 }
 

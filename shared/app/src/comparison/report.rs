@@ -44,9 +44,8 @@ impl fmt::Display for Report<'_> {
             writeln!(f, "greatest difference {a:.2} and {b:.2}: {city} {product} {cell} at {at}")?;
         }
         writeln!(f, "\n                          A          B")?;
-        let hours = |ms: i64| {
-            format!("{:.2} h", Duration::from_millis(ms.unsigned_abs()).as_secs_f64() / 3_600.0)
-        };
+        let hours =
+            |ms: i64| format!("{:.2} h", Duration::from_millis(ms.unsigned_abs()).as_secs_f64() / 3_600.0);
         for (name, [a, b]) in [("surging", figures.surging_ms), ("at a limit", figures.limited_ms)] {
             writeln!(f, "time {name:<11} {:>10} {:>10}", hours(a), hours(b))?;
         }

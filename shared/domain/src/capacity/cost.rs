@@ -238,7 +238,10 @@ mod tests {
         assert_eq!(list.prices.len(), ITEMS.len());
         for item in ITEMS {
             let price = list.of(item);
-            assert!(price.value() > Decimal::ZERO && !price.unit.is_empty() && price.as_of.len() >= 7, "{item:?}");
+            assert!(
+                price.value() > Decimal::ZERO && !price.unit.is_empty() && price.as_of.len() >= 7,
+                "{item:?}"
+            );
         }
         assert_eq!((list.region.as_str(), list.as_of.len()), ("us-east-1", 10));
     }

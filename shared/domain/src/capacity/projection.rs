@@ -174,7 +174,11 @@ impl Bottleneck<'_> {
     }
 }
 
-fn bottleneck<'a>(component: &'a Component, metric: &'a Metric, projected: Decimal) -> Option<Bottleneck<'a>> {
+fn bottleneck<'a>(
+    component: &'a Component,
+    metric: &'a Metric,
+    projected: Decimal,
+) -> Option<Bottleneck<'a>> {
     if projected <= metric.threshold {
         return None;
     }

@@ -31,7 +31,8 @@ impl Document {
     /// # Errors
     /// Every fault, in reading order.
     pub fn read(text: &str) -> Result<Self, Vec<Fault>> {
-        let malformed = |error| vec![Fault { pointer: String::new(), message: format!("is not JSON: {error}") }];
+        let malformed =
+            |error| vec![Fault { pointer: String::new(), message: format!("is not JSON: {error}") }];
         let (value, twice) = document::read(text).map_err(malformed)?;
         if !twice.is_empty() {
             return Err(twice);
@@ -79,11 +80,9 @@ fn read_metric(field: &Field<'_>) -> Option<Metric> {
     let object = field.open_object();
     let name = text(&object.required("name"), MAX_NAME);
     let value = object.required("value").read(NUMBER, |value| number(value, MAX_VALUE));
-    let threshold = object
-        .required("threshold")
-        .read("a number above 0, at most 10^15", |value| {
-            number(value, MAX_VALUE).filter(|threshold| *threshold > Decimal::ZERO)
-        });
+    let threshold = object.required("threshold").read("a number above 0, at most 10^15", |value| {
+        number(value, MAX_VALUE).filter(|threshold| *threshold > Decimal::ZERO)
+    });
     let law = read_law(&object);
     let factor_at = read_factors(&object.get("factor_at"));
     let basis = object.required("basis").parsed("measured or assumed", |basis| match basis {
@@ -199,11 +198,7 @@ fn number(value: &Value, max: Decimal) -> Option<Decimal> {
 }
 
 /// Reports items whose name one before them has.
-fn report_repeated<'a>(
-    fields: &[Field<'_>],
-    names: impl Iterator<Item = Option<&'a str>>,
-    member: &str,
-) {
+fn report_repeated<'a>(fields: &[Field<'_>], names: impl Iterator<Item = Option<&'a str>>, member: &str) {
     let mut seen = HashSet::new();
     for (field, name) in fields.iter().zip(names) {
         if name.is_some_and(|name| !seen.insert(name)) {

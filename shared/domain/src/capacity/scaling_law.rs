@@ -107,8 +107,7 @@ impl Fit {
     #[must_use]
     pub fn size_for(&self, throughput: f64) -> Option<f64> {
         let Self { gamma, alpha, beta, .. } = *self;
-        let (a, b, c) =
-            (throughput * beta, throughput * (alpha - beta) - gamma, throughput * (1.0 - alpha));
+        let (a, b, c) = (throughput * beta, throughput * (alpha - beta) - gamma, throughput * (1.0 - alpha));
         let size = if a > 0.0 {
             let discriminant = b * b - 4.0 * a * c;
             if discriminant < 0.0 {

@@ -204,13 +204,15 @@ fn missing_fields_and_repeated_names_are_reported_at_once() {
     assert_eq!(pointers(r#"{"components": {}}"#), ["/components"]);
     let empty = r#"{"components": [{"metrics": [{}]}, 7]}"#;
     let at = "/components/0";
-    let expected = ["component", "kind", "metrics/0/name", "metrics/0/value", "metrics/0/threshold", "metrics/0/law"];
+    let expected =
+        ["component", "kind", "metrics/0/name", "metrics/0/value", "metrics/0/threshold", "metrics/0/law"];
     let mut expected: Vec<String> = expected.iter().map(|field| format!("{at}/{field}")).collect();
     expected.extend([format!("{at}/metrics/0/basis"), "/components/1".to_owned()]);
     assert_eq!(pointers(empty), expected);
     assert_eq!(pointers(&document(json!([{}, {}]))), ["/components/0/metrics/1/name"]);
     assert_eq!(pointers(r#"{"components": [], "components": []}"#), ["/components"]);
-    let circle = json!([{"name": "a", "law": "product", "with": "b"}, {"name": "b", "law": "product", "with": "a"}]);
+    let circle =
+        json!([{"name": "a", "law": "product", "with": "b"}, {"name": "b", "law": "product", "with": "a"}]);
     let expected = ["/components/0/metrics/0/with", "/components/0/metrics/1/with"];
     assert_eq!(pointers(&document(circle)), expected);
 }

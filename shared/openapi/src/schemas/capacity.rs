@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::schema::{
-    Member, array, boolean, described, from, number, number_within, object, one_of, or_null, pattern, reference, text,
-    within,
+    Member, array, boolean, described, from, number, number_within, object, one_of, or_null, pattern,
+    reference, text, within,
 };
 
 const BASES: [&str; 2] = ["measured", "assumed"];
@@ -31,7 +31,10 @@ fn capacity() -> Value {
         [
             ("scale", number_within(1.0, 1e6, "The multiple.")),
             ("extrapolated", boolean("Whether it is more than ten times what was measured.")),
-            ("bottlenecks", array(reference("Bottleneck"), "Figures beyond their thresholds, the farthest first.")),
+            (
+                "bottlenecks",
+                array(reference("Bottleneck"), "Figures beyond their thresholds, the farthest first."),
+            ),
             ("components", array(reference("ProjectedComponent"), "All figures.")),
             ("load", reference("CapacityLoad")),
             ("settings", reference("CapacitySettings")),

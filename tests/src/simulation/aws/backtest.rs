@@ -48,7 +48,10 @@ impl Backtest {
             cities: Some(1.0),
             // Drivers, and the riders that wait for one.
             entities: Some(f64::from(drivers) * 2.0),
-            figures: measured.iter().map(|((component, metric), value)| (*component, *metric, *value)).collect(),
+            figures: measured
+                .iter()
+                .map(|((component, metric), value)| (*component, *metric, *value))
+                .collect(),
             ..Observed::default()
         };
         let scale = Scale::parse("3").expect("a scale");
@@ -114,7 +117,8 @@ fn figures(outcome: &AwsOutcome, scenario: &AwsScenario) -> Vec<(Name, f64)> {
     let settings = settings(scenario);
     let [(event_records, event_bytes), (count_records, count_bytes), (_, change_bytes)] = outcome.streams;
     let of = |tables: &[&str], units: fn(&super::Units) -> u64| {
-        let kinds = outcome.units.iter().filter(|(kind, _)| tables.iter().any(|table| kind.starts_with(table)));
+        let kinds =
+            outcome.units.iter().filter(|(kind, _)| tables.iter().any(|table| kind.starts_with(table)));
         per_s(kinds.map(|(_, consumed)| units(consumed)).sum())
     };
     let (events, counts) = (f64::from(settings.event_shards), f64::from(settings.count_shards));

@@ -95,7 +95,11 @@ mod tests {
         for (log, at, expected) in
             [("x", "9", false), ("x", "10", true), ("x", "20", true), ("x", "21", false), ("y", "10", false)]
         {
-            assert_eq!(holds(range, json!({ "log": { "S": log }, "expires": { "N": at } })), expected, "{log} {at}");
+            assert_eq!(
+                holds(range, json!({ "log": { "S": log }, "expires": { "N": at } })),
+                expected,
+                "{log} {at}"
+            );
         }
         let both = "attribute_exists(#log) AND attribute_not_exists(#at)";
         assert!(holds(both, json!({ "log": { "S": "x" } })));

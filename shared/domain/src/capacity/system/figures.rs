@@ -66,7 +66,8 @@ impl Figure {
     }
 }
 
-const ADD_EVENT_SHARDS: &str = "deploy with more shards: `-c shards=N` (`UpdateShardCount` doubles at most, ten times a day)";
+const ADD_EVENT_SHARDS: &str =
+    "deploy with more shards: `-c shards=N` (`UpdateShardCount` doubles at most, ten times a day)";
 const LARGER_CALLS: &str = "have producers send more events a call: a call's events of a lane share a record";
 
 pub(super) const FIGURES: &[Figure] = &[
@@ -112,7 +113,9 @@ pub(super) const FIGURES: &[Figure] = &[
         growth: FigureGrowth::Linear,
         driver: Driver::Events,
         impact: "a shard would have fewer than four lanes, and resharding would not spread the load evenly",
-        remedies: &["double the lanes: `-c lanes=N`, `count` first, then the feeders (ARCHITECTURE, \"Lanes that double\")"],
+        remedies: &[
+            "double the lanes: `-c lanes=N`, `count` first, then the feeders (ARCHITECTURE, \"Lanes that double\")",
+        ],
     },
     Figure {
         component: "lanes",
@@ -130,11 +133,16 @@ pub(super) const FIGURES: &[Figure] = &[
         kind: "partitioning",
         metric: "reports_per_s",
         demand: |usage| usage.reports,
-        threshold: |settings| HEADROOM * Limit::ShardRecordsIn.value() * f64::from(settings.count_shards) * 16.0,
+        threshold: |settings| {
+            HEADROOM * Limit::ShardRecordsIn.value() * f64::from(settings.count_shards) * 16.0
+        },
         growth: FigureGrowth::Product("lanes_needed"),
         driver: Driver::Cities,
         impact: "every lane reports every city each tick: with both in number, reports outgrow the events",
-        remedies: &["longer ticks: `clock.tick_ms` of small cities' policies", "fewer, larger lanes until the shards need more"],
+        remedies: &[
+            "longer ticks: `clock.tick_ms` of small cities' policies",
+            "fewer, larger lanes until the shards need more",
+        ],
     },
     Figure {
         component: "kinesis-counts",
@@ -278,7 +286,10 @@ pub(super) const FIGURES: &[Figure] = &[
         growth: FigureGrowth::Linear,
         driver: Driver::Events,
         impact: "a shard has one invocation at a time: near 100 % batches wait for the one before",
-        remedies: &[ADD_EVENT_SHARDS, "more memory, and CPU with it: `memoryMb` of `count` in infra/deployment.json"],
+        remedies: &[
+            ADD_EVENT_SHARDS,
+            "more memory, and CPU with it: `memoryMb` of `count` in infra/deployment.json",
+        ],
     },
     Figure {
         component: "lambda",
@@ -289,7 +300,10 @@ pub(super) const FIGURES: &[Figure] = &[
         growth: FigureGrowth::Linear,
         driver: Driver::Events,
         impact: "maps come a tick late",
-        remedies: &[ADD_EVENT_SHARDS, "more memory, and CPU with it: `memoryMb` of `count` in infra/deployment.json"],
+        remedies: &[
+            ADD_EVENT_SHARDS,
+            "more memory, and CPU with it: `memoryMb` of `count` in infra/deployment.json",
+        ],
     },
     Figure {
         component: "lambda",
@@ -300,7 +314,10 @@ pub(super) const FIGURES: &[Figure] = &[
         growth: FigureGrowth::Linear,
         driver: Driver::Entities,
         impact: "an environment of `count` may have to hold every lane: it is ended when its memory is used up",
-        remedies: &["more memory: `memoryMb` of `count` in infra/deployment.json", "fewer entities in a state: `driver_ttl_ms` of the policies"],
+        remedies: &[
+            "more memory: `memoryMb` of `count` in infra/deployment.json",
+            "fewer entities in a state: `driver_ttl_ms` of the policies",
+        ],
     },
     Figure {
         component: "elasticache",
@@ -322,7 +339,10 @@ pub(super) const FIGURES: &[Figure] = &[
         growth: FigureGrowth::Product("memory_bytes"),
         driver: Driver::Prices,
         impact: "reads of the cache time out, and `price` reads the table",
-        remedies: &["a larger node: `cacheNodeType` in infra/lib/storage/cache.ts", "replicas, of which `price` reads"],
+        remedies: &[
+            "a larger node: `cacheNodeType` in infra/lib/storage/cache.ts",
+            "replicas, of which `price` reads",
+        ],
     },
     Figure {
         component: "http-api",

@@ -86,7 +86,8 @@ fn a_million_events_and_quotes_cost_cents() {
     };
     let settings = Settings { lanes: 1_024, event_shards: 400, count_shards: 16, ..Settings::DEFAULT };
     let cost = Capacity::new(settings, observed).cost(Scale::ONE);
-    let amount = |amount: Option<crate::capacity::cost::Amount>| amount.unwrap().amount.parse::<f64>().unwrap();
+    let amount =
+        |amount: Option<crate::capacity::cost::Amount>| amount.unwrap().amount.parse::<f64>().unwrap();
     let events = amount(cost.per_million_events.clone());
     assert!((0.003..0.03).contains(&events), "{cost:?}");
     let quotes = amount(cost.per_million_quotes.clone());

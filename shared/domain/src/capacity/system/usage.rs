@@ -186,7 +186,8 @@ impl Usage {
         let groups_of_shard = libm::ceil(cities.count.min(groups) / shards);
         let cities_of_shard = groups_of_shard * (cities.count / groups).max(1.0);
         self.count_records_of_a_shard = lanes * groups_of_shard / TICK_S;
-        let bytes = lanes * Demand::CountRecordBytes.value() + cities.entities * Demand::CountEntityBytes.value();
+        let bytes =
+            lanes * Demand::CountRecordBytes.value() + cities.entities * Demand::CountEntityBytes.value();
         self.count_bytes_of_a_shard = cities_of_shard * bytes / TICK_S;
         self.change_bytes = cities.count * cities.cells * Demand::ChangeCellBytes.value() / TICK_S;
     }
@@ -200,7 +201,8 @@ impl Usage {
             + self.events / ranges / batches * Demand::RangeEventBytes.value();
         let snapshot = self.entities / ranges * Demand::SnapshotEntityBytes.value();
         let range = batches * write_units(entry) + write_units(snapshot) / interval_s;
-        let city = (Demand::CityTickWrites.value() + cities.entities * Demand::CityEntityWrites.value()) / TICK_S;
+        let city =
+            (Demand::CityTickWrites.value() + cities.entities * Demand::CityEntityWrites.value()) / TICK_S;
         self.log_write_units = ranges * range + cities.count * city;
         let range_reads = batches * Demand::RangeEntryReads.value() * (entry / READ_UNIT_BYTES).max(1.0);
         let city_reads = Demand::CityTickReads.value() / TICK_S;
@@ -226,8 +228,8 @@ impl Usage {
         let seconds = |demand: Demand| demand.value() / 1_000.0;
         let (events, counts) = (self.event_shards, f64::from(self.settings.count_shards));
         let batches = Demand::ShardBatches.value();
-        let batch_s =
-            seconds(Demand::CountBatchMs) + self.events / events / batches * Demand::CountEventUs.value() / 1e6;
+        let batch_s = seconds(Demand::CountBatchMs)
+            + self.events / events / batches * Demand::CountEventUs.value() / 1e6;
         self.count_utilisation = batches * batch_s;
         let response = queueing::response(batch_s * 1_000.0, self.count_utilisation, VARIATION);
         self.count_response_ms = response.map_or(ENDLESS_MS, |response| POLL_WAIT_MS + response);
@@ -253,8 +255,9 @@ impl Usage {
         let count_s = shards * self.count_utilisation.min(1.0);
         let memory_gb = f64::from(self.settings.function_memory_mb) / 1_024.0;
         let surge_batches = f64::from(self.settings.count_shards) * batches.min(2.0 * self.cities / TICK_S);
-        let event_gb_s =
-            self.calls * gb_s(Demand::IngestMs) + count_s * memory_gb + surge_batches * gb_s(Demand::SurgeBatchMs);
+        let event_gb_s = self.calls * gb_s(Demand::IngestMs)
+            + count_s * memory_gb
+            + surge_batches * gb_s(Demand::SurgeBatchMs);
         let invocations = self.calls + shards * batches + surge_batches;
         let quote_calls = self.quotes + self.confirmations;
         let puts = self.event_stream_records + self.count_records + self.cities / TICK_S;
