@@ -8,7 +8,7 @@ use equilibrium_domain::count::range_state::LaneRangeState;
 use equilibrium_domain::event_sourced::EventSourced;
 use equilibrium_domain::id::LaneCount;
 use equilibrium_tests::simulation::aws::Iteration::{FanOut, Polled};
-use equilibrium_tests::simulation::aws::backtest::Backtest;
+use equilibrium_tests::simulation::aws::backtest::{Backtest, LoadFigures};
 use equilibrium_tests::simulation::aws::figures::{Consumption, Snapshots, Swap, TickDelays};
 
 /// Prints figures in simulated units; the work after a swap alone is measured on this machine.
@@ -29,33 +29,13 @@ enum Figure {
     Snapshots,
     /// From a tick's being due to its map's being readable.
     Delays,
+    /// What the simulated city uses with few and with many drivers.
+    Load,
     /// Figures at three times a load, predicted from that load and met.
     Backtest,
 }
 
 fn main() {
-    if std::env::var("PROBE").is_ok() {
-        for drivers in [500, 1_500, 3_000, 5_000, 15_000] {
-            let mut scenario = equilibrium_tests::simulation::aws::AwsScenario::usual(1, 120_000);
-            scenario.drivers = drivers;
-            let outcome = scenario.run();
-            println!(
-                "{drivers} drivers: {} events, records {:?}, streams {:?} functions {:?}",
-                outcome.event_count, outcome.records, outcome.streams, outcome.functions
-            );
-            println!(
-                "  bytes {} rows {} maps {} snapshots {:?}",
-                outcome.events.len(),
-                outcome.rows.len(),
-                outcome.published.len(),
-                outcome.snapshots.iter().map(|s| s.bytes).sum::<usize>()
-            );
-            for (kind, units) in &outcome.units {
-                println!("   {kind}: {units:?}");
-            }
-        }
-        return;
-    }
     let Arguments { mut figures } = Arguments::parse();
     if figures.is_empty() {
         figures = Figure::value_variants().to_vec();
@@ -73,6 +53,11 @@ fn main() {
                 println!("swap: {swap}; the state is made in {:.1} ms", work(&swap).as_secs_f64() * 1_000.0);
             }
             Figure::Snapshots => println!("snapshots: {}", Snapshots::measure(1_000_000, 64, 150_000)),
+            Figure::Load => {
+                for drivers in [500, 1_500, 3_000, 5_000, 15_000] {
+                    println!("{}", LoadFigures::measure(1, drivers, 120_000));
+                }
+            }
             Figure::Backtest => println!("{}", Backtest::measure(1, 1_000, 180_000)),
             Figure::Delays => {
                 println!("delays, polled: {}", TickDelays::measure(20, (Polled, Polled)));

@@ -73,6 +73,48 @@ impl Backtest {
     }
 }
 
+/// The figures of the simulated city with so many drivers.
+#[derive(Clone, Debug)]
+pub struct LoadFigures {
+    drivers: u32,
+    events_per_s: f64,
+    /// Snapshots of ranges of lanes, and their bytes.
+    snapshots: (usize, usize),
+    reported_cells: usize,
+    figures: Vec<(Name, f64)>,
+}
+
+impl LoadFigures {
+    /// Of a simulation of so many milliseconds.
+    #[must_use]
+    pub fn measure(seed: u64, drivers: u32, duration_ms: i64) -> Self {
+        let scenario = AwsScenario { drivers, ..AwsScenario::usual(seed, duration_ms) };
+        let outcome = scenario.run();
+        let bytes = outcome.snapshots.iter().map(|snapshot| snapshot.bytes).sum();
+        Self {
+            drivers,
+            events_per_s: per_s(outcome.event_count, &scenario),
+            snapshots: (outcome.snapshots.len(), bytes),
+            reported_cells: outcome.rows.len() / outcome.published.len().max(1),
+            figures: figures(&outcome, &scenario),
+        }
+    }
+}
+
+impl fmt::Display for LoadFigures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { drivers, events_per_s, snapshots: (snapshots, bytes), reported_cells, .. } = self;
+        write!(
+            f,
+            "{drivers} drivers, {events_per_s:.0} events/s, {reported_cells} reported cells; {snapshots} snapshots of {bytes} bytes"
+        )?;
+        for ((component, metric), value) in &self.figures {
+            write!(f, "; {component} {metric} {value:.2}")?;
+        }
+        Ok(())
+    }
+}
+
 impl BacktestRow {
     /// How far the prediction is off, as a share of what was met.
     #[must_use]
@@ -115,7 +157,7 @@ fn per_s(count: u64, scenario: &AwsScenario) -> f64 {
 fn figures(outcome: &AwsOutcome, scenario: &AwsScenario) -> Vec<(Name, f64)> {
     let per_s = |count| per_s(count, scenario);
     let settings = settings(scenario);
-    let [(event_records, event_bytes), (count_records, count_bytes), (_, change_bytes)] = outcome.streams;
+    let [(event_records, event_bytes), (count_records, count_bytes), _] = outcome.streams;
     let of = |tables: &[&str], units: fn(&super::Units) -> u64| {
         let kinds =
             outcome.units.iter().filter(|(kind, _)| tables.iter().any(|table| kind.starts_with(table)));
@@ -128,10 +170,9 @@ fn figures(outcome: &AwsOutcome, scenario: &AwsScenario) -> Vec<(Name, f64)> {
         (("kinesis-events", "bytes_in_per_s_of_a_shard"), per_s(event_bytes) / events),
         (("kinesis-counts", "records_per_s_of_a_shard"), per_s(count_records) / counts),
         (("kinesis-counts", "bytes_in_per_s_of_a_shard"), per_s(count_bytes) / counts),
-        (("kinesis-changes", "bytes_in_per_s_of_a_shard"), per_s(change_bytes)),
         (("dynamodb-checkpoints", "write_units_per_s"), of(&["checkpoints"], |units| units.written)),
         (("dynamodb-checkpoints", "read_units_per_s"), of(&["checkpoints"], |units| units.half_read) / 2.0),
-        (("dynamodb-maps", "write_units_per_s"), of(&["maps", "history", "days"], |units| units.written)),
+        (("dynamodb-maps", "write_units_per_s"), of(&["maps"], |units| units.written)),
         (("dynamodb-watermarks", "write_units_per_s"), of(&["watermarks"], |units| units.written)),
         (("lambda", "count_utilisation_percent"), per_s(busy_ms) / 1_000.0 / events * 100.0),
     ]

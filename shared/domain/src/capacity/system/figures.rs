@@ -134,7 +134,7 @@ pub(super) const FIGURES: &[Figure] = &[
         metric: "reports_per_s",
         demand: |usage| usage.reports,
         threshold: |settings| {
-            HEADROOM * Limit::ShardRecordsIn.value() * f64::from(settings.count_shards) * 16.0
+            HEADROOM * Limit::ShardRecordsIn.value() * f64::from(settings.count_shards * settings.groups)
         },
         growth: FigureGrowth::Product("lanes_needed"),
         driver: Driver::Cities,

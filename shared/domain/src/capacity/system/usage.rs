@@ -24,6 +24,12 @@ const ENDLESS_MS: f64 = 3_600_000.0;
 const MONTH_S: f64 = 730.0 * 3_600.0;
 const MONTH_HOURS: f64 = 730.0;
 const GB: f64 = 1e9;
+/// By which powers of a city's entities its reported cells, the units of its log and the bytes of its reports grow: many
+/// entities share a cell.
+const CELLS_EXPONENT: f64 = 0.096;
+const CITY_WRITES_EXPONENT: f64 = 0.6;
+const CITY_READS_EXPONENT: f64 = 0.45;
+const REPORT_EXPONENT: f64 = 0.7;
 /// How long entries of the checkpoint logs are kept, in seconds.
 const ENTRY_LIFETIME_S: f64 = 48.0 * 3_600.0;
 /// Metrics that a function of a deployment has: those of events, quotes and maps (docs/performance.md).
@@ -85,8 +91,10 @@ pub struct Usage {
     pub log_read_units: f64,
     /// Write units of the log that takes most: of a range of lanes, or of a city.
     pub log_partition_write_units: f64,
-    /// Write units of maps, history and days.
+    /// Write units of maps.
     pub map_write_units: f64,
+    /// Write units of history and days.
+    pub history_write_units: f64,
     /// Read units of the most read head while the cache is away.
     pub head_read_units: f64,
     /// Write units of the watermark board.
@@ -133,7 +141,7 @@ impl Usage {
         let cities = Cities {
             count: load.cities * growth.cities,
             entities: entities_of_one,
-            cells: Demand::CellsByRoot.value() * libm::sqrt(entities_of_one),
+            cells: Demand::CityCells.value() * libm::pow(entities_of_one, CELLS_EXPONENT),
         };
         let mut usage = Self::none(settings);
         usage.events = events;
@@ -181,13 +189,15 @@ impl Usage {
             self.events * Demand::EventRecordBytes.value() + self.watermark_records * watermark_bytes;
         // Every lane reports every city each tick; the cities of a group share a record, and a group has one shard.
         let (groups, shards) = (f64::from(self.settings.groups), f64::from(self.settings.count_shards));
-        self.reports = lanes * cities.count / TICK_S;
-        self.count_records = lanes * cities.count.min(groups) / TICK_S;
+        let reports_per_tick = Demand::LaneReportsPerTick.value();
+        self.reports = lanes * reports_per_tick * cities.count / TICK_S;
+        self.count_records = lanes * reports_per_tick * cities.count.min(groups) / TICK_S;
         let groups_of_shard = libm::ceil(cities.count.min(groups) / shards);
         let cities_of_shard = groups_of_shard * (cities.count / groups).max(1.0);
-        self.count_records_of_a_shard = lanes * groups_of_shard / TICK_S;
-        let bytes =
-            lanes * Demand::CountRecordBytes.value() + cities.entities * Demand::CountEntityBytes.value();
+        self.count_records_of_a_shard = lanes * reports_per_tick * groups_of_shard / TICK_S;
+        let entity_bytes =
+            Demand::ReportEntityBytes.value() * libm::pow(cities.entities, REPORT_EXPONENT);
+        let bytes = lanes * reports_per_tick * Demand::ReportBytes.value() + entity_bytes;
         self.count_bytes_of_a_shard = cities_of_shard * bytes / TICK_S;
         self.change_bytes = cities.count * cities.cells * Demand::ChangeCellBytes.value() / TICK_S;
     }
@@ -199,14 +209,17 @@ impl Usage {
         let batches = Demand::ShardBatches.value();
         let entry = Demand::RangeEntryBytes.value()
             + self.events / ranges / batches * Demand::RangeEventBytes.value();
-        let snapshot = self.entities / ranges * Demand::SnapshotEntityBytes.value();
+        let snapshot = Demand::SnapshotBytes.value()
+            + self.entities / ranges * Demand::SnapshotEntityBytes.value();
         let range = batches * write_units(entry) + write_units(snapshot) / interval_s;
-        let city =
-            (Demand::CityTickWrites.value() + cities.entities * Demand::CityEntityWrites.value()) / TICK_S;
+        let city_entities = Demand::CityEntityWrites.value() * libm::pow(cities.entities, CITY_WRITES_EXPONENT);
+        let city = (Demand::CityTickWrites.value() + city_entities) / TICK_S;
         self.log_write_units = ranges * range + cities.count * city;
-        let range_reads = batches * Demand::RangeEntryReads.value() * (entry / READ_UNIT_BYTES).max(1.0);
-        let city_reads = Demand::CityTickReads.value() / TICK_S;
-        self.log_read_units = ranges * range_reads + cities.count * city_reads;
+        let range_reads = ranges * batches * Demand::RangeEntryReads.value() * (entry / READ_UNIT_BYTES).max(1.0);
+        let city_reads =
+            Demand::CityEntityReads.value() * libm::pow(cities.entities, CITY_READS_EXPONENT) / TICK_S;
+        self.log_read_units =
+            range_reads + self.entities * Demand::EntityReads.value() + cities.count * city_reads;
         self.log_partition_write_units = range.max(city);
         self.board_write_units = cities.count * Demand::BoardCityTickWrites.value() / TICK_S;
         self.board_read_units = cities.count * Demand::BoardCityTickReads.value() / TICK_S;
@@ -214,8 +227,8 @@ impl Usage {
 
     /// A map is a head and chunks of its cells. Every environment of `price` refreshes the map of every city each tick.
     fn add_maps(&mut self, cities: &Cities) {
-        let writes = Demand::MapTickWrites.value() + cities.cells * Demand::MapCellWrites.value();
-        self.map_write_units = cities.count * writes / TICK_S;
+        self.map_write_units = cities.count * cities.cells * Demand::MapCellWrites.value() / TICK_S;
+        self.history_write_units = cities.count * Demand::HistoryTickWrites.value() / TICK_S;
         let map_bytes = cities.count * cities.cells * Demand::MapCellBytes.value();
         let environments = libm::ceil(self.prices / Demand::RequestsOfEnvironment.value()).max(1.0);
         self.head_read_units = environments * Demand::HeadReadsOfEnvironment.value();
@@ -274,7 +287,7 @@ impl Usage {
             line("dynamodb-logs", Item::DynamodbWriteUnit, events, monthly(writes)),
             line("dynamodb-logs", Item::DynamodbReadUnit, events, monthly(reads)),
             line("dynamodb-logs", Item::DynamodbGbMonth, events, log_bytes / GB),
-            line("dynamodb-maps", Item::DynamodbWriteUnit, events, monthly(self.map_write_units)),
+            line("dynamodb-maps", Item::DynamodbWriteUnit, events, monthly(self.map_write_units + self.history_write_units)),
             line("dynamodb-quotes", Item::DynamodbWriteUnit, quotes, monthly(self.quote_write_units)),
             line("lambda-events", Item::LambdaRequest, events, monthly(invocations)),
             line("lambda-events", Item::LambdaGbSecond, events, monthly(event_gb_s)),
@@ -316,6 +329,7 @@ impl Usage {
             log_read_units: 0.0,
             log_partition_write_units: 0.0,
             map_write_units: 0.0,
+            history_write_units: 0.0,
             head_read_units: 0.0,
             board_write_units: 0.0,
             board_read_units: 0.0,
