@@ -74,7 +74,8 @@ fn without_a_file_the_model_of_this_system_is_projected() {
 fn a_fitted_law_is_printed_with_its_errors() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("metrics.json");
-    let points = [(1, 100.0), (2, 180.0), (4, 290.0), (8, 380.0)].map(|(n, throughput)| json!({"n": n, "throughput": throughput}));
+    let points = [(1, 100.0), (2, 180.0), (4, 290.0), (8, 380.0)]
+        .map(|(n, throughput)| json!({"n": n, "throughput": throughput}));
     let metrics = json!([{"name": "events_per_s", "value": 380, "threshold": 1000, "law": "linear", "basis": "measured", "points": points}]);
     let document = json!({"components": [{"component": "replay", "kind": "threads", "metrics": metrics}]});
     fs::write(&file, document.to_string()).unwrap();

@@ -10,7 +10,9 @@ use equilibrium_app::clock::system_now_ms;
 use equilibrium_app::contract;
 use equilibrium_app::count::ports::{DeadLetter, DeadLetterQueue};
 use equilibrium_app::health::cache_status::CacheState;
-use equilibrium_app::telemetry::metrics::{EVENTS_ACCEPTED, EVENTS_LATE, ITERATOR_AGE, QUOTES_ISSUED, TICKS_CLOSED};
+use equilibrium_app::telemetry::metrics::{
+    EVENTS_ACCEPTED, EVENTS_LATE, ITERATOR_AGE, QUOTES_ISSUED, TICKS_CLOSED,
+};
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::cloudwatch::{Greatest, Metrics};
 use equilibrium_aws::dead_letters::SqsDeadLetterQueue;

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use equilibrium_admission::{Admit, Caller};
 use equilibrium_app::capacity::process_load::{ProcessLoad, ServedLoad};
-use equilibrium_app::clock::{Clock, system_now_ms};
+use equilibrium_app::clock::Clock;
 use equilibrium_app::ingest::ingester::Ingester;
 use equilibrium_app::ingest::pace::Pace;
 use equilibrium_app::memory::{MemoryWatermarkBoard, NoOp};
@@ -24,7 +23,7 @@ use equilibrium_embedded::store::Store;
 use equilibrium_http::routes::{self, Function, STREAM};
 use equilibrium_http::{Problem, Request, Response};
 use equilibrium_http_server::{self as http_server, Answer};
-use equilibrium_local_access::{LOOPBACK, LocalAdmission};
+use equilibrium_local_access::LocalAdmission;
 use equilibrium_notify::Subscription;
 use equilibrium_page::Basemaps;
 use equilibrium_price::{EventSource, RenderedMaps};
@@ -149,7 +148,7 @@ impl LocalApi {
     }
 
     /// Responds to one request that is admitted.
-    pub async fn respond(&self, request: &Request<'_>, caller: &Caller) -> Response {
+    pub async fn respond(&self, request: &Request<'_>) -> Response {
         let now_ms = self.clock.now_ms();
         if let Some(response) = equilibrium_page::respond(request, &self.site.basemaps) {
             return response;
@@ -183,8 +182,12 @@ impl LocalApi {
                 if request.method == "POST" {
                     self.load.add_quote(request.path.ends_with("/confirm"));
                 }
+                let caller = match self.admission.caller(request).await {
+                    Ok(caller) => caller,
+                    Err(refused) => return refused,
+                };
                 let quoting = Quoting { service: &self.quotes, maps: &self.maps };
-                let request = (request, equilibrium_quote::trust(caller));
+                let request = (request, equilibrium_quote::trust(&caller));
                 equilibrium_quote::respond(quoting, request, &*self.policies, now_ms).await
             }
             Function::Capacity => {
@@ -193,6 +196,10 @@ impl LocalApi {
                 equilibrium_capacity::respond((&source, settings), request, now_ms).await
             }
             Function::Policy => {
+                let caller = match self.admission.caller(request).await {
+                    Ok(caller) => caller,
+                    Err(refused) => return refused,
+                };
                 let stores = (&self.store, &self.store, &*self.maps);
                 let response = equilibrium_policy::respond(stores, (request, caller.author()), now_ms).await;
                 if !matches!(request.method, "GET" | "HEAD") {
@@ -235,9 +242,8 @@ impl http_server::Handler for LocalApi {
         equilibrium_http::body::body_too_large()
     }
 
-    /// Tokens and rates go by the system's clock: the process's own may be faster.
     async fn takes_body(&self, request: &Request<'_>) -> Result<bool, Problem> {
-        self.admission.admit(request, LOOPBACK, system_now_ms()).await?;
+        self.admission.admit(request).await?;
         match routes::function_at(request.path) {
             Function::Ingest => equilibrium_ingest::check_head(request).map(|()| true),
             Function::Policy => equilibrium_policy::check_head(request),
@@ -249,20 +255,14 @@ impl http_server::Handler for LocalApi {
     /// A long answer takes a second to write, and a long policy to check. Both are done beside the threads that serve the
     /// sockets, few at a time.
     async fn respond(&self, request: &Request<'_>) -> Answer<Events> {
-        let caller = match self.admission.authenticate(request, system_now_ms()).await {
-            Ok(caller) => caller,
-            Err(problem) => return Answer::Whole(request.respond(Err(problem))),
-        };
         if routes::matches(STREAM.path, request.path) {
             return self.stream(request).await;
         }
         if routes::find(request.path).is_none_or(|route| !LONG.contains(&route.path)) {
-            return Answer::Whole(Self::respond(self, request, &caller).await);
+            return Answer::Whole(Self::respond(self, request).await);
         }
         let _turn = self.long_turns.acquire().await;
-        Answer::Whole(task::block_in_place(|| {
-            Handle::current().block_on(Self::respond(self, request, &caller))
-        }))
+        Answer::Whole(task::block_in_place(|| Handle::current().block_on(Self::respond(self, request))))
     }
 }
 
@@ -280,6 +280,6 @@ impl EventSink for Arc<LocalApi> {
     async fn post(&self, body: &[u8]) -> io::Result<bool> {
         let headers = [("content-type".into(), "application/x-ndjson".into())];
         let request = Request { method: "POST", path: "/v1/events", query: "", headers: &headers, body };
-        Ok(self.respond(&request, &Caller::ANONYMOUS).await.status != 503)
+        Ok(self.respond(&request).await.status != 503)
     }
 }

@@ -195,8 +195,7 @@ impl Usage {
         let groups_of_shard = libm::ceil(cities.count.min(groups) / shards);
         let cities_of_shard = groups_of_shard * (cities.count / groups).max(1.0);
         self.count_records_of_a_shard = lanes * reports_per_tick * groups_of_shard / TICK_S;
-        let entity_bytes =
-            Demand::ReportEntityBytes.value() * libm::pow(cities.entities, REPORT_EXPONENT);
+        let entity_bytes = Demand::ReportEntityBytes.value() * libm::pow(cities.entities, REPORT_EXPONENT);
         let bytes = lanes * reports_per_tick * Demand::ReportBytes.value() + entity_bytes;
         self.count_bytes_of_a_shard = cities_of_shard * bytes / TICK_S;
         self.change_bytes = cities.count * cities.cells * Demand::ChangeCellBytes.value() / TICK_S;
@@ -209,13 +208,15 @@ impl Usage {
         let batches = Demand::ShardBatches.value();
         let entry = Demand::RangeEntryBytes.value()
             + self.events / ranges / batches * Demand::RangeEventBytes.value();
-        let snapshot = Demand::SnapshotBytes.value()
-            + self.entities / ranges * Demand::SnapshotEntityBytes.value();
+        let snapshot =
+            Demand::SnapshotBytes.value() + self.entities / ranges * Demand::SnapshotEntityBytes.value();
         let range = batches * write_units(entry) + write_units(snapshot) / interval_s;
-        let city_entities = Demand::CityEntityWrites.value() * libm::pow(cities.entities, CITY_WRITES_EXPONENT);
+        let city_entities =
+            Demand::CityEntityWrites.value() * libm::pow(cities.entities, CITY_WRITES_EXPONENT);
         let city = (Demand::CityTickWrites.value() + city_entities) / TICK_S;
         self.log_write_units = ranges * range + cities.count * city;
-        let range_reads = ranges * batches * Demand::RangeEntryReads.value() * (entry / READ_UNIT_BYTES).max(1.0);
+        let range_reads =
+            ranges * batches * Demand::RangeEntryReads.value() * (entry / READ_UNIT_BYTES).max(1.0);
         let city_reads =
             Demand::CityEntityReads.value() * libm::pow(cities.entities, CITY_READS_EXPONENT) / TICK_S;
         self.log_read_units =
@@ -287,7 +288,12 @@ impl Usage {
             line("dynamodb-logs", Item::DynamodbWriteUnit, events, monthly(writes)),
             line("dynamodb-logs", Item::DynamodbReadUnit, events, monthly(reads)),
             line("dynamodb-logs", Item::DynamodbGbMonth, events, log_bytes / GB),
-            line("dynamodb-maps", Item::DynamodbWriteUnit, events, monthly(self.map_write_units + self.history_write_units)),
+            line(
+                "dynamodb-maps",
+                Item::DynamodbWriteUnit,
+                events,
+                monthly(self.map_write_units + self.history_write_units),
+            ),
             line("dynamodb-quotes", Item::DynamodbWriteUnit, quotes, monthly(self.quote_write_units)),
             line("lambda-events", Item::LambdaRequest, events, monthly(invocations)),
             line("lambda-events", Item::LambdaGbSecond, events, monthly(event_gb_s)),
