@@ -123,6 +123,7 @@ pub struct Capacity {
     settings: Settings,
     observed: Observed,
     load: Load,
+    has_larger_cities: bool,
 }
 
 /// The answer of `GET /v1/capacity` (CONTRACT §12).
@@ -174,7 +175,13 @@ impl Capacity {
             cities: or(observed.cities, assumed.cities).max(1.0),
             entities: or(observed.entities, assumed.entities),
         };
-        Self { settings, observed, load }
+        Self { settings, observed, load, has_larger_cities: false }
+    }
+
+    /// The same where the load grows by larger cities alone, instead of by the worse of more cities and larger ones.
+    #[must_use]
+    pub fn with_larger_cities(self) -> Self {
+        Self { has_larger_cities: true, ..self }
     }
 
     /// The figures today, each with its factor at `scale`.
@@ -250,9 +257,12 @@ impl Capacity {
 
     /// The figure at `factor` times the load: the worse of as many more cities, and of cities that are as much larger.
     fn demand(&self, figure: &Figure, factor: f64) -> f64 {
-        let ways = [Growth { cities: factor, size: 1.0 }, Growth { cities: 1.0, size: factor }];
-        let demands = ways.map(|growth| (figure.demand)(&Usage::of(&self.load, &self.settings, growth)));
-        demands.into_iter().fold(0.0, f64::max)
+        let of = |growth| (figure.demand)(&Usage::of(&self.load, &self.settings, growth));
+        let larger = of(Growth { cities: 1.0, size: factor });
+        if self.has_larger_cities {
+            return larger;
+        }
+        larger.max(of(Growth { cities: factor, size: 1.0 }))
     }
 
     fn load_report(&self) -> LoadReport {

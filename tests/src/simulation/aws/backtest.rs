@@ -55,7 +55,7 @@ impl Backtest {
             ..Observed::default()
         };
         let scale = Scale::parse("3").expect("a scale");
-        let document = Capacity::new(settings, observed).document(scale);
+        let document = Capacity::new(settings, observed).with_larger_cities().document(scale);
         let projection = document.project(scale);
         let predicted = |(component, metric): Name| {
             let component = projection.components.iter().find(|it| it.component == component);
