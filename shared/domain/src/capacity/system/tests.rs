@@ -76,6 +76,19 @@ fn lanes_and_cities_multiply() {
 }
 
 #[test]
+fn a_larger_city_has_as_many_reports_as_before() {
+    let capacity = Capacity::new(Settings::DEFAULT, Observed::default());
+    let reports = |capacity: &Capacity, at: &str| {
+        let figures = projected(capacity, at);
+        let figure = figures.into_iter().find(|(name, ..)| name == "kinesis-counts records_per_s_of_a_shard");
+        figure.map(|(_, value, _)| value).unwrap()
+    };
+    let today = reports(&capacity, "1");
+    assert!(reports(&capacity, "3") > today);
+    assert_eq!(reports(&capacity.with_larger_cities(), "3"), today);
+}
+
+#[test]
 fn a_million_events_and_quotes_cost_cents() {
     let observed = Observed {
         events_per_s: Some(1e6),
