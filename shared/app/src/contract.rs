@@ -17,6 +17,7 @@ mod past_log;
 mod policy_store;
 mod quote_store;
 mod tick_log;
+mod verdict_store;
 mod watermark_board;
 
 pub use self::change_stream::change_stream;
@@ -33,6 +34,7 @@ pub use self::past_log::past_log;
 pub use self::policy_store::{policy_store, policy_versions};
 pub use self::quote_store::quote_store;
 pub use self::tick_log::{RecordedRow, recorded_rows, tick_log};
+pub use self::verdict_store::verdict_store;
 pub use self::watermark_board::watermark_board;
 
 /// The items without later copies of the same: an adapter may have tried more than once.

@@ -5,5 +5,6 @@
 
 pub mod component;
 pub mod look;
+pub mod probe;
 pub mod report;
 pub mod verdict;

@@ -22,6 +22,14 @@ const fn fault(name: &'static str) -> Metric {
     Metric { name, unit: "Count", reports_zero: false }
 }
 
+const fn level(name: &'static str) -> Metric {
+    Metric { name, unit: "None", reports_zero: true }
+}
+
+const fn duration(name: &'static str) -> Metric {
+    Metric { name, unit: "Milliseconds", reports_zero: true }
+}
+
 /// `ingest`: accepted events, in the log unless their type is unknown.
 pub const EVENTS_ACCEPTED: Metric = flow("events_accepted");
 /// `count`: absorbed events.
@@ -128,11 +136,37 @@ pub const QUOTES_REFUSED: Metric = flow("quotes_refused");
 /// `quote`: events of confirmations that did not reach the log yet.
 pub const QUOTES_UNLOGGED: Metric = fault("quotes_unlogged");
 
+/// `health`: the verdict on each component, in the order of its list: 0 healthy, 1 degraded, 2 unhealthy, 3 unknown.
+pub const HEALTH_STATUS: [Metric; 8] = [
+    level("health_pricing"),
+    level("health_stream_processor"),
+    level("health_notification"),
+    level("health_analytics"),
+    level("health_geospatial"),
+    level("health_dynamodb"),
+    level("health_kinesis"),
+    level("health_elasticache"),
+];
+/// `health`: the time from a probe's event to each hop of the pipeline: ingest, count, surge, map; and that of its price.
+pub const PROBE_HOPS: [Metric; 5] = [
+    duration("probe_ingest_ms"),
+    duration("probe_count_ms"),
+    duration("probe_surge_ms"),
+    duration("probe_map_ms"),
+    duration("probe_price_ms"),
+];
+/// `health`: how much the map of the city that is most overdue is.
+pub const MAP_OVERDUE: Metric = duration("map_overdue_ms");
+/// `health`: looks at which most components looked bad at once.
+pub const PROBER_SUSPECTED: Metric = fault("prober_suspected");
+/// `health`: verdicts that could not be saved.
+pub const VERDICTS_UNSAVED: Metric = fault("verdicts_unsaved");
+
 /// `count`, `surge`: the age of the next record of the stream, reported by the event source.
-pub const ITERATOR_AGE: Metric = Metric { name: "iterator_age_ms", unit: "Milliseconds", reports_zero: true };
+pub const ITERATOR_AGE: Metric = duration("iterator_age_ms");
 
 /// All metrics but those of the arrays.
-pub const METRICS: [Metric; 35] = [
+pub const METRICS: [Metric; 38] = [
     EVENTS_ACCEPTED,
     EVENTS_ABSORBED,
     EVENTS_REFUSED,
@@ -167,5 +201,8 @@ pub const METRICS: [Metric; 35] = [
     QUOTES_EXPIRED,
     QUOTES_REFUSED,
     QUOTES_UNLOGGED,
+    MAP_OVERDUE,
+    PROBER_SUSPECTED,
+    VERDICTS_UNSAVED,
     ITERATOR_AGE,
 ];
