@@ -16,6 +16,7 @@ pub mod parking;
 pub mod policy;
 pub mod pseudonym;
 pub mod quote;
+pub mod rate;
 pub mod surge;
 pub mod time;
 pub mod wire;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use equilibrium_app::clock::Clock;
+use equilibrium_admission::{Admit, Caller};
+use equilibrium_app::clock::{Clock, system_now_ms};
 use equilibrium_app::ingest::ingester::Ingester;
 use equilibrium_app::ingest::pace::Pace;
 use equilibrium_app::memory::{MemoryWatermarkBoard, NoOp};
@@ -18,9 +19,10 @@ use equilibrium_app::quote::keys::QuoteKeys;
 use equilibrium_app::quote::service::QuoteService;
 use equilibrium_domain::pseudonym::PseudonymKey;
 use equilibrium_embedded::store::Store;
-use equilibrium_http::routes::{self, Function};
+use equilibrium_http::routes::{self, Function, STREAM};
 use equilibrium_http::{Problem, Request, Response};
 use equilibrium_http_server::{self as http_server, Answer};
+use equilibrium_local_access::{LOOPBACK, LocalAdmission};
 use equilibrium_notify::Subscription;
 use equilibrium_page::Basemaps;
 use equilibrium_price::{EventSource, RenderedMaps};
@@ -70,6 +72,7 @@ pub struct LocalApi {
     clock: Clock,
     accepted: AtomicU64,
     refused: AtomicU64,
+    admission: LocalAdmission,
     site: Site,
 }
 
@@ -92,7 +95,7 @@ impl LocalApi {
         store: &Store,
         policies: Arc<Policies>,
         (key, quote_keys): (PseudonymKey, QuoteKeys),
-        site: Site,
+        (admission, site): (LocalAdmission, Site),
     ) -> Self {
         let (board, timer) = (MemoryWatermarkBoard::default(), ClockTimer(store.clock()));
         let ingester = Ingester::new(store.clone(), store.lanes(), key, board, timer, Pace::ALONE);
@@ -108,6 +111,7 @@ impl LocalApi {
             clock: store.clock(),
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            admission,
             site,
         }
     }
@@ -141,8 +145,8 @@ impl LocalApi {
         (self.accepted.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed))
     }
 
-    /// Responds to one request.
-    pub async fn respond(&self, request: &Request<'_>) -> Response {
+    /// Responds to one request that is admitted.
+    pub async fn respond(&self, request: &Request<'_>, caller: &Caller) -> Response {
         let now_ms = self.clock.now_ms();
         if let Some(response) = equilibrium_page::respond(request, &self.site.basemaps) {
             return response;
@@ -173,11 +177,12 @@ impl LocalApi {
             }
             Function::Quote => {
                 let quoting = Quoting { service: &self.quotes, maps: &self.maps };
+                let request = (request, equilibrium_quote::trust(caller));
                 equilibrium_quote::respond(quoting, request, &*self.policies, now_ms).await
             }
             Function::Policy => {
                 let stores = (&self.store, &self.store, &*self.maps);
-                let response = equilibrium_policy::respond(stores, request, now_ms).await;
+                let response = equilibrium_policy::respond(stores, (request, caller.author()), now_ms).await;
                 if !matches!(request.method, "GET" | "HEAD") {
                     self.follow_policies(now_ms);
                 }
@@ -218,7 +223,9 @@ impl http_server::Handler for LocalApi {
         equilibrium_http::body::body_too_large()
     }
 
-    fn takes_body(&self, request: &Request<'_>) -> Result<bool, Problem> {
+    /// Tokens and rates go by the system's clock: the process's own may be faster.
+    async fn takes_body(&self, request: &Request<'_>) -> Result<bool, Problem> {
+        self.admission.admit(request, LOOPBACK, system_now_ms()).await?;
         match routes::function_at(request.path) {
             Function::Ingest => equilibrium_ingest::check_head(request).map(|()| true),
             Function::Policy => equilibrium_policy::check_head(request),
@@ -230,14 +237,20 @@ impl http_server::Handler for LocalApi {
     /// A long answer takes a second to write, and a long policy to check. Both are done beside the threads that serve the
     /// sockets, few at a time.
     async fn respond(&self, request: &Request<'_>) -> Answer<Events> {
-        if routes::matches(routes::STREAM.1, request.path) {
+        let caller = match self.admission.authenticate(request, system_now_ms()).await {
+            Ok(caller) => caller,
+            Err(problem) => return Answer::Whole(request.respond(Err(problem))),
+        };
+        if routes::matches(STREAM.path, request.path) {
             return self.stream(request).await;
         }
         if routes::find(request.path).is_none_or(|route| !LONG.contains(&route.path)) {
-            return Answer::Whole(Self::respond(self, request).await);
+            return Answer::Whole(Self::respond(self, request, &caller).await);
         }
         let _turn = self.long_turns.acquire().await;
-        Answer::Whole(task::block_in_place(|| Handle::current().block_on(Self::respond(self, request))))
+        Answer::Whole(task::block_in_place(|| {
+            Handle::current().block_on(Self::respond(self, request, &caller))
+        }))
     }
 }
 
@@ -255,6 +268,6 @@ impl EventSink for Arc<LocalApi> {
     async fn post(&self, body: &[u8]) -> io::Result<bool> {
         let headers = [("content-type".into(), "application/x-ndjson".into())];
         let request = Request { method: "POST", path: "/v1/events", query: "", headers: &headers, body };
-        Ok(self.respond(&request).await.status != 503)
+        Ok(self.respond(&request, &Caller::ANONYMOUS).await.status != 503)
     }
 }
