@@ -3,3 +3,4 @@
 
 pub mod api_gateway;
 pub mod kinesis;
+pub mod schedule;

@@ -59,9 +59,21 @@ pub trait RoundTrip: Send + Sync {
     fn round_trip(&self) -> impl Future<Output = Result<(), Unavailable>> + Send;
 }
 
+/// A dependency that a deployment may lack: nothing is missing then.
+impl<R: RoundTrip> RoundTrip for Option<R> {
+    async fn round_trip(&self) -> Result<(), Unavailable> {
+        match self {
+            Some(dependency) => dependency.round_trip().await,
+            None => Ok(()),
+        }
+    }
+}
+
 /// A request of the API that a probe sends to a function, without API Gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiRequest {
+    /// The name of the function that the path belongs to.
+    pub function: &'static str,
     /// The method.
     pub method: &'static str,
     /// The path, encoded.
@@ -77,8 +89,9 @@ pub struct ApiRequest {
 impl ApiRequest {
     /// A `GET` request.
     #[must_use]
-    pub fn get(path: &str, query: String) -> Self {
+    pub fn get(function: &'static str, path: &str, query: String) -> Self {
         Self {
+            function,
             method: "GET",
             path: path.to_owned(),
             query,
@@ -89,8 +102,8 @@ impl ApiRequest {
 
     /// A `POST` request.
     #[must_use]
-    pub fn post(path: String, content_type: &'static str, body: String) -> Self {
-        Self { method: "POST", path, query: String::new(), content_type, body }
+    pub fn post(function: &'static str, path: String, content_type: &'static str, body: String) -> Self {
+        Self { function, method: "POST", path, query: String::new(), content_type, body }
     }
 }
 

@@ -64,7 +64,7 @@ impl<A: Api, L: CheckpointLog, M: MapStore, T: Timer> PipelineProbe<A, L, M, T> 
 
         let began_ms = (self.stopwatch)();
         let reached = |hop: usize| hops.lock()[hop] = Some(since((self.stopwatch)(), began_ms));
-        let request = ApiRequest::post("/v1/events".to_owned(), "application/x-ndjson", body);
+        let request = ApiRequest::post("ingest", "/v1/events".to_owned(), "application/x-ndjson", body);
         let answer = call(&self.api, (HOPS[INGEST], 202), request).await?;
         let Receipt { accepted } = read(HOPS[INGEST], &answer)?;
         if accepted != lines {

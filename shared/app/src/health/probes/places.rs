@@ -65,7 +65,7 @@ impl<A: Api, P: PolicySource> PlaceProbe<A, P> {
         let Some(place) = point_inside(&config.pricing.policy.boundary) else { return Ok(()) };
         let Some(expected) = policies.city_around(place) else { return Ok(()) };
         let Position { lat, lng } = place;
-        let request = ApiRequest::get("/v1/price", format!("lat={lat}&lng={lng}"));
+        let request = ApiRequest::get("price", "/v1/price", format!("lat={lat}&lng={lng}"));
         let Located { city } = read(PRICE, &call(&self.api, (PRICE, 200), request).await?)?;
         if city == expected.pricing.policy.city.as_str() {
             return Ok(());

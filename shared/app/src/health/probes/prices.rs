@@ -27,7 +27,7 @@ pub(super) struct Price {
 pub(super) async fn price(api: &impl Api) -> Result<Price, ProbeError> {
     let (lat, lng) = (PLACE.lat, PLACE.lng);
     let query = format!("city={PROBE_CITY}&product={PRODUCT}&lat={lat}&lng={lng}");
-    let body = call(api, (TARGET, 200), ApiRequest::get("/v1/price", query)).await?;
+    let body = call(api, (TARGET, 200), ApiRequest::get("price", "/v1/price", query)).await?;
     let price: Price = read(TARGET, &body)?;
     let wrong = |fact| ProbeError::Wrong { target: TARGET, fact };
     if price.city != PROBE_CITY {
