@@ -4,6 +4,7 @@ import { Construct } from "constructs";
 import type { FunctionName } from "../deployment.ts";
 import { CountFunction } from "./count.ts";
 import type { FunctionProps } from "./function.ts";
+import { HealthFunction } from "./health.ts";
 import { IngestFunction } from "./ingest.ts";
 import { PolicyFunction } from "./policy.ts";
 import { PriceFunction } from "./price.ts";
@@ -15,13 +16,17 @@ export class Functions extends Construct {
 
   constructor(scope: Construct, id: string, props: FunctionProps) {
     super(scope, id);
-    this.byName = {
+    const probed = {
       ingest: new IngestFunction(this, props),
+      price: new PriceFunction(this, props),
+      quote: new QuoteFunction(this, props),
+    };
+    this.byName = {
+      ...probed,
       count: new CountFunction(this, props),
       surge: new SurgeFunction(this, props),
-      price: new PriceFunction(this, props),
       policy: new PolicyFunction(this, props),
-      quote: new QuoteFunction(this, props),
+      health: new HealthFunction(this, props, Object.values(probed)),
     };
   }
 }

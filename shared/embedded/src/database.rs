@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use equilibrium_app::checkpoint::parking;
 use equilibrium_app::checkpoint::ports::CheckpointKey;
-use equilibrium_app::memory::{DayTable, Logs, Maps, OverrideTable};
+use equilibrium_app::memory::{DayTable, Logs, Maps, OverrideTable, VerdictTable};
 use equilibrium_domain::count::lane_range::LANES_PER_RANGE;
 use equilibrium_domain::geo::locate::Cell;
+use equilibrium_domain::health::component::Component;
 use equilibrium_domain::id::{CityId, LaneCount};
 use equilibrium_domain::surge::daily::{DayFigures, LocalDay};
 use equilibrium_domain::surge::frozen_map::FrozenMap;
@@ -29,6 +30,7 @@ use crate::override_rows;
 use crate::past_tables::{HISTORY, PastReader, SEGMENTS, put_history, read_segment_row};
 use crate::policies::StoredPolicies;
 use crate::record_batch::{self, StoredRecord};
+use crate::verdicts;
 
 /// Increases whenever a program would misread rows of an older version.
 pub const FORMAT_VERSION: u64 = 4;
@@ -519,13 +521,13 @@ fn read_days(transaction: &ReadTransaction) -> Result<DayTable, OpenErrorKind> {
 
 /// Folders of earlier versions have none. One in another form is replaced by the next look.
 fn read_verdicts(transaction: &ReadTransaction) -> Result<VerdictTable, OpenErrorKind> {
-    let mut verdicts = VerdictTable::default();
+    let mut table = VerdictTable::default();
     for row in existing(transaction.open_table(VERDICTS))?.iter().map(ReadableTable::iter) {
         for row in row? {
-            verdicts.extend(verdicts::decode(row?.1.value()));
+            table.extend(verdicts::decode(row?.1.value()));
         }
     }
-    Ok(verdicts)
+    Ok(table)
 }
 
 fn read_overrides(transaction: &ReadTransaction) -> Result<OverrideTable, OpenErrorKind> {

@@ -20,4 +20,5 @@ mod state;
 pub mod store;
 pub mod stream_log;
 pub mod token_key;
+mod verdicts;
 mod write_behind;

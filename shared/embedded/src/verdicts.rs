@@ -53,7 +53,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_store_of_verdicts_keeps_the_contract() {
-        contract::verdict_store(&Store::in_memory(LaneCount::ONE, Clock::system())).await;
+        contract::verdict_store(&Store::in_memory(LaneCount::ONE, Clock::Replay)).await;
     }
 
     #[tokio::test]
@@ -61,7 +61,7 @@ mod tests {
         let folder = tempdir().unwrap();
         let open = || {
             let (database, contents) = Database::open(folder.path(), LaneCount::ONE).unwrap();
-            Store::on_disk(LaneCount::ONE, Clock::system(), database, contents)
+            Store::on_disk(LaneCount::ONE, Clock::Replay, database, contents)
         };
         let verdict = Verdict::unknown(Component::Pricing, 1, 10_000).after(&Look::good(3), 2, 10_000);
         let store = open();

@@ -11,6 +11,7 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, SdkConfig};
 use clap::Args;
 use clap::builder::{PathBufValueParser, TypedValueParser};
+use equilibrium_http_server::signals::StopSignals;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::cloudwatch::Metrics;
 use equilibrium_aws::invoke::LambdaInvoker;
@@ -31,7 +32,6 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::commands::stop_signals::StopSignals;
 use crate::commands::whole;
 
 /// Timeout of an invocation, the same as that of the deployed functions.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use equilibrium_admission::{Admit, Caller};
 use equilibrium_app::clock::{Clock, system_now_ms};
+use equilibrium_app::health::reader::HealthReader;
 use equilibrium_app::ingest::ingester::Ingester;
 use equilibrium_app::ingest::pace::Pace;
 use equilibrium_app::memory::{MemoryWatermarkBoard, NoOp};
@@ -22,7 +23,9 @@ use equilibrium_embedded::store::Store;
 use equilibrium_http::routes::{self, Function, STREAM};
 use equilibrium_http::{Problem, Request, Response};
 use equilibrium_http_server::{self as http_server, Answer};
+use equilibrium_ingest::IngestMetrics;
 use equilibrium_local_access::{LOOPBACK, LocalAdmission};
+use equilibrium_local_health::{self as local_health, SleepFn};
 use equilibrium_notify::Subscription;
 use equilibrium_page::Basemaps;
 use equilibrium_price::{EventSource, RenderedMaps};
@@ -58,11 +61,16 @@ pub type Quotes = QuoteService<Store, QuoteKeys, Store>;
 /// The changes of the process's maps.
 pub type Changes = ChangeLog<Arc<Policies>, Store>;
 
+/// One client's place in them.
+pub type Subscribed = Subscription<Arc<Policies>, Store>;
+
 /// Responds to requests with the function that each path belongs to.
 #[derive(Debug)]
 pub struct LocalApi {
     store: Store,
     ingester: Arc<Ingester<Store, MemoryWatermarkBoard, ClockTimer>>,
+    board: MemoryWatermarkBoard,
+    health: HealthReader<Store, SleepFn>,
     quotes: Quotes,
     maps: Arc<Maps>,
     rendered: RenderedMaps,
@@ -98,11 +106,14 @@ impl LocalApi {
         (admission, site): (LocalAdmission, Site),
     ) -> Self {
         let (board, timer) = (MemoryWatermarkBoard::default(), ClockTimer(store.clock()));
-        let ingester = Ingester::new(store.clone(), store.lanes(), key, board, timer, Pace::ALONE);
+        let ingester = Ingester::new(store.clone(), store.lanes(), key, board.clone(), timer, Pace::ALONE);
+        let interval_ms = local_health::interval_ms(&store.clock());
         Self {
             store: store.clone(),
             quotes: QuoteService::new(store.clone(), quote_keys, (store.clone(), store.lanes())),
             ingester: Arc::new(ingester),
+            board,
+            health: HealthReader::new(store.clone(), tokio::time::sleep, interval_ms),
             maps: Arc::new(MapReader::with_pace(store.clone(), NoOp, tokio::time::sleep, MapPace::OWN_STORE)),
             rendered: RenderedMaps::default(),
             long_turns: Semaphore::new(LONG_TURNS),
@@ -118,7 +129,7 @@ impl LocalApi {
 
     /// The policies in force.
     #[must_use]
-    pub fn policies(&self) -> &Policies {
+    pub fn policies(&self) -> &Arc<Policies> {
         &self.policies
     }
 
@@ -126,6 +137,12 @@ impl LocalApi {
     #[must_use]
     pub fn changes(&self) -> &Arc<Changes> {
         &self.changes
+    }
+
+    /// The watermarks of all cities.
+    #[must_use]
+    pub fn board(&self) -> &MemoryWatermarkBoard {
+        &self.board
     }
 
     /// The map reader.
@@ -156,12 +173,7 @@ impl LocalApi {
         }
         match routes::function_at(request.path) {
             Function::Ingest => {
-                let ingest = equilibrium_ingest::respond(&self.ingester, request, &*self.policies, now_ms);
-                let (response, metrics) = ingest.await;
-                if self.ingester.turn_ms().is_some() {
-                    let ingester = Arc::clone(&self.ingester);
-                    task::spawn(async move { ingester.settle().await });
-                }
+                let (response, metrics) = self.ingest(request).await;
                 self.accepted.fetch_add(metrics.accepted, Ordering::Relaxed);
                 self.refused.fetch_add(metrics.refused.iter().sum(), Ordering::Relaxed);
                 response
@@ -180,6 +192,7 @@ impl LocalApi {
                 let request = (request, equilibrium_quote::trust(caller));
                 equilibrium_quote::respond(quoting, request, &*self.policies, now_ms).await
             }
+            Function::Health => equilibrium_health::respond(&self.health, (request, caller), now_ms).await,
             Function::Policy => {
                 let stores = (&self.store, &self.store, &*self.maps);
                 let response = equilibrium_policy::respond(stores, (request, caller.author()), now_ms).await;
@@ -191,15 +204,30 @@ impl LocalApi {
         }
     }
 
+    pub(super) async fn ingest(&self, request: &Request<'_>) -> (Response, IngestMetrics) {
+        let now_ms = self.clock.now_ms();
+        let answer = equilibrium_ingest::respond(&self.ingester, request, &*self.policies, now_ms).await;
+        if self.ingester.turn_ms().is_some() {
+            let ingester = Arc::clone(&self.ingester);
+            task::spawn(async move { ingester.settle().await });
+        }
+        answer
+    }
+
     /// Brings what was saved into force without waiting for the next check.
     fn follow_policies(&self, now_ms: i64) {
         let policies = Arc::clone(&self.policies);
         task::spawn(async move { policies.newest(now_ms).await });
     }
 
-    async fn stream(&self, request: &Request<'_>) -> Answer<Events> {
+    /// The beginning of the stream of changes, and its events.
+    pub(super) async fn subscribe(&self, request: &Request<'_>) -> Result<(Response, Subscribed), Problem> {
         let now_ms = self.clock.now_ms();
-        match equilibrium_notify::subscribe(&self.changes, request, &*self.policies, now_ms).await {
+        equilibrium_notify::subscribe(&self.changes, request, &*self.policies, now_ms).await
+    }
+
+    async fn stream(&self, request: &Request<'_>) -> Answer<Events> {
+        match self.subscribe(request).await {
             Ok((head, events)) if request.method == "GET" => Answer::Stream(head, Events(events)),
             result => Answer::Whole(request.respond(result.map(|(head, _)| head))),
         }
@@ -230,7 +258,7 @@ impl http_server::Handler for LocalApi {
             Function::Ingest => equilibrium_ingest::check_head(request).map(|()| true),
             Function::Policy => equilibrium_policy::check_head(request),
             Function::Quote => equilibrium_quote::check_head(request),
-            Function::Price => Ok(false),
+            Function::Price | Function::Health => Ok(false),
         }
     }
 
@@ -256,7 +284,7 @@ impl http_server::Handler for LocalApi {
 
 /// The events of one client of the change stream.
 #[derive(Debug)]
-pub struct Events(Subscription<Arc<Policies>, Store>);
+pub struct Events(Subscribed);
 
 impl http_server::Pieces for Events {
     async fn next(&mut self) -> Arc<[u8]> {

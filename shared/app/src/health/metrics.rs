@@ -28,20 +28,35 @@ pub struct HealthMetrics {
 
 impl ToMeasurements for HealthMetrics {
     fn measures(&self) -> Measurements {
-        let mut measures = Measurements::default();
-        for (metric, verdict) in HEALTH_STATUS.into_iter().zip(self.report.verdicts()) {
+        of_run(std::slice::from_ref(self))
+    }
+}
+
+fn put(measures: &mut Measurements, look: &HealthMetrics, (suspected, unsaved): (u64, u64)) {
+    for (metric, verdict) in HEALTH_STATUS.into_iter().zip(look.report.verdicts()) {
+        if verdict.checked_at_ms.is_some() {
             measures.put(metric, level(verdict.status));
         }
-        for (metric, took_ms) in PROBE_HOPS.into_iter().zip(self.hops) {
-            if let Some(took_ms) = took_ms {
-                measures.put(metric, took_ms);
-            }
-        }
-        measures.put(MAP_OVERDUE, self.overdue_ms);
-        measures.put(PROBER_SUSPECTED, u64::from(self.report.is_prober_suspected()));
-        measures.put(VERDICTS_UNSAVED, self.unsaved);
-        measures
     }
+    for (metric, took_ms) in PROBE_HOPS.into_iter().zip(look.hops) {
+        if let Some(took_ms) = took_ms {
+            measures.put(metric, took_ms);
+        }
+    }
+    measures.put(MAP_OVERDUE, look.overdue_ms);
+    measures.put(PROBER_SUSPECTED, suspected);
+    measures.put(VERDICTS_UNSAVED, unsaved);
+}
+
+/// The measurements of a run: those of its last look, with the faults of all.
+#[must_use]
+pub fn of_run(looks: &[HealthMetrics]) -> Measurements {
+    let Some(last) = looks.last() else { return Measurements::default() };
+    let unsaved = looks.iter().map(|look| look.unsaved).sum();
+    let suspected = looks.iter().filter(|look| look.report.is_prober_suspected()).count();
+    let mut measures = Measurements::default();
+    put(&mut measures, last, (suspected as u64, unsaved));
+    measures
 }
 
 /// 0 is healthy, 1 degraded, 2 unhealthy, 3 unknown: an alarm from 2 on has what does not serve and what is not known.

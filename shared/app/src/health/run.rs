@@ -9,8 +9,9 @@ use parking_lot::Mutex;
 
 use crate::health::metrics::HealthMetrics;
 use crate::health::ports::{SaveError, VerdictStore};
-use crate::health::prober::{Findings, Prober};
-use crate::timer::Timer;
+use crate::health::prober::{Findings, Prober, TARGET_TIMEOUT};
+use crate::notify::change::HealthChanged;
+use crate::timer::{Timer, with_timeout};
 
 /// The time from one look to the next.
 pub const LOOK_INTERVAL: Duration = Duration::from_secs(10);
@@ -36,6 +37,22 @@ pub struct StatusChange {
     pub from: Status,
 }
 
+impl StatusChange {
+    /// The change as subscribers are sent it, recorded at `now_ms` in milliseconds since the epoch.
+    #[must_use]
+    pub fn message(&self, now_ms: i64) -> HealthChanged {
+        let verdict = &self.report.verdicts()[self.index];
+        HealthChanged {
+            component: verdict.component,
+            from: self.from,
+            status: verdict.status,
+            overall: self.report.overall(),
+            error: verdict.error.clone(),
+            now_ms,
+        }
+    }
+}
+
 /// Looks by a prober, and keeps what follows in a store.
 #[derive(Debug)]
 pub struct HealthRun<S, T> {
@@ -47,8 +64,10 @@ pub struct HealthRun<S, T> {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The report of the last look of this process, for times without a store.
+    /// The report of the last look of this process.
     last: Option<Report>,
+    /// Whether the store has it, as far as this process knows: then it is not read.
+    is_saved: bool,
     unsaved: u64,
 }
 
@@ -90,14 +109,7 @@ impl<S: VerdictStore, T: Timer> HealthRun<S, T> {
 
     /// Makes one look at `now_ms`, in milliseconds since the epoch.
     pub async fn look(&self, now_ms: i64) -> Judged {
-        let (stored, findings) = join(self.store.verdicts(), self.prober.look(now_ms)).await;
-        let before = match stored {
-            Ok(verdicts) => Report::of(verdicts, now_ms, self.interval_ms),
-            Err(_) => {
-                let last = self.state.lock().last.clone();
-                last.unwrap_or_else(|| Report::unknown(now_ms, self.interval_ms))
-            }
-        };
+        let (before, findings) = join(self.before(now_ms), self.prober.look(now_ms)).await;
         let report = before.after(&findings.looks, now_ms, self.interval_ms);
         self.save(&before, &report, now_ms).await;
         self.state.lock().last = Some(report.clone());
@@ -110,18 +122,42 @@ impl<S: VerdictStore, T: Timer> HealthRun<S, T> {
         Judged { findings, report, changes }
     }
 
+    /// The report that the next look follows: the stored one, which another run may have saved. While the store does not
+    /// answer, it is that of the last look of this process.
+    async fn before(&self, now_ms: i64) -> Report {
+        let (last, is_saved) = {
+            let state = self.state.lock();
+            (state.last.clone(), state.is_saved)
+        };
+        if let Some(last) = last.clone().filter(|_| is_saved) {
+            return last;
+        }
+        let read = with_timeout(self.prober.timer(), TARGET_TIMEOUT, self.store.verdicts()).await;
+        match read {
+            Some(Ok(verdicts)) => Report::of(verdicts, now_ms, self.interval_ms),
+            _ => last.unwrap_or_else(|| Report::unknown(now_ms, self.interval_ms)),
+        }
+    }
+
     /// Saves the verdicts on what was looked at. One that is not saved is judged again by the next look.
     async fn save(&self, before: &Report, report: &Report, now_ms: i64) {
         let pairs = before.verdicts().iter().zip(report.verdicts());
-        let due = pairs.filter(|(before, after)| {
-            let is_recent =
-                before.checked_at_ms.is_some_and(|at| (0..SAVE_INTERVAL_MS).contains(&(now_ms - at)));
-            after.checked_at_ms == Some(now_ms) && !is_recent
-        });
-        let saves = due.map(|(before, after)| self.store.save_verdict(after, before.checked_at_ms));
-        let saved = join_all(saves).await;
+        let looked = pairs.filter(|(_, after)| after.checked_at_ms == Some(now_ms));
+        let is_recent = |at: i64| (0..SAVE_INTERVAL_MS).contains(&(now_ms - at));
+        let (recent, due): (Vec<_>, Vec<_>) =
+            looked.partition(|(before, _)| before.checked_at_ms.is_some_and(is_recent));
+        let saves =
+            due.into_iter().map(|(before, after)| self.store.save_verdict(after, before.checked_at_ms));
+        let Some(saved) = with_timeout(self.prober.timer(), TARGET_TIMEOUT, join_all(saves)).await else {
+            let state = &mut *self.state.lock();
+            state.is_saved = false;
+            state.unsaved += 1;
+            return;
+        };
         let unsaved = saved.iter().filter(|saved| matches!(saved, Err(SaveError::Unavailable(_)))).count();
-        self.state.lock().unsaved += unsaved as u64;
+        let state = &mut *self.state.lock();
+        state.is_saved = recent.is_empty() && saved.iter().all(Result::is_ok);
+        state.unsaved += unsaved as u64;
     }
 
     /// The metrics of a look, and of the saves since the last call.

@@ -14,6 +14,14 @@ pub struct Metric {
     pub reports_zero: bool,
 }
 
+impl Metric {
+    /// Whether it counts something; the others are levels and durations.
+    #[must_use]
+    pub fn is_count(&self) -> bool {
+        self.unit == "Count"
+    }
+}
+
 const fn flow(name: &'static str) -> Metric {
     Metric { name, unit: "Count", reports_zero: true }
 }
@@ -22,8 +30,9 @@ const fn fault(name: &'static str) -> Metric {
     Metric { name, unit: "Count", reports_zero: false }
 }
 
+/// A level of a trouble: CloudWatch charges for the hours in which a metric has a value.
 const fn level(name: &'static str) -> Metric {
-    Metric { name, unit: "None", reports_zero: true }
+    Metric { name, unit: "None", reports_zero: false }
 }
 
 const fn duration(name: &'static str) -> Metric {
@@ -136,7 +145,8 @@ pub const QUOTES_REFUSED: Metric = flow("quotes_refused");
 /// `quote`: events of confirmations that did not reach the log yet.
 pub const QUOTES_UNLOGGED: Metric = fault("quotes_unlogged");
 
-/// `health`: the verdict on each component, in the order of its list: 0 healthy, 1 degraded, 2 unhealthy, 3 unknown.
+/// `health`: the verdict on each component that is probed and not healthy, in the order of the components: 1 degraded, 2 unhealthy,
+/// 3 unknown.
 pub const HEALTH_STATUS: [Metric; 8] = [
     level("health_pricing"),
     level("health_stream_processor"),
@@ -155,8 +165,8 @@ pub const PROBE_HOPS: [Metric; 5] = [
     duration("probe_map_ms"),
     duration("probe_price_ms"),
 ];
-/// `health`: how much the map of the city that is most overdue is.
-pub const MAP_OVERDUE: Metric = duration("map_overdue_ms");
+/// `health`: how much the map of the city that is most overdue is, of the cities whose ticks have ended.
+pub const MAP_OVERDUE: Metric = Metric { name: "map_overdue_ms", unit: "Milliseconds", reports_zero: false };
 /// `health`: looks at which most components looked bad at once.
 pub const PROBER_SUSPECTED: Metric = fault("prober_suspected");
 /// `health`: verdicts that could not be saved.

@@ -1,7 +1,7 @@
 //! Verdicts on components: one item each, replaced on condition.
 
 use aws_sdk_dynamodb::error::SdkError;
-use equilibrium_app::health::ports::{SaveError, VerdictStore};
+use equilibrium_app::health::ports::{RoundTrip, SaveError, VerdictStore};
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::health::component::Component;
 use equilibrium_domain::health::verdict::Verdict;
@@ -36,7 +36,8 @@ impl VerdictStore for Verdicts {
     async fn verdicts(&self) -> Result<Vec<Verdict>, Unavailable> {
         let keys = Component::ALL.map(|component| key(component)).to_vec();
         let read = self.table.batch_get(keys, true);
-        let items = with_deadline(self.table.retry_policy().deadline(), error_span!("verdicts"), read).await?;
+        let items =
+            with_deadline(self.table.retry_policy().deadline(), error_span!("verdicts"), read).await?;
         Ok(items.iter().filter_map(read_item).collect())
     }
 
@@ -60,6 +61,17 @@ impl VerdictStore for Verdicts {
             }
             Err(error) => Err(log_unavailable("PutItem", &error).into()),
         }
+    }
+}
+
+/// A consistent read of one item.
+impl RoundTrip for Verdicts {
+    async fn round_trip(&self) -> Result<(), Unavailable> {
+        let read = async {
+            let read = self.table.get_item(key(Component::DynamoDb)).send().await;
+            read.map(drop).map_err(|error| log_unavailable("GetItem", &error))
+        };
+        with_deadline(self.table.retry_policy().deadline(), error_span!("verdicts"), read).await
     }
 }
 

@@ -34,6 +34,9 @@ pub struct CityProbe<P, M, B> {
     pub maps: M,
     /// The watermarks.
     pub board: B,
+    /// How much longer a map may be overdue, in milliseconds: where the clock of the cities is a fast one, the pipeline takes
+    /// as much more of its time.
+    pub slack_ms: i64,
     /// The time.
     pub stopwatch: Stopwatch,
 }
@@ -60,8 +63,8 @@ impl<P: PolicySource, M: MapStore, B: WatermarkBoard> CityProbe<P, M, B> {
             let tick_ms = config.pricing.policy.clock.tick_ms;
             let as_of = head.map_or(watermark.first_tick.saturating_sub(tick_ms), |head| head.as_of);
             let overdue_ms = overdue_ms(config, as_of, now_ms);
-            let is_behind = overdue_ms > OVERDUE_TICKS.saturating_mul(tick_ms)
-                && watermark.watermark.saturating_sub(as_of) > OVERDUE_TICKS.saturating_mul(tick_ms);
+            let allowed_ms = OVERDUE_TICKS.saturating_mul(tick_ms).saturating_add(self.slack_ms);
+            let is_behind = overdue_ms > allowed_ms && watermark.watermark.saturating_sub(as_of) > allowed_ms;
             if is_behind {
                 behind.push(id);
                 most_overdue_ms = overdue_ms.max(most_overdue_ms);

@@ -100,7 +100,7 @@ impl<A: Api, L: CheckpointLog, M: MapStore, T: Timer> PipelineProbe<A, L, M, T> 
         let mut price = prices::price(&self.api).await?;
         let took_ms = since((self.stopwatch)(), began_ms);
         // The first map of a city is looked for at an interval of its own.
-        while price.mode != "fresh" {
+        while !matches!(price.mode.as_str(), "fresh" | "cached") {
             self.timer.sleep(pause).await;
             price = prices::price(&self.api).await?;
         }

@@ -34,14 +34,16 @@ impl<A: Api> QuoteProbe<A> {
     async fn check(&self) -> Result<u64, ProbeError> {
         let place = json!({"lat": PLACE.lat, "lng": PLACE.lng});
         let body = json!({"pickup": place, "dropoff": place, "product": PRODUCT});
-        let request = ApiRequest::post("quote", "/v1/quotes".to_owned(), "application/json", body.to_string());
+        let request =
+            ApiRequest::post("quote", "/v1/quotes".to_owned(), "application/json", body.to_string());
         let began_ms = (self.stopwatch)();
         let answer = call(&self.api, (ISSUE, 201), request).await?;
         let took_ms = since((self.stopwatch)(), began_ms);
         let Issued { quote_id } = read(ISSUE, &answer)?;
         let wrong = altered(&quote_id).ok_or(ProbeError::Unreadable { target: ISSUE })?;
         let path = format!("/v1/quotes/{wrong}/confirm");
-        call(&self.api, (CONFIRM, 404), ApiRequest::post("quote", path, "application/json", "{}".to_owned())).await?;
+        call(&self.api, (CONFIRM, 404), ApiRequest::post("quote", path, "application/json", "{}".to_owned()))
+            .await?;
         Ok(took_ms)
     }
 }

@@ -6,9 +6,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::{ProbeError, since};
-use crate::health::ports::{RoundTrip, VerdictStore};
+use crate::health::ports::RoundTrip;
 use crate::health::prober::{Found, Probe, Stopwatch};
-use crate::unavailable::Unavailable;
 
 /// A round trip to a component. `target` is what answers it, as `cache`.
 #[derive(Clone, Debug)]
@@ -36,15 +35,5 @@ impl<R: RoundTrip> Probe for RoundTripProbe<R> {
             answer.map_or_else(|error| Look::bad(&error.to_string()), |()| Look::good(took_ms)).into()
         }
         .boxed()
-    }
-}
-
-/// The read of the verdicts, as the round trip to their store.
-#[derive(Clone, Debug)]
-pub struct VerdictRead<S>(pub S);
-
-impl<S: VerdictStore> RoundTrip for VerdictRead<S> {
-    async fn round_trip(&self) -> Result<(), Unavailable> {
-        self.0.verdicts().await.map(drop)
     }
 }
