@@ -73,12 +73,7 @@ async fn main() -> Result<(), RuntimeError> {
         Box::new(PriceProbe { api: api.clone(), stopwatch }),
         Box::new(QuoteProbe { api: api.clone(), stopwatch }),
         Box::new(PlaceProbe { api, policies: Arc::clone(&policies), stopwatch }),
-        Box::new(RoundTripProbe {
-            component: DynamoDb,
-            target: "tables",
-            answers: verdicts(),
-            stopwatch,
-        }),
+        Box::new(RoundTripProbe { component: DynamoDb, target: "tables", answers: verdicts(), stopwatch }),
         Box::new(stream(&streams.events, "stream of events")),
         Box::new(stream(&streams.counts, "stream of counts")),
         Box::new(RoundTripProbe { component: ElastiCache, target: "cache", answers: cache, stopwatch }),

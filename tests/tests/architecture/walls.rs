@@ -57,12 +57,7 @@ pub const WALLS: [Wall; 19] = [
         optional: &[],
         never: &SDKS,
     },
-    Wall {
-        folder: "shared/local_health",
-        ours: &["app", "domain", "embedded"],
-        optional: &[],
-        never: &SDKS,
-    },
+    Wall { folder: "shared/local_health", ours: &["app", "domain", "embedded"], optional: &[], never: &SDKS },
     Wall { folder: "shared/openapi", ours: &["domain", "http"], optional: &[], never: &OUTSIDE },
     Wall { folder: "shared/simulator", ours: &["domain"], optional: &[], never: &OUTSIDE },
     // A function's `main.rs` wires clients of `aws` to it; see `sources` for the rest of the crate.

@@ -39,7 +39,8 @@ async fn looks_at_a_table_and_a_stream_are_stored_and_a_stream_that_is_gone_is_n
     let stopwatch = system_now_ms as fn() -> i64;
     let stream = |name: &str, target| {
         let answers = StreamRoundTrip::new(&kinesis, name);
-        Box::new(RoundTripProbe { component: Component::Kinesis, target, answers, stopwatch }) as Box<dyn Probe>
+        Box::new(RoundTripProbe { component: Component::Kinesis, target, answers, stopwatch })
+            as Box<dyn Probe>
     };
     let (component, answers) = (Component::DynamoDb, store.clone());
     let table = Box::new(RoundTripProbe { component, target: "tables", answers, stopwatch });
@@ -57,6 +58,9 @@ async fn looks_at_a_table_and_a_stream_are_stored_and_a_stream_that_is_gone_is_n
 
     let gone = Prober::new(vec![stream("no-such-stream", "stream of events")], sleep);
     let look = gone.look(now_ms).await.looks[Component::Kinesis.index()].clone().unwrap();
-    assert_eq!((look.finding, look.error.as_deref()), (Finding::Unhealthy, Some("stream of events: no answer")));
+    assert_eq!(
+        (look.finding, look.error.as_deref()),
+        (Finding::Unhealthy, Some("stream of events: no answer"))
+    );
     assert_eq!(StreamRoundTrip::new(&kinesis, "no-such-stream").round_trip().await, Err(Unavailable));
 }

@@ -14,7 +14,10 @@ use crate::fixture::{Fixture, NOW_MS, request};
 async fn every_component_has_its_verdict() {
     let fixture = Fixture::looked(&[]).await;
     let health = fixture.json("/v1/health").await;
-    assert_eq!((&health["status"], &health["checked_at"]), (&json!("healthy"), &json!("2026-02-25T06:13:20.000Z")));
+    assert_eq!(
+        (&health["status"], &health["checked_at"]),
+        (&json!("healthy"), &json!("2026-02-25T06:13:20.000Z"))
+    );
     let names: Vec<&str> =
         health["components"].as_array().unwrap().iter().map(|of| of["component"].as_str().unwrap()).collect();
     assert_eq!(names, Component::ALL.map(Component::as_str));
@@ -67,27 +70,31 @@ async fn without_the_scope_the_overall_verdict_is_shown_alone() {
     let issuer = TokenIssuer::new(&[7; KEY_BYTES]).unwrap();
     let keys = ConfiguredKeySet(issuer.key_set());
     let admission = Admission::new(Some((TokenIssuer::expected(), keys)), None, (NoOp, sleep));
-    let token =
-        |scope| issuer.issue(Grant { subject: "operator", scope, from_ms: NOW_MS, ttl_ms: 60_000 });
-    for (authorization, shown) in [
-        (None, false),
-        (Some(token("events:write")), false),
-        (Some(token("prices:read")), true),
-    ] {
+    let token = |scope| issuer.issue(Grant { subject: "operator", scope, from_ms: NOW_MS, ttl_ms: 60_000 });
+    for (authorization, shown) in
+        [(None, false), (Some(token("events:write")), false), (Some(token("prices:read")), true)]
+    {
         let headers = match &authorization {
             Some(token) => json!({"authorization": format!("Bearer {token}")}),
             None => json!({}),
         };
         let payload = |path: &str| {
             let context = json!({"stage": "$default", "http": {"method": "GET"}});
-            json!({"version": "2.0", "rawPath": path, "headers": headers, "requestContext": context}).to_string()
+            json!({"version": "2.0", "rawPath": path, "headers": headers, "requestContext": context})
+                .to_string()
         };
         let (answer, _) = fixture.handle(&admission, payload("/v1/health").as_bytes()).await;
         let health: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
         assert_eq!((&answer["statusCode"], &health["status"]), (&json!(200), &json!("healthy")));
         assert_eq!(health.get("components").is_some(), shown, "{authorization:?}");
         let (one, _) = fixture.handle(&admission, payload("/v1/health/kinesis").as_bytes()).await;
-        let status = if shown { 200 } else if authorization.is_some() { 403 } else { 401 };
+        let status = if shown {
+            200
+        } else if authorization.is_some() {
+            403
+        } else {
+            401
+        };
         assert_eq!(one["statusCode"], status);
     }
 }

@@ -5,8 +5,8 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::Args;
-use equilibrium_http_server::signals::StopSignals;
 use equilibrium_app::clock::Clock;
+use equilibrium_http_server::signals::StopSignals;
 use equilibrium_simulator::city::{self, City};
 use hyper::Uri;
 use tokio::sync::watch;

@@ -19,7 +19,12 @@ struct Functions(Arc<LocalApi>);
 #[must_use]
 pub fn looks(api: &Arc<LocalApi>, store: &Store) -> LocalRun {
     let functions = Functions(Arc::clone(api));
-    local_health::looks(store, functions.clone(), (Arc::clone(api.policies()), api.board().clone()), functions)
+    local_health::looks(
+        store,
+        functions.clone(),
+        (Arc::clone(api.policies()), api.board().clone()),
+        functions,
+    )
 }
 
 /// Events of probes are not among those that the process has accepted.

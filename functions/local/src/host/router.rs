@@ -234,8 +234,8 @@ impl LocalApi {
     }
 
     fn index(&self) -> Response {
-        let response = Response::empty(200).with("content-type", "text/plain; charset=utf-8");
-        let response = response.with("vary", "accept");
+        let response =
+            Response::empty(200).with("content-type", "text/plain; charset=utf-8").with("vary", "accept");
         Response { body: self.site.index.clone().into_bytes().into(), ..response }
     }
 }

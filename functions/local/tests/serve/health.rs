@@ -36,7 +36,8 @@ fn a_server_is_healthy_within_a_minute_after_its_start() {
     assert_eq!(server.json("/v1/health/pricing")["dependencies"][0], "stream-processor");
 
     let cities = server.json("/v1/cities");
-    let ids: Vec<&str> = cities["cities"].as_array().unwrap().iter().map(|of| of["city"].as_str().unwrap()).collect();
+    let ids: Vec<&str> =
+        cities["cities"].as_array().unwrap().iter().map(|of| of["city"].as_str().unwrap()).collect();
     assert!(!ids.contains(&"_probe"), "{ids:?}");
     let quoted = server.request(&get("/v1/price?lat=-48.876&lng=-123.393"));
     assert_eq!(quoted.status, 404, "the place of the probes is in no city");

@@ -18,7 +18,10 @@ pub(super) fn schemas() -> Vec<Member> {
     let statuses = ["healthy", "degraded", "unhealthy", "unknown"];
     vec![
         ("Component", one_of(&components, "A service or dependency.")),
-        ("HealthStatus", one_of(&statuses, "What serves, serves in part, does not serve, or has had no looks lately.")),
+        (
+            "HealthStatus",
+            one_of(&statuses, "What serves, serves in part, does not serve, or has had no looks lately."),
+        ),
         ("Health", overall()),
         ("ComponentHealth", component()),
         ("HealthChanged", changed()),
@@ -32,7 +35,10 @@ fn overall() -> Value {
             ("status", reference("HealthStatus")),
             ("checked_at", nullable("Time", "The newest look; null before the first.")),
         ],
-        [("components", array(reference("ComponentHealth"), "Every component; absent without `prices:read`."))],
+        [(
+            "components",
+            array(reference("ComponentHealth"), "Every component; absent without `prices:read`."),
+        )],
     )
 }
 
@@ -41,9 +47,15 @@ fn component() -> Value {
         "The verdict on a component.",
         [
             ("component", reference("Component")),
-            ("kind", one_of(&["service", "dependency"], "Whether it is of this system, or a managed service.")),
+            (
+                "kind",
+                one_of(&["service", "dependency"], "Whether it is of this system, or a managed service."),
+            ),
             ("status", reference("HealthStatus")),
-            ("response_time_ms", or_null(from(0, "How long it took to answer, in milliseconds; null if it did not."))),
+            (
+                "response_time_ms",
+                or_null(from(0, "How long it took to answer, in milliseconds; null if it did not.")),
+            ),
             ("checked_at", nullable("Time", "The newest look; null before the first.")),
             ("dependencies", array(reference("Component"), "What it depends on.")),
             ("since", reference("Time")),
