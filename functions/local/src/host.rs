@@ -3,8 +3,8 @@
 
 pub mod banner;
 pub mod clock_report;
-pub mod clock_timer;
 pub mod console;
+mod functions;
 pub mod health;
 pub mod pipeline;
 pub mod pipeline_thread;

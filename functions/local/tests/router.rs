@@ -4,7 +4,6 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use equilibrium_admission::Caller;
 use equilibrium_app::clock::Clock;
 use equilibrium_app::policy::policy_cache::{MAX_UNCHECKED_MS, PolicyCache};
 use equilibrium_app::policy::policy_set::ResourceLimits;
@@ -23,7 +22,7 @@ use equilibrium_simulator::city;
 async fn name_of_the_city(api: &LocalApi) -> String {
     let path = "/v1/cities/nyc";
     let request = Request { method: "GET", path, query: "", headers: &[], body: b"" };
-    let response = api.respond(&request, &Caller::ANONYMOUS).await;
+    let response = api.respond(&request).await;
     let city: serde_json::Value = serde_json::from_slice(&response.body.bytes()).unwrap();
     city["name"].as_str().unwrap().to_owned()
 }
@@ -37,7 +36,7 @@ async fn a_saved_policy_takes_effect_without_a_restart() {
     let cache = PolicyCache::with_bounds(store.clone(), store.clone(), limits, tokio::time::sleep as _);
     let site = Site { index: String::new(), basemaps: Basemaps::default(), source: EventSource::DEPLOYED };
     let keys = (PseudonymKey::new([7; 16]), open_keys(None).unwrap());
-    let admission = LocalAdmission::new(None, None, (None, tokio::time::sleep));
+    let admission = LocalAdmission::new(None, None);
     let api = LocalApi::new(&store, Arc::new(cache), keys, (admission, site));
     assert_eq!(name_of_the_city(&api).await, policy.name);
 

@@ -23,7 +23,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub enum IssuerKeys {
     /// Read from a URL.
-    Url(UrlKeySet),
+    Url(Box<UrlKeySet>),
     /// A document of the configuration, which needs no network: for functions in a VPC without a way to the issuer.
     Configured(ConfiguredKeySet),
 }
@@ -57,7 +57,7 @@ impl IssuerKeys {
                     HttpsConnectorBuilder::new().with_native_roots()?.https_or_http().enable_http1().build();
                 let client = Client::builder(TokioExecutor::new()).build(connector);
                 let uri = url.parse().map_err(std::io::Error::other)?;
-                Self::Url(UrlKeySet { client, uri })
+                Self::Url(Box::new(UrlKeySet { client, uri }))
             }
         })
     }

@@ -1,6 +1,7 @@
 //! Adapters of Equilibrium's ports for one process: all data in memory and, given a folder, written behind to disk.
 
 mod acknowledged;
+pub mod clock_timer;
 mod confirmed_quotes;
 pub mod data_folder;
 pub mod database;

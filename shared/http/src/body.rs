@@ -166,7 +166,7 @@ mod tests {
     fn brackets_in_strings_nest_nothing_and_neighbours_are_not_deeper() {
         for (json, expected) in [
             (r#"{"a": "[[[[", "b\\": ["]\"["], "c\"{{": 1}"#, 2),
-            (r#"[[],[],[[]]]"#, 3),
+            (r"[[],[],[[]]]", 3),
             (r#""\\""#, 0),
             (r#"["\\", [""]]"#, 2),
             ("1", 0),

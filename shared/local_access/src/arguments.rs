@@ -5,8 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use equilibrium_app::access::issuer::{Grant, TokenIssuer};
-use equilibrium_app::access::ports::ConfiguredKeySet;
+use equilibrium_app::access::issuer::Grant;
 use equilibrium_app::rate_limit::settings::{RateSettings, RateSettingsError};
 use equilibrium_embedded::open_error::OpenError;
 use equilibrium_embedded::token_key;
@@ -83,8 +82,7 @@ impl AccessArguments {
             let token = issuer.issue(grant);
             format!("\nRequests need a token. This one is valid until the server stops:\n\n  export TOKEN={token}\n")
         });
-        let tokens = issuer.map(|issuer| (TokenIssuer::expected(), ConfiguredKeySet(issuer.key_set())));
-        let admission = LocalAdmission::new(tokens, self.rates()?, (None, tokio::time::sleep));
+        let admission = LocalAdmission::new(issuer.as_ref(), self.rates()?);
         Ok(Access { admission, own_token: own_token.unwrap_or_default() })
     }
 

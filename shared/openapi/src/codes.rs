@@ -106,7 +106,7 @@ pub const CODES: [Code; 53] = [
 ];
 
 /// The codes that every operation has, whatever its request.
-pub(crate) const OF_EVERY_OPERATION: [&str; 9] = [
+pub(crate) const OF_EVERY_OPERATION: [&str; 12] = [
     "malformed_request",
     "not_acceptable",
     "request_timeout",
@@ -116,16 +116,19 @@ pub(crate) const OF_EVERY_OPERATION: [&str; 9] = [
     "headers_too_large",
     "rate_limited",
     "unsupported_transfer_encoding",
+    "too_many_parameters",
+    "unauthenticated",
+    "unavailable",
 ];
 
 /// The codes of an operation that needs a scope.
-pub(crate) const OF_A_SCOPE: [&str; 2] = ["unauthenticated", "missing_scope"];
+pub(crate) const OF_A_SCOPE: [&str; 1] = ["missing_scope"];
 
 /// The codes of an operation with parameters in its path.
 pub(crate) const OF_A_PATH: [&str; 1] = ["malformed_path"];
 
 /// The codes of an operation with parameters in its query.
-pub(crate) const OF_A_QUERY: [&str; 3] = ["malformed_query", "repeated_parameter", "too_many_parameters"];
+pub(crate) const OF_A_QUERY: [&str; 2] = ["malformed_query", "repeated_parameter"];
 
 /// The codes of an operation with a body.
 pub(crate) const OF_A_BODY: [&str; 8] = [

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::document::document;
 use crate::operation::{routes, shared_name};
+use crate::schemas::stream::EVENTS;
 
 /// An answer, as a client has it.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +73,16 @@ pub fn check(observed: &Observed<'_>) -> Result<(), String> {
     } else {
         Ok(())
     }
+}
+
+/// Checks the data of an event of the change stream.
+///
+/// # Errors
+/// What the document does not have of it, for people.
+pub fn check_event(name: &str, data: &Value) -> Result<(), String> {
+    let found = EVENTS.iter().find(|(event, _)| *event == name);
+    let (_, schema) = found.ok_or_else(|| format!("the event {name} is not described"))?;
+    check_content(&DOCUMENT["components"]["schemas"][schema], data)
 }
 
 /// The response that the document has for the answer.

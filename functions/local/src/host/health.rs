@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use equilibrium_admission::Caller;
 use equilibrium_app::health::ports::{Api, ApiAnswer, ApiRequest, RoundTrip};
+use equilibrium_app::quote::issue::Trust;
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_embedded::store::Store;
 use equilibrium_http::Request;
@@ -27,7 +27,7 @@ pub fn looks(api: &Arc<LocalApi>, store: &Store) -> LocalRun {
     )
 }
 
-/// Events of probes are not among those that the process has accepted.
+/// Probes need no token, and their events are not among those that the process has accepted.
 impl Api for Functions {
     async fn send(&self, request: ApiRequest) -> Result<ApiAnswer, Unavailable> {
         let ApiRequest { function, method, path, query, content_type, body } = &request;
@@ -35,7 +35,8 @@ impl Api for Functions {
         let request = Request { method, path, query, headers: &headers, body: body.as_bytes() };
         let response = match *function {
             "ingest" => self.0.ingest(&request).await.0,
-            _ => self.0.respond(&request, &Caller::ANONYMOUS).await,
+            "quote" => self.0.quote(&request, Trust::Untrusted).await,
+            _ => self.0.price(&request).await,
         };
         Ok(ApiAnswer { status: response.status, body: response.body.bytes().into_owned() })
     }

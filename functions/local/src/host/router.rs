@@ -5,37 +5,34 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use equilibrium_admission::{Admit, Caller};
-use equilibrium_app::clock::{Clock, system_now_ms};
+use equilibrium_admission::Caller;
+use equilibrium_app::clock::Clock;
 use equilibrium_app::health::reader::HealthReader;
 use equilibrium_app::ingest::ingester::Ingester;
 use equilibrium_app::ingest::pace::Pace;
 use equilibrium_app::memory::{MemoryWatermarkBoard, NoOp};
 use equilibrium_app::notify::change_log::ChangeLog;
 use equilibrium_app::policy::policy_cache::PolicyCache;
-use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::price::Pace as MapPace;
 use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_app::quote::keys::QuoteKeys;
 use equilibrium_app::quote::service::QuoteService;
 use equilibrium_domain::pseudonym::PseudonymKey;
+use equilibrium_embedded::clock_timer::ClockTimer;
 use equilibrium_embedded::store::Store;
 use equilibrium_http::routes::{self, Function, STREAM};
 use equilibrium_http::{Problem, Request, Response};
 use equilibrium_http_server::{self as http_server, Answer};
-use equilibrium_ingest::IngestMetrics;
-use equilibrium_local_access::{LOOPBACK, LocalAdmission};
+use equilibrium_local_access::LocalAdmission;
 use equilibrium_local_health::{self as local_health, SleepFn};
 use equilibrium_notify::Subscription;
 use equilibrium_page::Basemaps;
 use equilibrium_price::{EventSource, RenderedMaps};
-use equilibrium_quote::Quoting;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task;
 use tokio::time::Sleep;
 
-use crate::host::clock_timer::ClockTimer;
 use crate::workload::driver::EventSink;
 
 /// The paths whose answers take long: a map has many cells, and the past is replayed.
@@ -67,21 +64,21 @@ pub type Subscribed = Subscription<Arc<Policies>, Store>;
 /// Responds to requests with the function that each path belongs to.
 #[derive(Debug)]
 pub struct LocalApi {
-    store: Store,
-    ingester: Arc<Ingester<Store, MemoryWatermarkBoard, ClockTimer>>,
+    pub(super) store: Store,
+    pub(super) ingester: Arc<Ingester<Store, MemoryWatermarkBoard, ClockTimer>>,
     board: MemoryWatermarkBoard,
-    health: HealthReader<Store, SleepFn>,
-    quotes: Quotes,
-    maps: Arc<Maps>,
-    rendered: RenderedMaps,
+    pub(super) health: HealthReader<Store, SleepFn>,
+    pub(super) quotes: Quotes,
+    pub(super) maps: Arc<Maps>,
+    pub(super) rendered: RenderedMaps,
     long_turns: Semaphore,
-    policies: Arc<Policies>,
-    changes: Arc<Changes>,
-    clock: Clock,
+    pub(super) policies: Arc<Policies>,
+    pub(super) changes: Arc<Changes>,
+    pub(super) clock: Clock,
     accepted: AtomicU64,
     refused: AtomicU64,
     admission: LocalAdmission,
-    site: Site,
+    pub(super) site: Site,
 }
 
 /// What the process answers beside prices.
@@ -163,8 +160,7 @@ impl LocalApi {
     }
 
     /// Responds to one request that is admitted.
-    pub async fn respond(&self, request: &Request<'_>, caller: &Caller) -> Response {
-        let now_ms = self.clock.now_ms();
+    pub async fn respond(&self, request: &Request<'_>) -> Response {
         if let Some(response) = equilibrium_page::respond(request, &self.site.basemaps) {
             return response;
         }
@@ -178,52 +174,21 @@ impl LocalApi {
                 self.refused.fetch_add(metrics.refused.iter().sum(), Ordering::Relaxed);
                 response
             }
-            Function::Price => {
-                let maps = (&*self.maps, &self.rendered, &self.site.source, &self.store);
-                let response = equilibrium_price::respond(maps, request, &*self.policies, now_ms).await;
-                if self.maps.has_sample() {
-                    let maps = Arc::clone(&self.maps);
-                    task::spawn(async move { maps.check_rungs().await });
-                }
-                response
-            }
-            Function::Quote => {
-                let quoting = Quoting { service: &self.quotes, maps: &self.maps };
-                let request = (request, equilibrium_quote::trust(caller));
-                equilibrium_quote::respond(quoting, request, &*self.policies, now_ms).await
-            }
-            Function::Health => equilibrium_health::respond(&self.health, (request, caller), now_ms).await,
-            Function::Policy => {
-                let stores = (&self.store, &self.store, &*self.maps);
-                let response = equilibrium_policy::respond(stores, (request, caller.author()), now_ms).await;
-                if !matches!(request.method, "GET" | "HEAD") {
-                    self.follow_policies(now_ms);
-                }
-                response
-            }
+            Function::Price => self.price(request).await,
+            function => match self.admission.caller(request).await {
+                Ok(caller) => self.respond_to(function, (request, &caller)).await,
+                Err(refused) => refused,
+            },
         }
     }
 
-    pub(super) async fn ingest(&self, request: &Request<'_>) -> (Response, IngestMetrics) {
-        let now_ms = self.clock.now_ms();
-        let answer = equilibrium_ingest::respond(&self.ingester, request, &*self.policies, now_ms).await;
-        if self.ingester.turn_ms().is_some() {
-            let ingester = Arc::clone(&self.ingester);
-            task::spawn(async move { ingester.settle().await });
+    /// Responds with a function that learns which client asks.
+    async fn respond_to(&self, function: Function, (request, caller): (&Request<'_>, &Caller)) -> Response {
+        match function {
+            Function::Quote => self.quote(request, equilibrium_quote::trust(caller)).await,
+            Function::Health => self.health(request, caller).await,
+            Function::Ingest | Function::Price | Function::Policy => self.policy(request, caller).await,
         }
-        answer
-    }
-
-    /// Brings what was saved into force without waiting for the next check.
-    fn follow_policies(&self, now_ms: i64) {
-        let policies = Arc::clone(&self.policies);
-        task::spawn(async move { policies.newest(now_ms).await });
-    }
-
-    /// The beginning of the stream of changes, and its events.
-    pub(super) async fn subscribe(&self, request: &Request<'_>) -> Result<(Response, Subscribed), Problem> {
-        let now_ms = self.clock.now_ms();
-        equilibrium_notify::subscribe(&self.changes, request, &*self.policies, now_ms).await
     }
 
     async fn stream(&self, request: &Request<'_>) -> Answer<Events> {
@@ -251,9 +216,8 @@ impl http_server::Handler for LocalApi {
         equilibrium_http::body::body_too_large()
     }
 
-    /// Tokens and rates go by the system's clock: the process's own may be faster.
     async fn takes_body(&self, request: &Request<'_>) -> Result<bool, Problem> {
-        self.admission.admit(request, LOOPBACK, system_now_ms()).await?;
+        self.admission.admit(request).await?;
         match routes::function_at(request.path) {
             Function::Ingest => equilibrium_ingest::check_head(request).map(|()| true),
             Function::Policy => equilibrium_policy::check_head(request),
@@ -265,20 +229,14 @@ impl http_server::Handler for LocalApi {
     /// A long answer takes a second to write, and a long policy to check. Both are done beside the threads that serve the
     /// sockets, few at a time.
     async fn respond(&self, request: &Request<'_>) -> Answer<Events> {
-        let caller = match self.admission.authenticate(request, system_now_ms()).await {
-            Ok(caller) => caller,
-            Err(problem) => return Answer::Whole(request.respond(Err(problem))),
-        };
         if routes::matches(STREAM.path, request.path) {
             return self.stream(request).await;
         }
         if routes::find(request.path).is_none_or(|route| !LONG.contains(&route.path)) {
-            return Answer::Whole(Self::respond(self, request, &caller).await);
+            return Answer::Whole(Self::respond(self, request).await);
         }
         let _turn = self.long_turns.acquire().await;
-        Answer::Whole(task::block_in_place(|| {
-            Handle::current().block_on(Self::respond(self, request, &caller))
-        }))
+        Answer::Whole(task::block_in_place(|| Handle::current().block_on(Self::respond(self, request))))
     }
 }
 
@@ -296,6 +254,6 @@ impl EventSink for Arc<LocalApi> {
     async fn post(&self, body: &[u8]) -> io::Result<bool> {
         let headers = [("content-type".into(), "application/x-ndjson".into())];
         let request = Request { method: "POST", path: "/v1/events", query: "", headers: &headers, body };
-        Ok(self.respond(&request, &Caller::ANONYMOUS).await.status != 503)
+        Ok(self.respond(&request).await.status != 503)
     }
 }

@@ -17,7 +17,7 @@ fn secured(folder: &Path) -> Server {
     Server::start(serve_unfed_from(folder).args(["--auth", "on"]))
 }
 
-fn token(folder: &Path, arguments: &[&str]) -> String {
+pub fn token(folder: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_equilibrium"));
     let output = command.arg("token").arg("--data").arg(folder).args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

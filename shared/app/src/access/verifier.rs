@@ -1,8 +1,8 @@
 //! The one verifier of bearer tokens, which remembers those that it has verified.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use parking_lot::RwLock;
 use thiserror::Error;
 
