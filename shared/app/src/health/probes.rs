@@ -76,3 +76,6 @@ fn read<V: DeserializeOwned>(target: &'static str, body: &[u8]) -> Result<V, Pro
 fn since(now_ms: i64, began_ms: i64) -> u64 {
     u64::try_from(now_ms - began_ms).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,7 +64,7 @@ pub fn policy() -> Policy {
 pub struct ProbeEvents {
     /// The tick that they close, in milliseconds since the epoch.
     pub tick: i64,
-    /// NDJSON: the rider and the driver in that tick, and the driver after it.
+    /// NDJSON: the rider in that tick, and the driver at its end, which closes it and no later one.
     pub body: String,
 }
 
@@ -74,19 +74,17 @@ impl ProbeEvents {
     pub fn at(now_ms: i64) -> Self {
         let tick = now_ms.saturating_sub(MARGIN_MS).div_euclid(TICK_MS) * TICK_MS;
         let time = |ms: i64| Timestamp::from_ms(ms).map(|time| time.to_string()).unwrap_or_default();
-        let (inside, after) = (time(tick - 1), time(now_ms));
+        let (before, last) = (time(tick - 1), time(tick));
         let Position { lat, lng } = PLACE;
-        let driver = |at: &str| {
-            json!({
-                "type": "driver_location", "id": "probe", "time": at, "city": PROBE_CITY, "driver_id": "probe-driver",
-                "lat": lat, "lng": lng, "status": "available",
-            })
-        };
+        let driver = json!({
+            "type": "driver_location", "id": "probe", "time": last, "city": PROBE_CITY, "driver_id": "probe-driver",
+            "lat": lat, "lng": lng, "status": "available",
+        });
         let rider = json!({
-            "type": "ride_requested", "id": "probe", "time": inside, "city": PROBE_CITY, "request_id": "probe-request",
+            "type": "ride_requested", "id": "probe", "time": before, "city": PROBE_CITY, "request_id": "probe-request",
             "rider_id": "probe-rider", "lat": lat, "lng": lng,
         });
-        let body = format!("{rider}\n{}\n{}\n", driver(&inside), driver(&after));
+        let body = format!("{rider}\n{driver}\n");
         Self { tick, body }
     }
 }
@@ -170,7 +168,7 @@ mod tests {
             let events = ProbeEvents::at(now_ms);
             let over_ms = now_ms - events.tick;
             assert!((MARGIN_MS..MARGIN_MS + TICK_MS).contains(&over_ms), "{over_ms}");
-            assert_eq!(events.body.lines().count(), 3);
+            assert_eq!(events.body.lines().count(), 2);
         }
     }
 }
