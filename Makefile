@@ -65,7 +65,7 @@ simulate: ## Simulate faults: SEED=N LANES=N TRACE=1, or a range of seeds, SEEDS
 fuzz: ## Search for inputs that break a parser: SECONDS=60 for each target, or TARGET=NAME. 8 minutes.
 	SECONDS_EACH=$(or $(SECONDS),60) FUZZ_TARGET=$(TARGET) tests/fuzz/run.sh
 
-simulate-aws: ## Print figures of a simulated account of AWS. ONLY=units|swap|snapshots|delays. Minutes.
+simulate-aws: ## Print figures of a simulated account of AWS. ONLY=units|swap|snapshots|delays|load|backtest. Minutes.
 	@$(CARGO) run --quiet --locked --package equilibrium-tests --features aws --bin simulate_aws -- $(ONLY)
 
 conform: ## Replay every *.ndjson of DATA, with and without faults; compare with its *.ticks.ndjson.gz.

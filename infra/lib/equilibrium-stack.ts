@@ -50,6 +50,7 @@ export class EquilibriumStack extends Stack {
         deployment,
         storage,
         code,
+        shards,
         lanes,
         fanOut,
         access,

@@ -217,6 +217,18 @@ test("quote writes confirmed quotes and events alone, and deletes nothing", () =
   assert.doesNotMatch(JSON.stringify(statements), /Delete|BatchWrite/);
 });
 
+test("capacity runs once a day, reads metrics and writes nothing", () => {
+  const template = onAws();
+  const rules = Object.values(template.findResources("AWS::Events::Rule"));
+  assert.deepEqual(rules.map(({ Properties }) => [Properties.Name, Properties.ScheduleExpression]), [
+    ["test-capacity", "rate(1 day)"],
+  ]);
+  const policies = Object.entries(template.findResources("AWS::IAM::Policy"));
+  const [, capacity] = policies.find(([id]) => id.startsWith("functionscapacity")) ?? assert.fail("no policy");
+  const statements: { Action: string | string[] }[] = capacity.Properties.PolicyDocument.Statement;
+  assert.deepEqual(statements.flatMap(({ Action }) => Action), ["cloudwatch:GetMetricStatistics"]);
+});
+
 test("a key is generated from hexadecimal digits alone", () => {
   const secrets = Object.values(onAws().findResources("AWS::SecretsManager::Secret"));
   const printable = Array.from({ length: 94 }, (_, index) => String.fromCharCode(33 + index));

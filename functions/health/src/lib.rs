@@ -13,15 +13,12 @@ use equilibrium_domain::health::component::Component;
 use equilibrium_http::routes::Scope;
 use equilibrium_http::{Problem, Request, Response};
 use equilibrium_lambda::api_gateway::ApiGatewayError;
-use equilibrium_lambda::schedule::is_scheduled;
+use equilibrium_lambda::schedule::{self, is_scheduled};
 
 pub use crate::view::{ComponentView, OverallView};
 
 /// The longest path is `/v1/health/{component}`.
 const MAX_SEGMENTS: usize = 3;
-
-/// What Lambda is answered after a run of the schedule.
-const RAN: &[u8] = b"{}";
 
 /// Handles one invocation: the event of the schedule by a run of looks, by the time of `now_ms` in milliseconds since the
 /// epoch; the payload of API Gateway by the response for it. Returns the metrics of each look as well.
@@ -37,7 +34,7 @@ pub async fn handle_event<S: VerdictStore, T: Timer>(
     if is_scheduled(payload) {
         let mut metrics = Vec::new();
         run.run(LOOKS, now_ms, |judged| metrics.push(run.take_metrics(judged))).await;
-        return Ok((RAN.to_vec(), metrics));
+        return Ok((schedule::RESPONSE.to_vec(), metrics));
     }
     let at_ms = now_ms();
     let answer = async |request: &Request<'_>, caller: &Caller| {

@@ -1,6 +1,7 @@
 //! `equilibrium`: maps the arguments of the command line to one command (CONTRACT §4).
 
 use clap::{Parser, Subcommand};
+use equilibrium_api_client::capacity::{CapacityCommand, CapacityError};
 use equilibrium_api_client::explain::Explain;
 use equilibrium_http_server::signals;
 use equilibrium_local::commands::city::CityCommand;
@@ -39,6 +40,8 @@ enum Command {
     City(CityCommand),
     /// Explain why a price is what it is, or was within the last 24 hours.
     Explain(Explain),
+    /// Project bottlenecks and costs at a multiple of the load.
+    Capacity(CapacityCommand),
     /// List the checkpoint logs that cannot go on and resume them.
     Lanes(LanesCommand),
     /// Issue a bearer token that `serve --auth on` takes.
@@ -57,6 +60,7 @@ fn main() -> Exit {
         Command::Compare(compare) => compare.execute(),
         Command::City(city) => city.execute(),
         Command::Explain(explain) => Exit::page(explain.run()),
+        Command::Capacity(capacity) => Exit::page_or(capacity.run(), CapacityError::status),
         Command::Lanes(lanes) => lanes.execute(),
         Command::Token(token) => Exit::page(token.run()),
         #[cfg(feature = "aws")]

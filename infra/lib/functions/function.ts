@@ -23,6 +23,8 @@ export interface FunctionProps {
   /** Directory with a subdirectory per function. `make up` builds `bootstrap` into it, which an emulator runs;
    * `make package` builds `bootstrap.zip`, which AWS runs. */
   code: string;
+  /** Shards of the streams of events and counts. */
+  shards: number;
   /** Lanes of the stream of events; fixed for the life of a deployment. */
   lanes: number;
   /** Functions that receive their stream by enhanced fan-out. */

@@ -2,6 +2,7 @@
 import type * as lambda from "aws-cdk-lib/aws-lambda";
 import { Construct } from "constructs";
 import type { FunctionName } from "../deployment.ts";
+import { CapacityFunction } from "./capacity.ts";
 import { CountFunction } from "./count.ts";
 import type { FunctionProps } from "./function.ts";
 import { HealthFunction } from "./health.ts";
@@ -26,6 +27,7 @@ export class Functions extends Construct {
       count: new CountFunction(this, props),
       surge: new SurgeFunction(this, props),
       policy: new PolicyFunction(this, props),
+      capacity: new CapacityFunction(this, props),
       health: new HealthFunction(this, props, Object.values(probed)),
     };
   }

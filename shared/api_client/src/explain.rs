@@ -95,25 +95,8 @@ fn page(explanation: &Value) -> String {
 /// Appends the members of a list as a table.
 fn table(page: &mut String, name: &str, list: &Value, columns: [&str; 4]) {
     let rows = list.as_array().map(Vec::as_slice).unwrap_or_default();
-    let rows: Vec<[String; 4]> = rows.iter().map(|row| columns.map(|column| plain(&row[column]))).collect();
-    if rows.is_empty() {
-        return;
-    }
-    let names = columns.map(str::to_owned);
-    let width = |column: usize| {
-        let widths = rows.iter().chain([&names]).map(|row| row[column].chars().count());
-        widths.max().unwrap_or(0)
-    };
-    let widths = [width(0), width(1), width(2), width(3)];
-    writeln!(page, "\n{name}").expect("a string accepts every write");
-    for row in std::iter::once(&names).chain(&rows) {
-        let mut line = String::from(" ");
-        for (value, width) in row.iter().zip(widths) {
-            write!(line, " {value:<width$}").expect("a string accepts every write");
-        }
-        page.push_str(line.trim_end());
-        page.push('\n');
-    }
+    let rows = rows.iter().map(|row| columns.map(|column| plain(&row[column])).to_vec());
+    crate::table::table(page, name, &columns, &rows.collect::<Vec<_>>());
 }
 
 /// A member as people read it.

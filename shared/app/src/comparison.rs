@@ -3,6 +3,8 @@
 //! Both sides are given the same events. A cell that a map does not list has the price 1.0 under the limits of its place, and
 //! is compared by that.
 
+mod report;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -18,6 +20,8 @@ use serde::Serialize;
 use crate::policy::policy_set::{CityConfig, PolicySet};
 use crate::surge::ports::TickLog;
 use crate::unavailable::Unavailable;
+
+pub use self::report::Report;
 
 /// A cell and product at a tick.
 type Place = (ProductId, Cell);

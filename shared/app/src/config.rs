@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use equilibrium_domain::capacity::system::Settings;
 use equilibrium_domain::count::city_group::GroupCount;
 use equilibrium_domain::id::LaneCount;
 use thiserror::Error;
@@ -85,6 +86,19 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
             self.faults.push(Fault { name: "EQUILIBRIUM_LANES", what });
             LaneCount::ONE
         })
+    }
+
+    /// What a deployment's capacity follows from: lanes, groups, and shards of the streams of events and counts; 2 by default.
+    pub fn capacity(&mut self) -> Settings {
+        let shards = self.number("EQUILIBRIUM_SHARDS", Settings::DEFAULT.event_shards, 1..=20_000);
+        let CountSettings { lanes, groups } = self.counting();
+        Settings {
+            lanes: lanes.get(),
+            groups: groups.get(),
+            event_shards: shards,
+            count_shards: shards,
+            ..Settings::DEFAULT
+        }
     }
 
     /// Lanes, and city groups; 16 groups by default.

@@ -2,6 +2,7 @@
 //! suites that every adapter of a port passes.
 
 pub mod access;
+pub mod capacity;
 pub mod checkpoint;
 pub mod clock;
 pub mod comparison;

@@ -3,6 +3,7 @@
 mod checkpoints;
 mod days;
 mod histories;
+mod load;
 mod maps;
 mod no_op;
 mod overrides;
@@ -17,6 +18,7 @@ mod watermark_board;
 pub use self::checkpoints::{Logs, MemoryCheckpoints};
 pub use self::days::{DayTable, MemoryDays};
 pub use self::histories::{Histories, MemoryHistory};
+pub use self::load::MemoryLoad;
 pub use self::maps::{Maps, MemoryMaps};
 pub use self::no_op::NoOp;
 pub use self::overrides::{MemoryOverrides, OverrideTable};

@@ -20,6 +20,8 @@ pub mod invoke;
 pub mod issuer_keys;
 #[cfg(feature = "kinesis")]
 pub mod kinesis;
+#[cfg(feature = "cloudwatch")]
+pub mod load;
 #[cfg(feature = "sqs")]
 pub mod on_failure;
 #[cfg(any(feature = "dynamodb", feature = "kinesis"))]

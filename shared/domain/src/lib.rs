@@ -2,8 +2,9 @@
 //!
 //! Every function is pure and synchronous: one that needs the time or a random number takes the value as an argument.
 //! The folders follow the data: [`event`], [`count`], [`surge`]. [`policy`] and [`fare`] hold the decisions of an
-//! operator; [`geo`], [`id`], [`time`] and [`wire`] are shared by the others.
+//! operator, [`capacity`] what a multiple of the load would meet; [`geo`], [`id`], [`time`] and [`wire`] are shared by the others.
 
+pub mod capacity;
 pub mod count;
 pub mod event;
 pub mod event_sourced;

@@ -1,5 +1,6 @@
 //! What the document says of each route, by group.
 
+mod capacity;
 mod cities;
 mod description;
 mod events;
@@ -12,7 +13,7 @@ mod quotes;
 use crate::operation::Operation;
 
 /// The groups of operations, each with its description.
-pub(crate) const TAGS: [(&str, &str); 8] = [
+pub(crate) const TAGS: [(&str, &str); 9] = [
     ("Events", "Market events: where drivers are, and what riders ask for."),
     ("Cities", "The cities that have prices."),
     ("Prices", "Surge maps, prices of places, their explanation and their history."),
@@ -20,6 +21,7 @@ pub(crate) const TAGS: [(&str, &str); 8] = [
     ("Policies", "What defines a city, in versions."),
     ("Overrides", "Caps, floors, freezes and kills for a time and a place."),
     ("Health", "Verdicts on services and dependencies."),
+    ("Operations", "How the deployment is, and what it can take."),
     ("Description", "The API and the documents that it takes, as schemas."),
 ];
 
@@ -33,6 +35,7 @@ pub(crate) fn all() -> Vec<Operation> {
         policies::operations(),
         overrides::operations(),
         health::operations(),
+        capacity::operations(),
         description::operations(),
     ]
     .into_iter()

@@ -1,5 +1,6 @@
 //! The schemas of the document, by name.
 
+mod capacity;
 mod cities;
 mod common;
 mod events;
@@ -29,6 +30,7 @@ pub(crate) fn all() -> Map<String, Value> {
         .chain(overrides::schemas())
         .chain(quotes::schemas())
         .chain(health::schemas())
+        .chain(capacity::schemas())
         .chain(stream::schemas());
     schemas.map(|(name, schema): Member| (name.to_owned(), schema)).collect()
 }

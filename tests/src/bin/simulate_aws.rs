@@ -8,6 +8,7 @@ use equilibrium_domain::count::range_state::LaneRangeState;
 use equilibrium_domain::event_sourced::EventSourced;
 use equilibrium_domain::id::LaneCount;
 use equilibrium_tests::simulation::aws::Iteration::{FanOut, Polled};
+use equilibrium_tests::simulation::aws::backtest::{Backtest, LoadFigures};
 use equilibrium_tests::simulation::aws::figures::{Consumption, Snapshots, Swap, TickDelays};
 
 /// Prints figures in simulated units; the work after a swap alone is measured on this machine.
@@ -28,6 +29,10 @@ enum Figure {
     Snapshots,
     /// From a tick's being due to its map's being readable.
     Delays,
+    /// What the simulated city uses with few and with many drivers.
+    Load,
+    /// Figures at three times a load, predicted from that load and met.
+    Backtest,
 }
 
 fn main() {
@@ -48,6 +53,12 @@ fn main() {
                 println!("swap: {swap}; the state is made in {:.1} ms", work(&swap).as_secs_f64() * 1_000.0);
             }
             Figure::Snapshots => println!("snapshots: {}", Snapshots::measure(1_000_000, 64, 150_000)),
+            Figure::Load => {
+                for drivers in [500, 1_500, 3_000, 5_000, 15_000] {
+                    println!("{}", LoadFigures::measure(1, drivers, 120_000));
+                }
+            }
+            Figure::Backtest => println!("{}", Backtest::measure(1, 1_000, 180_000)),
             Figure::Delays => {
                 println!("delays, polled: {}", TickDelays::measure(20, (Polled, Polled)));
                 println!("delays, fan-out of counts: {}", TickDelays::measure(20, (Polled, FanOut)));

@@ -1,6 +1,7 @@
 //! AWS below the SDK, in simulated time: DynamoDB and Kinesis with their limits, their latencies and their units, under
 //! the adapters that a deployment uses.
 
+pub mod backtest;
 mod crowd;
 mod deployment;
 mod dynamodb;
@@ -174,6 +175,12 @@ impl Aws {
     #[must_use]
     pub fn records(&self, name: &str) -> (u64, u64, u64) {
         self.services.lock().kinesis.records(name)
+    }
+
+    /// The bytes that the shards of a stream took.
+    #[must_use]
+    pub fn bytes(&self, name: &str) -> u64 {
+        self.services.lock().kinesis.bytes(name)
     }
 
     async fn respond(&self, target: &str, body: &[u8]) -> ServiceResponse {

@@ -5,16 +5,21 @@ use std::time::Duration;
 
 use aws_sdk_elasticache::Client as ElastiCache;
 use aws_sdk_sqs::Client as Sqs;
+use equilibrium_app::capacity::ports::LoadSource;
 use equilibrium_app::clock::system_now_ms;
 use equilibrium_app::contract;
 use equilibrium_app::count::ports::{DeadLetter, DeadLetterQueue};
 use equilibrium_app::health::cache_status::CacheState;
-use equilibrium_app::telemetry::metrics::{EVENTS_LATE, ITERATOR_AGE};
+use equilibrium_app::telemetry::metrics::{
+    EVENTS_ACCEPTED, EVENTS_LATE, ITERATOR_AGE, QUOTES_ISSUED, TICKS_CLOSED,
+};
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_aws::cloudwatch::{Greatest, Metrics};
 use equilibrium_aws::dead_letters::SqsDeadLetterQueue;
 use equilibrium_aws::elasticache::cache_status;
+use equilibrium_aws::load::DeploymentLoad;
 use equilibrium_aws::on_failure::SqsOnFailureDestination;
+use equilibrium_domain::capacity::system::Settings;
 use equilibrium_domain::event::Refusal;
 use equilibrium_domain::event::sequence::Sequence;
 use equilibrium_event_source::poller::OnFailure;
@@ -156,6 +161,24 @@ async fn metrics_are_read_as_they_were_written() {
 }
 
 #[tokio::test]
+async fn the_load_of_a_deployment_is_that_of_its_busiest_minutes() {
+    let (config, deployment) = (sdk_config(&emulator().endpoint), unique_name("load"));
+    let metrics = Metrics::new(&config, deployment.clone(), DEADLINE);
+    let load = DeploymentLoad::new(&config, deployment, Settings::DEFAULT, DEADLINE);
+    let now_ms = system_now_ms();
+    assert_eq!(load.observed(now_ms).await.unwrap().events_per_s, None);
+    let busy_ms = (now_ms / 300_000 - 3) * 300_000;
+    for (at_ms, value) in [(busy_ms - 300_000, 3_000.0), (busy_ms, 30_000.0), (busy_ms + 60_000, 60_000.0)] {
+        metrics.put("ingest", EVENTS_ACCEPTED, at_ms, value).await.unwrap();
+    }
+    metrics.put("quote", QUOTES_ISSUED, busy_ms, 600.0).await.unwrap();
+    metrics.put("surge", TICKS_CLOSED, busy_ms, 120.0).await.unwrap();
+    let observed = load.observed(now_ms).await.unwrap();
+    assert_eq!((observed.events_per_s, observed.quotes_per_s), (Some(300.0), Some(2.0)));
+    assert_eq!((observed.cities, observed.confirmations_per_s), (Some(2.0), None));
+}
+
+#[tokio::test]
 async fn the_status_of_a_cache_is_read() {
     let (client, id) = (ElastiCache::new(&sdk_config(&emulator().endpoint)), unique_name("cache"));
     assert_eq!(cache_status(&client, &id, DEADLINE).await, Ok(None));
@@ -183,6 +206,8 @@ async fn unreachable_services_are_unavailable_within_the_deadline() {
     .await
     .unwrap();
     assert_eq!((put, read, status), (Err(Unavailable), Err(Unavailable), Err(Unavailable)));
+    let load = DeploymentLoad::new(&config, "test".into(), Settings::DEFAULT, deadline);
+    assert_eq!(load.observed(system_now_ms()).await, Err(Unavailable));
 }
 
 async fn status_of_cache(config: &aws_config::SdkConfig, deadline: Duration) -> Result<(), Unavailable> {

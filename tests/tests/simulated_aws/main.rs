@@ -9,6 +9,7 @@ use equilibrium_simulator::city::policy;
 use equilibrium_tests::oracle;
 use equilibrium_tests::rows;
 use equilibrium_tests::simulation::aws::Iteration::{FanOut, Polled};
+use equilibrium_tests::simulation::aws::backtest::Backtest;
 use equilibrium_tests::simulation::aws::figures::{Consumption, Snapshots, Swap, TickDelays};
 use equilibrium_tests::simulation::aws::{AwsFaults, AwsOutcome, AwsScenario, TableLimits};
 
@@ -95,4 +96,12 @@ fn a_map_is_readable_two_seconds_after_its_tick_is_due_and_one_with_fan_out() {
         (TickDelays::measure(3, (Polled, Polled)), TickDelays::measure(3, (FanOut, FanOut)));
     assert!(polled.percentile(95) <= 2_000 && polled.percentile(100) <= 2_300, "{polled}");
     assert!(pushed.percentile(100) <= 1_000, "{pushed}");
+}
+
+#[test]
+fn three_times_a_load_is_predicted_within_a_fifth() {
+    let backtest = Backtest::measure(1, 1_000, 90_000);
+    for row in &backtest.rows {
+        assert!(row.error().abs() <= 0.2, "{:?}\n{backtest}", row.name);
+    }
 }

@@ -3,7 +3,7 @@
 use equilibrium_admission::Admission;
 use equilibrium_app::access::issuer::{Grant, KEY_BYTES, TokenIssuer};
 use equilibrium_app::access::ports::ConfiguredKeySet;
-use equilibrium_app::memory::NoOp;
+use equilibrium_app::rate_limit::memory_rates::MemoryRates;
 use equilibrium_domain::health::component::Component;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -69,7 +69,7 @@ async fn without_the_scope_the_overall_verdict_is_shown_alone() {
     let fixture = Fixture::looked(&[]).await;
     let issuer = TokenIssuer::new(&[7; KEY_BYTES]).unwrap();
     let keys = ConfiguredKeySet(issuer.key_set());
-    let admission = Admission::new(Some((TokenIssuer::expected(), keys)), None, (NoOp, sleep));
+    let admission = Admission::new(Some((TokenIssuer::expected(), keys)), None, (None::<MemoryRates>, sleep));
     let token = |scope| issuer.issue(Grant { subject: "operator", scope, from_ms: NOW_MS, ttl_ms: 60_000 });
     for (authorization, shown) in
         [(None, false), (Some(token("events:write")), false), (Some(token("prices:read")), true)]

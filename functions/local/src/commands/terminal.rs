@@ -33,8 +33,13 @@ impl Exit {
 
     /// The exit of a command that prints a page, or failed with status 1.
     pub fn page<E: Display>(page: Result<String, E>) -> Self {
+        Self::page_or(page, |_| 1)
+    }
+
+    /// The exit of a command that prints a page, or failed with a status of its error.
+    pub fn page_or<E: Display>(page: Result<String, E>, status: impl FnOnce(&E) -> u8) -> Self {
         page.map_or_else(
-            |error| Self::failure(1, error),
+            |error| Self::failure(status(&error), error),
             |page| {
                 print(&page);
                 Self::success()

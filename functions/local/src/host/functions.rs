@@ -1,5 +1,7 @@
 //! Each function as the router calls it, and as probes do.
 
+use equilibrium_app::capacity::process_load::ServedLoad;
+use equilibrium_domain::capacity::system::Settings;
 use std::sync::Arc;
 
 use equilibrium_admission::Caller;
@@ -52,6 +54,12 @@ impl LocalApi {
 
     pub(super) async fn health(&self, request: &Request<'_>, caller: &Caller) -> Response {
         equilibrium_health::respond(&self.health, (request, caller), self.clock.now_ms()).await
+    }
+
+    pub(super) async fn capacity(&self, request: &Request<'_>) -> Response {
+        let source = ServedLoad { load: &self.load, policies: &*self.policies };
+        let settings = Settings { lanes: self.store.lanes().get(), ..Settings::DEFAULT };
+        equilibrium_capacity::respond((&source, settings), request, self.clock.now_ms()).await
     }
 
     /// The beginning of the stream of changes, and its events.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use equilibrium_admission::Caller;
+use equilibrium_app::capacity::process_load::ProcessLoad;
 use equilibrium_app::clock::Clock;
 use equilibrium_app::health::reader::HealthReader;
 use equilibrium_app::ingest::ingester::Ingester;
@@ -75,7 +76,7 @@ pub struct LocalApi {
     pub(super) policies: Arc<Policies>,
     pub(super) changes: Arc<Changes>,
     pub(super) clock: Clock,
-    accepted: AtomicU64,
+    pub(super) load: ProcessLoad,
     refused: AtomicU64,
     admission: LocalAdmission,
     pub(super) site: Site,
@@ -117,7 +118,7 @@ impl LocalApi {
             changes: Arc::new(ChangeLog::new(Arc::clone(&policies), store.clone(), store.clock())),
             policies,
             clock: store.clock(),
-            accepted: AtomicU64::new(0),
+            load: ProcessLoad::default(),
             refused: AtomicU64::new(0),
             admission,
             site,
@@ -151,12 +152,13 @@ impl LocalApi {
     /// Announces every tick that events have reached: those of the past, before the first price.
     pub async fn announce_due(&self) {
         self.ingester.flush().await;
+        self.load.start(self.clock.now_ms());
     }
 
     /// Number of events accepted and refused so far.
     #[must_use]
     pub fn ingest_totals(&self) -> (u64, u64) {
-        (self.accepted.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed))
+        (self.load.events(), self.refused.load(Ordering::Relaxed))
     }
 
     /// Responds to one request that is admitted.
@@ -170,11 +172,14 @@ impl LocalApi {
         match routes::function_at(request.path) {
             Function::Ingest => {
                 let (response, metrics) = self.ingest(request).await;
-                self.accepted.fetch_add(metrics.accepted, Ordering::Relaxed);
+                self.load.add_call(metrics.accepted);
                 self.refused.fetch_add(metrics.refused.iter().sum(), Ordering::Relaxed);
                 response
             }
-            Function::Price => self.price(request).await,
+            Function::Price => {
+                self.load.add_price();
+                self.price(request).await
+            }
             function => match self.admission.caller(request).await {
                 Ok(caller) => self.respond_to(function, (request, &caller)).await,
                 Err(refused) => refused,
@@ -185,8 +190,14 @@ impl LocalApi {
     /// Responds with a function that learns which client asks.
     async fn respond_to(&self, function: Function, (request, caller): (&Request<'_>, &Caller)) -> Response {
         match function {
-            Function::Quote => self.quote(request, equilibrium_quote::trust(caller)).await,
+            Function::Quote => {
+                if request.method == "POST" {
+                    self.load.add_quote(request.path.ends_with("/confirm"));
+                }
+                self.quote(request, equilibrium_quote::trust(caller)).await
+            }
             Function::Health => self.health(request, caller).await,
+            Function::Capacity => self.capacity(request).await,
             Function::Ingest | Function::Price | Function::Policy => self.policy(request, caller).await,
         }
     }
@@ -222,7 +233,7 @@ impl http_server::Handler for LocalApi {
             Function::Ingest => equilibrium_ingest::check_head(request).map(|()| true),
             Function::Policy => equilibrium_policy::check_head(request),
             Function::Quote => equilibrium_quote::check_head(request),
-            Function::Price | Function::Health => Ok(false),
+            Function::Price | Function::Health | Function::Capacity => Ok(false),
         }
     }
 

@@ -4,6 +4,7 @@
 mod access;
 mod arguments;
 mod banner;
+mod capacity;
 mod change_stream;
 mod connections;
 mod crash_recovery;

@@ -171,12 +171,17 @@ pub const MAP_OVERDUE: Metric = Metric { name: "map_overdue_ms", unit: "Millisec
 pub const PROBER_SUSPECTED: Metric = fault("prober_suspected");
 /// `health`: verdicts that could not be saved.
 pub const VERDICTS_UNSAVED: Metric = fault("verdicts_unsaved");
+/// `capacity`, each day: figures that would pass their thresholds at ten times the load.
+pub const CAPACITY_BOTTLENECKS: Metric = flow("capacity_bottlenecks");
+/// `capacity`, each day: the greatest of today's figures, in per cent of its threshold.
+pub const CAPACITY_UTILISATION: Metric =
+    Metric { name: "capacity_utilisation", unit: "Percent", reports_zero: true };
 
 /// `count`, `surge`: the age of the next record of the stream, reported by the event source.
 pub const ITERATOR_AGE: Metric = duration("iterator_age_ms");
 
 /// All metrics but those of the arrays.
-pub const METRICS: [Metric; 38] = [
+pub const METRICS: [Metric; 40] = [
     EVENTS_ACCEPTED,
     EVENTS_ABSORBED,
     EVENTS_REFUSED,
@@ -214,5 +219,7 @@ pub const METRICS: [Metric; 38] = [
     MAP_OVERDUE,
     PROBER_SUSPECTED,
     VERDICTS_UNSAVED,
+    CAPACITY_BOTTLENECKS,
+    CAPACITY_UTILISATION,
     ITERATOR_AGE,
 ];

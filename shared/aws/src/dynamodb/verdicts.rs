@@ -34,7 +34,7 @@ impl Verdicts {
 
 impl VerdictStore for Verdicts {
     async fn verdicts(&self) -> Result<Vec<Verdict>, Unavailable> {
-        let keys = Component::ALL.map(|component| key(component)).to_vec();
+        let keys = Component::ALL.map(key).to_vec();
         let read = self.table.batch_get(keys, true);
         let items =
             with_deadline(self.table.retry_policy().deadline(), error_span!("verdicts"), read).await?;

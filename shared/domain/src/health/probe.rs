@@ -95,7 +95,7 @@ const PARALLELS: u32 = 16;
 /// A point inside a polygon, far from its edges on its parallel; `None` if it is too thin to have one.
 #[must_use]
 pub fn point_inside(polygon: &Polygon) -> Option<Position> {
-    let points = || polygon.rings().iter().flat_map(|ring| ring.positions());
+    let points = || polygon.rings().iter().flat_map(super::super::geo::polygon::Ring::positions);
     let south = points().map(|[_, lat]| *lat).min_by(f64::total_cmp)?;
     let north = points().map(|[_, lat]| *lat).max_by(f64::total_cmp)?;
     let parallels = (1..PARALLELS).map(|n| south + (north - south) * f64::from(n) / f64::from(PARALLELS));

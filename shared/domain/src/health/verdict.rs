@@ -184,7 +184,7 @@ impl Verdict {
         before: Status,
     ) -> Self {
         let since_ms = if status == before { self.since_ms } else { now_ms };
-        Self { status, error, since_ms, ..self }
+        Self { status, since_ms, error, ..self }
     }
 }
 

@@ -53,7 +53,11 @@ impl<'a> Field<'a> {
     }
 
     /// The result of `read` for the value. A value for which it returns `None` is a fault; an absent value is not.
-    fn read<T>(&self, expected: impl fmt::Display, read: impl FnOnce(&'a Value) -> Option<T>) -> Option<T> {
+    pub(crate) fn read<T>(
+        &self,
+        expected: impl fmt::Display,
+        read: impl FnOnce(&'a Value) -> Option<T>,
+    ) -> Option<T> {
         let read = read(self.value?);
         if read.is_none() {
             self.fault(format_args!("must be {expected}"));

@@ -174,6 +174,8 @@ pub struct AwsOutcome {
     pub units: BTreeMap<String, Units>,
     /// Records of the event stream: those put, those of watermarks among them, those refused.
     pub records: (u64, u64, u64),
+    /// Records and bytes of the streams of events, counts and changes.
+    pub streams: [(u64, u64); 3],
     /// What `count` and `surge` did.
     pub functions: [FunctionMetrics; 2],
 }
@@ -407,6 +409,8 @@ impl AwsDeployment {
             last_load,
             units: self.aws.units(),
             records: self.aws.records(&streams.events),
+            streams: [&streams.events, &streams.counts, &streams.changes]
+                .map(|name| (self.aws.records(name).0, self.aws.bytes(name))),
             functions: [self.count.metrics(), self.surge.metrics()],
         }
     }

@@ -61,6 +61,8 @@ pub struct FunctionMetrics {
     pub invocations: u64,
     /// Those that died.
     pub crashes: u64,
+    /// The time of the handler in those that answered, in milliseconds: most of it waits for services.
+    pub handled_ms: i64,
     /// What the checkpoint logs made of the others.
     pub checkpoint: CheckpointMetrics,
 }
@@ -136,6 +138,8 @@ impl<F: Function> Target for Alias<F> {
             state.free.push(replacement);
             return Err(InvokeError::Failed);
         };
+        let handled_ms = self.0.clock.now_ms() - now_ms;
+        self.0.state.lock().metrics.handled_ms += handled_ms;
         if self.0.put_back(environment, metrics) { Err(InvokeError::Failed) } else { Ok(response) }
     }
 }

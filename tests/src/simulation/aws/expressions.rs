@@ -9,7 +9,21 @@ pub(super) fn holds(condition: &str, request: &Value, item: Option<&Item>) -> bo
     if condition.contains(" OR ") {
         return condition.split(" OR ").any(|term| holds(term, request, item));
     }
-    condition.split(" AND ").all(|term| term_holds(term.trim(), request, item))
+    let mut terms = condition.split(" AND ").map(str::trim);
+    while let Some(term) = terms.next() {
+        let is_true = match term.split_once(" BETWEEN ") {
+            Some((name, least)) => {
+                let most = terms.next().expect("BETWEEN has two values");
+                term_holds(&format!("{name} >= {least}"), request, item)
+                    && term_holds(&format!("{name} <= {most}"), request, item)
+            }
+            None => term_holds(term, request, item),
+        };
+        if !is_true {
+            return false;
+        }
+    }
+    true
 }
 
 fn term_holds(term: &str, request: &Value, item: Option<&Item>) -> bool {
@@ -70,13 +84,23 @@ mod tests {
     fn conditions_hold_for_items() {
         let request = json!({
             "ExpressionAttributeNames": { "#log": "log", "#at": "expires" },
-            "ExpressionAttributeValues": { ":now": { "N": "10" } },
+            "ExpressionAttributeValues": { ":now": { "N": "10" }, ":end": { "N": "20" }, ":x": { "S": "x" } },
         });
         let holds = |condition: &str, item: Value| holds(condition, &request, item.as_object());
         let free = "attribute_not_exists(#log) OR #at <= :now";
         assert!(holds(free, Value::Null));
         assert!(holds(free, json!({ "log": { "S": "x" }, "expires": { "N": "9" } })));
         assert!(!holds(free, json!({ "log": { "S": "x" }, "expires": { "N": "11" } })));
+        let range = "#log = :x AND #at BETWEEN :now AND :end";
+        for (log, at, expected) in
+            [("x", "9", false), ("x", "10", true), ("x", "20", true), ("x", "21", false), ("y", "10", false)]
+        {
+            assert_eq!(
+                holds(range, json!({ "log": { "S": log }, "expires": { "N": at } })),
+                expected,
+                "{log} {at}"
+            );
+        }
         let both = "attribute_exists(#log) AND attribute_not_exists(#at)";
         assert!(holds(both, json!({ "log": { "S": "x" } })));
         assert!(!holds(both, Value::Null));

@@ -35,13 +35,15 @@ struct Stream {
     put: u64,
     watermarks: u64,
     refused: u64,
+    /// Bytes put, with their partition keys.
+    bytes: u64,
 }
 
 impl Kinesis {
     /// Creates a stream.
     pub(super) fn create_stream(&mut self, name: &str, shards: usize) {
         let log = Arc::new(StreamLog::new(shards));
-        let stream = Stream { log, shards: BTreeMap::new(), put: 0, watermarks: 0, refused: 0 };
+        let stream = Stream { log, shards: BTreeMap::new(), put: 0, watermarks: 0, refused: 0, bytes: 0 };
         self.streams.insert(name.to_owned(), stream);
     }
 
@@ -54,6 +56,11 @@ impl Kinesis {
     /// The records that the shards of a stream took, those of watermarks among them, and those that they refused.
     pub(super) fn records(&self, name: &str) -> (u64, u64, u64) {
         self.streams.get(name).map_or((0, 0, 0), |stream| (stream.put, stream.watermarks, stream.refused))
+    }
+
+    /// The bytes that the shards of a stream took.
+    pub(super) fn bytes(&self, name: &str) -> u64 {
+        self.streams.get(name).map_or(0, |stream| stream.bytes)
     }
 
     /// Puts one record of a call; `false` if its shard refuses it.
@@ -107,6 +114,7 @@ impl Stream {
         bytes.take(length);
         count.take(1);
         self.put += 1;
+        self.bytes += u64::try_from(length).expect("a length");
         self.watermarks += u64::from(wire::is_frame(&record.data));
         let number = self.log.put(record.hash_key, record.partition_key, record.data, now_ms);
         let sequence = Sequence::from(number.expect("the stream is open"));

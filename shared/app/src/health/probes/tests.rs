@@ -48,7 +48,9 @@ fn answers(status: u16, body: &serde_json::Value) -> Does {
 /// Functions that answer by the script of each path's beginning; the last answer is repeated. After an event is accepted,
 /// `count` and `surge` do what `pipeline` says.
 #[derive(Clone, Default)]
-struct Functions(Arc<Mutex<Vec<(&'static str, VecDeque<Does>)>>>, Arc<Mutex<Vec<ApiRequest>>>);
+struct Functions(Arc<Mutex<Scripts>>, Arc<Mutex<Vec<ApiRequest>>>);
+
+type Scripts = Vec<(&'static str, VecDeque<Does>)>;
 
 impl Functions {
     fn with(self, path: &'static str, script: impl IntoIterator<Item = Does>) -> Self {

@@ -24,7 +24,8 @@ fn the_failure_of_a_dependency_degrades_what_depends_on_it() {
         Analytics, DynamoDb, ElastiCache, Geospatial, Kinesis, Notification, Pricing, StreamProcessor,
     };
     use Status::{Degraded, Healthy, Unhealthy};
-    let cases: [(&[Component], &[Component], &[Component], Status); 6] = [
+    type Case = (&'static [Component], &'static [Component], &'static [Component], Status);
+    let cases: [Case; 6] = [
         (&[], &[], &[], Healthy),
         (&[ElastiCache], &[ElastiCache], &[Pricing, StreamProcessor, Notification], Degraded),
         (&[Kinesis], &[Kinesis, StreamProcessor, Notification], &[Pricing, Analytics], Unhealthy),
