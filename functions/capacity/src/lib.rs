@@ -9,7 +9,7 @@ use equilibrium_domain::capacity::growth::Scale;
 use equilibrium_domain::capacity::system::Settings;
 use equilibrium_http::{Problem, Request, Response};
 use equilibrium_lambda::api_gateway::ApiGatewayError;
-use equilibrium_lambda::scheduled_event;
+use equilibrium_lambda::schedule::{self, is_scheduled};
 
 /// The only path of this function.
 const PATH: &str = "/v1/capacity";
@@ -25,9 +25,9 @@ pub async fn handle_event(
     payload: &[u8],
     now_ms: i64,
 ) -> Result<(Vec<u8>, Measurements), ApiGatewayError> {
-    if scheduled_event::is_scheduled(payload) {
+    if is_scheduled(payload) {
         let metrics = CapacityMetrics::of(&capacity(source, settings, now_ms).await);
-        return Ok((scheduled_event::RESPONSE.to_vec(), metrics.measures()));
+        return Ok((schedule::RESPONSE.to_vec(), metrics.measures()));
     }
     let answer = async |request: &Request<'_>, _: &Caller| {
         (respond((source, settings), request, now_ms).await, Measurements::default())

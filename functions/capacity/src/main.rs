@@ -28,7 +28,9 @@ async fn main() -> Result<(), RuntimeError> {
 
     let name = FunctionName { deployment: &deployment, function: "capacity" };
     let handle = async move |Invocation { payload, now_ms, .. }: Invocation| {
-        Ok(equilibrium_capacity::handle_event(admission, (load, settings), &payload, now_ms).await?)
+        // Once a day, or for a person: its memory is not held by every other invocation.
+        Ok(Box::pin(equilibrium_capacity::handle_event(admission, (load, settings), &payload, now_ms))
+            .await?)
     };
     runtime::run(name, handle, async || admission.refresh(system_now_ms()).await).await
 }

@@ -16,7 +16,6 @@ pub mod replay;
 pub mod run_event_sources;
 pub mod serve;
 pub mod serve_error;
-pub mod stop_signals;
 pub mod terminal;
 
 use std::fmt::Display;

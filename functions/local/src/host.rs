@@ -3,10 +3,10 @@
 
 pub mod banner;
 pub mod clock_report;
-pub mod clock_timer;
 pub mod console;
+mod functions;
+pub mod health;
 pub mod pipeline;
 pub mod pipeline_thread;
 pub mod router;
 pub mod status_line;
-pub mod threads;

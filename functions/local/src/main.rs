@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 use equilibrium_api_client::capacity::{CapacityCommand, CapacityError};
 use equilibrium_api_client::explain::Explain;
+use equilibrium_http_server::signals;
 use equilibrium_local::commands::city::CityCommand;
 use equilibrium_local::commands::compare::Compare;
 #[cfg(feature = "aws")]
@@ -10,7 +11,6 @@ use equilibrium_local::commands::deployment::DeploymentCommand;
 use equilibrium_local::commands::lanes::LanesCommand;
 use equilibrium_local::commands::replay::Replay;
 use equilibrium_local::commands::serve::Serve;
-use equilibrium_local::commands::stop_signals;
 use equilibrium_local::commands::terminal::Exit;
 use equilibrium_local_access::TokenCommand;
 
@@ -53,7 +53,7 @@ enum Command {
 
 fn main() -> Exit {
     let Arguments { command, serve } = Arguments::parse();
-    stop_signals::fail_writes_beyond_the_file_size_limit();
+    signals::fail_writes_beyond_the_file_size_limit();
     match command.unwrap_or(Command::Serve(serve)) {
         Command::Serve(serve) => serve.execute(),
         Command::Replay(replay) => replay.execute(),

@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 
-use equilibrium_app::notify::change::{Change, FeedChanged, ModeChanged, Pulse, SurgeChanged};
+use equilibrium_app::notify::change::{Change, FeedChanged, HealthChanged, ModeChanged, Pulse, SurgeChanged};
 use equilibrium_app::notify::change_log::{LoggedChange, LoggedPulse};
 use equilibrium_app::price::report::ReportedCell;
 use equilibrium_domain::geo::locate::Cell;
+use equilibrium_domain::health::component::Component;
+use equilibrium_domain::health::verdict::Status;
 use equilibrium_domain::policy::Multiplier;
 use equilibrium_domain::surge::fallback::Mode;
 use equilibrium_domain::surge::feed_guard::Feed;
@@ -59,6 +61,17 @@ struct FeedMessage<'a> {
 }
 
 #[derive(Serialize)]
+struct HealthMessage<'a> {
+    component: Component,
+    from: Status,
+    status: Status,
+    overall: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    now: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
 struct PulseMessage {
     now: Option<Timestamp>,
     events_per_s: u64,
@@ -74,6 +87,7 @@ pub fn change(logged: &LoggedChange, only: Option<&HashSet<Cell>>) -> Vec<u8> {
         Change::Surge(change) => event_stream::event("surge_changed", id, &surge(change, only)),
         Change::Mode(change) => event_stream::event("mode_changed", id, &mode(change)),
         Change::Feed(change) => event_stream::event("feed_changed", id, &feed(change)),
+        Change::Health(change) => event_stream::event("health_changed", id, &health(change)),
     }
 }
 
@@ -128,4 +142,10 @@ fn feed(change: &FeedChanged) -> FeedMessage<'_> {
     let FeedChanged { city, from, feed, as_of, now_ms } = change;
     let (as_of, now) = (Timestamp::from_ms(*as_of), Timestamp::from_ms(*now_ms));
     FeedMessage { city: city.as_str(), from: *from, feed: *feed, as_of, now }
+}
+
+fn health(change: &HealthChanged) -> HealthMessage<'_> {
+    let HealthChanged { component, from, status, overall, error, now_ms } = change;
+    let (error, now) = (error.as_deref(), Timestamp::from_ms(*now_ms));
+    HealthMessage { component: *component, from: *from, status: *status, overall: *overall, error, now }
 }

@@ -66,7 +66,7 @@ where
 {
     pub(crate) async fn put(&self, request: &Request<'_>, city: &str) -> Result<Response, Problem> {
         let Head { coding, is_dry_run } = read_head(request)?;
-        let Some(id) = CityId::new(city) else {
+        let Some(id) = CityId::of_operator(city) else {
             let message = "must be a city id: 1 to 32 of [a-z0-9-]".to_owned();
             return Err(invalid([Fault { pointer: "/city".to_owned(), message }]));
         };

@@ -183,7 +183,8 @@ where
         let unavailable = |Unavailable| unavailable("the policies cannot be read");
         let policies = policies.policies(self.now_ms).await.map_err(unavailable)?;
         let outside = || Problem::new(404, "outside_service_area", "no city serves the pickup");
-        let city: &CityConfig = policies.city_around(ride.pickup).ok_or_else(outside)?;
+        let probe = || policies.probe_around(ride.pickup, product.as_ref());
+        let city: &CityConfig = policies.city_around(ride.pickup).or_else(probe).ok_or_else(outside)?;
         let view = CityView::read(city, self.maps, self.now_ms).await;
         let product = match &product {
             None => view.default_product(),

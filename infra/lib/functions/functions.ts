@@ -5,6 +5,7 @@ import type { FunctionName } from "../deployment.ts";
 import { CapacityFunction } from "./capacity.ts";
 import { CountFunction } from "./count.ts";
 import type { FunctionProps } from "./function.ts";
+import { HealthFunction } from "./health.ts";
 import { IngestFunction } from "./ingest.ts";
 import { PolicyFunction } from "./policy.ts";
 import { PriceFunction } from "./price.ts";
@@ -16,14 +17,18 @@ export class Functions extends Construct {
 
   constructor(scope: Construct, id: string, props: FunctionProps) {
     super(scope, id);
-    this.byName = {
+    const probed = {
       ingest: new IngestFunction(this, props),
+      price: new PriceFunction(this, props),
+      quote: new QuoteFunction(this, props),
+    };
+    this.byName = {
+      ...probed,
       count: new CountFunction(this, props),
       surge: new SurgeFunction(this, props),
-      price: new PriceFunction(this, props),
       policy: new PolicyFunction(this, props),
-      quote: new QuoteFunction(this, props),
       capacity: new CapacityFunction(this, props),
+      health: new HealthFunction(this, props, Object.values(probed)),
     };
   }
 }

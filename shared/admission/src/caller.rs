@@ -10,20 +10,24 @@ use equilibrium_http::routes::Scope;
 ///
 /// A function that prices receives none: no price can depend on a person.
 #[derive(Clone, Debug)]
-pub struct Caller(Option<Arc<Client>>);
+pub struct Caller {
+    client: Option<Arc<Client>>,
+    /// Whether nothing is asked of callers: there are no tokens, or the caller is the deployment itself.
+    is_open: bool,
+}
 
 impl Caller {
-    /// A caller without a token.
-    pub const ANONYMOUS: Self = Self(None);
+    /// A caller without a token, where none is needed.
+    pub const ANONYMOUS: Self = Self { client: None, is_open: true };
 
     pub(crate) const fn of(client: Option<Arc<Client>>) -> Self {
-        Self(client)
+        Self { client, is_open: false }
     }
 
     /// The subject of its token.
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
-        self.0.as_deref().map(Client::subject)
+        self.client.as_deref().map(Client::subject)
     }
 
     /// The author of what it saves: the subject, or `local` without a token (CONTRACT §9).
@@ -35,6 +39,12 @@ impl Caller {
     /// Whether its token has this scope.
     #[must_use]
     pub fn has(&self, scope: Scope) -> bool {
-        self.0.as_ref().is_some_and(|client| client.has(scope.name()))
+        self.client.as_ref().is_some_and(|client| client.has(scope.name()))
+    }
+
+    /// Whether it may do what a scope allows: it has the scope, or none is needed.
+    #[must_use]
+    pub fn may(&self, scope: Scope) -> bool {
+        self.is_open || self.has(scope)
     }
 }

@@ -1,5 +1,6 @@
 //! Admission of requests that API Gateway passes to a function. The gateway has checked their tokens by the same table; what
-//! it routes by default, and what invokes the function past it, is checked here alone.
+//! it routes by default, and what invokes the function past it, is checked here alone, but for the probes of the deployment
+//! itself ([`ApiGatewayRequest::is_direct`]).
 
 use equilibrium_http::{Problem, Request, Response};
 use equilibrium_lambda::api_gateway::{ApiGatewayError, ApiGatewayRequest, encode_response};
@@ -28,7 +29,12 @@ pub async fn handle<M: Default>(
         Err(error) => return Err(error),
     };
     let request = payload.request();
-    let (response, metrics) = match admission.admit(&request, payload.address(), now_ms).await {
+    let admitted = if payload.is_direct() {
+        Ok(Caller::ANONYMOUS)
+    } else {
+        admission.admit(&request, payload.address(), now_ms).await
+    };
+    let (response, metrics) = match admitted {
         Ok(caller) => respond(&request, &caller).await,
         Err(problem) => (request.respond(Err(problem)), M::default()),
     };

@@ -147,7 +147,7 @@ fn page(report: &Value) -> String {
     let bottlenecks = rows(&report["bottlenecks"]);
     let columns = ["component", "metric", "now", "projected", "threshold", "severity", "basis"];
     let numbered = bottlenecks.map(|row| columns.map(|name| plain(&row[name])).to_vec());
-    table(&mut page, "bottlenecks", &columns, numbered.collect());
+    table(&mut page, "bottlenecks", &columns, &numbered.collect::<Vec<_>>());
     for row in rows(&report["bottlenecks"]) {
         line(
             &mut page,
@@ -188,9 +188,9 @@ fn figures(page: &mut String, report: &Value) {
         }
     }
     let columns = ["component", "metric", "now", "projected", "threshold", "law", "basis"];
-    table(page, "all figures", &columns, figures);
+    table(page, "all figures", &columns, &figures);
     let columns = ["scaling law of", "contention", "coherence", "peak at", "residual", "needed"];
-    table(page, "universal scalability law", &columns, laws);
+    table(page, "universal scalability law", &columns, &laws);
 }
 
 fn costs(page: &mut String, report: &Value) {
@@ -213,7 +213,7 @@ fn costs(page: &mut String, report: &Value) {
     let lines = names.map(|(name, shown)| {
         vec![shown.to_owned(), amount("cost_now", name), amount("cost_projected", name)]
     });
-    table(page, "cost", &["of", "now", "projected"], lines.to_vec());
+    table(page, "cost", &["of", "now", "projected"], &lines);
     let [region, as_of] = ["prices_region", "prices_as_of"].map(|name| text(&report[name]));
     line(page, format_args!("  list prices of {region}, put together {as_of}"));
 }

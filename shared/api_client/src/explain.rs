@@ -96,7 +96,7 @@ fn page(explanation: &Value) -> String {
 fn table(page: &mut String, name: &str, list: &Value, columns: [&str; 4]) {
     let rows = list.as_array().map(Vec::as_slice).unwrap_or_default();
     let rows = rows.iter().map(|row| columns.map(|column| plain(&row[column])).to_vec());
-    crate::table::table(page, name, &columns, rows.collect());
+    crate::table::table(page, name, &columns, &rows.collect::<Vec<_>>());
 }
 
 /// A member as people read it.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 /// Appends rows under the names of their columns; nothing where there are none.
-pub(crate) fn table(page: &mut String, title: &str, columns: &[&str], rows: Vec<Vec<String>>) {
+pub(crate) fn table(page: &mut String, title: &str, columns: &[&str], rows: &[Vec<String>]) {
     if rows.is_empty() {
         return;
     }
@@ -14,7 +14,7 @@ pub(crate) fn table(page: &mut String, title: &str, columns: &[&str], rows: Vec<
     };
     let widths: Vec<usize> = (0..columns.len()).map(width).collect();
     writeln!(page, "\n{title}").expect("a string accepts every write");
-    for row in std::iter::once(&names).chain(&rows) {
+    for row in std::iter::once(&names).chain(rows) {
         let mut line = String::from(" ");
         for (value, width) in row.iter().zip(&widths) {
             write!(line, " {value:<width$}").expect("a string accepts every write");

@@ -123,6 +123,16 @@ impl Clock {
         clock.base_ms(state) + state.ahead_ms
     }
 
+    /// The time of this clock that passes within `time` of the machine, in milliseconds.
+    #[must_use]
+    pub fn passes_within(&self, time: Duration) -> i64 {
+        let speed = match self {
+            Self::Replay => 1,
+            Self::Live(clock) => i64::from(clock.speed.get()),
+        };
+        i64::try_from(time.as_millis()).unwrap_or(i64::MAX).saturating_mul(speed)
+    }
+
     /// The arrival time of a record that is put now, in milliseconds since the epoch. A replayed record arrives at
     /// the end of time, so that no tick ever waits for its lane.
     #[must_use]

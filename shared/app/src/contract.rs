@@ -18,6 +18,7 @@ mod policy_store;
 mod quote_store;
 mod rate_store;
 mod tick_log;
+mod verdict_store;
 mod watermark_board;
 
 pub use self::change_stream::change_stream;
@@ -35,6 +36,7 @@ pub use self::policy_store::{policy_store, policy_versions};
 pub use self::quote_store::quote_store;
 pub use self::rate_store::rate_store;
 pub use self::tick_log::{RecordedRow, recorded_rows, tick_log};
+pub use self::verdict_store::verdict_store;
 pub use self::watermark_board::watermark_board;
 
 /// The items without later copies of the same: an adapter may have tried more than once.

@@ -12,6 +12,7 @@ mod policies;
 mod quotes;
 mod recorder;
 mod shared;
+mod verdicts;
 mod watermark_board;
 
 pub use self::checkpoints::{Logs, MemoryCheckpoints};
@@ -25,6 +26,7 @@ pub use self::past::{FoundPast, PackedSegment};
 pub use self::policies::{MemoryPolicies, PolicyVersions};
 pub use self::quotes::MemoryQuotes;
 pub use self::recorder::Recorder;
+pub use self::verdicts::{MemoryVerdicts, VerdictTable, save as save_verdict};
 pub use self::watermark_board::MemoryWatermarkBoard;
 
 #[cfg(test)]
@@ -108,6 +110,11 @@ mod tests {
     async fn the_recorder_keeps_the_contract_of_the_tick_log() {
         let log = Recorder::default();
         contract::tick_log(&log, async |city| rows(&log, city)).await;
+    }
+
+    #[tokio::test]
+    async fn the_verdict_store_keeps_the_contract() {
+        contract::verdict_store(&MemoryVerdicts::default()).await;
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use equilibrium_app::health::ports::RoundTrip;
 use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::rate_limit::ports::{Admission, RateKey, RateStore};
 use equilibrium_app::unavailable::Unavailable;
@@ -51,6 +52,12 @@ struct WrittenHead {
     refreshed: Instant,
 }
 
+impl RoundTrip for Cache {
+    async fn round_trip(&self) -> Result<(), Unavailable> {
+        self.ping().await
+    }
+}
+
 impl Cache {
     /// A cache with these settings, not connected yet.
     ///
@@ -75,7 +82,7 @@ impl Cache {
         Rates { connection: Arc::clone(&self.connection) }
     }
 
-    /// Checks that the server responds (`PING`). Built ahead: health checks will be its first caller.
+    /// Checks that the server responds (`PING`).
     ///
     /// # Errors
     /// [`Unavailable`].

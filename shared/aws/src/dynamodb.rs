@@ -1,4 +1,5 @@
-//! Checkpoints, histories, the figures of days, maps, policies, overrides, quotes and the watermark board in DynamoDB tables.
+//! Checkpoints, histories, the figures of days, maps, policies, overrides, quotes, verdicts
+//! and the watermark board in DynamoDB tables.
 
 mod checkpoints;
 mod days;
@@ -10,6 +11,7 @@ mod policies;
 mod quotes;
 mod table;
 mod tables;
+mod verdicts;
 mod watermark_board;
 
 use aws_config::SdkConfig;
@@ -23,6 +25,7 @@ pub use self::overrides::Overrides;
 pub use self::policies::Policies;
 pub use self::quotes::Quotes;
 pub use self::tables::Tables;
+pub use self::verdicts::Verdicts;
 pub use self::watermark_board::WatermarkBoard;
 use crate::retry::RetryPolicy;
 

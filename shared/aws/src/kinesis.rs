@@ -3,6 +3,7 @@
 mod batching_producer;
 mod consumer;
 mod producers;
+mod round_trip;
 mod streams;
 
 use aws_config::SdkConfig;
@@ -10,6 +11,7 @@ use aws_sdk_kinesis::Client;
 
 pub use self::consumer::{KinesisConsumer, Oldest};
 pub use self::producers::{Changes, Counts, Events};
+pub use self::round_trip::StreamRoundTrip;
 pub use self::streams::Streams;
 use crate::retry::RetryPolicy;
 

@@ -8,6 +8,8 @@ pub mod cloudwatch;
 pub mod dead_letters;
 #[cfg(feature = "dynamodb")]
 pub mod dependencies;
+#[cfg(all(feature = "lambda", feature = "dynamodb"))]
+pub mod direct_api;
 #[cfg(feature = "dynamodb")]
 pub mod dynamodb;
 #[cfg(feature = "elasticache")]

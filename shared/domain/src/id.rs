@@ -24,11 +24,15 @@ pub fn is_entity_id(text: &[u8]) -> bool {
         && text.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-'))
 }
 
-/// Whether `text` is a valid city id: `[a-z0-9-]{1,32}`.
+/// The id of the city of health probes: no city of an operator can have it, for its underscore is in no other id.
+pub const PROBE_CITY: &str = "_probe";
+
+/// Whether `text` is a valid city id: `[a-z0-9-]{1,32}`, or [`PROBE_CITY`].
 #[must_use]
 pub fn is_city_id(text: &[u8]) -> bool {
     (1..=MAX_CITY_ID_BYTES).contains(&text.len())
         && text.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
+        || text == PROBE_CITY.as_bytes()
 }
 
 macro_rules! id {
@@ -66,8 +70,28 @@ macro_rules! id {
 }
 
 id! {
-    /// A city: `[a-z0-9-]{1,32}`.
+    /// A city: `[a-z0-9-]{1,32}`, or [`PROBE_CITY`].
     CityId, is_city_id
+}
+
+impl CityId {
+    /// The city of health probes.
+    #[must_use]
+    pub fn probe() -> Self {
+        Self(PROBE_CITY.into())
+    }
+
+    /// Whether it is the city of health probes, which is in no list, history or stream.
+    #[must_use]
+    pub fn is_probe(&self) -> bool {
+        self.as_str() == PROBE_CITY
+    }
+
+    /// The id of a city that an operator may define, if `text` is one.
+    #[must_use]
+    pub fn of_operator(text: &str) -> Option<Self> {
+        Self::new(text).filter(|city| !city.is_probe())
+    }
 }
 
 id! {
@@ -264,6 +288,14 @@ mod tests {
         for bad in ["", "NYC", "a_b", "a.b", &"x".repeat(33)] {
             assert_eq!(CityId::new(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn the_city_of_probes_is_no_operators() {
+        assert_eq!(CityId::new(PROBE_CITY), Some(CityId::probe()));
+        assert!(CityId::probe().is_probe());
+        assert_eq!(CityId::of_operator(PROBE_CITY), None);
+        assert_eq!(CityId::of_operator("nyc"), CityId::new("nyc"));
     }
 
     #[test]

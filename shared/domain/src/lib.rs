@@ -11,6 +11,7 @@ pub mod event_sourced;
 pub mod fare;
 pub mod geo;
 mod hash;
+pub mod health;
 pub mod id;
 pub mod parking;
 pub mod policy;

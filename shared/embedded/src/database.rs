@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use equilibrium_app::checkpoint::parking;
 use equilibrium_app::checkpoint::ports::CheckpointKey;
-use equilibrium_app::memory::{DayTable, Logs, Maps, OverrideTable};
+use equilibrium_app::memory::{DayTable, Logs, Maps, OverrideTable, VerdictTable};
 use equilibrium_domain::count::lane_range::LANES_PER_RANGE;
 use equilibrium_domain::geo::locate::Cell;
+use equilibrium_domain::health::component::Component;
 use equilibrium_domain::id::{CityId, LaneCount};
 use equilibrium_domain::surge::daily::{DayFigures, LocalDay};
 use equilibrium_domain::surge::frozen_map::FrozenMap;
@@ -29,6 +30,7 @@ use crate::override_rows;
 use crate::past_tables::{HISTORY, PastReader, SEGMENTS, put_history, read_segment_row};
 use crate::policies::StoredPolicies;
 use crate::record_batch::{self, StoredRecord};
+use crate::verdicts;
 
 /// Increases whenever a program would misread rows of an older version.
 pub const FORMAT_VERSION: u64 = 4;
@@ -50,6 +52,7 @@ const OVERRIDE_COUNTS: TableDefinition<'_, &str, Bytes> = TableDefinition::new("
 const QUOTES: TableDefinition<'_, u128, Bytes> = TableDefinition::new("quotes");
 /// By city and the number of the day.
 const DAYS: TableDefinition<'_, (&str, i32), Bytes> = TableDefinition::new("days");
+const VERDICTS: TableDefinition<'_, &str, Bytes> = TableDefinition::new("verdicts");
 const POLICIES: TableDefinition<'_, (&str, u64), Bytes> = TableDefinition::new("policies");
 const CITY_FILES: TableDefinition<'_, &str, Bytes> = TableDefinition::new("city_files");
 const CHUNKS: TableDefinition<'_, (&str, u64, u64), Bytes> = TableDefinition::new("chunks");
@@ -83,6 +86,8 @@ pub enum Row {
     Quote(u128),
     /// The figures of a city's day.
     Day(CityId, LocalDay),
+    /// The verdict on a component.
+    Verdict(Component),
     /// A version of a city's policy.
     Policy(CityId, u64),
     /// The policy of a city that the folder last took from a city file.
@@ -124,6 +129,8 @@ pub struct Contents {
     pub quotes: ConfirmedQuotes,
     /// The figures of days.
     pub days: DayTable,
+    /// Verdicts on components.
+    pub verdicts: VerdictTable,
     /// Events that were not counted yet, by the number of the first of each row.
     pub events: Vec<(u64, Vec<StoredRecord>)>,
     /// Counts that were not priced yet, by number.
@@ -336,6 +343,7 @@ fn read(redb: &redb::Database) -> Result<Contents, OpenErrorKind> {
         overrides,
         quotes,
         days,
+        verdicts: read_verdicts(&transaction)?,
         events,
         counts,
         ends: read_ends(&transaction)?,
@@ -357,6 +365,7 @@ struct Tables<'a> {
     override_counts: Table<'a, &'static str, Bytes>,
     quotes: Table<'a, u128, Bytes>,
     days: Table<'a, (&'static str, i32), Bytes>,
+    verdicts: Table<'a, &'static str, Bytes>,
     policies: Table<'a, (&'static str, u64), Bytes>,
     city_files: Table<'a, &'static str, Bytes>,
 }
@@ -378,6 +387,7 @@ impl<'a> Tables<'a> {
             override_counts: transaction.open_table(OVERRIDE_COUNTS)?,
             quotes: transaction.open_table(QUOTES)?,
             days: transaction.open_table(DAYS)?,
+            verdicts: transaction.open_table(VERDICTS)?,
             policies: transaction.open_table(POLICIES)?,
             city_files: transaction.open_table(CITY_FILES)?,
         })
@@ -405,6 +415,7 @@ impl<'a> Tables<'a> {
             Row::OverrideCounts(city) => put(&mut self.override_counts, city.as_str(), content),
             Row::Quote(id) => put(&mut self.quotes, id, content),
             Row::Day(city, day) => put(&mut self.days, (city.as_str(), day.number()), content),
+            Row::Verdict(component) => put(&mut self.verdicts, component.as_str(), content),
             Row::Policy(city, version) => put(&mut self.policies, (city.as_str(), *version), content),
             Row::CityFile(city) => put(&mut self.city_files, city.as_str(), content),
         }
@@ -506,6 +517,17 @@ fn read_days(transaction: &ReadTransaction) -> Result<DayTable, OpenErrorKind> {
         }
     }
     Ok(days)
+}
+
+/// Folders of earlier versions have none. One in another form is replaced by the next look.
+fn read_verdicts(transaction: &ReadTransaction) -> Result<VerdictTable, OpenErrorKind> {
+    let mut table = VerdictTable::default();
+    for row in existing(transaction.open_table(VERDICTS))?.iter().map(ReadableTable::iter) {
+        for row in row? {
+            table.extend(verdicts::decode(row?.1.value()));
+        }
+    }
+    Ok(table)
 }
 
 fn read_overrides(transaction: &ReadTransaction) -> Result<OverrideTable, OpenErrorKind> {

@@ -1,6 +1,7 @@
 //! Adapters of Equilibrium's ports for one process: all data in memory and, given a folder, written behind to disk.
 
 mod acknowledged;
+pub mod clock_timer;
 mod confirmed_quotes;
 pub mod data_folder;
 pub mod database;
@@ -20,4 +21,5 @@ mod state;
 pub mod store;
 pub mod stream_log;
 pub mod token_key;
+mod verdicts;
 mod write_behind;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use equilibrium_app::clock::Clock;
-use equilibrium_app::memory::{DayTable, Histories, Logs, Maps, OverrideTable};
+use equilibrium_app::memory::{DayTable, Histories, Logs, Maps, OverrideTable, VerdictTable};
 use equilibrium_domain::id::{LaneCount, LaneId};
 use tokio::sync::{Notify, oneshot};
 
@@ -44,6 +44,8 @@ pub(crate) struct State {
     pub(crate) quotes: ConfirmedQuotes,
     /// The figures of days.
     pub(crate) days: DayTable,
+    /// Verdicts on components.
+    pub(crate) verdicts: VerdictTable,
     /// The histories, or of those on disk what is not there yet.
     pub(crate) histories: Histories,
     /// Whether the store keeps logs and histories for those who ask about the past.

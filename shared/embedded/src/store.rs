@@ -62,7 +62,8 @@ impl Store {
     /// A store that continues from the `contents` of `database` and writes its changes to it.
     #[must_use]
     pub fn on_disk(lanes: LaneCount, clock: Clock, database: Database, contents: Contents) -> Self {
-        let Contents { logs, maps, policies, overrides, quotes, days, events, counts, ends } = contents;
+        let Contents { logs, maps, policies, overrides, quotes, days, verdicts, events, counts, ends } =
+            contents;
         let event_rows = events.iter().map(|(first, row)| (*first, first + row.len() as u64 - 1)).collect();
         let first_counts = counts.first().map_or(ends.counts + 1, |(number, _)| *number);
         let changes = Changes { ends, ..Changes::default() };
@@ -75,6 +76,7 @@ impl Store {
             overrides,
             quotes,
             days,
+            verdicts,
             histories,
             keeps_past: true,
             pending: Some(pending),

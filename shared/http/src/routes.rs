@@ -14,6 +14,8 @@ pub enum Function {
     Policy,
     /// Issues and confirms quotes.
     Quote,
+    /// Shows the verdicts on services and dependencies.
+    Health,
     /// Projects bottlenecks and costs.
     Capacity,
 }
@@ -27,6 +29,7 @@ impl Function {
             Self::Price => "price",
             Self::Policy => "policy",
             Self::Quote => "quote",
+            Self::Health => "health",
             Self::Capacity => "capacity",
         }
     }
@@ -134,7 +137,7 @@ const fn route(
 }
 
 /// Every operation of the API.
-pub const ROUTES: [Route; 21] = [
+pub const ROUTES: [Route; 23] = [
     route("POST", "/v1/events", Function::Ingest, EVENTS, RateClass::Events),
     route("GET", "/v1/cities", Function::Price, PRICES, RateClass::Prices),
     route("GET", "/v1/cities/{city}", Function::Price, PRICES, RateClass::Prices),
@@ -153,6 +156,8 @@ pub const ROUTES: [Route; 21] = [
     route("POST", "/v1/quotes", Function::Quote, QUOTES, RateClass::Quotes),
     route("GET", "/v1/quotes/{id}", Function::Quote, QUOTES, RateClass::Prices),
     route("POST", "/v1/quotes/{id}/confirm", Function::Quote, QUOTES, RateClass::Prices),
+    route("GET", "/v1/health", Function::Health, OPEN, RateClass::Prices),
+    route("GET", "/v1/health/{component}", Function::Health, PRICES, RateClass::Prices),
     route("GET", "/v1/capacity", Function::Capacity, OPS, RateClass::Maps),
     route("GET", "/v1/openapi.json", Function::Policy, OPEN, RateClass::Prices),
     route("GET", "/v1/schemas/{name}", Function::Policy, OPEN, RateClass::Prices),

@@ -11,7 +11,9 @@ pub mod head;
 mod listener;
 mod pool;
 mod response;
+pub mod signals;
 mod stream;
+pub mod threads;
 
 use std::future::Future;
 use std::sync::Arc;

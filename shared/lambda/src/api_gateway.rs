@@ -69,6 +69,13 @@ impl<'a> ApiGatewayRequest<'a> {
         self.payload.request_context.http.source_ip.as_ref().map_or("", |address| &address.0)
     }
 
+    /// Whether a function of the deployment sent the request past API Gateway ([`encode_direct_request`]). The stage of such
+    /// a payload is none that API Gateway has; and that may be sent by what may invoke the function, which IAM decides.
+    #[must_use]
+    pub fn is_direct(&self) -> bool {
+        self.payload.request_context.stage.as_ref().is_some_and(|stage| stage.0 == DIRECT_STAGE)
+    }
+
     /// The path without the stage, with which API Gateway prefixes it unless the stage is `$default`. Under a custom
     /// domain the path has no stage: what looks like one is a part of a route.
     fn path(&self) -> &str {
@@ -146,6 +153,63 @@ impl<'de: 'a, 'a> Deserialize<'de> for Headers<'a> {
 
         deserializer.deserialize_map(Reader)
     }
+}
+
+/// The stage of requests that a function of the deployment sends: letters, digits, `_` and `-` are in the names of API
+/// Gateway's stages, and `$` in `$default` alone (API Gateway API reference, `CreateStage`).
+const DIRECT_STAGE: &str = "$direct";
+
+/// A request of a function of the deployment to another one.
+#[derive(Clone, Copy, Debug)]
+pub struct DirectRequest<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// The path.
+    pub path: &'a str,
+    /// The query, without its question mark.
+    pub query: &'a str,
+    /// The media type of the body.
+    pub content_type: &'a str,
+    /// The body.
+    pub body: &'a str,
+}
+
+/// Encodes a request to a function that is invoked without API Gateway.
+#[must_use]
+pub fn encode_direct_request(request: &DirectRequest<'_>) -> Vec<u8> {
+    let DirectRequest { method, path, query, content_type, body } = *request;
+    let payload = serde_json::json!({
+        "version": "2.0",
+        "rawPath": path,
+        "rawQueryString": query,
+        "headers": {"content-type": content_type},
+        "requestContext": {"stage": DIRECT_STAGE, "http": {"method": method}},
+        "body": body,
+        "isBase64Encoded": false,
+    });
+    payload.to_string().into_bytes()
+}
+
+/// The status and the body of a response to a direct request, if it is one of an HTTP API.
+#[must_use]
+pub fn decode_response(payload: &[u8]) -> Option<(u16, Vec<u8>)> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Answer<'a> {
+        status_code: u16,
+        #[serde(borrow)]
+        body: Option<Text<'a>>,
+        #[serde(default)]
+        is_base64_encoded: bool,
+    }
+    let Answer { status_code, body, is_base64_encoded } = serde_json::from_slice(payload).ok()?;
+    let body = body.map_or(Cow::Borrowed(""), |body| body.0);
+    let body = if is_base64_encoded {
+        base64_simd::STANDARD.decode_to_vec(body.as_bytes()).ok()?
+    } else {
+        body.into_owned().into_bytes()
+    };
+    Some((status_code, body))
 }
 
 /// The most bytes of a response that Lambda passes on (Lambda developer guide, "Lambda quotas").

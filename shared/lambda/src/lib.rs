@@ -3,4 +3,4 @@
 
 pub mod api_gateway;
 pub mod kinesis;
-pub mod scheduled_event;
+pub mod schedule;

@@ -37,7 +37,7 @@ const fn gateway(status: u16, code: &'static str, meaning: &'static str) -> Code
 }
 
 /// Every code, by status.
-pub const CODES: [Code; 52] = [
+pub const CODES: [Code; 53] = [
     gateway(400, "malformed_base64", "API Gateway says that the body is Base64, and it is not"),
     function(400, "malformed_gzip", "the body is not a complete gzip stream"),
     function(400, "malformed_header", "`Idempotency-Key` is not 1 to 64 visible characters of ASCII"),
@@ -56,6 +56,7 @@ pub const CODES: [Code; 52] = [
     function(404, "not_retained", "no tick of the last 24 hours had closed at this time"),
     function(404, "outside_service_area", "no city, or not this city, serves the place"),
     function(404, "unknown_city", "no policy defines the city"),
+    function(404, "unknown_component", "there is no such service or dependency"),
     function(404, "unknown_override", "the city has no such override, or it was kept for its 90 days"),
     function(404, "unknown_quote", "the quote is forged, truncated, or of another deployment"),
     function(404, "unknown_version", "the policy has no such version, or it was kept for its 90 days"),

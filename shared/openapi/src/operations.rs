@@ -4,6 +4,7 @@ mod capacity;
 mod cities;
 mod description;
 mod events;
+mod health;
 mod overrides;
 mod policies;
 mod prices;
@@ -12,13 +13,14 @@ mod quotes;
 use crate::operation::Operation;
 
 /// The groups of operations, each with its description.
-pub(crate) const TAGS: [(&str, &str); 8] = [
+pub(crate) const TAGS: [(&str, &str); 9] = [
     ("Events", "Market events: where drivers are, and what riders ask for."),
     ("Cities", "The cities that have prices."),
     ("Prices", "Surge maps, prices of places, their explanation and their history."),
     ("Quotes", "Fares that hold for a time, and their confirmation."),
     ("Policies", "What defines a city, in versions."),
     ("Overrides", "Caps, floors, freezes and kills for a time and a place."),
+    ("Health", "Verdicts on services and dependencies."),
     ("Operations", "How the deployment is, and what it can take."),
     ("Description", "The API and the documents that it takes, as schemas."),
 ];
@@ -32,6 +34,7 @@ pub(crate) fn all() -> Vec<Operation> {
         quotes::operations(),
         policies::operations(),
         overrides::operations(),
+        health::operations(),
         capacity::operations(),
         description::operations(),
     ]

@@ -5,6 +5,7 @@ mod cities;
 mod common;
 mod events;
 mod explanations;
+mod health;
 mod maps;
 mod overrides;
 mod policies;
@@ -28,6 +29,7 @@ pub(crate) fn all() -> Map<String, Value> {
         .chain(policies::schemas())
         .chain(overrides::schemas())
         .chain(quotes::schemas())
+        .chain(health::schemas())
         .chain(capacity::schemas())
         .chain(stream::schemas());
     schemas.map(|(name, schema): Member| (name.to_owned(), schema)).collect()

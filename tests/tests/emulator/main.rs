@@ -9,6 +9,7 @@ mod days;
 mod end_to_end;
 mod fault_proxy;
 mod faults;
+mod health;
 mod lambda_invoker;
 mod maps;
 mod overrides;

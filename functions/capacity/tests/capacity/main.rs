@@ -46,7 +46,7 @@ async fn get(source: &impl LoadSource, query: &str) -> Response {
 }
 
 fn json_of(response: &Response) -> Value {
-    serde_json::from_slice(&response.body).unwrap()
+    serde_json::from_slice(&response.body.bytes()).unwrap()
 }
 
 async fn invoke(payload: &[u8]) -> (Value, Measurements) {

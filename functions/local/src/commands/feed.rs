@@ -6,11 +6,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use equilibrium_app::clock::Clock;
+use equilibrium_http_server::signals::StopSignals;
 use equilibrium_simulator::city::{self, City};
 use hyper::Uri;
 use tokio::sync::watch;
 
-use crate::commands::stop_signals::StopSignals;
 use crate::commands::whole;
 use crate::host::console::print;
 use crate::workload::driver::{Ended, WorkloadDriver};

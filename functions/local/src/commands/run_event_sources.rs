@@ -25,13 +25,13 @@ use equilibrium_event_source::service::mapping_task::MappingTask;
 use equilibrium_event_source::service::position_file::{PositionFile, PositionsError};
 use equilibrium_event_source::service::runtime_api::{Function, LambdaProcess};
 use equilibrium_event_source::settings::SettingsError;
+use equilibrium_http_server::signals::StopSignals;
 use equilibrium_lambda::kinesis::encode;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::commands::stop_signals::StopSignals;
 use crate::commands::whole;
 
 /// Timeout of an invocation, the same as that of the deployed functions.

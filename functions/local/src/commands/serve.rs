@@ -19,8 +19,10 @@ use equilibrium_embedded::database::Database;
 use equilibrium_embedded::open_error::OpenError;
 use equilibrium_embedded::store::Store;
 use equilibrium_embedded::{pseudonym_key, quotes};
-use equilibrium_http_server as http_server;
+use equilibrium_http_server::signals::StopSignals;
+use equilibrium_http_server::{self as http_server, threads};
 use equilibrium_local_access::AccessArguments;
+use equilibrium_local_health as local_health;
 use equilibrium_page::Basemaps;
 use equilibrium_price::{EventFeed, EventSource};
 use equilibrium_simulator::city::{self, City};
@@ -31,7 +33,6 @@ use tokio::time::timeout;
 
 use crate::commands::city_file;
 use crate::commands::serve_error::ServeError;
-use crate::commands::stop_signals::StopSignals;
 use crate::commands::terminal::Exit;
 use crate::commands::{parse_lanes, whole};
 use crate::host::banner::{self, StartupBanner};
@@ -39,7 +40,7 @@ use crate::host::clock_report;
 use crate::host::console::print;
 use crate::host::pipeline_thread::{self, Progress};
 use crate::host::router::{LocalApi, Site};
-use crate::host::{status_line, threads};
+use crate::host::{health, status_line};
 use crate::workload::driver::{Ended, WorkloadDriver};
 use crate::workload::source::{self, FeedSource, OpenSource, WorkloadSource};
 
@@ -48,6 +49,9 @@ const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a stop waits for requests in progress and other tasks.
 const TASKS_TIMEOUT: Duration = Duration::from_millis(1_100);
+
+/// Threads beside one for each core: the pipeline, the console, the feed, the writers, and those that write maps.
+const OTHER_THREADS: usize = 16;
 
 /// Connections that may wait to be accepted.
 const LISTEN_BACKLOG: u32 = 4_096;
@@ -110,7 +114,8 @@ impl Serve {
     }
 
     fn run(self) -> Result<(), ServeError> {
-        threads::check().map_err(|cause| ServeError::Threads { needed: threads::needed(), cause })?;
+        threads::check(OTHER_THREADS)
+            .map_err(|cause| ServeError::Threads { needed: threads::needed(OTHER_THREADS), cause })?;
         let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
         let served = runtime.block_on(self.serve());
         // A map that is being written has no client any more.
@@ -188,12 +193,15 @@ impl Serve {
         let Server { store, api, banner, progress, stop } = server;
         print(&banner);
         let driving = tokio::spawn(drive(driver, stop.clone()));
+        let (looks, clock, changes) = (health::looks(&api, &store), store.clock(), Arc::clone(api.changes()));
+        let record = move |change| changes.record_health(change);
+        let probing = tokio::spawn(local_health::run(looks, clock, record, stop.clone()));
         let reporting = tokio::spawn(status_line::run(Arc::clone(&api), store, progress, stop.clone()));
         let serving = tokio::spawn(http_server::serve(listener, api, max_connections, stop));
         signals.received().await;
         stop_sender.send_replace(true);
         // The tasks end by themselves, unless a client or a map takes long; the panic of a task has been printed.
-        drop(timeout(TASKS_TIMEOUT, async { tokio::join!(serving, driving, reporting) }).await);
+        drop(timeout(TASKS_TIMEOUT, async { tokio::join!(serving, driving, reporting, probing) }).await);
         print("\nstopped\n");
         Ok(())
     }

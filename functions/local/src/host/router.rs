@@ -5,35 +5,35 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use equilibrium_app::capacity::process_load::{ProcessLoad, ServedLoad};
+use equilibrium_admission::Caller;
+use equilibrium_app::capacity::process_load::ProcessLoad;
 use equilibrium_app::clock::Clock;
+use equilibrium_app::health::reader::HealthReader;
 use equilibrium_app::ingest::ingester::Ingester;
 use equilibrium_app::ingest::pace::Pace;
 use equilibrium_app::memory::{MemoryWatermarkBoard, NoOp};
 use equilibrium_app::notify::change_log::ChangeLog;
 use equilibrium_app::policy::policy_cache::PolicyCache;
-use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::price::Pace as MapPace;
 use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_app::quote::keys::QuoteKeys;
 use equilibrium_app::quote::service::QuoteService;
-use equilibrium_domain::capacity::system::Settings;
 use equilibrium_domain::pseudonym::PseudonymKey;
+use equilibrium_embedded::clock_timer::ClockTimer;
 use equilibrium_embedded::store::Store;
 use equilibrium_http::routes::{self, Function, STREAM};
 use equilibrium_http::{Problem, Request, Response};
 use equilibrium_http_server::{self as http_server, Answer};
 use equilibrium_local_access::LocalAdmission;
+use equilibrium_local_health::{self as local_health, SleepFn};
 use equilibrium_notify::Subscription;
 use equilibrium_page::Basemaps;
 use equilibrium_price::{EventSource, RenderedMaps};
-use equilibrium_quote::Quoting;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task;
 use tokio::time::Sleep;
 
-use crate::host::clock_timer::ClockTimer;
 use crate::workload::driver::EventSink;
 
 /// The paths whose answers take long: a map has many cells, and the past is replayed.
@@ -59,22 +59,27 @@ pub type Quotes = QuoteService<Store, QuoteKeys, Store>;
 /// The changes of the process's maps.
 pub type Changes = ChangeLog<Arc<Policies>, Store>;
 
+/// One client's place in them.
+pub type Subscribed = Subscription<Arc<Policies>, Store>;
+
 /// Responds to requests with the function that each path belongs to.
 #[derive(Debug)]
 pub struct LocalApi {
-    store: Store,
-    ingester: Arc<Ingester<Store, MemoryWatermarkBoard, ClockTimer>>,
-    quotes: Quotes,
-    maps: Arc<Maps>,
-    rendered: RenderedMaps,
+    pub(super) store: Store,
+    pub(super) ingester: Arc<Ingester<Store, MemoryWatermarkBoard, ClockTimer>>,
+    board: MemoryWatermarkBoard,
+    pub(super) health: HealthReader<Store, SleepFn>,
+    pub(super) quotes: Quotes,
+    pub(super) maps: Arc<Maps>,
+    pub(super) rendered: RenderedMaps,
     long_turns: Semaphore,
-    policies: Arc<Policies>,
-    changes: Arc<Changes>,
-    clock: Clock,
-    load: ProcessLoad,
+    pub(super) policies: Arc<Policies>,
+    pub(super) changes: Arc<Changes>,
+    pub(super) clock: Clock,
+    pub(super) load: ProcessLoad,
     refused: AtomicU64,
     admission: LocalAdmission,
-    site: Site,
+    pub(super) site: Site,
 }
 
 /// What the process answers beside prices.
@@ -99,11 +104,14 @@ impl LocalApi {
         (admission, site): (LocalAdmission, Site),
     ) -> Self {
         let (board, timer) = (MemoryWatermarkBoard::default(), ClockTimer(store.clock()));
-        let ingester = Ingester::new(store.clone(), store.lanes(), key, board, timer, Pace::ALONE);
+        let ingester = Ingester::new(store.clone(), store.lanes(), key, board.clone(), timer, Pace::ALONE);
+        let interval_ms = local_health::interval_ms(&store.clock());
         Self {
             store: store.clone(),
             quotes: QuoteService::new(store.clone(), quote_keys, (store.clone(), store.lanes())),
             ingester: Arc::new(ingester),
+            board,
+            health: HealthReader::new(store.clone(), tokio::time::sleep, interval_ms),
             maps: Arc::new(MapReader::with_pace(store.clone(), NoOp, tokio::time::sleep, MapPace::OWN_STORE)),
             rendered: RenderedMaps::default(),
             long_turns: Semaphore::new(LONG_TURNS),
@@ -119,7 +127,7 @@ impl LocalApi {
 
     /// The policies in force.
     #[must_use]
-    pub fn policies(&self) -> &Policies {
+    pub fn policies(&self) -> &Arc<Policies> {
         &self.policies
     }
 
@@ -127,6 +135,12 @@ impl LocalApi {
     #[must_use]
     pub fn changes(&self) -> &Arc<Changes> {
         &self.changes
+    }
+
+    /// The watermarks of all cities.
+    #[must_use]
+    pub fn board(&self) -> &MemoryWatermarkBoard {
+        &self.board
     }
 
     /// The map reader.
@@ -149,7 +163,6 @@ impl LocalApi {
 
     /// Responds to one request that is admitted.
     pub async fn respond(&self, request: &Request<'_>) -> Response {
-        let now_ms = self.clock.now_ms();
         if let Some(response) = equilibrium_page::respond(request, &self.site.basemaps) {
             return response;
         }
@@ -158,75 +171,47 @@ impl LocalApi {
         }
         match routes::function_at(request.path) {
             Function::Ingest => {
-                let ingest = equilibrium_ingest::respond(&self.ingester, request, &*self.policies, now_ms);
-                let (response, metrics) = ingest.await;
-                if self.ingester.turn_ms().is_some() {
-                    let ingester = Arc::clone(&self.ingester);
-                    task::spawn(async move { ingester.settle().await });
-                }
+                let (response, metrics) = self.ingest(request).await;
                 self.load.add_call(metrics.accepted);
                 self.refused.fetch_add(metrics.refused.iter().sum(), Ordering::Relaxed);
                 response
             }
             Function::Price => {
                 self.load.add_price();
-                let maps = (&*self.maps, &self.rendered, &self.site.source, &self.store);
-                let response = equilibrium_price::respond(maps, request, &*self.policies, now_ms).await;
-                if self.maps.has_sample() {
-                    let maps = Arc::clone(&self.maps);
-                    task::spawn(async move { maps.check_rungs().await });
-                }
-                response
+                self.price(request).await
             }
+            function => match self.admission.caller(request).await {
+                Ok(caller) => self.respond_to(function, (request, &caller)).await,
+                Err(refused) => refused,
+            },
+        }
+    }
+
+    /// Responds with a function that learns which client asks.
+    async fn respond_to(&self, function: Function, (request, caller): (&Request<'_>, &Caller)) -> Response {
+        match function {
             Function::Quote => {
                 if request.method == "POST" {
                     self.load.add_quote(request.path.ends_with("/confirm"));
                 }
-                let caller = match self.admission.caller(request).await {
-                    Ok(caller) => caller,
-                    Err(refused) => return refused,
-                };
-                let quoting = Quoting { service: &self.quotes, maps: &self.maps };
-                let request = (request, equilibrium_quote::trust(&caller));
-                equilibrium_quote::respond(quoting, request, &*self.policies, now_ms).await
+                self.quote(request, equilibrium_quote::trust(caller)).await
             }
-            Function::Capacity => {
-                let source = ServedLoad { load: &self.load, policies: &*self.policies };
-                let settings = Settings { lanes: self.store.lanes().get(), ..Settings::DEFAULT };
-                equilibrium_capacity::respond((&source, settings), request, now_ms).await
-            }
-            Function::Policy => {
-                let caller = match self.admission.caller(request).await {
-                    Ok(caller) => caller,
-                    Err(refused) => return refused,
-                };
-                let stores = (&self.store, &self.store, &*self.maps);
-                let response = equilibrium_policy::respond(stores, (request, caller.author()), now_ms).await;
-                if !matches!(request.method, "GET" | "HEAD") {
-                    self.follow_policies(now_ms);
-                }
-                response
-            }
+            Function::Health => self.health(request, caller).await,
+            Function::Capacity => self.capacity(request).await,
+            Function::Ingest | Function::Price | Function::Policy => self.policy(request, caller).await,
         }
     }
 
-    /// Brings what was saved into force without waiting for the next check.
-    fn follow_policies(&self, now_ms: i64) {
-        let policies = Arc::clone(&self.policies);
-        task::spawn(async move { policies.newest(now_ms).await });
-    }
-
     async fn stream(&self, request: &Request<'_>) -> Answer<Events> {
-        let now_ms = self.clock.now_ms();
-        match equilibrium_notify::subscribe(&self.changes, request, &*self.policies, now_ms).await {
+        match self.subscribe(request).await {
             Ok((head, events)) if request.method == "GET" => Answer::Stream(head, Events(events)),
             result => Answer::Whole(request.respond(result.map(|(head, _)| head))),
         }
     }
 
     fn index(&self) -> Response {
-        let response = Response::empty(200).with("content-type", "text/plain; charset=utf-8");
-        let response = response.with("vary", "accept");
+        let response =
+            Response::empty(200).with("content-type", "text/plain; charset=utf-8").with("vary", "accept");
         Response { body: self.site.index.clone().into_bytes().into(), ..response }
     }
 }
@@ -248,7 +233,7 @@ impl http_server::Handler for LocalApi {
             Function::Ingest => equilibrium_ingest::check_head(request).map(|()| true),
             Function::Policy => equilibrium_policy::check_head(request),
             Function::Quote => equilibrium_quote::check_head(request),
-            Function::Price | Function::Capacity => Ok(false),
+            Function::Price | Function::Health | Function::Capacity => Ok(false),
         }
     }
 
@@ -268,7 +253,7 @@ impl http_server::Handler for LocalApi {
 
 /// The events of one client of the change stream.
 #[derive(Debug)]
-pub struct Events(Subscription<Arc<Policies>, Store>);
+pub struct Events(Subscribed);
 
 impl http_server::Pieces for Events {
     async fn next(&mut self) -> Arc<[u8]> {

@@ -13,6 +13,7 @@ mod explanations;
 mod file_feed;
 mod full_disk;
 mod harness;
+mod health;
 mod http_messages;
 mod overrides;
 mod parked_logs;

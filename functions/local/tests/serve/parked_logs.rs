@@ -27,7 +27,7 @@ fn only_log() -> CheckpointKey {
 
 /// Parks the log of a new folder: it has an entry that cannot be read, and the sighting of a driver waits for it.
 #[tokio::main(flavor = "current_thread")]
-async fn park(folder: &Path) {
+pub async fn park(folder: &Path) {
     let (database, contents) = Database::open(folder, LaneCount::ONE).unwrap();
     let store = Store::on_disk(LaneCount::ONE, Clock::live(NonZeroU32::MIN), database, contents);
     let since = Timestamp::from_ms(1_772_816_400_000).unwrap();

@@ -1,6 +1,8 @@
-//! What subscribers are sent: changes of maps, modes and feeds, and the pulse of the process (CONTRACT §10).
+//! What subscribers are sent: changes of maps, modes, feeds and health, and the pulse of the process (CONTRACT §10).
 
 use equilibrium_domain::geo::locate::Cell;
+use equilibrium_domain::health::component::Component;
+use equilibrium_domain::health::verdict::Status;
 use equilibrium_domain::id::{CityId, ProductId};
 use equilibrium_domain::surge::fallback::Mode;
 use equilibrium_domain::surge::feed_guard::Feed;
@@ -68,7 +70,24 @@ pub struct FeedChanged {
     pub now_ms: i64,
 }
 
-/// A change in a city.
+/// The verdict on a component has another status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthChanged {
+    /// The component.
+    pub component: Component,
+    /// The status before.
+    pub from: Status,
+    /// The status.
+    pub status: Status,
+    /// The status of the whole.
+    pub overall: Status,
+    /// Why it is not healthy.
+    pub error: Option<String>,
+    /// When the change was recorded, in milliseconds since the epoch.
+    pub now_ms: i64,
+}
+
+/// A change in a city, or of the whole.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// A tick has closed, or the bounds have changed.
@@ -77,16 +96,19 @@ pub enum Change {
     Mode(ModeChanged),
     /// The state of the feed is another.
     Feed(FeedChanged),
+    /// The status of a component is another.
+    Health(HealthChanged),
 }
 
 impl Change {
-    /// The city.
+    /// The city, unless the change is the whole deployment's.
     #[must_use]
-    pub fn city(&self) -> &CityId {
+    pub fn city(&self) -> Option<&CityId> {
         match self {
-            Self::Surge(change) => &change.city,
-            Self::Mode(change) => &change.city,
-            Self::Feed(change) => &change.city,
+            Self::Surge(change) => Some(&change.city),
+            Self::Mode(change) => Some(&change.city),
+            Self::Feed(change) => Some(&change.city),
+            Self::Health(_) => None,
         }
     }
 
@@ -95,7 +117,7 @@ impl Change {
     pub fn product(&self) -> Option<&ProductId> {
         match self {
             Self::Surge(change) => Some(&change.product),
-            Self::Mode(_) | Self::Feed(_) => None,
+            Self::Mode(_) | Self::Feed(_) | Self::Health(_) => None,
         }
     }
 }

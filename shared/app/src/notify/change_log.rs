@@ -16,7 +16,9 @@ use equilibrium_domain::surge::map::{ClosedTick, MapHead};
 use parking_lot::Mutex;
 
 use crate::clock::Clock;
-use crate::notify::change::{Change, FeedChanged, ModeChanged, Pulse, SurgeChanged, VersionId};
+use crate::notify::change::{
+    Change, FeedChanged, HealthChanged, ModeChanged, Pulse, SurgeChanged, VersionId,
+};
 use crate::policy::policy_set::CityConfig;
 use crate::policy::ports::PolicySource;
 use crate::price::ports::MapStore;
@@ -183,7 +185,7 @@ impl State {
 fn cells(change: &Change) -> usize {
     match change {
         Change::Surge(change) => change.cells.len() + change.gone.len() + 1,
-        Change::Mode(_) | Change::Feed(_) => 1,
+        Change::Mode(_) | Change::Feed(_) | Change::Health(_) => 1,
     }
 }
 
@@ -192,6 +194,7 @@ fn recorded_at(change: &Change) -> i64 {
         Change::Surge(change) => change.now_ms,
         Change::Mode(change) => change.now_ms,
         Change::Feed(change) => change.now_ms,
+        Change::Health(change) => change.now_ms,
     }
 }
 
@@ -216,6 +219,13 @@ impl<P, M: MapStore> ChangeLog<P, M> {
             state.push(None, Change::Mode(change));
             state.wake();
         }
+    }
+
+    /// Records that the status of a component is another.
+    pub fn record_health(&self, change: HealthChanged) {
+        let state = &mut *self.state.lock();
+        state.push(None, Change::Health(change));
+        state.wake();
     }
 
     /// Replaces the pulse.

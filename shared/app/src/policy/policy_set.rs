@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use equilibrium_domain::count::config::CountingConfig;
 use equilibrium_domain::event::Position;
-use equilibrium_domain::id::CityId;
+use equilibrium_domain::health::probe;
+use equilibrium_domain::id::{CityId, PROBE_CITY, ProductId};
 use equilibrium_domain::policy::Policy;
 use equilibrium_domain::surge::bounds::OverrideSet;
 use equilibrium_domain::surge::city_pricing::PricingConfig;
@@ -93,7 +94,7 @@ impl PolicySet {
         changed: impl Iterator<Item = (u64, Policy)>,
         stays: impl Fn(&CityId) -> bool,
     ) -> Self {
-        let kept = self.cities.iter().filter(|(city, _)| stays(city));
+        let kept = self.cities.iter().filter(|(city, _)| city.is_probe() || stays(city));
         let mut cities: HashMap<CityId, CityConfig> =
             kept.map(|(city, config)| (city.clone(), config.clone())).collect();
         cities.extend(changed.map(|(version, policy)| {
@@ -119,9 +120,11 @@ impl PolicySet {
         self
     }
 
-    fn of_cities(cities: HashMap<CityId, CityConfig>, limits: ResourceLimits) -> Self {
-        let mut in_order: Vec<CityId> = cities.keys().cloned().collect();
+    /// Every set has the city of health probes, and no list of cities does.
+    fn of_cities(mut cities: HashMap<CityId, CityConfig>, limits: ResourceLimits) -> Self {
+        let mut in_order: Vec<CityId> = cities.keys().filter(|city| !city.is_probe()).cloned().collect();
         in_order.sort_unstable();
+        cities.entry(CityId::probe()).or_insert_with(|| city_config(probe::policy(), 0, limits));
         Self { limits, cities, in_order, open: None }
     }
 
@@ -142,6 +145,13 @@ impl PolicySet {
     #[must_use]
     pub fn city_around(&self, place: Position) -> Option<&CityConfig> {
         self.cities(None).find(|city| city.serves(place))
+    }
+
+    /// The city of health probes, for a request of its product at its place.
+    #[must_use]
+    pub fn probe_around(&self, place: Position, product: Option<&ProductId>) -> Option<&CityConfig> {
+        product.filter(|product| product.as_str() == probe::PRODUCT)?;
+        self.cities.get(PROBE_CITY).filter(|city| city.serves(place))
     }
 
     /// The configuration of `city`; `None` if it is not defined.
@@ -169,4 +179,31 @@ fn city_config(policy: Policy, version: u64, limits: ResourceLimits) -> CityConf
     let (overrides, days) = (OverrideSet::default(), Arc::default());
     let bounds = Arc::new(CityBounds::new(Arc::clone(&pricing), version, overrides, days));
     CityConfig { counting, pricing, version, bounds, fingerprint }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_city_of_probes_is_known_and_in_no_list() {
+        let nyc = Policy { city: CityId::new("nyc").unwrap(), ..probe::policy() };
+        let set = PolicySet::of(vec![nyc], ResourceLimits::default());
+        let listed = |set: &PolicySet| -> Vec<String> {
+            set.cities(None).map(|config| config.pricing.policy.city.to_string()).collect()
+        };
+        assert_eq!(listed(&set), ["nyc"]);
+        let place = set.city_around(probe::PLACE).map(|config| config.pricing.policy.city.clone());
+        assert_eq!(place, CityId::new("nyc"), "no place belongs to it");
+        let product = |id| ProductId::new(id);
+        assert!(set.probe_around(probe::PLACE, product(probe::PRODUCT).as_ref()).is_some());
+        assert!(set.probe_around(probe::PLACE, product("standard").as_ref()).is_none());
+        assert!(set.probe_around(probe::OUTSIDE, product(probe::PRODUCT).as_ref()).is_none());
+        let before = set.city("_probe").unwrap();
+        let set = set.with(std::iter::empty(), |_| false);
+        assert_eq!(listed(&set), [""; 0]);
+        assert!(set.city_around(probe::PLACE).is_none());
+        let after = set.city("_probe").unwrap();
+        assert!(Arc::ptr_eq(&before.pricing, &after.pricing), "its configuration is shared");
+    }
 }

@@ -263,7 +263,8 @@ impl<'r, M: MapStore + HistoryStore + DayStore, K: MapStore, H: ChangeStream, T:
 
     /// Saves the maps of freezes before the map after them, chunks before the head that names them, the store's head before
     /// the cache's, and sends the changes last. The cache takes the chunks meanwhile, so that the copy of a map is complete a moment after the map is. A copy that
-    /// fails is counted; readers take from the store what the cache lacks.
+    /// fails is counted; readers take from the store what the cache lacks. The city of health probes has a map and nothing
+    /// else.
     async fn deliver(&self, output: Output, metrics: &mut SurgeMetrics) -> Result<(), Unavailable> {
         let SurgeSinks { maps, cache, .. } = self.sinks;
         let (kept, bounds) = (self.kept, &self.config.bounds);
@@ -276,6 +277,9 @@ impl<'r, M: MapStore + HistoryStore + DayStore, K: MapStore, H: ChangeStream, T:
         saved?;
         if copied.is_err() || cache.save_head(&output.map).await.is_err() {
             metrics.cache_write_failures += 1;
+        }
+        if output.map.city.is_probe() {
+            return Ok(());
         }
         kept.days.keep(maps, &output, bounds).await?;
         save_history(maps, &output, &kept.recorder.changed_ticks(maps, &output, bounds).await?).await?;

@@ -110,11 +110,12 @@ impl Measurements {
         self.values.iter().any(|(metric, count)| !metric.reports_zero && *count > 0)
     }
 
-    /// Adds the values of others.
+    /// Adds the values of others: counts are summed up, and of levels and durations the greatest remains.
     pub fn add(&mut self, other: Self) {
         for (metric, count) in other.values {
             match self.values.iter_mut().find(|(known, _)| known.name == metric.name) {
-                Some((_, sum)) => *sum += count,
+                Some((_, sum)) if metric.is_count() => *sum += count,
+                Some((_, greatest)) => *greatest = count.max(*greatest),
                 None => self.values.push((metric, count)),
             }
         }

@@ -14,12 +14,29 @@ pub struct Metric {
     pub reports_zero: bool,
 }
 
+impl Metric {
+    /// Whether it counts something; the others are levels and durations.
+    #[must_use]
+    pub fn is_count(&self) -> bool {
+        self.unit == "Count"
+    }
+}
+
 const fn flow(name: &'static str) -> Metric {
     Metric { name, unit: "Count", reports_zero: true }
 }
 
 const fn fault(name: &'static str) -> Metric {
     Metric { name, unit: "Count", reports_zero: false }
+}
+
+/// A level of a trouble: CloudWatch charges for the hours in which a metric has a value.
+const fn level(name: &'static str) -> Metric {
+    Metric { name, unit: "None", reports_zero: false }
+}
+
+const fn duration(name: &'static str) -> Metric {
+    Metric { name, unit: "Milliseconds", reports_zero: true }
 }
 
 /// `ingest`: accepted events, in the log unless their type is unknown.
@@ -128,6 +145,32 @@ pub const QUOTES_REFUSED: Metric = flow("quotes_refused");
 /// `quote`: events of confirmations that did not reach the log yet.
 pub const QUOTES_UNLOGGED: Metric = fault("quotes_unlogged");
 
+/// `health`: the verdict on each component that is probed and not healthy, in the order of the components: 1 degraded, 2 unhealthy,
+/// 3 unknown.
+pub const HEALTH_STATUS: [Metric; 8] = [
+    level("health_pricing"),
+    level("health_stream_processor"),
+    level("health_notification"),
+    level("health_analytics"),
+    level("health_geospatial"),
+    level("health_dynamodb"),
+    level("health_kinesis"),
+    level("health_elasticache"),
+];
+/// `health`: the time from a probe's event to each hop of the pipeline: ingest, count, surge, map; and that of its price.
+pub const PROBE_HOPS: [Metric; 5] = [
+    duration("probe_ingest_ms"),
+    duration("probe_count_ms"),
+    duration("probe_surge_ms"),
+    duration("probe_map_ms"),
+    duration("probe_price_ms"),
+];
+/// `health`: how much the map of the city that is most overdue is, of the cities whose ticks have ended.
+pub const MAP_OVERDUE: Metric = Metric { name: "map_overdue_ms", unit: "Milliseconds", reports_zero: false };
+/// `health`: looks at which most components looked bad at once.
+pub const PROBER_SUSPECTED: Metric = fault("prober_suspected");
+/// `health`: verdicts that could not be saved.
+pub const VERDICTS_UNSAVED: Metric = fault("verdicts_unsaved");
 /// `capacity`, each day: figures that would pass their thresholds at ten times the load.
 pub const CAPACITY_BOTTLENECKS: Metric = flow("capacity_bottlenecks");
 /// `capacity`, each day: the greatest of today's figures, in per cent of its threshold.
@@ -135,10 +178,10 @@ pub const CAPACITY_UTILISATION: Metric =
     Metric { name: "capacity_utilisation", unit: "Percent", reports_zero: true };
 
 /// `count`, `surge`: the age of the next record of the stream, reported by the event source.
-pub const ITERATOR_AGE: Metric = Metric { name: "iterator_age_ms", unit: "Milliseconds", reports_zero: true };
+pub const ITERATOR_AGE: Metric = duration("iterator_age_ms");
 
 /// All metrics but those of the arrays.
-pub const METRICS: [Metric; 37] = [
+pub const METRICS: [Metric; 40] = [
     EVENTS_ACCEPTED,
     EVENTS_ABSORBED,
     EVENTS_REFUSED,
@@ -173,6 +216,9 @@ pub const METRICS: [Metric; 37] = [
     QUOTES_EXPIRED,
     QUOTES_REFUSED,
     QUOTES_UNLOGGED,
+    MAP_OVERDUE,
+    PROBER_SUSPECTED,
+    VERDICTS_UNSAVED,
     CAPACITY_BOTTLENECKS,
     CAPACITY_UTILISATION,
     ITERATOR_AGE,

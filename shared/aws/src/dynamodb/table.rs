@@ -18,7 +18,7 @@ use equilibrium_app::unavailable::Unavailable;
 const MAX_PAGE_KEYS: usize = 100;
 
 /// One table and its client.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Table {
     connection: Connection,
     name: String,

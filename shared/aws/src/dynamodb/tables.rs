@@ -18,6 +18,7 @@ use crate::provision::{ProvisionError, wait_until};
 /// |---|---|---|
 /// | checkpoints | `log` S, `n` N | `entry` B or `parts` N, `snapshot` BOOL, `as_of` N, `writer` S, `expires` N |
 /// | days | `city` S, `day` S | `figures` B, `began_ms` N, `version` N, `expires` N |
+/// | health | `component` S | `checked_at_ms` N, `document` S |
 /// | history | `city` S, `tick` N | `item` B, `expires` N |
 /// | maps | `city` S, `part` S | `version` N, `bytes` B, `expires` N |
 /// | policies | `city` S | `version` N, `document` S, `author` S, `saved_at_ms` N, `writer` S |
@@ -36,6 +37,8 @@ pub struct Tables {
     pub checkpoints: String,
     /// The figures of cities' days.
     pub days: String,
+    /// Verdicts on components.
+    pub health: String,
     /// Histories of cities.
     pub history: String,
     /// Maps of cities.
@@ -60,6 +63,7 @@ const CHECKPOINTS: Schema =
     Schema { keys: &[("log", ScalarAttributeType::S), ("n", ScalarAttributeType::N)], expiring: true };
 const DAYS: Schema =
     Schema { keys: &[("city", ScalarAttributeType::S), ("day", ScalarAttributeType::S)], expiring: true };
+const HEALTH: Schema = Schema { keys: &[("component", ScalarAttributeType::S)], expiring: false };
 const HISTORY: Schema =
     Schema { keys: &[("city", ScalarAttributeType::S), ("tick", ScalarAttributeType::N)], expiring: true };
 const MAPS: Schema =
@@ -79,6 +83,7 @@ impl Tables {
         Self {
             checkpoints: name("checkpoints"),
             days: name("days"),
+            health: name("health"),
             history: name("history"),
             maps: name("maps"),
             policies: name("policies"),
@@ -96,6 +101,7 @@ impl Tables {
         for (table, schema) in [
             (&self.checkpoints, CHECKPOINTS),
             (&self.days, DAYS),
+            (&self.health, HEALTH),
             (&self.history, HISTORY),
             (&self.maps, MAPS),
             (&self.policies, POLICIES),

@@ -27,7 +27,8 @@ pub struct PriceList {
 struct Price {
     item: Item,
     /// A decimal number: prices are no floats.
-    price: String,
+    #[serde(rename = "price")]
+    amount: String,
     unit: String,
     as_of: String,
     /// Where the price is listed; a price without a source is not read.
@@ -208,7 +209,7 @@ impl PriceList {
 
 impl Price {
     fn value(&self) -> Decimal {
-        Decimal::parse(&self.price).expect("a test reads every price")
+        Decimal::parse(&self.amount).expect("a test reads every price")
     }
 }
 

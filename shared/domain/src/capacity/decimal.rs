@@ -188,9 +188,9 @@ fn compare((mut left, left_exponent): (i128, i32), (mut right, right_exponent): 
         // Of equal magnitude, the one with the greater exponent has as many digits fewer.
         let shift = 10i128.pow(left_exponent.abs_diff(right_exponent));
         if left_exponent > right_exponent {
-            left *= shift
+            left *= shift;
         } else {
-            right *= shift
+            right *= shift;
         }
         left.cmp(&right)
     })

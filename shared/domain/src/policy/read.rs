@@ -116,21 +116,22 @@ impl Policy {
     pub fn open_city(city: &CityId) -> Self {
         let world = [[-180, -90], [180, -90], [180, 90], [-180, 90], [-180, -90]];
         let document = json!({
-            "city": city.as_str(),
+            "city": "open",
             "name": city.as_str(),
             "timezone": "UTC",
             "currency": "USD",
             "boundary": {"type": "Polygon", "coordinates": [world]},
             "products": [{"id": "standard"}],
         });
-        Self::from_json(&document).expect("the document has all required fields")
+        let policy = Self::from_json(&document).expect("the document has all required fields");
+        Self { city: city.clone(), ..policy }
     }
 }
 
 /// The policy, with defaults in place of wrong fields. `None` if a required field is wrong.
 fn read_policy(field: &Field) -> Option<Policy> {
     let policy = field.object(&FIELDS);
-    let city = policy.required("city").parsed("a city id: 1 to 32 of [a-z0-9-]", CityId::new);
+    let city = policy.required("city").parsed("a city id: 1 to 32 of [a-z0-9-]", CityId::of_operator);
     let name = policy.get("name").text(ranges::NAME_CHARS);
     let timezone = policy.get("timezone").parsed("a time zone of the IANA database", zone_of);
     let currency = policy.required("currency").parsed("a currency's code of ISO 4217", Currency::new);

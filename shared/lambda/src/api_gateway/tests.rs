@@ -118,3 +118,35 @@ fn a_response_that_is_not_text_is_encoded_in_base64() {
         assert!(payload.ends_with(r#""isBase64Encoded":true}"#), "{payload}");
     }
 }
+
+#[test]
+fn a_direct_request_is_read_back_and_no_gateway_sends_one() {
+    let sent = DirectRequest {
+        method: "POST",
+        path: "/v1/events",
+        query: "a=b",
+        content_type: "application/x-ndjson",
+        body: "{}\n",
+    };
+    let payload = encode_direct_request(&sent);
+    let read = ApiGatewayRequest::read(&payload).unwrap();
+    assert!(read.is_direct());
+    let request = read.request();
+    assert_eq!((request.method, request.path, request.query), ("POST", "/v1/events", "a=b"));
+    assert_eq!((request.header("content-type"), request.body), (Some("application/x-ndjson"), &b"{}\n"[..]));
+    for stage in ["$default", "direct", "live"] {
+        let other = String::from_utf8(payload.clone()).unwrap().replace("$direct", stage);
+        assert!(!ApiGatewayRequest::read(other.as_bytes()).unwrap().is_direct(), "{stage}");
+    }
+}
+
+#[test]
+fn a_response_is_read_back() {
+    let text = Response { body: b"{}".to_vec().into(), ..Response::empty(202) };
+    assert_eq!(decode_response(&encode_response(&text)), Some((202, b"{}".to_vec())));
+    let binary = Response { body: vec![0xff, 0x00].into(), ..Response::empty(200) };
+    assert_eq!(decode_response(&encode_response(&binary)), Some((200, vec![0xff, 0x00])));
+    for garbage in ["", "null", "{\"errorMessage\":\"x\"}", "{\"statusCode\":\"200\"}"] {
+        assert_eq!(decode_response(garbage.as_bytes()), None, "{garbage}");
+    }
+}

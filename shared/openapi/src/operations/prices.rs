@@ -141,8 +141,9 @@ fn stream() -> Operation {
         tag: "Prices",
         summary: "Follow changes",
         description: "Server-sent events without an end: `surge_changed` for each tick and change of bounds (data: `SurgeChanged`), \
-            `mode_changed` (`ModeChanged`), `feed_changed` (`FeedChanged`), `pulse` each second (`Pulse`), and `reload` (`Reload`) for a \
-            client that missed more than the last 5 minutes. `equilibrium serve` alone answers it; a deployment does not.",
+            `mode_changed` (`ModeChanged`), `feed_changed` (`FeedChanged`), `health_changed` (`HealthChanged`), `pulse` each second \
+            (`Pulse`), and `reload` (`Reload`) for a client that missed more than the last 5 minutes. `equilibrium serve` alone \
+            answers it; a deployment does not.",
         parameters: vec![
             query("city", "The city. Absent: all.", reference("CityId")),
             query("product", "The product. Absent: all.", reference("ProductId")),

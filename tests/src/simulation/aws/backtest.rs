@@ -44,7 +44,7 @@ impl Backtest {
         let measured = figures(&smaller, &scenario);
         let observed = Observed {
             events_per_s: Some(per_s(smaller.event_count, &scenario)),
-            events_per_call: Some(scenario.call_events as f64),
+            events_per_call: u32::try_from(scenario.call_events).ok().map(f64::from),
             cities: Some(1.0),
             // Drivers, and the riders that wait for one.
             entities: Some(f64::from(drivers) * 2.0),

@@ -1,5 +1,7 @@
 //! Scenarios of subscribers that follow a change log.
 
+use equilibrium_domain::health::component::Component;
+use equilibrium_domain::health::verdict::Status;
 use equilibrium_domain::policy::overrides::{Override, OverrideKind};
 use equilibrium_domain::policy::{Multiplier, Policy, Published};
 use equilibrium_domain::surge::bounds::OverrideSet;
@@ -13,7 +15,7 @@ use serde_json::json;
 use super::*;
 use crate::clock::{Clock, MachineClock, MachineTime};
 use crate::memory::MemoryMaps;
-use crate::notify::change::Pulse;
+use crate::notify::change::{HealthChanged, Pulse};
 use crate::notify::change_log::{KEPT_MS, MAX_KEPT_CELLS};
 use crate::policy::policy_set::{CityConfig, PolicySet, ResourceLimits};
 use crate::surge::ports::TickLog;
@@ -109,7 +111,7 @@ fn read(follower: &mut Follower<Arc<PolicySet>, MemoryMaps>) -> Vec<String> {
 }
 
 fn line(change: &Change) -> String {
-    let city = change.city();
+    let city = change.city().map_or("all", CityId::as_str);
     match change {
         Change::Surge(change) => {
             let cells: Vec<_> =
@@ -119,6 +121,7 @@ fn line(change: &Change) -> String {
         }
         Change::Mode(change) => format!("{city} {} {}", change.from, change.mode),
         Change::Feed(change) => format!("{city} {} {}", change.from, change.feed),
+        Change::Health(change) => format!("{city} {} {:?}", change.component, change.status),
     }
 }
 
@@ -312,4 +315,19 @@ async fn a_frozen_cell_is_sent_with_its_multiplier_of_the_start_and_stays() {
         read(&mut one),
         ["lima one 0-1 [(7, 200), (8, 130)] []", "lima one 1-1 [(7, 170), (8, 100), (9, 120)] []"]
     );
+}
+
+#[tokio::test]
+async fn a_change_of_health_reaches_every_subscriber() {
+    let (log, _) = log();
+    let mut of_city = Follower::new(Arc::clone(&log), of_product("lima", "one"), &Start::Newest);
+    log.record_health(HealthChanged {
+        component: Component::Kinesis,
+        from: Status::Healthy,
+        status: Status::Unhealthy,
+        overall: Status::Degraded,
+        error: None,
+        now_ms: 1,
+    });
+    assert_eq!(read(&mut of_city), ["all kinesis Unhealthy"]);
 }

@@ -1,5 +1,6 @@
-//! Events of a rule of EventBridge with a schedule ("Creating an Amazon EventBridge rule that runs on a schedule", Amazon
-//! EventBridge user guide). A function answers them with nothing.
+//! The events of a schedule: of EventBridge Scheduler, and of a rule of EventBridge ("Managing targets", EventBridge Scheduler
+//! user guide; "Creating an Amazon EventBridge rule that runs on a schedule", Amazon EventBridge user guide). A function
+//! answers them with nothing.
 
 use std::borrow::Cow;
 
@@ -20,7 +21,7 @@ struct Payload<'a> {
 #[must_use]
 pub fn is_scheduled(payload: &[u8]) -> bool {
     serde_json::from_slice(payload).is_ok_and(|payload: Payload<'_>| {
-        payload.source == "aws.events" && payload.detail_type == "Scheduled Event"
+        matches!(&*payload.source, "aws.scheduler" | "aws.events") && payload.detail_type == "Scheduled Event"
     })
 }
 
@@ -30,8 +31,12 @@ mod tests {
 
     #[test]
     fn an_event_of_a_schedule_is_known_by_source_and_type() {
-        let event = include_bytes!("../../../events/schedule/capacity.json");
-        assert!(is_scheduled(event));
+        for event in [
+            &include_bytes!("../../../events/schedule/capacity.json")[..],
+            include_bytes!("../../../events/schedule/health.json"),
+        ] {
+            assert!(is_scheduled(event));
+        }
         for other in [
             "",
             "null",

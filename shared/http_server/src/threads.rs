@@ -4,21 +4,18 @@ use std::io;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
 
-/// Threads beside one for each core: the pipeline, the console, the feed, the writers, and those that write maps.
-const OTHER_THREADS: usize = 16;
-
-/// The number of threads that a server may have at once.
+/// The number of threads that a server may have at once with `others` beside those that serve its sockets, one for each core.
 #[must_use]
-pub fn needed() -> usize {
-    thread::available_parallelism().map_or(1, usize::from) + OTHER_THREADS
+pub fn needed(others: usize) -> usize {
+    thread::available_parallelism().map_or(1, usize::from) + others
 }
 
-/// Starts as many threads as a server needs, and ends them.
+/// Starts as many threads as a server needs with `others`, and ends them.
 ///
 /// # Errors
 /// The system's, if it refuses one.
-pub fn check() -> io::Result<()> {
-    check_with(needed(), |end: Receiver<()>| {
+pub fn check(others: usize) -> io::Result<()> {
+    check_with(needed(others), |end: Receiver<()>| {
         thread::Builder::new().spawn(move || {
             let _ended = end.recv();
         })
@@ -51,7 +48,7 @@ mod tests {
 
     #[test]
     fn all_threads_are_tried_at_once_and_none_stays() {
-        check().unwrap();
+        check(3).unwrap();
         let started = Cell::new(0);
         let limited = |end: Receiver<()>| {
             if started.replace(started.get() + 1) == 5 {

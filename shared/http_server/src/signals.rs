@@ -1,4 +1,4 @@
-//! Signals: those that stop a command, SIGINT and SIGTERM, and SIGXFSZ, which must not end it.
+//! Signals: those that stop a process, SIGINT and SIGTERM, and SIGXFSZ, which must not end it.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Handlers of SIGINT and SIGTERM.
 #[derive(Debug)]
-pub(crate) struct StopSignals {
+pub struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
 }
@@ -17,12 +17,12 @@ impl StopSignals {
     ///
     /// # Errors
     /// The system refused a handler.
-    pub(crate) fn install() -> io::Result<Self> {
+    pub fn install() -> io::Result<Self> {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
     /// Completes with the next signal.
-    pub(crate) async fn received(&mut self) {
+    pub async fn received(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
