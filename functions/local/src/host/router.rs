@@ -118,7 +118,7 @@ impl LocalApi {
             changes: Arc::new(ChangeLog::new(Arc::clone(&policies), store.clone(), store.clock())),
             policies,
             clock: store.clock(),
-            load: ProcessLoad::default(),
+            load: ProcessLoad::new(store.clock().now_ms()),
             refused: AtomicU64::new(0),
             admission,
             site,

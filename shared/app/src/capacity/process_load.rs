@@ -25,6 +25,12 @@ pub struct ProcessLoad {
 }
 
 impl ProcessLoad {
+    /// The load of a process that begins to serve at `now_ms`, in milliseconds since the epoch.
+    #[must_use]
+    pub fn new(now_ms: i64) -> Self {
+        Self { start_ms: AtomicI64::new(now_ms), ..Self::default() }
+    }
+
     /// The process begins to serve at `now_ms`, in milliseconds since the epoch: events until now are of the past.
     pub fn start(&self, now_ms: i64) {
         self.start_ms.store(now_ms, Ordering::Relaxed);

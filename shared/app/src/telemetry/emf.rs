@@ -163,6 +163,7 @@ mod tests {
 
     use super::super::metrics::*;
     use super::*;
+    use crate::capacity::CapacityMetrics;
     use crate::checkpoint::metrics::CheckpointMetrics;
     use crate::checkpoint::ports::CheckpointKey;
     use crate::count::metrics::CountMetrics;
@@ -348,7 +349,9 @@ mod tests {
         // These two are reported elsewhere.
         let mut reported = BTreeSet::from([EVENTS_ACCEPTED.name, ITERATOR_AGE.name]);
         let calls = calls.each_ref().map(ToMeasurements::measures);
-        let measures = [count.measures(), surge.measures(), price.measures(), quote.measures()];
+        let capacity = CapacityMetrics { bottlenecks: 1, utilisation_percent: 1 };
+        let capacity = capacity.measures();
+        let measures = [count.measures(), surge.measures(), price.measures(), quote.measures(), capacity];
         for measures in measures.into_iter().chain(calls) {
             read(&measures.document(&CONTEXT));
             reported.extend(names(&measures));

@@ -17,7 +17,7 @@ pub(super) fn operations() -> Vec<Operation> {
         parameters: vec![query("scale", "The multiple.", scale()).with("default", Value::from(10))],
         body: None,
         answers: vec![json_answer(200, "The projection.", "Capacity").header("Vary")],
-        codes: &[],
+        codes: &["malformed_parameter", "out_of_range"],
         samples: &[sample!("get-capacity"), sample!("get-capacity-out-of-range")],
     }]
 }
