@@ -9,9 +9,3 @@ pub mod breaker;
 pub mod guard;
 pub mod guarded;
 pub mod metrics;
-
-use std::time::Duration;
-
-/// How long a request that has something to answer by waits for a dependency whose last call failed: longer than a store takes
-/// that has come back, and with three such waits (policies, map, freeze) less than the 50 ms in which a price is answered.
-pub const FAILING_TIMEOUT: Duration = Duration::from_millis(15);

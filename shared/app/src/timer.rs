@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 
+/// How long a request that has something to answer by waits for a dependency whose last call failed: longer than a store takes
+/// that has come back, and with three such waits (policies, map, freeze) less than the 50 ms in which a price is answered.
+pub const FAILING_TIMEOUT: Duration = Duration::from_millis(15);
+
 /// Waits for time to pass.
 pub trait Timer: Send + Sync {
     /// Ends after `time`.

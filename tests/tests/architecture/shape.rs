@@ -125,8 +125,8 @@ fn a_long_file_is_found() {
 #[test]
 fn a_large_command_line_is_found() {
     let half = |name: &str, lines| File::new(format!("{LOCAL}{name}.rs"), "\n".repeat(lines));
-    assert!(large_command_line(&[half("a", 1_500), half("b", 1_899)]).is_none());
-    assert!(large_command_line(&[half("a", 1_500), half("b", 1_900)]).is_some());
+    assert!(large_command_line(&[half("a", 1_500), half("b", 2_499)]).is_none());
+    assert!(large_command_line(&[half("a", 1_500), half("b", 2_500)]).is_some());
 }
 
 #[test]

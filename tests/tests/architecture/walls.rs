@@ -70,7 +70,7 @@ pub const WALLS: [Wall; 20] = [
     // The function that answers the description of the API.
     Wall {
         folder: "functions/policy",
-        ours: &["app", "domain", "http", "lambda", "openapi"],
+        ours: &["admission", "app", "domain", "http", "lambda", "openapi"],
         optional: &["aws"],
         never: &["aws-*", "lambda_runtime", "redb", "redis"],
     },

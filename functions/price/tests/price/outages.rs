@@ -316,7 +316,9 @@ async fn prices_are_answered_in_50_ms_while_cache_and_store_hang_and_no_stampede
         assert!(most <= 5, "{case}: {most} calls in a second");
         let limit = usize::try_from(per_second).unwrap() * 9;
         assert!(fresh_at <= limit, "{case}: fresh after {fresh_at} answers");
-        assert!(after.modes[fresh_at..].iter().all(|mode| mode == "fresh"), "{case}");
+        // Requests that overlap with the first fresh answer began before it.
+        let begun = fresh_at + usize::try_from(per_second).unwrap() / 20 + 1;
+        assert!(after.modes.iter().skip(begun).all(|mode| mode == "fresh"), "{case}");
         assert_eq!(instance.store_calls.state(), BreakerState::Closed, "{case}");
         assert_eq!(instance.cache_calls.state(), BreakerState::Closed, "{case}");
     }

@@ -1,8 +1,9 @@
 //! Answers compared with every rung of the ladder, and where their maps came from.
 
 use equilibrium_app::price::map_reader::MapReader;
+use equilibrium_app::price::metrics::RungMetrics;
 use equilibrium_app::price::ports::MapStore;
-use equilibrium_app::price::rungs::{RungMetrics, SAMPLE_INTERVAL_MS, SAMPLED_OF};
+use equilibrium_app::price::rungs::{SAMPLE_INTERVAL_MS, SAMPLED_OF};
 use equilibrium_app::price::tier::{Tier, TierHits};
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::surge::fallback::Mode;
@@ -122,7 +123,7 @@ async fn the_first_answer_and_every_thousandth_is_compared_and_none_within_ten_s
     let fixture = Fixture::priced().await;
     let mut checks = Vec::new();
     for answer in 0..3 * SAMPLED_OF {
-        // A millisecond for each answer, and five minutes before the second thousand.
+        // A millisecond for each answer, and ten seconds before the second thousand.
         let now =
             TICK + i64::try_from(answer).unwrap() + i64::from(answer >= 2 * SAMPLED_OF) * SAMPLE_INTERVAL_MS;
         fixture.get(NEW_YORK, now).await;

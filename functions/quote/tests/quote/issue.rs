@@ -150,7 +150,7 @@ async fn a_body_is_read_strictly() {
     for (headers, text, status, code) in [
         (&[][..], "", 400, "malformed_json"),
         (&[], "{", 400, "malformed_json"),
-        (&[], deep.as_str(), 422, "invalid_quote_request"),
+        (&[], deep.as_str(), 400, "unreadable"),
         (&[], twice, 422, "invalid_quote_request"),
         (&[], large.as_str(), 413, "body_too_large"),
         (&[("content-type", "text/plain")], "{}", 415, "unsupported_media_type"),

@@ -24,12 +24,11 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, try_join, try_join_all};
 use parking_lot::Mutex;
 
-use crate::dependency::FAILING_TIMEOUT;
 use crate::laws::ports::BoundStore;
 use crate::overrides::ports::NoOverrides;
 use crate::policy::policy_set::{PolicySet, ResourceLimits};
 use crate::policy::ports::{PolicySource, PolicyStore, StoredPolicy};
-use crate::timer::{Timer, is_within, with_timeout};
+use crate::timer::{FAILING_TIMEOUT, Timer, is_within, with_timeout};
 use crate::unavailable::Unavailable;
 
 /// The time between two checks of the store, in milliseconds.
@@ -510,7 +509,8 @@ mod tests {
             waited.push(began.elapsed());
         }
         assert_eq!(waited, [CHECK_TIMEOUT, FAILING_TIMEOUT, FAILING_TIMEOUT, FAILING_TIMEOUT]);
-        store.delay_ms.store(10, Relaxed);
+        // Two reads, one after the other.
+        store.delay_ms.store(5, Relaxed);
         save(&store.store, "nyc", &document("nyc", "two"), Some(1)).await;
         let known = cache.policies(40_000).await.unwrap();
         assert_eq!(name(&known, "nyc").as_deref(), Some("two"), "the store has come back");

@@ -1,11 +1,12 @@
 //! The metrics of the map reader.
 
-use crate::price::rungs::RungMetrics;
+use equilibrium_domain::surge::fallback::Mode;
+
 use crate::price::tier::TierHits;
 use crate::telemetry::emf::{Measurements, ToMeasurements};
 use crate::telemetry::metrics::{
     CACHE_READS_FAILED, CHUNKS_CORRUPTED, MAP_HITS, MAP_MISSES, MAP_REFRESH_TIMEOUTS, MAP_REFRESHES,
-    STORE_READS_FAILED,
+    RUNG_CHECKS, RUNG_DIFFERENCES, RUNG_FAILURES, STORE_READS_FAILED,
 };
 
 /// The metrics of a [`MapReader`](super::map_reader::MapReader).
@@ -41,6 +42,49 @@ impl ToMeasurements for MapReaderMetrics {
         measures.put(MAP_MISSES, self.hits.misses);
         if self.rungs.checks > 0 {
             measures.add(self.rungs.measures());
+        }
+        measures
+    }
+}
+
+/// The results of checks of the ladder's rungs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RungMetrics {
+    /// Answers that were compared.
+    pub checks: u64,
+    /// Checks that a rung failed, in the order of [`Mode`].
+    pub failures: [u64; 4],
+    /// Checks in which the price of `static`, and of `degraded`, was not the one in force.
+    pub differences: [u64; 2],
+}
+
+impl RungMetrics {
+    /// Checks that the rung failed.
+    #[must_use]
+    pub fn failures_of(&self, mode: Mode) -> u64 {
+        self.failures[mode as usize]
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        self.checks += other.checks;
+        for (sum, failures) in self.failures.iter_mut().zip(other.failures) {
+            *sum += failures;
+        }
+        for (sum, differences) in self.differences.iter_mut().zip(other.differences) {
+            *sum += differences;
+        }
+    }
+}
+
+impl ToMeasurements for RungMetrics {
+    fn measures(&self) -> Measurements {
+        let mut measures = Measurements::default();
+        measures.put(RUNG_CHECKS, self.checks);
+        for (metric, failures) in RUNG_FAILURES.into_iter().zip(self.failures) {
+            measures.put(metric, failures);
+        }
+        for (metric, differences) in RUNG_DIFFERENCES.into_iter().zip(self.differences) {
+            measures.put(metric, differences);
         }
         measures
     }

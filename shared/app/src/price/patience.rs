@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::dependency::FAILING_TIMEOUT;
+use crate::timer::FAILING_TIMEOUT;
 
 /// How long a request waits that has no fresh map.
 pub const LOOK_TIMEOUT: Duration = Duration::from_secs(1);

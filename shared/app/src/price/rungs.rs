@@ -19,11 +19,10 @@ use crate::policy::bounds::BoundsInForce;
 use crate::policy::policy_set::CityConfig;
 use crate::price::city_map::{Chunk, CityMap};
 use crate::price::look::Sources;
+use crate::price::metrics::RungMetrics;
 use crate::price::patience::LOOK_TIMEOUT;
 use crate::price::ports::{Consistency, MapStore};
 use crate::price::report::{FrozenMaps, Reporting};
-use crate::telemetry::emf::{Measurements, ToMeasurements};
-use crate::telemetry::metrics::{RUNG_CHECKS, RUNG_DIFFERENCES, RUNG_FAILURES};
 use crate::timer::{Timer, is_within, with_timeout};
 
 /// Of so many answers of an instance one is compared.
@@ -34,49 +33,6 @@ pub const SAMPLE_INTERVAL_MS: i64 = 10_000;
 
 /// By how many ticks the map of a tier may be older than the one in memory.
 const MAX_LAG_TICKS: i64 = 2;
-
-/// The results of checks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RungMetrics {
-    /// Answers that were compared.
-    pub checks: u64,
-    /// Checks that a rung failed, in the order of [`Mode`].
-    pub failures: [u64; 4],
-    /// Checks in which the price of `static`, and of `degraded`, was not the one in force.
-    pub differences: [u64; 2],
-}
-
-impl RungMetrics {
-    /// Checks that the rung failed.
-    #[must_use]
-    pub fn failures_of(&self, mode: Mode) -> u64 {
-        self.failures[mode as usize]
-    }
-
-    pub(super) fn add(&mut self, other: &Self) {
-        self.checks += other.checks;
-        for (sum, failures) in self.failures.iter_mut().zip(other.failures) {
-            *sum += failures;
-        }
-        for (sum, differences) in self.differences.iter_mut().zip(other.differences) {
-            *sum += differences;
-        }
-    }
-}
-
-impl ToMeasurements for RungMetrics {
-    fn measures(&self) -> Measurements {
-        let mut measures = Measurements::default();
-        measures.put(RUNG_CHECKS, self.checks);
-        for (metric, failures) in RUNG_FAILURES.into_iter().zip(self.failures) {
-            measures.put(metric, failures);
-        }
-        for (metric, differences) in RUNG_DIFFERENCES.into_iter().zip(self.differences) {
-            measures.put(metric, differences);
-        }
-        measures
-    }
-}
 
 /// Which answers are compared, and the one that is next.
 #[derive(Debug, Default)]

@@ -168,8 +168,7 @@ mod tests {
     use crate::checkpoint::ports::CheckpointKey;
     use crate::count::metrics::CountMetrics;
     use crate::dependency::metrics::{DependencyKind, DependencyMetrics};
-    use crate::price::metrics::MapReaderMetrics;
-    use crate::price::rungs::RungMetrics;
+    use crate::price::metrics::{MapReaderMetrics, RungMetrics};
     use crate::price::tier::TierHits;
     use crate::quote::metrics::QuoteMetrics;
     use crate::surge::metrics::SurgeMetrics;
