@@ -217,6 +217,27 @@ test("quote writes confirmed quotes and events alone, and deletes nothing", () =
   assert.doesNotMatch(JSON.stringify(statements), /Delete|BatchWrite/);
 });
 
+test("health writes verdicts alone, invokes what it probes, and runs each minute", () => {
+  const template = onAws();
+  const policies = Object.entries(template.findResources("AWS::IAM::Policy"));
+  const [, health] = policies.find(([id]) => id.startsWith("functionshealthServiceRole")) ?? assert.fail("no policy");
+  const statements: { Action: string | string[]; Resource: unknown }[] = health.Properties.PolicyDocument.Statement;
+  const granting = (pattern: RegExp) =>
+    statements.filter(({ Action }) => [Action].flat().some((action) => pattern.test(action)));
+  const writing = granting(/Put|Update|Delete/).map(({ Resource }) => JSON.stringify(Resource));
+  assert.equal(writing.length, 1);
+  assert.match(writing[0] ?? "", /health/);
+  const invoked = JSON.stringify(granting(/InvokeFunction/));
+  for (const name of ["ingest", "price", "quote"]) {
+    assert.match(invoked, new RegExp(`functions${name}`));
+  }
+  assert.doesNotMatch(invoked, /functions(count|surge|policy|health)/);
+  template.hasResourceProperties("AWS::Scheduler::Schedule", {
+    ScheduleExpression: "rate(1 minute)",
+    FlexibleTimeWindow: { Mode: "OFF" },
+  });
+});
+
 test("a key is generated from hexadecimal digits alone", () => {
   const secrets = Object.values(onAws().findResources("AWS::SecretsManager::Secret"));
   const printable = Array.from({ length: 94 }, (_, index) => String.fromCharCode(33 + index));

@@ -32,8 +32,11 @@ pub type LocalRun = HealthRun<Store, SleepFn>;
 /// The first looks follow each other sooner, so that a process that has started is soon known to work.
 const FIRST_LOOKS: u32 = 3;
 
-/// The time between the first looks.
-const FIRST_INTERVAL: Duration = Duration::from_secs(1);
+/// The time between the first looks: a tick of the city of probes, so that none closes a tick that is closed.
+const FIRST_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How much longer the pipeline may take for a tick where the clock is a fast one.
+const SLACK: Duration = Duration::from_secs(1);
 
 /// The interval of verdicts by the clock of a process, in milliseconds.
 #[must_use]
@@ -51,7 +54,7 @@ where
     N: RoundTrip + 'static,
 {
     let (stopwatch, timer) = (system_now_ms as fn() -> i64, sleep as SleepFn);
-    let slack_ms = store.clock().passes_within(FIRST_INTERVAL);
+    let slack_ms = store.clock().passes_within(SLACK);
     let dependency = |component, target| {
         Box::new(RoundTripProbe { component, target, answers: store.clone(), stopwatch }) as Box<dyn Probe>
     };

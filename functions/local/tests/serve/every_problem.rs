@@ -96,6 +96,7 @@ fn see_those_of_reads(seen: &mut Seen, connection: &mut Connection, server: &Ser
         get("/v1/cities/nyc/policy/versions/99"),
         get("/v1/cities/nyc/overrides/0"),
         get("/v1/quotes/a.forged.token"),
+        get("/v1/health/weather"),
     ] {
         see(seen, connection, &request);
     }

@@ -68,3 +68,49 @@ fn level(status: Status) -> u64 {
         Status::Unknown => 3,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use equilibrium_domain::health::component::Component;
+    use equilibrium_domain::health::look::Look;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::telemetry::emf::Context;
+
+    /// A look at which these components were bad and the others good, but for analytics, which has no probe.
+    fn look(bad: &[Component], unsaved: u64) -> HealthMetrics {
+        let looks = Component::ALL.map(|component| {
+            let look = if bad.contains(&component) { Look::bad("no answer") } else { Look::good(1) };
+            (component != Component::Analytics).then_some(look)
+        });
+        let report =
+            (1..=3).fold(Report::unknown(0, 60_000), |report, n| report.after(&looks, n * 10_000, 60_000));
+        HealthMetrics { report, hops: [Some(20), Some(400), Some(900), None, None], overdue_ms: 0, unsaved }
+    }
+
+    fn document(looks: &[HealthMetrics]) -> Value {
+        let context = Context { deployment: "test", function: "health", request_id: "8f5a-1", now_ms: 1 };
+        serde_json::from_str(&of_run(looks).document(&context)).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_healthy_is_reported_and_what_is_not_probed_is_not() {
+        let document = document(&[look(&[Component::ElastiCache], 0)]);
+        assert_eq!((&document["health_elasticache"], &document["health_pricing"]), (&2.into(), &1.into()));
+        for absent in
+            ["health_dynamodb", "health_analytics", "map_overdue_ms", "prober_suspected", "probe_map_ms"]
+        {
+            assert_eq!(document.get(absent), None, "{absent}");
+        }
+        assert_eq!((&document["probe_ingest_ms"], &document["probe_surge_ms"]), (&20.into(), &900.into()));
+    }
+
+    #[test]
+    fn a_run_reports_its_last_look_and_the_faults_of_all() {
+        let bad = &Component::ALL[..6];
+        let document = document(&[look(bad, 2), look(bad, 1), look(&[], 0)]);
+        assert_eq!((&document["prober_suspected"], &document["verdicts_unsaved"]), (&2.into(), &3.into()));
+        assert_eq!(document.get("health_pricing"), None);
+    }
+}
