@@ -30,7 +30,7 @@ use crate::override_rows;
 use crate::past_tables::{HISTORY, PastReader, SEGMENTS, put_history, read_segment_row};
 use crate::policies::StoredPolicies;
 use crate::record_batch::{self, StoredRecord};
-use crate::verdicts;
+use crate::verdict_rows;
 
 /// Increases whenever a program would misread rows of an older version.
 pub const FORMAT_VERSION: u64 = 4;
@@ -524,7 +524,7 @@ fn read_verdicts(transaction: &ReadTransaction) -> Result<VerdictTable, OpenErro
     let mut table = VerdictTable::default();
     for row in existing(transaction.open_table(VERDICTS))?.iter().map(ReadableTable::iter) {
         for row in row? {
-            table.extend(verdicts::decode(row?.1.value()));
+            table.extend(verdict_rows::decode(row?.1.value()));
         }
     }
     Ok(table)

@@ -21,5 +21,6 @@ mod state;
 pub mod store;
 pub mod stream_log;
 pub mod token_key;
+mod verdict_rows;
 mod verdicts;
 mod write_behind;

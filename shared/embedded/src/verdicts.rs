@@ -3,17 +3,10 @@
 use equilibrium_app::health::ports::{RoundTrip, SaveError, VerdictStore};
 use equilibrium_app::memory::save_verdict;
 use equilibrium_app::unavailable::Unavailable;
-use equilibrium_domain::health::component::Component;
 use equilibrium_domain::health::verdict::Verdict;
 
 use crate::database::Row;
 use crate::store::Store;
-
-/// The verdict in a row, unless it has another form.
-pub(crate) fn decode(row: &[u8]) -> Option<(Component, Verdict)> {
-    let verdict: Verdict = serde_json::from_slice(row).ok()?;
-    Some((verdict.component, verdict))
-}
 
 /// A verdict is not waited for until it is on disk: another look follows.
 impl VerdictStore for Store {
@@ -44,6 +37,7 @@ impl RoundTrip for Store {
 mod tests {
     use equilibrium_app::clock::Clock;
     use equilibrium_app::contract;
+    use equilibrium_domain::health::component::Component;
     use equilibrium_domain::health::look::Look;
     use equilibrium_domain::id::LaneCount;
     use tempfile::tempdir;

@@ -56,7 +56,7 @@ pub const CODES: [Code; 53] = [
     function(404, "not_retained", "no tick of the last 24 hours had closed at this time"),
     function(404, "outside_service_area", "no city, or not this city, serves the place"),
     function(404, "unknown_city", "no policy defines the city"),
-    function(404, "unknown_component", "there is no such service or dependency"),
+    function(404, "unknown_component", "no service or dependency has this name"),
     function(404, "unknown_override", "the city has no such override, or it was kept for its 90 days"),
     function(404, "unknown_quote", "the quote is forged, truncated, or of another deployment"),
     function(404, "unknown_version", "the policy has no such version, or it was kept for its 90 days"),

@@ -1,3 +1,5 @@
+//! Runs over scripted targets, with a clock that the tests set forward.
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! Reports after looks: the graph, the overall status and the suspicion of the prober.
+
 use proptest::prelude::*;
 
 use super::*;

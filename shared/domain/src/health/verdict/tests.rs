@@ -1,3 +1,5 @@
+//! Hysteresis and staleness of verdicts.
+
 use proptest::prelude::*;
 
 use super::Finding::{Degraded, Healthy, Unhealthy};
