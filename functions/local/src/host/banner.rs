@@ -72,7 +72,7 @@ impl Display for StartupBanner<'_> {
         }
         writeln!(
             f,
-            "A price, the surge map, the map as GeoJSON hexagons, the cities, a policy, a quote, a ride request:\n"
+            "A price, the surge map, the map as GeoJSON hexagons, the cities, a policy, health, a quote, a ride request:\n"
         )?;
         writeln!(f, "  curl '{url}/v1/price?{place}'")?;
         writeln!(f, "  curl '{url}/v1/cities/{city}/surge'")?;
@@ -80,6 +80,7 @@ impl Display for StartupBanner<'_> {
         writeln!(f, "  curl '{url}/v1/cities'")?;
         writeln!(f, "  curl '{url}/v1/cities/{city}'")?;
         writeln!(f, "  curl '{url}/v1/cities/{city}/policy'")?;
+        writeln!(f, "  curl '{url}/v1/health'")?;
         let at = format!("{{\"lat\":{:.4},\"lng\":{:.4}}}", place.lat, place.lng);
         writeln!(f, "  curl -H 'content-type: application/json' '{url}/v1/quotes' --data-binary \\")?;
         writeln!(f, "    '{{\"pickup\":{at},\"dropoff\":{at},\"distance_m\":3000}}'")?;

@@ -75,7 +75,7 @@ fn every_command_of_the_banner_works_unchanged() {
     // The banner ends with the command that posts an event.
     server.process.wait_for_line("the last command", |line| line.contains("ride_requested").then_some(()));
     let requests = requests(&server.process.lines());
-    assert_eq!(requests.len(), 8);
+    assert_eq!(requests.len(), 9);
     let function = |request: &Request| {
         let path = request.target.split('?').next().unwrap_or_default();
         routes::find(path).map(|route| route.function)

@@ -163,6 +163,16 @@ mod tests {
     }
 
     #[test]
+    fn a_log_reads_its_policy_back_and_no_file_defines_it() {
+        let document = policy().to_json();
+        assert_eq!(Policy::from_json(&document).unwrap().city, CityId::probe());
+        for text in [document.to_string(), format!("[{document}]")] {
+            let faults = Policy::list_from_json(&text).unwrap_err();
+            assert!(faults[0].pointer.ends_with("/city"), "{faults:?}");
+        }
+    }
+
+    #[test]
     fn a_look_closes_a_tick_that_is_over() {
         for now_ms in [1_772_427_600_000, 1_772_427_600_999, 1_772_427_601_000, 1_772_427_604_999] {
             let events = ProbeEvents::at(now_ms);

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::fare::money::{Currency, MinorUnits};
 use crate::geo::polygon::{Polygon, Ring, RingError};
-use crate::id::{CityId, ProductId, is_entity_id};
+use crate::id::{CityId, PROBE_CITY, ProductId, is_entity_id};
 
 const FIELDS: [&str; 16] = [
     "city",
@@ -58,6 +58,9 @@ const SURGE_FIELDS: [&str; 15] = [
 /// Most digits of any currency of ISO 4217; amounts are parsed with them if the currency is unknown.
 const MAX_DIGITS: usize = 4;
 
+/// What the id of an operator's city is.
+const OPERATORS_CITY: &str = "a city id: 1 to 32 of [a-z0-9-]";
+
 impl Policy {
     /// Reads one policy. A field that is `null` is absent; absent fields have the defaults of CONTRACT §7.
     ///
@@ -70,14 +73,17 @@ impl Policy {
         policy.filter(|_| faults.is_empty()).ok_or(faults)
     }
 
-    /// Reads a city file: one policy, or an array of policies of different cities.
+    /// Reads a city file: one policy, or an array of policies of different cities, of which none is that of health probes.
     ///
     /// # Errors
     /// Every wrong field; in an array the pointers begin with the policy's index.
     pub fn list_from_json(text: &str) -> Result<Vec<Self>, Vec<Fault>> {
         let document = Self::read_document(text)?;
         let Value::Array(items) = &document else {
-            return Self::from_json(&document).map(|policy| vec![policy]);
+            let policy = Self::from_json(&document)?;
+            let message = format!("must be {OPERATORS_CITY}");
+            let fault = Fault { pointer: "/city".to_owned(), message };
+            return if policy.city.is_probe() { Err(vec![fault]) } else { Ok(vec![policy]) };
         };
 
         let faults = Faults::default();
@@ -90,6 +96,9 @@ impl Policy {
                 && !cities.insert(city)
             {
                 field.fault_at("/city", "is given twice");
+            }
+            if item.get("city").and_then(Value::as_str) == Some(PROBE_CITY) {
+                field.fault_at("/city", &format!("must be {OPERATORS_CITY}"));
             }
             policies.extend(read_policy(&field));
         }
@@ -131,7 +140,7 @@ impl Policy {
 /// The policy, with defaults in place of wrong fields. `None` if a required field is wrong.
 fn read_policy(field: &Field) -> Option<Policy> {
     let policy = field.object(&FIELDS);
-    let city = policy.required("city").parsed("a city id: 1 to 32 of [a-z0-9-]", CityId::of_operator);
+    let city = policy.required("city").parsed(OPERATORS_CITY, CityId::new);
     let name = policy.get("name").text(ranges::NAME_CHARS);
     let timezone = policy.get("timezone").parsed("a time zone of the IANA database", zone_of);
     let currency = policy.required("currency").parsed("a currency's code of ISO 4217", Currency::new);
