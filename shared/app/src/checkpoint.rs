@@ -1,5 +1,6 @@
 //! Exactly-once processing over an append-only log per range of lanes or city.
 
+pub mod fence;
 pub mod metrics;
 pub mod parking;
 pub mod ports;

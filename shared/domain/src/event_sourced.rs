@@ -6,6 +6,7 @@
 //! it; without it, the log still determines the state.
 
 use crate::event::sequence::{Sequence, SequenceRef};
+use crate::parking::Epoch;
 use crate::wire::{self, Corrupt, Reader, put_bytes, put_varint_i64, put_varint_u64};
 
 /// An entry of a checkpoint log.
@@ -71,6 +72,12 @@ pub trait EventSourced: Sized {
     /// Has entry `number` follow the state: between them, the log holds entries that do not belong to it.
     fn skip_to(&mut self, number: u64);
 
+    /// The fencing epoch of the log.
+    fn epoch(&self) -> Epoch;
+
+    /// Raises the epoch to that of a mark in the log.
+    fn raise_epoch(&mut self, epoch: Epoch);
+
     /// Takes the pending output: it is no longer pending then. `None` where there is none.
     fn take_output(&mut self) -> Option<Self::Output>;
 }
@@ -82,6 +89,7 @@ pub const SNAPSHOT_INTERVAL_MS: i64 = 30_000;
 #[derive(Debug, Default)]
 pub(crate) struct LogPosition {
     next_entry: u64,
+    epoch: Epoch,
     /// The latest arrival of a record, in milliseconds since the epoch.
     reached_ms: i64,
     /// The latest arrival when the state was compacted last.
@@ -123,6 +131,16 @@ impl LogPosition {
         self.next_entry = number;
     }
 
+    /// See [`EventSourced::epoch`].
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// See [`EventSourced::raise_epoch`].
+    pub(crate) fn raise_epoch(&mut self, epoch: Epoch) {
+        self.epoch = self.epoch.max(epoch);
+    }
+
     /// Whether the next entry begins with a compaction: another interval has begun, or the entries outweigh the last
     /// snapshot and `floor` bytes.
     pub(crate) fn is_snapshot_due(&self, floor: usize) -> bool {
@@ -150,12 +168,14 @@ impl LogPosition {
     pub(crate) fn put_position(&self, snapshot: &mut Vec<u8>) {
         put_varint_u64(snapshot, self.next_entry);
         put_varint_i64(snapshot, self.reached_ms);
+        put_varint_u64(snapshot, self.epoch.0);
     }
 
     /// Reads a position that [`Self::put_position`] wrote into a snapshot of `length` bytes.
     pub(crate) fn read_position(&mut self, snapshot: &mut Reader<'_>, length: usize) -> Result<(), Corrupt> {
         self.next_entry = snapshot.varint_u64("an entry's number")?;
         self.reached_ms = snapshot.instant("an arrival time")?;
+        self.epoch = Epoch(snapshot.varint_u64("an epoch")?);
         (self.compacted_ms, self.snapshot_bytes, self.entry_bytes) = (self.reached_ms, length, 0);
         (self.has_begun, self.is_compact, self.snapshot) = (true, true, None);
         Ok(())

@@ -1,5 +1,7 @@
 //! What is written for a log that cannot go on: marks in its checkpoint log, and the records that wait for it.
 
+use std::fmt;
+
 use crate::event::record_batch::{RecordBatch, RecordRef};
 use crate::event::sequence::Sequence;
 use crate::time::Timestamp;
@@ -21,6 +23,27 @@ pub enum LogMark {
     Restarted,
     /// Everything before is done with.
     Emptied,
+    /// The log has this epoch from here on: an instance that loaded it at a lower one cannot append any more.
+    Fenced(Epoch),
+}
+
+/// The fencing epoch of a checkpoint log: 0 until it is raised, and never lower than before. A recovery raises it, so that
+/// an instance which still runs can no longer append.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// The epoch after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 mod tag {
@@ -28,6 +51,7 @@ mod tag {
     pub const RESUMED: u8 = 2;
     pub const RESTARTED: u8 = 3;
     pub const EMPTIED: u8 = 4;
+    pub const FENCED: u8 = 5;
 }
 
 impl LogMark {
@@ -45,6 +69,10 @@ impl LogMark {
             Self::Resumed => out.push(tag::RESUMED),
             Self::Restarted => out.push(tag::RESTARTED),
             Self::Emptied => out.push(tag::EMPTIED),
+            Self::Fenced(epoch) => {
+                out.push(tag::FENCED);
+                put_varint_u64(&mut out, epoch.0);
+            }
         }
         wire::seal(&mut out);
         out
@@ -62,6 +90,7 @@ impl LogMark {
             tag::RESUMED => Self::Resumed,
             tag::RESTARTED => Self::Restarted,
             tag::EMPTIED => Self::Emptied,
+            tag::FENCED => Self::Fenced(Epoch(input.varint_u64("an epoch").ok()?)),
             _ => return None,
         };
         input.is_done().then_some(mark)
@@ -171,7 +200,14 @@ mod tests {
     #[test]
     fn marks_read_back() {
         let parked = LogMark::Parked { at_ms: 1_772_000_000_000, reason: "a wrong checksum".into() };
-        for mark in [parked, LogMark::Resumed, LogMark::Restarted, LogMark::Emptied] {
+        for mark in [
+            parked,
+            LogMark::Resumed,
+            LogMark::Restarted,
+            LogMark::Emptied,
+            LogMark::Fenced(Epoch(0)),
+            LogMark::Fenced(Epoch(u64::MAX)),
+        ] {
             assert_eq!(LogMark::decode(&mark.encode()), Some(mark));
         }
         assert_eq!(LogMark::decode(&encode_records([])), None);

@@ -53,19 +53,17 @@ impl Kind {
     /// The version of its frames.
     fn version(self) -> u8 {
         match self {
+            // Version 4 had no epoch.
+            Self::CitySnapshot => 5,
             // Version 3 had multipliers within limits in the place of published ones; a history had these with limits in the
             // place of reported ones.
-            Self::CityEntry
-            | Self::CitySnapshot
-            | Self::MapHead
-            | Self::MapChunk
-            | Self::Changes
-            | Self::History => 4,
+            Self::CityEntry | Self::MapHead | Self::MapChunk | Self::Changes | Self::History => 4,
+            // Version 3 had no epoch.
+            Self::LaneSnapshot => 4,
             // Version 2 had a checkpoint log per lane, and snapshots within entries.
             Self::Watermark
             | Self::Counts
             | Self::LaneEntry
-            | Self::LaneSnapshot
             | Self::LogMark
             | Self::ParkedRecords
             | Self::ParkedLog

@@ -25,7 +25,7 @@ pub struct LanesCommand {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List the parked logs: name, since when, waiting records, and why.
+    /// List the parked logs: name, since when, waiting records, epoch, and why.
     List(Target),
     /// Resume a log whose entries can be read again; its waiting records are processed first.
     Retry(ParkedLogArguments),
@@ -158,9 +158,9 @@ impl Action {
 }
 
 fn line(parked: &ParkedLog) -> String {
-    let ParkedLog { key, since, reason, is_resumed, records, bytes } = parked;
+    let ParkedLog { key, since, reason, is_resumed, records, bytes, epoch } = parked;
     let resumed = if *is_resumed { "resumed, " } else { "" };
-    format!("{key}\t{resumed}parked since {since}\t{records} records wait ({bytes} bytes)\t{reason}\n")
+    format!("{key}\t{resumed}parked since {since}\t{records} records wait ({bytes} bytes)\tepoch {epoch}\t{reason}\n")
 }
 
 fn parse_log(text: &str) -> Result<CheckpointKey, &'static str> {

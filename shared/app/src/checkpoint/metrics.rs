@@ -4,7 +4,7 @@ use equilibrium_domain::wire::Corrupt;
 
 use crate::checkpoint::ports::CheckpointKey;
 use crate::telemetry::emf::Measurements;
-use crate::telemetry::metrics::{APPEND_CONFLICTS, RECORDS_PARKED, RECORDS_SKIPPED, SNAPSHOT_FAILURES};
+use crate::telemetry::metrics::{APPEND_CONFLICTS, FENCED_LOADS, RECORDS_PARKED, RECORDS_SKIPPED, SNAPSHOT_FAILURES};
 
 /// The metrics of the logs of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct CheckpointMetrics {
     pub snapshot_failures: u64,
     /// Records that wait for a log that cannot go on.
     pub parked: u64,
+    /// Loads that found a higher epoch than this instance's.
+    pub fenced: u64,
     /// Logs that cannot be read, and why.
     pub corrupt: Vec<(CheckpointKey, Corrupt)>,
 }
@@ -28,6 +30,7 @@ impl CheckpointMetrics {
         self.append_conflicts += other.append_conflicts;
         self.snapshot_failures += other.snapshot_failures;
         self.parked += other.parked;
+        self.fenced += other.fenced;
         // A log that stays corrupt is named once, however often its batch is delivered.
         for (key, corrupt) in other.corrupt {
             if !self.corrupt.iter().any(|(known, _)| *known == key) {
@@ -42,6 +45,7 @@ impl CheckpointMetrics {
         measures.put(APPEND_CONFLICTS, self.append_conflicts);
         measures.put(SNAPSHOT_FAILURES, self.snapshot_failures);
         measures.put(RECORDS_PARKED, self.parked);
+        measures.put(FENCED_LOADS, self.fenced);
         measures.put_corrupt(self.corrupt.iter().map(|(key, _)| key.to_string()));
     }
 }

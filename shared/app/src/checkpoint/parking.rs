@@ -5,10 +5,11 @@
 //! its records up before any other.
 
 use equilibrium_domain::event_sourced::Entry;
-use equilibrium_domain::parking::{self, LogMark, ParkedLogNote, ParkedRecord};
+use equilibrium_domain::parking::{self, Epoch, LogMark, ParkedLogNote, ParkedRecord};
 use equilibrium_domain::time::Timestamp;
 use thiserror::Error;
 
+use crate::checkpoint::fence;
 use crate::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog};
 use crate::unavailable::Unavailable;
 
@@ -27,6 +28,8 @@ pub struct ParkedLog {
     pub records: usize,
     /// Bytes of these records.
     pub bytes: usize,
+    /// The fencing epoch of the log.
+    pub epoch: Epoch,
 }
 
 /// How a parked log goes on.
@@ -72,12 +75,15 @@ pub async fn list(log: &impl CheckpointLog) -> Result<Vec<ParkedLog>, Unavailabl
         let Some(key) = CheckpointKey::parse(&key) else { continue };
         parked.retain(|known| known.key != key);
         if let Some((since, reason)) = since {
-            parked.push(ParkedLog { key, since, reason, is_resumed: false, records: 0, bytes: 0 });
+            let (is_resumed, records, bytes, epoch) = (false, 0, 0, Epoch::default());
+            parked.push(ParkedLog { key, since, reason, is_resumed, records, bytes, epoch });
         }
     }
     for parked in &mut parked {
         let waiting = waiting(log, &parked.key).await?;
-        parked.is_resumed = !is_parked(&log.load(&parked.key, None).await?.entries);
+        let loaded = log.load(&parked.key, None).await?;
+        parked.is_resumed = !is_parked(&loaded.entries);
+        parked.epoch = fence::epoch(&parked.key, &loaded);
         parked.records = waiting.iter().map(Vec::len).sum();
         parked.bytes = waiting.iter().flatten().map(|record| record.data.len()).sum();
     }
@@ -92,7 +98,7 @@ pub fn is_parked(entries: &[Vec<u8>]) -> bool {
     let parks = |entry: &Vec<u8>| match LogMark::decode(entry)? {
         LogMark::Parked { .. } => Some(true),
         LogMark::Resumed | LogMark::Restarted => Some(false),
-        LogMark::Emptied => None,
+        LogMark::Emptied | LogMark::Fenced(_) => None,
     };
     entries.iter().rev().find_map(parks).unwrap_or(false)
 }
@@ -103,8 +109,7 @@ pub fn is_parked(entries: &[Vec<u8>]) -> bool {
 /// [`ResumeError`].
 pub async fn resume(log: &impl CheckpointLog, key: &CheckpointKey, how: Resume) -> Result<(), ResumeError> {
     let loaded = log.load(key, None).await?;
-    let newest = loaded.entries.last().and_then(|entry| LogMark::decode(entry));
-    if !matches!(newest, Some(LogMark::Parked { .. })) {
+    if !is_parked(&loaded.entries) {
         return Err(ResumeError::NotParked);
     }
     let mark = match how {

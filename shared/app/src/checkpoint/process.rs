@@ -5,6 +5,7 @@
 //! first. Two instances never both advance a log: the append is conditional, and the one that loses loads again.
 
 use std::future::{Future, ready};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use equilibrium_domain::event::sequence::{Sequence, SequenceRef};
 use equilibrium_domain::event_sourced::{Entry, EventSourced};
@@ -13,6 +14,7 @@ use equilibrium_domain::wire::Corrupt;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
+use crate::checkpoint::fence::AdoptedEpochs;
 use crate::checkpoint::metrics::CheckpointMetrics;
 use crate::checkpoint::parking;
 use crate::checkpoint::ports::{AppendError, CheckpointKey, CheckpointLog, Loaded};
@@ -133,6 +135,8 @@ pub enum LoadError {
     ParkedOrigin,
     /// The log cannot be read.
     Corrupt(Corrupt),
+    /// The log has a higher epoch than this instance: it is another one's.
+    Fenced,
 }
 
 impl From<Unavailable> for LoadError {
@@ -161,6 +165,9 @@ pub struct Checkpoints<L, S> {
     contention: Contention,
     /// How often in a row a log could not be read.
     failures: Mutex<HashMap<CheckpointKey, u32>>,
+    epochs: AdoptedEpochs,
+    /// Whether a log was given up, because it has a higher epoch.
+    is_fenced: AtomicBool,
 }
 
 /// The result of processing a batch.
@@ -205,7 +212,8 @@ impl From<LoadError> for AttemptError {
             LoadError::Unavailable
             | LoadError::Outdated
             | LoadError::ParkedOrigin
-            | LoadError::Corrupt(_) => Self::Failed(ProcessFailure::NotAppended),
+            | LoadError::Corrupt(_)
+            | LoadError::Fenced => Self::Failed(ProcessFailure::NotAppended),
         }
     }
 }
@@ -234,7 +242,14 @@ impl<L: CheckpointLog, S: EventSourced> Checkpoints<L, S> {
             states: StateCache::default(),
             contention: Contention::default(),
             failures: Mutex::default(),
+            epochs: AdoptedEpochs::default(),
+            is_fenced: AtomicBool::new(false),
         }
+    }
+
+    /// Whether this instance has given a log up: it fails every batch of it, and another instance must take its place.
+    pub fn is_fenced(&self) -> bool {
+        self.is_fenced.load(Ordering::Relaxed)
     }
 
     /// Adds up a number of every state in memory.
@@ -412,12 +427,18 @@ impl<L: CheckpointLog, S: EventSourced> Checkpoints<L, S> {
             Replayed::Corrupt(corrupt) => {
                 self.not_readable(key, loaded.next(), corrupt, now_ms, processed).await
             }
-            Replayed::Ready { state, was_parked } => {
+            Replayed::Ready { state, epoch, was_parked } => {
+                if !self.epochs.admits(key, epoch) {
+                    self.is_fenced.store(true, Ordering::Relaxed);
+                    processed.metrics.fenced += 1;
+                    return Err(LoadError::Fenced);
+                }
                 self.failures.lock().remove(key);
                 let mut state = match state {
                     Some(state) => state,
                     None => batch.state_without_log().await?,
                 };
+                state.raise_epoch(epoch);
                 state.skip_to(loaded.next());
                 if was_parked && kind == BatchKind::Delivered {
                     let waiting = parking::waiting(&self.log, key).await?;

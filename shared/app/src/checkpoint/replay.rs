@@ -1,7 +1,7 @@
 //! A state from what its log holds.
 
 use equilibrium_domain::event_sourced::EventSourced;
-use equilibrium_domain::parking::LogMark;
+use equilibrium_domain::parking::{Epoch, LogMark};
 use equilibrium_domain::wire::{Corrupt, Kind};
 
 use crate::checkpoint::ports::Loaded;
@@ -9,8 +9,9 @@ use crate::checkpoint::ports::Loaded;
 /// The state at the end of a log.
 #[derive(Debug)]
 pub(crate) enum Replayed<S> {
-    /// The state, `None` where the log has no entry of one. Its parked records may wait for it, if it was parked.
-    Ready { state: Option<S>, was_parked: bool },
+    /// The state, `None` where the log has no entry of one, and the log's epoch. Its parked records may wait for it, if it
+    /// was parked.
+    Ready { state: Option<S>, epoch: Epoch, was_parked: bool },
     /// The log is parked.
     Parked,
     /// The log cannot be read.
@@ -25,6 +26,7 @@ pub(crate) fn replay<S: EventSourced>(identity: &S::Identity, loaded: &Loaded) -
         None => Err(Corrupt::NotThis { kind: Kind::LaneSnapshot }),
     };
     let mut state = before();
+    let mut epoch = epoch_before(&state, loaded);
     let (mut is_parked, mut was_parked, mut readable) = (false, false, 0);
     for (index, (number, entry)) in (loaded.first..).zip(&loaded.entries).enumerate() {
         match LogMark::decode(entry) {
@@ -38,6 +40,7 @@ pub(crate) fn replay<S: EventSourced>(identity: &S::Identity, loaded: &Loaded) -
                 }
             }
             Some(LogMark::Emptied) => {}
+            Some(LogMark::Fenced(raised)) => epoch = epoch.max(raised),
             None => {
                 state = state.and_then(|before| S::replay(before, identity, number, entry).map(Some));
                 if state.is_ok() {
@@ -47,13 +50,23 @@ pub(crate) fn replay<S: EventSourced>(identity: &S::Identity, loaded: &Loaded) -
             }
         }
         if let Ok(Some(state)) = &mut state {
+            state.raise_epoch(epoch);
             state.skip_to(number + 1);
         }
     }
     match state {
         _ if is_parked => Replayed::Parked,
-        Ok(state) => Replayed::Ready { state, was_parked },
+        Ok(state) => Replayed::Ready { state, epoch, was_parked },
         Err(corrupt) => Replayed::Corrupt(corrupt),
+    }
+}
+
+/// The epoch before the first of the entries: that of the snapshot. One that cannot be read may have had any; each has taken
+/// an entry, so that the number of the entries before is no lower.
+pub(super) fn epoch_before<S: EventSourced>(before: &Result<Option<S>, Corrupt>, loaded: &Loaded) -> Epoch {
+    match before {
+        Ok(state) => state.as_ref().map_or(Epoch::default(), EventSourced::epoch),
+        Err(_) => Epoch(loaded.first),
     }
 }
 
@@ -65,10 +78,16 @@ fn readable_state<S: EventSourced>(
 ) -> Result<Option<S>, Corrupt> {
     let Ok(mut state) = before else { return Ok(None) };
     for (number, entry) in (loaded.first..).zip(&loaded.entries) {
-        if LogMark::decode(entry).is_none() {
-            state = Some(S::replay(state, identity, number, entry)?);
-        } else if let Some(state) = &mut state {
-            state.skip_to(number + 1);
+        match LogMark::decode(entry) {
+            None => state = Some(S::replay(state, identity, number, entry)?),
+            Some(mark) => {
+                if let Some(state) = &mut state {
+                    if let LogMark::Fenced(epoch) = mark {
+                        state.raise_epoch(epoch);
+                    }
+                    state.skip_to(number + 1);
+                }
+            }
         }
     }
     Ok(state)

@@ -90,8 +90,13 @@ impl<'a> LogReplay<'a> {
         let Some(entry) = self.entries.next() else { return Step::End };
         let number = self.number;
         self.number += 1;
-        if LogMark::decode(entry).is_some() {
-            self.state.iter_mut().for_each(|state| state.skip_to(number + 1));
+        if let Some(mark) = LogMark::decode(entry) {
+            if let Some(state) = &mut self.state {
+                if let LogMark::Fenced(epoch) = mark {
+                    state.raise_epoch(epoch);
+                }
+                state.skip_to(number + 1);
+            }
             return Step::NoTick;
         }
         let before = self.state.take();

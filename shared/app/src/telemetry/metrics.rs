@@ -66,6 +66,8 @@ pub const ENTITIES_EVICTED: Metric = fault("entities_evicted");
 pub const LOGS_CORRUPTED: Metric = fault("logs_corrupted");
 /// `count`, `surge`: records that wait for a checkpoint log that cannot go on.
 pub const RECORDS_PARKED: Metric = fault("records_parked");
+/// `count`, `surge`: batches of a checkpoint log that has a higher epoch than the instance.
+pub const FENCED_LOADS: Metric = fault("fenced_loads");
 /// `count`, `surge`: snapshots that could not be saved.
 pub const SNAPSHOT_FAILURES: Metric = fault("snapshot_failures");
 /// `surge`: closed ticks.
@@ -128,11 +130,18 @@ pub const QUOTES_REFUSED: Metric = flow("quotes_refused");
 /// `quote`: events of confirmations that did not reach the log yet.
 pub const QUOTES_UNLOGGED: Metric = fault("quotes_unlogged");
 
+/// `recover`: recoveries that ended with six good steps.
+pub const RECOVERIES_SUCCEEDED: Metric = fault("recoveries_succeeded");
+/// `recover`: recoveries in which a step failed.
+pub const RECOVERIES_FAILED: Metric = fault("recoveries_failed");
+/// `recover`: confirmed failures of a component that was recovered three times within an hour.
+pub const RECOVERY_BUDGET_EXHAUSTED: Metric = fault("recovery_budget_exhausted");
+
 /// `count`, `surge`: the age of the next record of the stream, reported by the event source.
 pub const ITERATOR_AGE: Metric = Metric { name: "iterator_age_ms", unit: "Milliseconds", reports_zero: true };
 
 /// All metrics but those of the arrays.
-pub const METRICS: [Metric; 35] = [
+pub const METRICS: [Metric; 39] = [
     EVENTS_ACCEPTED,
     EVENTS_ABSORBED,
     EVENTS_REFUSED,
@@ -150,6 +159,7 @@ pub const METRICS: [Metric; 35] = [
     ENTITIES_EVICTED,
     LOGS_CORRUPTED,
     RECORDS_PARKED,
+    FENCED_LOADS,
     SNAPSHOT_FAILURES,
     TICKS_CLOSED,
     TICKS_CLOSED_INCOMPLETE,
@@ -167,5 +177,8 @@ pub const METRICS: [Metric; 35] = [
     QUOTES_EXPIRED,
     QUOTES_REFUSED,
     QUOTES_UNLOGGED,
+    RECOVERIES_SUCCEEDED,
+    RECOVERIES_FAILED,
+    RECOVERY_BUDGET_EXHAUSTED,
     ITERATOR_AGE,
 ];

@@ -9,6 +9,7 @@ use crate::count::tick_counts::CityCounts;
 use crate::event::sequence::{Sequence, SequenceRef};
 use crate::event_sourced::{Entry, EventSourced, LogPosition};
 use crate::id::{LaneCount, LaneId};
+use crate::parking::Epoch;
 use crate::wire::{self, Corrupt, Kind, Reader, put_bytes, put_varint_u64};
 
 /// The state of a range of lanes in memory, and its place in its checkpoint log.
@@ -300,6 +301,14 @@ impl EventSourced for LaneRangeState {
 
     fn skip_to(&mut self, number: u64) {
         self.log.skip_to(number);
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.log.epoch()
+    }
+
+    fn raise_epoch(&mut self, epoch: Epoch) {
+        self.log.raise_epoch(epoch);
     }
 
     fn take_output(&mut self) -> Option<Self::Output> {

@@ -22,6 +22,7 @@ use crate::count::tick_counts::{CityCountsRef, TickCounts, read_tick_counts};
 use crate::event::sequence::{Sequence, SequenceRef};
 use crate::event_sourced::{Entry, EntryHeader, EventSourced, LogPosition};
 use crate::id::{CityId, LaneCount, LaneId, ProductId};
+use crate::parking::Epoch;
 use crate::policy::Policy;
 use crate::surge::feed_guard::{Feed, FeedGuard, GuardConfig};
 use crate::surge::grid::{Grid, Moved, Side};
@@ -523,6 +524,14 @@ impl EventSourced for CityPricing {
 
     fn skip_to(&mut self, number: u64) {
         self.log.skip_to(number);
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.log.epoch()
+    }
+
+    fn raise_epoch(&mut self, epoch: Epoch) {
+        self.log.raise_epoch(epoch);
     }
 
     fn take_output(&mut self) -> Option<Output> {
