@@ -19,6 +19,7 @@ pub mod overrides;
 pub mod policy;
 pub mod price;
 pub mod quote;
+pub mod recover;
 pub mod surge;
 pub mod telemetry;
 pub mod timer;

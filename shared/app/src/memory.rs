@@ -10,6 +10,7 @@ mod past;
 mod policies;
 mod quotes;
 mod recorder;
+mod recoveries;
 mod shared;
 mod watermark_board;
 
@@ -23,6 +24,7 @@ pub use self::past::{FoundPast, PackedSegment};
 pub use self::policies::{MemoryPolicies, PolicyVersions};
 pub use self::quotes::MemoryQuotes;
 pub use self::recorder::Recorder;
+pub use self::recoveries::{MemoryRecoveries, RecoveryTable};
 pub use self::watermark_board::MemoryWatermarkBoard;
 
 #[cfg(test)]
@@ -36,6 +38,16 @@ mod tests {
     #[tokio::test]
     async fn the_checkpoint_log_keeps_the_contract() {
         contract::checkpoint_log(&MemoryCheckpoints::default()).await;
+    }
+
+    #[tokio::test]
+    async fn the_checkpoint_log_keeps_the_contract_of_fencing() {
+        contract::fencing(&MemoryCheckpoints::default()).await;
+    }
+
+    #[tokio::test]
+    async fn the_store_of_recoveries_keeps_the_contract() {
+        contract::recovery_store(&MemoryRecoveries::default(), 1_772_000_000_000).await;
     }
 
     #[tokio::test]

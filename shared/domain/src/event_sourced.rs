@@ -75,6 +75,9 @@ pub trait EventSourced: Sized {
     /// The fencing epoch of the log.
     fn epoch(&self) -> Epoch;
 
+    /// The latest arrival of a record that the state holds, in milliseconds since the epoch; `None` before the first.
+    fn reached_ms(&self) -> Option<i64>;
+
     /// Raises the epoch to that of a mark in the log.
     fn raise_epoch(&mut self, epoch: Epoch);
 
@@ -134,6 +137,11 @@ impl LogPosition {
     /// See [`EventSourced::epoch`].
     pub(crate) fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// See [`EventSourced::reached_ms`].
+    pub(crate) fn reached_ms(&self) -> Option<i64> {
+        self.has_begun.then_some(self.reached_ms)
     }
 
     /// See [`EventSourced::raise_epoch`].

@@ -160,7 +160,9 @@ impl Action {
 fn line(parked: &ParkedLog) -> String {
     let ParkedLog { key, since, reason, is_resumed, records, bytes, epoch } = parked;
     let resumed = if *is_resumed { "resumed, " } else { "" };
-    format!("{key}\t{resumed}parked since {since}\t{records} records wait ({bytes} bytes)\tepoch {epoch}\t{reason}\n")
+    format!(
+        "{key}\t{resumed}parked since {since}\t{records} records wait ({bytes} bytes)\tepoch {epoch}\t{reason}\n"
+    )
 }
 
 fn parse_log(text: &str) -> Result<CheckpointKey, &'static str> {

@@ -62,7 +62,11 @@ pub async fn current(log: &impl CheckpointLog, key: &CheckpointKey) -> Result<Ep
 ///
 /// # Errors
 /// [`Unavailable`]: it is unknown whether the epoch was raised, or other instances append all the time.
-pub async fn raise(log: &impl CheckpointLog, key: &CheckpointKey, above: Epoch) -> Result<Epoch, Unavailable> {
+pub async fn raise(
+    log: &impl CheckpointLog,
+    key: &CheckpointKey,
+    above: Epoch,
+) -> Result<Epoch, Unavailable> {
     for _ in 0..MAX_ATTEMPTS {
         let loaded = log.load(key, None).await?;
         let current = epoch(key, &loaded);

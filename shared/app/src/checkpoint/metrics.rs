@@ -4,7 +4,9 @@ use equilibrium_domain::wire::Corrupt;
 
 use crate::checkpoint::ports::CheckpointKey;
 use crate::telemetry::emf::Measurements;
-use crate::telemetry::metrics::{APPEND_CONFLICTS, FENCED_LOADS, RECORDS_PARKED, RECORDS_SKIPPED, SNAPSHOT_FAILURES};
+use crate::telemetry::metrics::{
+    APPEND_CONFLICTS, FENCED_LOADS, RECORDS_PARKED, RECORDS_SKIPPED, SNAPSHOT_FAILURES,
+};
 
 /// The metrics of the logs of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

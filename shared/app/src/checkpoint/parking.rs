@@ -120,7 +120,7 @@ pub async fn resume(log: &impl CheckpointLog, key: &CheckpointKey, how: Resume) 
 }
 
 /// Parks a log, whose next entry has `number`, at `now_ms`.
-pub(super) async fn park_log(
+pub(crate) async fn park_log(
     log: &impl CheckpointLog,
     key: &CheckpointKey,
     number: u64,

@@ -170,6 +170,7 @@ mod tests {
     use crate::price::rungs::RungMetrics;
     use crate::price::tier::TierHits;
     use crate::quote::metrics::QuoteMetrics;
+    use crate::recover::metrics::RecoveryMetrics;
     use crate::surge::metrics::SurgeMetrics;
 
     const CONTEXT: Context<'_> =
@@ -302,6 +303,7 @@ mod tests {
             append_conflicts: 1,
             snapshot_failures: 1,
             parked: 1,
+            fenced: 1,
             corrupt: vec![(CheckpointKey::City(CityId::new("nyc").unwrap()), corrupt)],
         };
         let count = CountMetrics {
@@ -347,7 +349,8 @@ mod tests {
         // These two are reported elsewhere.
         let mut reported = BTreeSet::from([EVENTS_ACCEPTED.name, ITERATOR_AGE.name]);
         let calls = calls.each_ref().map(ToMeasurements::measures);
-        let measures = [count.measures(), surge.measures(), price.measures(), quote.measures()];
+        let recovery = RecoveryMetrics { succeeded: 1, failed: 1, budget_exhausted: 1 }.measures();
+        let measures = [count.measures(), surge.measures(), price.measures(), quote.measures(), recovery];
         for measures in measures.into_iter().chain(calls) {
             read(&measures.document(&CONTEXT));
             reported.extend(names(&measures));

@@ -307,6 +307,10 @@ impl EventSourced for LaneRangeState {
         self.log.epoch()
     }
 
+    fn reached_ms(&self) -> Option<i64> {
+        self.log.reached_ms()
+    }
+
     fn raise_epoch(&mut self, epoch: Epoch) {
         self.log.raise_epoch(epoch);
     }

@@ -149,6 +149,15 @@ impl CityPricing {
         self.last_processed.as_ref().is_some_and(|last| sequence <= last.borrowed())
     }
 
+    /// The whole map of the newest tick that is pending, with all its chunks; `None` where no tick is.
+    #[must_use]
+    pub fn pending_map(&self) -> Option<(MapHead, Vec<(ChunkName, Vec<u8>)>)> {
+        let last = self.ticks.last()?;
+        let chunks = self.grid.chunked(&last.rows);
+        let map = self.map_head(last, chunks.iter().map(|(name, _)| *name).collect());
+        Some((map, chunks.iter().map(|(name, rows)| (*name, encode_chunk(rows))).collect()))
+    }
+
     /// Prices by `config` from here on.
     pub fn apply_config(&mut self, config: &Arc<PricingConfig>) {
         if Arc::ptr_eq(&self.config, config) {
@@ -528,6 +537,10 @@ impl EventSourced for CityPricing {
 
     fn epoch(&self) -> Epoch {
         self.log.epoch()
+    }
+
+    fn reached_ms(&self) -> Option<i64> {
+        self.log.reached_ms()
     }
 
     fn raise_epoch(&mut self, epoch: Epoch) {

@@ -158,6 +158,7 @@ pub fn snapshot_as_of(snapshot: &[u8]) -> Result<Option<i64>, Corrupt> {
     skip_config(&mut input)?;
     input.varint_u64("an entry's number")?;
     input.instant("an arrival time")?;
+    input.varint_u64("an epoch")?;
     input.text("a sequence number")?;
     input.varint_u64("a version")?;
     let is_known = input.varint_up_to(1, "an instant's mark")? == 1;
