@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Tests the API of a running `equilibrium serve` against its own description: the description is valid OpenAPI, a client that is
-# generated from it works, and schemathesis finds no answer that it does not have.
+# generated from it works, and schemathesis finds no answer that it does not have. The README's quick start works, too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=infra/local/common.sh
@@ -41,6 +41,9 @@ export EQUILIBRIUM_URL
 
 curl --silent --show-error --fail --output "$work/openapi.json" "$EQUILIBRIUM_URL/v1/openapi.json"
 "$python/bin/openapi-spec-validator" --schema 3.1 "$work/openapi.json"
+
+# It expects the first version of the policy.
+"$root/tests/story.sh" "$EQUILIBRIUM_URL" "$program"
 
 (cd "$api" && npm ci --silent --no-audit --no-fund && npm run --silent test)
 

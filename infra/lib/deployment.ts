@@ -28,6 +28,8 @@ export interface Route {
   /** In the syntax of OpenAPI, as `/v1/cities/{city}`. */
   path: string;
   function: FunctionName;
+  /** The scope that a client needs (CONTRACT §5); absent for a route that is open to every client. */
+  scope?: string;
 }
 
 export interface Key {
@@ -83,7 +85,7 @@ export interface Variable {
 
 export interface Deployment {
   functions: Record<FunctionName, FunctionSettings>;
-  /** A function answers every method of its paths, `OPTIONS` and refused ones too: a path has one function. */
+  /** A function answers every method of its paths, `OPTIONS` and refused ones too: a path has one function, and one scope. */
   routes: Route[];
   /** The function that answers every other path. */
   defaultFunction: FunctionName;
@@ -100,11 +102,11 @@ export type AsJson<T> = T extends string ? string : T extends object ? { [K in k
 
 export const deployment = checked(json);
 
-/** The paths that the default function does not answer, each with the function that does. */
-export const routedPaths: ReadonlyMap<string, FunctionName> = new Map(
+/** The paths with a route of their own in the gateway: of other functions than the default one, or of clients with a scope. */
+export const routedPaths: ReadonlyMap<string, Pick<Route, "function" | "scope">> = new Map(
   deployment.routes
-    .filter((route) => route.function !== deployment.defaultFunction)
-    .map((route) => [route.path, route.function]),
+    .filter((route) => route.function !== deployment.defaultFunction || route.scope)
+    .map((route) => [route.path, route]),
 );
 
 /** The list, if every reference in it leads somewhere; otherwise an error that names every one that does not. */
@@ -122,8 +124,16 @@ export function checked(list: AsJson<Deployment>): Deployment {
   for (const route of list.routes) {
     const place = `${route.method} ${route.path}`;
     isFunction(route.function, place);
-    const others = list.routes.filter((other) => other.path === route.path && other.function !== route.function);
-    expect(others.length === 0, `${place}: the path has two functions`);
+    const others = list.routes.filter((other) => other.path === route.path);
+    expect(
+      others.every((other) => other.function === route.function),
+      `${place}: the path has two functions`,
+    );
+    const scope = (other: { scope?: string }) => other.scope;
+    expect(
+      others.every((other) => scope(other) === scope(route)),
+      `${place}: the path has two scopes`,
+    );
   }
   for (const [name, table] of Object.entries(list.tables)) {
     for (const key of [table.partitionKey, ...(table.sortKey ? [table.sortKey] : [])]) {

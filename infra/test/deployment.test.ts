@@ -39,6 +39,13 @@ test("a path with two functions is refused", () => {
   assert.throws(() => checked(list), /GET \/v1\/events: the path has two functions/);
 });
 
+test("a path with two scopes is refused", () => {
+  const list = changed((list) =>
+    list.routes.push({ method: "GET", path: "/v1/events", function: "ingest", scope: "prices:read" }),
+  );
+  assert.throws(() => checked(list), /GET \/v1\/events: the path has two scopes/);
+});
+
 test("a mapping that keeps records longer than its stream is refused", () => {
   const list = changed((list) => (list.mappings.count.maximumRecordAgeSeconds = 24 * 3600));
   assert.throws(() => checked(list), /mapping count: records may outlive their stream/);
@@ -49,7 +56,7 @@ test("every route is listed once, in the syntax of OpenAPI", () => {
   assert.deepEqual(operations, [...new Set(operations)]);
   for (const { method, path } of deployment.routes) {
     assert.match(method, /^[A-Z]+$/);
-    assert.match(path, /^(\/([a-z0-9_-]+|\{[a-z_]+\}))+$/);
+    assert.match(path, /^(\/([a-z0-9._-]+|\{[a-z_]+\}))+$/);
   }
 });
 

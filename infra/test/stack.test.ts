@@ -25,7 +25,12 @@ const synthesised = (props: Partial<EquilibriumProps>) =>
   Template.fromStack(
     new EquilibriumStack(new App(), "test", { deployment: "test", shards: 2, lanes: 64, ...props }),
   );
-const onAws = () => synthesised({ code });
+const issuer = {
+  issuer: "https://idp.example.com/",
+  audience: "equilibrium",
+  keys: "https://idp.example.com/jwks.json",
+};
+const onAws = () => synthesised({ code, access: { issuer } });
 const onEmulator = () => synthesised({ code, endpoint: "http://127.0.0.1:4566" });
 
 /** The logical id of each function, by its name in the list. */
@@ -129,7 +134,7 @@ test("every mapped function reads the stream that the list gives it", () => {
 
 test("a function that is named receives its stream by enhanced fan-out", () => {
   onAws().resourceCountIs("AWS::Kinesis::StreamConsumer", 0);
-  const template = synthesised({ code, fanOut: ["surge"] });
+  const template = synthesised({ code, access: { issuer }, fanOut: ["surge"] });
   template.hasResourceProperties("AWS::Kinesis::StreamConsumer", { ConsumerName: "test-surge" });
   const [consumer] = Object.keys(template.findResources("AWS::Kinesis::StreamConsumer"));
   template.hasResourceProperties("AWS::Lambda::EventSourceMapping", {
@@ -164,7 +169,7 @@ test("functions trust Amazon's root certificates on AWS and call the emulator on
 test("functions are deployed for the architecture that they were built for", () => {
   onAws().allResourcesProperties("AWS::Lambda::Function", { Architectures: ["x86_64"] });
   const unknown = mkdtempSync(join(tmpdir(), "equilibrium-code-"));
-  assert.throws(() => synthesised({ code: unknown }), /names no architecture/);
+  assert.throws(() => synthesised({ code: unknown, access: { issuer } }), /names no architecture/);
   rmSync(unknown, { recursive: true });
 });
 
@@ -257,6 +262,45 @@ test("every path reaches the function that the list gives it, whatever the metho
     assert.equal(targets.get(`ANY ${path}`) ?? targets.get("$default"), functions.get(name), path);
   }
   assert.equal(targets.get("$default"), functions.get(deployment.defaultFunction));
+});
+
+test("the gateway requires the scope that the list gives a path", () => {
+  const routes = new Map(
+    Object.values(onAws().findResources("AWS::ApiGatewayV2::Route")).map(({ Properties }) => [
+      Properties.RouteKey,
+      Properties,
+    ]),
+  );
+  for (const { path, scope } of deployment.routes) {
+    const properties = routes.get(`ANY ${path}`);
+    assert.deepEqual(properties?.AuthorizationScopes, scope && [scope], path);
+    assert.equal(properties?.AuthorizationType, scope ? "JWT" : "NONE", path);
+  }
+  onAws().hasResourceProperties("AWS::ApiGatewayV2::Authorizer", {
+    AuthorizerType: "JWT",
+    JwtConfiguration: { Audience: [issuer.audience], Issuer: issuer.issuer },
+  });
+});
+
+test("a function that answers requests checks tokens itself, and none is checked on an emulator", () => {
+  for (const name of new Set(deployment.routes.map((route) => route.function))) {
+    const environment = environments(onAws()).get(name);
+    assert.equal(environment?.EQUILIBRIUM_AUTH_ISSUER, issuer.issuer);
+    assert.equal(environment?.EQUILIBRIUM_AUTH_AUDIENCE, issuer.audience);
+    assert.equal(environment?.EQUILIBRIUM_AUTH_KEYS, issuer.keys);
+    assert.equal(environment?.EQUILIBRIUM_AUTH, undefined);
+    const emulated = environments(onEmulator()).get(name);
+    assert.equal(emulated?.EQUILIBRIUM_AUTH, "off");
+    assert.equal(emulated?.EQUILIBRIUM_RATE_LIMITS, "off");
+  }
+  onEmulator().resourceCountIs("AWS::ApiGatewayV2::Authorizer", 0);
+});
+
+test("a stack for an account needs an issuer, or the choice to serve every client", () => {
+  assert.throws(() => synthesised({ code }), /no issuer of tokens/);
+  const open = synthesised({ code, withoutTokens: true });
+  assert.equal(environments(open).get("price")?.EQUILIBRIUM_AUTH, "off");
+  open.resourceCountIs("AWS::ApiGatewayV2::Authorizer", 0);
 });
 
 test("a stack without functions holds storage alone", () => {

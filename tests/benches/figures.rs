@@ -16,6 +16,8 @@ mod alloc;
 mod count;
 #[path = "figures/ingest.rs"]
 mod ingest;
+#[path = "figures/quote.rs"]
+mod quote;
 #[path = "figures/replay.rs"]
 mod replay;
 #[path = "figures/surge.rs"]
@@ -30,6 +32,7 @@ fn main() {
         ("bodies", ingest::bodies),
         ("count", count::figures),
         ("surge", surge::figures),
+        ("quote", quote::figures),
         ("replay", replay::figures),
     ] {
         if only.is_empty() || only == name {

@@ -58,13 +58,17 @@ fn the_required_variables_are_all_that_the_functions_require() {
 fn the_route_table_is_that_of_the_deployment() {
     let deployment = deployment();
     let text = |route: &Value, key: &str| route[key].as_str().unwrap().to_owned();
-    let routes: Vec<[String; 3]> = deployment["routes"]
+    let scope = |route: &Value| route.get("scope").map(|_| text(route, "scope"));
+    let routes: Vec<([String; 3], Option<String>)> = deployment["routes"]
         .as_array()
         .unwrap()
         .iter()
-        .map(|route| ["method", "path", "function"].map(|key| text(route, key)))
+        .map(|route| (["method", "path", "function"].map(|key| text(route, key)), scope(route)))
         .collect();
-    let table = ROUTES.map(|Route { method, path, function }| [method, path, function.name()]);
+    let table = ROUTES.map(|Route { method, path, function, scope, .. }| {
+        let names = [method, path, function.name()].map(str::to_owned);
+        (names, scope.map(|scope| scope.name().to_owned()))
+    });
     assert_eq!(routes, table);
     assert_eq!(deployment["defaultFunction"], DEFAULT_FUNCTION.name());
 }

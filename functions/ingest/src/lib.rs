@@ -10,6 +10,7 @@ mod receipt;
 use std::future::poll_fn;
 use std::task::Poll;
 
+use equilibrium_admission::{Admit, Caller, handle};
 use equilibrium_app::ingest::ingester::Ingester;
 use equilibrium_app::ingest::ports::{EventLog, Timer, WatermarkBoard};
 use equilibrium_app::policy::ports::PolicySource;
@@ -17,7 +18,7 @@ use equilibrium_app::unavailable::Unavailable;
 use equilibrium_http::body::{ContentCoding, decode};
 use equilibrium_http::routes::{self, Function};
 use equilibrium_http::{Problem, Request, Response};
-use equilibrium_lambda::api_gateway::{ApiGatewayError, ApiGatewayRequest, encode_response};
+use equilibrium_lambda::api_gateway::ApiGatewayError;
 use thiserror::Error;
 
 pub use equilibrium_http::body::MAX_BODY_BYTES;
@@ -48,18 +49,17 @@ pub enum IngestError {
 /// [`IngestError`]. A body that is not the Base64 that the payload says is the client's fault and is answered
 /// with 400.
 pub async fn handle_event<L: EventLog, B: WatermarkBoard, T: Timer>(
+    admission: &impl Admit,
     ingester: &Ingester<L, B, T>,
     payload: &[u8],
     policies: &impl PolicySource,
     now_ms: i64,
 ) -> Result<(Vec<u8>, IngestMetrics), IngestError> {
-    let (response, metrics) = match ApiGatewayRequest::read(payload) {
-        Ok(payload) => respond(ingester, &payload.request(), policies, now_ms).await,
-        Err(ApiGatewayError::Body) => (malformed_base64().into(), IngestMetrics::default()),
-        Err(error) => return Err(error.into()),
-    };
+    // The caller ends here: an event names the people of the market alone.
+    let answer = async |request: &Request<'_>, _: &Caller| respond(ingester, request, policies, now_ms).await;
+    let handled = handle(admission, payload, now_ms, answer).await?;
     ingester.settle().await;
-    Ok((encode_response(&response), metrics))
+    Ok(handled)
 }
 
 /// Answers one request at `now_ms`, the receiver's clock in milliseconds since the epoch, and returns the metrics
@@ -123,10 +123,6 @@ fn read_head(request: &Request<'_>) -> Result<(BodyFormat, ContentCoding), Probl
     request.require_method(route.ok_or_else(Problem::not_found)?.method)?;
     request.require_coding()?;
     Ok((BodyFormat::of(request)?, ContentCoding::of(request)?))
-}
-
-fn malformed_base64() -> Problem {
-    Problem::new(400, "malformed_base64", "the body is not valid Base64; nothing was accepted")
 }
 
 fn policies_unavailable(_: Unavailable) -> Problem {

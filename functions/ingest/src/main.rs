@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use equilibrium_admission::Admission;
 use equilibrium_app::clock::system_now_ms;
 use equilibrium_app::ingest::ingester::Ingester;
 use equilibrium_app::ingest::pace::Pace;
 use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::telemetry::emf::ToMeasurements;
+use equilibrium_aws::cache::Cache;
 use equilibrium_aws::dynamodb::{self, Policies, Tables, WatermarkBoard};
+use equilibrium_aws::issuer_keys;
 use equilibrium_aws::kinesis::{self, Events, Streams};
 use equilibrium_aws::resources;
 use equilibrium_aws::retry::RetryPolicy;
@@ -33,9 +36,11 @@ const BOARD_RETRY: RetryPolicy = RetryPolicy {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), RuntimeError> {
-    let ((deployment, lanes, limits), sdk) =
-        runtime::start(|variables| (resources::deployment(variables), variables.lanes(), variables.limits()))
-            .await?;
+    let ((deployment, lanes, limits, cache, (access, rates)), sdk) = runtime::start(|variables| {
+        let (lanes, limits, cache) = (variables.lanes(), variables.limits(), resources::cache(variables));
+        (resources::deployment(variables), lanes, limits, cache, (variables.access(), variables.rates()))
+    })
+    .await?;
     let (tables, streams) = (Tables::named(&deployment), Streams::named(&deployment));
 
     let kinesis = kinesis::Connection::new(&sdk, STREAM_RETRY);
@@ -47,11 +52,19 @@ async fn main() -> Result<(), RuntimeError> {
     let key = secrets::pseudonym_key(&sdk, &deployment, SECRET_TIMEOUT).await?;
     let events = Events::new(&kinesis, &streams, lanes);
     let ingester = &Ingester::new(events, lanes, key, board, SystemTimer, Pace::FLEET);
+    let shared_rates = Cache::optional(cache.as_ref())?.as_ref().map(Cache::rates);
+    let admission = &Admission::new(issuer_keys::tokens(access)?, rates, (shared_rates, tokio::time::sleep));
+    admission.refresh(system_now_ms()).await;
+
     let name = FunctionName { deployment: &deployment, function: "ingest" };
     let handle = async move |Invocation { payload, now_ms, .. }: Invocation| {
-        let handled = equilibrium_ingest::handle_event(ingester, &payload, policy_cache, now_ms).await;
-        let (response, metrics) = handled?;
+        let handled = equilibrium_ingest::handle_event(admission, ingester, &payload, policy_cache, now_ms);
+        let (response, metrics) = handled.await?;
         Ok((response, metrics.measures()))
     };
-    runtime::run(name, handle, async || policy_cache.finish().await).await
+    let finish = async || {
+        policy_cache.finish().await;
+        admission.refresh(system_now_ms()).await;
+    };
+    runtime::run(name, handle, finish).await
 }

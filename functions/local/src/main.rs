@@ -11,6 +11,7 @@ use equilibrium_local::commands::replay::Replay;
 use equilibrium_local::commands::serve::Serve;
 use equilibrium_local::commands::stop_signals;
 use equilibrium_local::commands::terminal::Exit;
+use equilibrium_local_access::TokenCommand;
 
 /// Real-time surge pricing for ride-hailing and delivery marketplaces.
 #[derive(Parser)]
@@ -40,6 +41,8 @@ enum Command {
     Explain(Explain),
     /// List the checkpoint logs that cannot go on and resume them.
     Lanes(LanesCommand),
+    /// Issue a bearer token that `serve --auth on` takes.
+    Token(TokenCommand),
     #[cfg(feature = "aws")]
     #[command(flatten)]
     Deployment(DeploymentCommand),
@@ -55,6 +58,7 @@ fn main() -> Exit {
         Command::City(city) => city.execute(),
         Command::Explain(explain) => Exit::page(explain.run()),
         Command::Lanes(lanes) => lanes.execute(),
+        Command::Token(token) => Exit::page(token.run()),
         #[cfg(feature = "aws")]
         Command::Deployment(command) => command.execute(),
     }

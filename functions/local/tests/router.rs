@@ -14,13 +14,15 @@ use equilibrium_embedded::quotes::open_keys;
 use equilibrium_embedded::store::Store;
 use equilibrium_http::Request;
 use equilibrium_local::host::router::{LocalApi, Site};
+use equilibrium_local_access::LocalAdmission;
 use equilibrium_page::Basemaps;
 use equilibrium_price::EventSource;
 use equilibrium_simulator::city;
 
 async fn name_of_the_city(api: &LocalApi) -> String {
     let path = "/v1/cities/nyc";
-    let response = api.respond(&Request { method: "GET", path, query: "", headers: &[], body: b"" }).await;
+    let request = Request { method: "GET", path, query: "", headers: &[], body: b"" };
+    let response = api.respond(&request).await;
     let city: serde_json::Value = serde_json::from_slice(&response.body.bytes()).unwrap();
     city["name"].as_str().unwrap().to_owned()
 }
@@ -33,8 +35,9 @@ async fn a_saved_policy_takes_effect_without_a_restart() {
     let limits = ResourceLimits::default();
     let cache = PolicyCache::with_bounds(store.clone(), store.clone(), limits, tokio::time::sleep as _);
     let site = Site { index: String::new(), basemaps: Basemaps::default(), source: EventSource::DEPLOYED };
-    let api =
-        LocalApi::new(&store, Arc::new(cache), (PseudonymKey::new([7; 16]), open_keys(None).unwrap()), site);
+    let keys = (PseudonymKey::new([7; 16]), open_keys(None).unwrap());
+    let admission = LocalAdmission::new(None, None);
+    let api = LocalApi::new(&store, Arc::new(cache), keys, (admission, site));
     assert_eq!(name_of_the_city(&api).await, policy.name);
 
     policy.name = "Gotham".into();

@@ -8,6 +8,7 @@ mod overrides;
 mod put;
 mod versions;
 
+use equilibrium_admission::{Admit, Caller, handle};
 use equilibrium_app::laws::ports::BoundStore;
 use equilibrium_app::policy::ports::{PolicyStore, StoredPolicy};
 use equilibrium_app::price::map_reader::MapReader;
@@ -17,7 +18,7 @@ use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::policy::{Fault, schema};
 use equilibrium_http::{FieldError, Problem, Request, Response, etag_matches};
-use equilibrium_lambda::api_gateway::{ApiGatewayError, ApiGatewayRequest, encode_response};
+use equilibrium_lambda::api_gateway::ApiGatewayError;
 use equilibrium_openapi::Served;
 
 pub use crate::dry_run::MAX_LISTED_CELLS;
@@ -31,9 +32,9 @@ const JSON: &str = "application/json";
 /// response for API Gateway.
 ///
 /// # Errors
-/// [`ApiGatewayError`] if the payload is not a request of API Gateway. A body that is not the Base64 that the payload says
-/// is the client's fault and is answered with 400.
+/// As [`handle`].
 pub async fn handle_event<S, B, M, K, T>(
+    admission: &impl Admit,
     stores: (&S, &B, &MapReader<M, K, T>),
     payload: &[u8],
     now_ms: i64,
@@ -45,21 +46,18 @@ where
     K: MapStore + 'static,
     T: Timer + 'static,
 {
-    let response = match ApiGatewayRequest::read(payload) {
-        Ok(payload) => respond(stores, &payload.request(), now_ms).await,
-        Err(ApiGatewayError::Body) => {
-            Problem::new(400, "malformed_base64", "the body is not valid Base64; nothing was saved").into()
-        }
-        Err(error) => return Err(error),
+    let answer = async |request: &Request<'_>, caller: &Caller| {
+        (respond(stores, (request, caller.author()), now_ms).await, ())
     };
-    Ok(encode_response(&response))
+    let (response, ()) = handle(admission, payload, now_ms, answer).await?;
+    Ok(response)
 }
 
 /// Answers one request at `now_ms`, in milliseconds since the epoch, from the store of the policies and, for what a version
-/// would change, from the newest maps.
+/// would change, from the newest maps. With the request comes the author of what it saves.
 pub async fn respond<S, B, M, K, T>(
     (store, bounds, maps): (&S, &B, &MapReader<M, K, T>),
-    request: &Request<'_>,
+    (request, author): (&Request<'_>, &str),
     now_ms: i64,
 ) -> Response
 where
@@ -69,7 +67,7 @@ where
     K: MapStore + 'static,
     T: Timer + 'static,
 {
-    request.respond(PolicyApi { store, bounds, maps, now_ms }.answer(request).await)
+    request.respond(PolicyApi { store, bounds, maps, author, now_ms }.answer(request).await)
 }
 
 /// Whether the request has a body that is read; what can be refused without it is refused.
@@ -122,6 +120,7 @@ struct PolicyApi<'a, S, B, M, K, T> {
     store: &'a S,
     bounds: &'a B,
     maps: &'a MapReader<M, K, T>,
+    author: &'a str,
     now_ms: i64,
 }
 

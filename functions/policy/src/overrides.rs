@@ -5,7 +5,7 @@ use std::sync::Arc;
 use equilibrium_app::laws::ports::BoundStore;
 use equilibrium_app::overrides::new_id;
 use equilibrium_app::overrides::ports::CreateError;
-use equilibrium_app::policy::ports::{LOCAL_AUTHOR, PolicyStore};
+use equilibrium_app::policy::ports::PolicyStore;
 use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::timer::Timer;
 use equilibrium_app::unavailable::Unavailable;
@@ -89,7 +89,7 @@ where
         let body = decode(request.body, coding)?;
         let read = OverrideRequest::read(json_text(&body)?, &policy, self.now_ms).map_err(invalid)?;
         let id = new_id(self.now_ms);
-        let new = read.create(Creation { id: &id, author: LOCAL_AUTHOR, now_ms: self.now_ms });
+        let new = read.create(Creation { id: &id, author: self.author, now_ms: self.now_ms });
         self.bounds.create(&policy.city, &new).await.map_err(not_created)?;
         let location = format!("/v1/cities/{city}/overrides/{id}");
         let response = Response::of(201, JSON, &new.to_view(self.now_ms)).with("location", location);

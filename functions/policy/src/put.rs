@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use equilibrium_app::laws::ports::BoundStore;
 use equilibrium_app::policy::ports::{
-    LOCAL_AUTHOR, MAX_DOCUMENT_BYTES, NewVersion, PolicyStore, ReplaceError, StoredPolicy,
+    MAX_DOCUMENT_BYTES, NewVersion, PolicyStore, ReplaceError, StoredPolicy,
 };
 use equilibrium_app::price::ports::MapStore;
 use equilibrium_app::timer::Timer;
@@ -84,7 +84,7 @@ where
         if !large.is_empty() && proposal.confirmed != Some(version) {
             return Err(change_too_large(version, large));
         }
-        let new = NewVersion { document: &proposal.document, author: LOCAL_AUTHOR, saved_at_ms: self.now_ms };
+        let new = NewVersion { document: &proposal.document, author: self.author, saved_at_ms: self.now_ms };
         let after = stored.map(|stored| stored.version);
         let version = self.store.save(&id, new, after).await.map_err(not_saved)?;
         let status = if after.is_some() { 200 } else { 201 };

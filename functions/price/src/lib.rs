@@ -13,6 +13,7 @@ mod rendered_maps;
 
 use std::sync::Arc;
 
+use equilibrium_admission::{Admit, Caller, handle};
 use equilibrium_app::history::ports::PastStores;
 use equilibrium_app::policy::policy_set::{CityConfig, PolicySet};
 use equilibrium_app::policy::ports::PolicySource;
@@ -27,7 +28,7 @@ use equilibrium_domain::policy::Policy;
 use equilibrium_domain::surge::explain::is_cell_of;
 use equilibrium_domain::time::Timestamp;
 use equilibrium_http::{Problem, Request, Response};
-use equilibrium_lambda::api_gateway::{ApiGatewayError, ApiGatewayRequest, encode_response};
+use equilibrium_lambda::api_gateway::ApiGatewayError;
 
 pub use crate::event_source::{EventFeed, EventSource};
 pub use crate::rendered_maps::RenderedMaps;
@@ -49,8 +50,9 @@ where
 /// response for API Gateway. Its metrics are those of [`MapReader::take_metrics`].
 ///
 /// # Errors
-/// [`ApiGatewayError`] if the payload is not a request of API Gateway.
+/// As [`handle`].
 pub async fn handle_event<M, K, T, P>(
+    admission: &impl Admit,
     (maps, rendered, past): (&MapReader<M, K, T>, &RenderedMaps, &P),
     payload: &[u8],
     policies: &impl PolicySource,
@@ -62,10 +64,13 @@ where
     T: Timer + 'static,
     P: PastStores,
 {
-    let payload = ApiGatewayRequest::read(payload)?;
-    Ok(encode_response(
-        &respond((maps, rendered, &EventSource::DEPLOYED, past), &payload.request(), policies, now_ms).await,
-    ))
+    // The caller ends here: no price depends on a person.
+    let answer = async |request: &Request<'_>, _: &Caller| {
+        let reading = (maps, rendered, &EventSource::DEPLOYED, past);
+        (respond(reading, request, policies, now_ms).await, ())
+    };
+    let (response, ()) = handle(admission, payload, now_ms, answer).await?;
+    Ok(response)
 }
 
 /// Answers one request at `now_ms`, in milliseconds since the epoch, with the newest maps, what was written of them for

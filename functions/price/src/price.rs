@@ -46,7 +46,7 @@ where
 
         let cell = view.policy.cell_at(place);
         let multiplier = view.reported(product, cell).multiplier;
-        self.maps.sample((&config, &view), (product, cell), multiplier, self.now_ms);
+        view.sample((self.maps, &config), (product, cell), multiplier, self.now_ms);
         let price = Price {
             city: view.policy.city.as_str(),
             cell,

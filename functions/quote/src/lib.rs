@@ -5,6 +5,7 @@
 mod body;
 mod view;
 
+use equilibrium_admission::{Admit, Caller, handle};
 use equilibrium_app::ingest::ports::EventLog;
 use equilibrium_app::policy::policy_set::CityConfig;
 use equilibrium_app::policy::ports::PolicySource;
@@ -20,8 +21,9 @@ use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::policy::Fault;
 use equilibrium_domain::quote::quote_request::QuoteRequest;
 use equilibrium_domain::quote::ride::RideError;
+use equilibrium_http::routes::Scope;
 use equilibrium_http::{FieldError, Problem, Request, Response};
-use equilibrium_lambda::api_gateway::{ApiGatewayError, ApiGatewayRequest, encode_response};
+use equilibrium_lambda::api_gateway::ApiGatewayError;
 
 use crate::view::QuoteView;
 
@@ -46,9 +48,9 @@ impl<Q, S, L, M, K, T> Copy for Quoting<'_, Q, S, L, M, K, T> {}
 /// response for API Gateway. Its metrics are those of [`QuoteService::take_metrics`].
 ///
 /// # Errors
-/// [`ApiGatewayError`] if the payload is not a request of API Gateway. A body that is not the Base64 that the payload says
-/// is the client's fault and is answered with 400.
+/// As [`handle`].
 pub async fn handle_event<Q, S, L, M, K, T>(
+    admission: &impl Admit,
     quoting: Quoting<'_, Q, S, L, M, K, T>,
     payload: &[u8],
     policies: &impl PolicySource,
@@ -62,20 +64,23 @@ where
     K: MapStore + 'static,
     T: Timer + 'static,
 {
-    let response = match ApiGatewayRequest::read(payload) {
-        Ok(payload) => respond(quoting, &payload.request(), policies, now_ms).await,
-        Err(ApiGatewayError::Body) => {
-            Problem::new(400, "malformed_base64", "the body is not valid Base64; nothing was done").into()
-        }
-        Err(error) => return Err(error),
+    let answer = async |request: &Request<'_>, caller: &Caller| {
+        (respond(quoting, (request, trust(caller)), policies, now_ms).await, ())
     };
-    Ok(encode_response(&response))
+    let (response, ()) = handle(admission, payload, now_ms, answer).await?;
+    Ok(response)
 }
 
-/// Answers one request at `now_ms`, in milliseconds since the epoch.
+/// The trust in what a caller gives as the length of a ride (CONTRACT §8). Nothing else of the caller reaches a quote.
+#[must_use]
+pub fn trust(caller: &Caller) -> Trust {
+    if caller.has(Scope::QuotesTrusted) { Trust::Trusted } else { Trust::Untrusted }
+}
+
+/// Answers one request of a client that is trusted or not, at `now_ms`, in milliseconds since the epoch.
 pub async fn respond<Q, S, L, M, K, T>(
     quoting: Quoting<'_, Q, S, L, M, K, T>,
-    request: &Request<'_>,
+    (request, trust): (&Request<'_>, Trust),
     policies: &impl PolicySource,
     now_ms: i64,
 ) -> Response
@@ -88,7 +93,7 @@ where
     T: Timer + 'static,
 {
     let Quoting { service, maps } = quoting;
-    request.respond(QuoteApi { service, maps, now_ms }.answer(request, policies).await)
+    request.respond(QuoteApi { service, maps, trust, now_ms }.answer(request, policies).await)
 }
 
 /// Whether the request has a body that is read; what can be refused without it is refused.
@@ -133,6 +138,7 @@ impl<'a> Route<'a> {
 struct QuoteApi<'a, Q, S, L, M, K, T> {
     service: &'a QuoteService<Q, S, L>,
     maps: &'a MapReader<M, K, T>,
+    trust: Trust,
     now_ms: i64,
 }
 
@@ -186,7 +192,7 @@ where
                 Problem::new(422, "unknown_product", detail).with_errors([error_at("/product", detail)])
             })?,
         };
-        let quote = issue(&view, product, (&ride, Trust::Untrusted), self.now_ms).map_err(not_issued)?;
+        let quote = issue(&view, product, (&ride, self.trust), self.now_ms).map_err(not_issued)?;
         let signed = self.service.ring().sign(&quote, self.now_ms).await;
         let token = signed.map_err(|Unavailable| self::unavailable("no key can be read to sign with"))?;
         self.service.count(|metrics| metrics.issued += 1);

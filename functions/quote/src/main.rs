@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use equilibrium_admission::Admission;
 use equilibrium_app::clock::system_now_ms;
 use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::policy::ports::PolicySource;
@@ -11,6 +12,7 @@ use equilibrium_app::telemetry::emf::ToMeasurements;
 use equilibrium_aws::cache::Cache;
 use equilibrium_aws::dependencies::{self, of_cache, of_store};
 use equilibrium_aws::dynamodb::{self, Maps, Policies, Quotes, Tables};
+use equilibrium_aws::issuer_keys;
 use equilibrium_aws::kinesis::{self, Events, Streams};
 use equilibrium_aws::resources;
 use equilibrium_aws::retry::RetryPolicy;
@@ -36,9 +38,9 @@ const QUOTE_RETRY: RetryPolicy = RetryPolicy {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), RuntimeError> {
-    let ((deployment, lanes, limits, cache), sdk) = runtime::start(|variables| {
-        let (lanes, limits) = (variables.lanes(), variables.limits());
-        (resources::deployment(variables), lanes, limits, resources::cache(variables))
+    let ((deployment, lanes, limits, cache, (access, rates)), sdk) = runtime::start(|variables| {
+        let (lanes, limits, cache) = (variables.lanes(), variables.limits(), resources::cache(variables));
+        (resources::deployment(variables), lanes, limits, cache, (variables.access(), variables.rates()))
     })
     .await?;
     let (tables, streams) = (Tables::named(&deployment), Streams::named(&deployment));
@@ -52,9 +54,11 @@ async fn main() -> Result<(), RuntimeError> {
         limits,
         sleep,
     );
-    let map_cache = of_cache(Cache::optional(cache.as_ref())?, cache_calls);
+    let map_cache = Cache::optional(cache.as_ref())?;
+    let shared_rates = map_cache.as_ref().map(Cache::rates);
+    let admission = &Admission::new(issuer_keys::tokens(access)?, rates, (shared_rates, sleep));
     let map_store = of_store(Maps::new(&once, &tables), store_calls, RetryPolicy::ONCE);
-    let maps = &MapReader::new(map_store, map_cache, sleep);
+    let maps = &MapReader::new(map_store, of_cache(map_cache, cache_calls), sleep);
     let quotes = Quotes::new(&dynamodb::Connection::new(&sdk, QUOTE_RETRY), &tables);
     let store = of_store(quotes, store_calls, QUOTE_RETRY);
     let keys = QuoteKeySecret::new(&sdk, &deployment, SECRET_TIMEOUT);
@@ -63,11 +67,13 @@ async fn main() -> Result<(), RuntimeError> {
     let service = &QuoteService::new(store, keys, (events, lanes));
     service.ring().refresh(system_now_ms()).await;
     policy_cache.policies(system_now_ms()).await.ok();
+    admission.refresh(system_now_ms()).await;
 
     let name = FunctionName { deployment: &deployment, function: "quote" };
     let quoting = Quoting { service, maps };
     let handle = async move |Invocation { payload, now_ms, .. }: Invocation| {
-        let response = equilibrium_quote::handle_event(quoting, &payload, policy_cache, now_ms).await?;
+        let response =
+            equilibrium_quote::handle_event(admission, quoting, &payload, policy_cache, now_ms).await?;
         let mut metrics = service.take_metrics().measures();
         metrics.add(maps.take_metrics().measures());
         metrics.add(cache_calls.take_metrics().measures());
@@ -78,6 +84,7 @@ async fn main() -> Result<(), RuntimeError> {
         policy_cache.finish().await;
         maps.finish().await;
         service.ring().refresh(system_now_ms()).await;
+        admission.refresh(system_now_ms()).await;
     };
     runtime::run(name, handle, finish).await
 }

@@ -12,6 +12,7 @@ import * as logs from "aws-cdk-lib/aws-logs";
 import type { Construct } from "constructs";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { AccessProps } from "../access.ts";
 import { deployment, type FunctionName, type MappedFunctionName, type VariableName } from "../deployment.ts";
 import type { Storage } from "../storage/storage.ts";
 
@@ -26,6 +27,8 @@ export interface FunctionProps {
   lanes: number;
   /** Functions that receive their stream by enhanced fan-out. */
   fanOut: string[];
+  /** Clients of the functions that answer requests. */
+  access: AccessProps;
   /** Endpoint of all AWS services on an emulator; absent on AWS. */
   endpoint?: string;
 }

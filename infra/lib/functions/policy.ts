@@ -1,12 +1,13 @@
 // `policy`: GET and PUT of cities' policies, and their overrides. It writes policies and overrides alone, and deletes nothing: past
 // versions and ended overrides expire.
 import type { Construct } from "constructs";
+import { accessEnvironment } from "../access.ts";
 import { EquilibriumFunction, type FunctionProps } from "./function.ts";
 
 export class PolicyFunction extends EquilibriumFunction {
   constructor(scope: Construct, props: FunctionProps) {
-    super(scope, "policy", props, {});
-    const { tables } = props.storage;
+    const { cacheUrl, tables } = props.storage;
+    super(scope, "policy", props, { EQUILIBRIUM_CACHE_URLS: cacheUrl, ...accessEnvironment(props.access) });
     tables.policies.grant(
       this,
       "dynamodb:BatchGetItem",

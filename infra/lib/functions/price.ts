@@ -1,11 +1,12 @@
 // `price`: GET of cities, maps, prices, explanations and histories. It changes nothing: its grants are for reading.
 import type { Construct } from "constructs";
+import { accessEnvironment } from "../access.ts";
 import { EquilibriumFunction, type FunctionProps } from "./function.ts";
 
 export class PriceFunction extends EquilibriumFunction {
   constructor(scope: Construct, props: FunctionProps) {
     const { cacheUrl, tables } = props.storage;
-    super(scope, "price", props, { EQUILIBRIUM_CACHE_URLS: cacheUrl });
+    super(scope, "price", props, { EQUILIBRIUM_CACHE_URLS: cacheUrl, ...accessEnvironment(props.access) });
     tables.policies.grantReadData(this);
     tables.overrides.grantReadData(this);
     tables.days.grant(this, "dynamodb:Query");

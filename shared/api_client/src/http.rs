@@ -7,6 +7,8 @@ use std::time::Duration;
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::token::authorization;
+
 /// How long a response may take: API Gateway's limit is 30 s ("Quotas for HTTP APIs").
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -82,7 +84,9 @@ fn plain_exchange(host: &str, path: &str) -> io::Result<(u16, String)> {
     let address = address.to_socket_addrs()?.next().ok_or(io::ErrorKind::NotFound)?;
     let mut stream = TcpStream::connect_timeout(&address, RESPONSE_TIMEOUT)?;
     stream.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nhost: {host}\r\nconnection: close\r\n\r\n")?;
+    let authorization =
+        authorization().map_or_else(String::new, |value| format!("authorization: {value}\r\n"));
+    write!(stream, "GET {path} HTTP/1.0\r\nhost: {host}\r\n{authorization}connection: close\r\n\r\n")?;
     let mut response = Vec::new();
     stream.read_to_end(&mut response)?;
     let response = String::from_utf8(response).map_err(|_| invalid())?;

@@ -4,3 +4,4 @@ pub mod explain;
 pub mod http;
 #[cfg(feature = "tls")]
 mod https;
+pub mod token;

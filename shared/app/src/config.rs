@@ -7,8 +7,11 @@ use equilibrium_domain::count::city_group::GroupCount;
 use equilibrium_domain::id::LaneCount;
 use thiserror::Error;
 
+use crate::access::settings::{AccessSettings, KeysAt};
+use crate::access::token::Expected;
 use crate::count::lane_processor::CountSettings;
 use crate::policy::policy_set::ResourceLimits;
+use crate::rate_limit::settings::RateSettings;
 
 /// A variable that is missing or invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,6 +105,40 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
         }
     }
 
+    /// Whose tokens clients need: those of `EQUILIBRIUM_AUTH_ISSUER` for `EQUILIBRIUM_AUTH_AUDIENCE`, with the keys at
+    /// `EQUILIBRIUM_AUTH_KEYS`, a URL or a JWK Set. They are required unless `EQUILIBRIUM_AUTH` is `off`, when every client is
+    /// served.
+    pub fn access(&mut self) -> Option<AccessSettings> {
+        match self.optional("EQUILIBRIUM_AUTH").as_deref() {
+            None | Some("on") => {}
+            Some("off") => return None,
+            Some(other) => return self.fault("EQUILIBRIUM_AUTH", format!("is {other:?}, not on or off")),
+        }
+        let issuer = self.text("EQUILIBRIUM_AUTH_ISSUER");
+        let audience = self.text("EQUILIBRIUM_AUTH_AUDIENCE");
+        let text = self.text("EQUILIBRIUM_AUTH_KEYS");
+        let keys = KeysAt::parse(&text);
+        if keys.is_none() && !text.is_empty() {
+            let what = "is neither a URL with https nor a JWK Set with keys of RS256 or ES256";
+            return self.fault("EQUILIBRIUM_AUTH_KEYS", what.to_owned());
+        }
+        Some(AccessSettings { expected: Expected { issuer, audience }, keys: keys? })
+    }
+
+    /// How often clients may call: `EQUILIBRIUM_RATE_LIMITS` is `on`, the default, `off`, or the rates as JSON.
+    pub fn rates(&mut self) -> Option<RateSettings> {
+        match self.optional("EQUILIBRIUM_RATE_LIMITS").as_deref() {
+            None | Some("on") => Some(RateSettings::default()),
+            Some("off") => None,
+            Some(document) => match RateSettings::parse(document) {
+                Ok(settings) => Some(settings),
+                Err(error) => {
+                    self.fault("EQUILIBRIUM_RATE_LIMITS", format!("is not on, off or rates: {error}"))
+                }
+            },
+        }
+    }
+
     /// Checks that no fault was found.
     ///
     /// # Errors
@@ -165,5 +202,57 @@ mod tests {
         assert_eq!((set.lanes().get(), set.limits().max_hold_ms), (256, 0));
         assert_eq!((set.flag("FLAG"), set.text("TEXT")), (true, "text".to_owned()));
         assert_eq!(set.finish(), Ok(()));
+    }
+
+    #[test]
+    fn tokens_are_required_unless_they_are_switched_off() {
+        let mut unset = variables(&[]);
+        assert_eq!(unset.access(), None);
+        assert_eq!(
+            unset.finish().unwrap_err().to_string(),
+            "EQUILIBRIUM_AUTH_ISSUER is missing; EQUILIBRIUM_AUTH_AUDIENCE is missing; EQUILIBRIUM_AUTH_KEYS is missing"
+        );
+        let mut off = variables(&[("EQUILIBRIUM_AUTH", "off")]);
+        assert_eq!((off.access(), off.finish()), (None, Ok(())));
+        let mut wrong = variables(&[("EQUILIBRIUM_AUTH", "no")]);
+        assert_eq!(wrong.access(), None);
+        assert_eq!(wrong.finish().unwrap_err().to_string(), "EQUILIBRIUM_AUTH is \"no\", not on or off");
+        let url = "https://idp.example.com/jwks.json";
+        let on = [
+            ("EQUILIBRIUM_AUTH_ISSUER", "https://idp.example.com/"),
+            ("EQUILIBRIUM_AUTH_AUDIENCE", "equilibrium"),
+            ("EQUILIBRIUM_AUTH_KEYS", url),
+        ];
+        let mut on = variables(&on);
+        assert_eq!(on.access().map(|access| access.keys), Some(KeysAt::Url(url.to_owned())));
+        assert_eq!(on.finish(), Ok(()));
+        let mut plain = variables(&[
+            ("EQUILIBRIUM_AUTH_ISSUER", "i"),
+            ("EQUILIBRIUM_AUTH_AUDIENCE", "a"),
+            ("EQUILIBRIUM_AUTH_KEYS", "http://idp.example.com"),
+        ]);
+        assert_eq!(plain.access(), None);
+        let faults = plain.finish().unwrap_err().to_string();
+        assert!(faults.starts_with("EQUILIBRIUM_AUTH_KEYS is neither a URL with https"), "{faults}");
+    }
+
+    #[test]
+    fn rates_are_on_by_default_off_or_given() {
+        for (text, rates) in [
+            ("", Ok(Some(RateSettings::default()))),
+            ("on", Ok(Some(RateSettings::default()))),
+            ("off", Ok(None)),
+            ("{}", Ok(Some(RateSettings::default()))),
+            ("yes", Err("EQUILIBRIUM_RATE_LIMITS is not on, off or rates")),
+        ] {
+            let given = [("EQUILIBRIUM_RATE_LIMITS", text)];
+            let mut variables = variables(&given);
+            let found = variables.rates();
+            match (rates, variables.finish()) {
+                (Ok(rates), Ok(())) => assert_eq!(found, rates, "{text}"),
+                (Err(reason), Err(faults)) => assert!(faults.to_string().starts_with(reason), "{faults}"),
+                other => panic!("{text}: {other:?}"),
+            }
+        }
     }
 }

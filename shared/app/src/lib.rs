@@ -1,6 +1,7 @@
 //! The use cases of the market, each in a folder with the ports it needs; adapters in memory, and the contract
 //! suites that every adapter of a port passes.
 
+pub mod access;
 pub mod checkpoint;
 pub mod clock;
 pub mod comparison;
@@ -19,6 +20,7 @@ pub mod overrides;
 pub mod policy;
 pub mod price;
 pub mod quote;
+pub mod rate_limit;
 pub mod recover;
 pub mod surge;
 pub mod telemetry;

@@ -6,6 +6,7 @@ mod frozen;
 mod look;
 pub mod map_reader;
 pub mod metrics;
+pub mod patience;
 pub mod ports;
 pub mod preview;
 pub mod report;

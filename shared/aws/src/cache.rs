@@ -1,4 +1,5 @@
-//! The cache of the cities' maps: `ElastiCache`, or any other server that speaks the Redis protocol.
+//! The cache of the cities' maps and of what clients have used of their rates: `ElastiCache`, or any other server that speaks
+//! the Redis protocol.
 
 mod connection;
 mod layout;
@@ -11,8 +12,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use equilibrium_app::price::ports::MapStore;
+use equilibrium_app::rate_limit::ports::{Admission, RateKey, RateStore};
 use equilibrium_app::unavailable::Unavailable;
 use equilibrium_domain::id::CityId;
+use equilibrium_domain::rate::{Rate, Wait};
 use equilibrium_domain::surge::map::{ChunkName, MapHead};
 use redis::Value;
 
@@ -32,6 +35,12 @@ pub struct Cache {
     connection: Arc<RedisConnection>,
     /// By city, the newest head that this instance wrote.
     written: Mutex<HashMap<CityId, WrittenHead>>,
+}
+
+/// What clients have used of their rates: one script call for each of their calls.
+#[derive(Debug)]
+pub struct Rates {
+    connection: Arc<RedisConnection>,
 }
 
 /// The chunks of a head that this instance wrote.
@@ -58,6 +67,12 @@ impl Cache {
     /// [`UnusableSettings`].
     pub fn optional(settings: Option<&CacheSettings>) -> Result<Option<Self>, UnusableSettings> {
         settings.map(Self::new).transpose()
+    }
+
+    /// What clients have used of their rates, over the same connection.
+    #[must_use]
+    pub fn rates(&self) -> Rates {
+        Rates { connection: Arc::clone(&self.connection) }
     }
 
     /// Checks that the server responds (`PING`). Built ahead: health checks will be its first caller.
@@ -131,6 +146,16 @@ impl MapStore for Cache {
         match self.connection.send(layout::chunk(city, name)).await? {
             Value::Nil => Ok(None),
             Value::BulkString(value) => Ok(Some(value)),
+            _ => Err(Unavailable),
+        }
+    }
+}
+
+impl RateStore for Rates {
+    async fn take(&self, key: RateKey, rate: Rate, now_us: i64) -> Result<Admission, Unavailable> {
+        match self.connection.run_script(layout::take_call(key, rate, now_us)).await? {
+            Value::Int(0) => Ok(Ok(())),
+            Value::Int(us) => Ok(Err(Wait { us })),
             _ => Err(Unavailable),
         }
     }

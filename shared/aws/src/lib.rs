@@ -14,6 +14,8 @@ pub mod dynamodb;
 pub mod elasticache;
 #[cfg(feature = "lambda")]
 pub mod invoke;
+#[cfg(feature = "issuer-keys")]
+pub mod issuer_keys;
 #[cfg(feature = "kinesis")]
 pub mod kinesis;
 #[cfg(feature = "sqs")]

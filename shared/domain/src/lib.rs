@@ -15,6 +15,7 @@ pub mod parking;
 pub mod policy;
 pub mod pseudonym;
 pub mod quote;
+pub mod rate;
 pub mod recovery;
 pub mod surge;
 pub mod time;

@@ -19,4 +19,5 @@ pub mod record_batch;
 mod state;
 pub mod store;
 pub mod stream_log;
+pub mod token_key;
 mod write_behind;

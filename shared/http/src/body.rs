@@ -12,6 +12,9 @@ use crate::request::Request;
 /// The largest body accepted, in bytes, inflated (CONTRACT §5).
 pub const MAX_BODY_BYTES: usize = 1 << 20;
 
+/// The deepest nesting of arrays and objects in a body. Policies have eight levels; a reader of JSON stops at 128.
+pub const MAX_JSON_DEPTH: usize = 100;
+
 /// The usual ratio by which gzip compresses JSON, from which the inflated size is estimated.
 const USUAL_COMPRESSION_RATIO: usize = 8;
 
@@ -103,12 +106,73 @@ pub fn require_json(request: &Request<'_>) -> Result<(), Problem> {
 /// The text of a body that is JSON.
 ///
 /// # Errors
-/// 400 `malformed_json`.
+/// 400 `malformed_json`; 400 `unreadable` if it is nested deeper than [`MAX_JSON_DEPTH`].
 pub fn json_text(body: &[u8]) -> Result<&str, Problem> {
     let malformed = |detail: String| Problem::new(400, "malformed_json", detail);
     let text = std::str::from_utf8(body)
         .map_err(|error| malformed(format!("the body is not UTF-8 at byte {}", error.valid_up_to())))?;
     serde_json::from_str::<IgnoredAny>(text)
         .map_err(|error| malformed(format!("the body is not JSON: {error}")))?;
+    if depth(body) > MAX_JSON_DEPTH {
+        let detail = format!("the body is nested deeper than {MAX_JSON_DEPTH} arrays and objects");
+        return Err(Problem::new(400, "unreadable", detail));
+    }
     Ok(text)
+}
+
+/// The deepest nesting of a body that is JSON.
+fn depth(json: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0, 0_usize);
+    let mut bytes = json.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'[' | b'{' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' => depth -= 1,
+            // The rest of a string; what follows a backslash ends none.
+            b'"' => {
+                while bytes
+                    .next()
+                    .is_some_and(|byte| *byte != b'"' && (*byte != b'\\' || bytes.next().is_some()))
+                {
+                }
+            }
+            _ => {}
+        }
+    }
+    deepest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_that_is_nested_too_deep_is_unreadable() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(json_text(nested(MAX_JSON_DEPTH).as_bytes()).is_ok());
+        for depth in [MAX_JSON_DEPTH + 1, 200, 500_000] {
+            for body in [nested(depth), format!("{{\"a\":{}}}", nested(depth))] {
+                let problem = json_text(body.as_bytes()).unwrap_err();
+                assert_eq!((problem.status, problem.code), (400, "unreadable"), "{depth}");
+            }
+        }
+        assert_eq!(json_text(b"[[").unwrap_err().code, "malformed_json");
+    }
+
+    #[test]
+    fn brackets_in_strings_nest_nothing_and_neighbours_are_not_deeper() {
+        for (json, expected) in [
+            (r#"{"a": "[[[[", "b\\": ["]\"["], "c\"{{": 1}"#, 2),
+            (r"[[],[],[[]]]", 3),
+            (r#""\\""#, 0),
+            (r#"["\\", [""]]"#, 2),
+            ("1", 0),
+        ] {
+            assert!(json_text(json.as_bytes()).is_ok(), "{json}");
+            assert_eq!(depth(json.as_bytes()), expected, "{json}");
+        }
+    }
 }

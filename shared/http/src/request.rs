@@ -6,6 +6,19 @@ use crate::negotiation::Codings;
 use crate::problem::Problem;
 use crate::response::Response;
 
+/// The longest path, in bytes: a quote's token, the longest segment, takes 1 000.
+pub const MAX_PATH_BYTES: usize = 2_048;
+
+/// The longest query, in bytes: as long as API Gateway takes a request line and headers. The cells of a stream are hundreds.
+pub const MAX_QUERY_BYTES: usize = 10_240;
+
+/// The most parameters of a query. No operation has ten.
+pub const MAX_PARAMETERS: usize = 50;
+
+/// The most bytes of all headers together, with their names. API Gateway takes 10 240, the request line among them ("Quotas
+/// for HTTP APIs").
+pub const MAX_HEADERS_BYTES: usize = 16 << 10;
+
 /// A header's name and value; the values of a repeated header are joined by commas.
 pub type Header<'a> = (Cow<'a, str>, Cow<'a, str>);
 
@@ -74,6 +87,27 @@ impl<'a> Request<'a> {
             }
         }
         Ok(values)
+    }
+
+    /// Checks the bounds of a request's head, before anything of it is read. A host may have lower ones.
+    ///
+    /// # Errors
+    /// 414 `target_too_long`, 400 `too_many_parameters`, 431 `headers_too_large`.
+    pub fn require_bounds(&self) -> Result<(), Problem> {
+        if self.path.len() > MAX_PATH_BYTES || self.query.len() > MAX_QUERY_BYTES {
+            let detail = format!("a path has at most {MAX_PATH_BYTES} bytes, and a query {MAX_QUERY_BYTES}");
+            return Err(Problem::new(414, "target_too_long", detail));
+        }
+        if self.query.split('&').count() > MAX_PARAMETERS {
+            let detail = format!("a query has at most {MAX_PARAMETERS} parameters");
+            return Err(Problem::new(400, "too_many_parameters", detail));
+        }
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if headers > MAX_HEADERS_BYTES {
+            let detail = format!("the headers have at most {MAX_HEADERS_BYTES} bytes");
+            return Err(Problem::new(431, "headers_too_large", detail));
+        }
+        Ok(())
     }
 
     /// Checks that the method is `method`, or `HEAD` if that is `GET`.
@@ -205,6 +239,23 @@ mod tests {
             let problem = get("/", query).parameters(["lat"]).unwrap_err();
             assert_eq!((problem.status, problem.code, problem.parameter), (400, code, parameter), "{query}");
         }
+    }
+
+    #[test]
+    fn a_head_has_bounds() {
+        let problem = |request: Request<'_>| request.require_bounds().err().map(|it| (it.status, it.code));
+        let (path, query) = ("/".repeat(MAX_PATH_BYTES), "a".repeat(MAX_QUERY_BYTES));
+        assert_eq!(problem(get(&path, &query)), None);
+        assert_eq!(problem(get(&(path + "a"), "")), Some((414, "target_too_long")));
+        assert_eq!(problem(get("/", &(query + "a"))), Some((414, "target_too_long")));
+        let parameters = |count: usize| vec!["a=1"; count].join("&");
+        assert_eq!(problem(get("/", &parameters(MAX_PARAMETERS))), None);
+        assert_eq!(problem(get("/", &parameters(MAX_PARAMETERS + 1))), Some((400, "too_many_parameters")));
+        let header = |bytes: usize| [("x".into(), "a".repeat(bytes - 1).into())];
+        let headers = header(MAX_HEADERS_BYTES);
+        assert_eq!(problem(Request { headers: &headers, ..get("/", "") }), None);
+        let headers = header(MAX_HEADERS_BYTES + 1);
+        assert_eq!(problem(Request { headers: &headers, ..get("/", "") }), Some((431, "headers_too_large")));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The route table: which function answers a path. It equals `routes` and `defaultFunction` of
+//! The route table: which function answers a path, and the scope that it needs. It equals `routes` and `defaultFunction` of
 //! `infra/deployment.json`, from which the stack takes it.
 
 use crate::request::decode_segment;
@@ -29,6 +29,74 @@ impl Function {
     }
 }
 
+/// What a client may do (CONTRACT §5): a value of the `scope` of its token (RFC 6749 §3.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// Sends market events.
+    EventsWrite,
+    /// Reads cities, prices, maps and their past.
+    PricesRead,
+    /// Has quotes issued, reads and confirms them.
+    QuotesWrite,
+    /// Its quotes may be of distances that this system would not expect. No route needs it.
+    QuotesTrusted,
+    /// Reads and changes policies.
+    PolicyWrite,
+    /// Operates the deployment: overrides.
+    OpsWrite,
+}
+
+impl Scope {
+    /// Every scope.
+    pub const ALL: [Self; 6] = [
+        Self::EventsWrite,
+        Self::PricesRead,
+        Self::QuotesWrite,
+        Self::QuotesTrusted,
+        Self::PolicyWrite,
+        Self::OpsWrite,
+    ];
+
+    /// Its name in tokens and in `infra/deployment.json`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::EventsWrite => "events:write",
+            Self::PricesRead => "prices:read",
+            Self::QuotesWrite => "quotes:write",
+            Self::QuotesTrusted => "quotes:trusted",
+            Self::PolicyWrite => "policy:write",
+            Self::OpsWrite => "ops:write",
+        }
+    }
+}
+
+/// Calls that are counted together against the rate of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateClass {
+    /// Quotes that are issued.
+    Quotes,
+    /// Answers that take long: maps, the past, policies.
+    Maps,
+    /// Answers that take a moment.
+    Prices,
+    /// Calls that bring market events, however many events each brings.
+    Events,
+}
+
+impl RateClass {
+    /// Its name in the settings of rates.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Quotes => "quotes",
+            Self::Maps => "maps",
+            Self::Prices => "prices",
+            Self::Events => "events",
+        }
+    }
+}
+
 /// An operation of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
@@ -38,35 +106,56 @@ pub struct Route {
     pub path: &'static str,
     /// The function that answers every method of the path: refusals of other methods are its own.
     pub function: Function,
+    /// The scope that a client needs; `None` for a route that is open to every client. A path has one scope, as it has one
+    /// function.
+    pub scope: Option<Scope>,
+    /// What its calls are counted as, the same for every method of the path.
+    pub rate: RateClass,
+}
+
+const EVENTS: Option<Scope> = Some(Scope::EventsWrite);
+const PRICES: Option<Scope> = Some(Scope::PricesRead);
+const QUOTES: Option<Scope> = Some(Scope::QuotesWrite);
+const POLICY: Option<Scope> = Some(Scope::PolicyWrite);
+const OPS: Option<Scope> = Some(Scope::OpsWrite);
+const OPEN: Option<Scope> = None;
+
+const fn route(
+    method: &'static str,
+    path: &'static str,
+    function: Function,
+    scope: Option<Scope>,
+    rate: RateClass,
+) -> Route {
+    Route { method, path, function, scope, rate }
 }
 
 /// Every operation of the API.
 pub const ROUTES: [Route; 20] = [
-    Route { method: "POST", path: "/v1/events", function: Function::Ingest },
-    Route { method: "GET", path: "/v1/cities", function: Function::Price },
-    Route { method: "GET", path: "/v1/cities/{city}", function: Function::Price },
-    Route { method: "GET", path: "/v1/cities/{city}/surge", function: Function::Price },
-    Route { method: "GET", path: "/v1/cities/{city}/surge/{cell}/explain", function: Function::Price },
-    Route { method: "GET", path: "/v1/cities/{city}/history", function: Function::Price },
-    Route { method: "GET", path: "/v1/price", function: Function::Price },
-    Route { method: "GET", path: "/v1/cities/{city}/policy", function: Function::Policy },
-    Route { method: "PUT", path: "/v1/cities/{city}/policy", function: Function::Policy },
-    Route { method: "GET", path: "/v1/cities/{city}/policy/versions", function: Function::Policy },
-    Route { method: "GET", path: "/v1/cities/{city}/policy/versions/{version}", function: Function::Policy },
-    Route { method: "POST", path: "/v1/cities/{city}/overrides", function: Function::Policy },
-    Route { method: "GET", path: "/v1/cities/{city}/overrides", function: Function::Policy },
-    Route { method: "GET", path: "/v1/cities/{city}/overrides/{id}", function: Function::Policy },
-    Route { method: "DELETE", path: "/v1/cities/{city}/overrides/{id}", function: Function::Policy },
-    Route { method: "POST", path: "/v1/quotes", function: Function::Quote },
-    Route { method: "GET", path: "/v1/quotes/{id}", function: Function::Quote },
-    Route { method: "POST", path: "/v1/quotes/{id}/confirm", function: Function::Quote },
-    Route { method: "GET", path: "/v1/openapi.json", function: Function::Policy },
-    Route { method: "GET", path: "/v1/schemas/{name}", function: Function::Policy },
+    route("POST", "/v1/events", Function::Ingest, EVENTS, RateClass::Events),
+    route("GET", "/v1/cities", Function::Price, PRICES, RateClass::Prices),
+    route("GET", "/v1/cities/{city}", Function::Price, PRICES, RateClass::Prices),
+    route("GET", "/v1/cities/{city}/surge", Function::Price, PRICES, RateClass::Maps),
+    route("GET", "/v1/cities/{city}/surge/{cell}/explain", Function::Price, PRICES, RateClass::Maps),
+    route("GET", "/v1/cities/{city}/history", Function::Price, PRICES, RateClass::Maps),
+    route("GET", "/v1/price", Function::Price, PRICES, RateClass::Prices),
+    route("GET", "/v1/cities/{city}/policy", Function::Policy, POLICY, RateClass::Maps),
+    route("PUT", "/v1/cities/{city}/policy", Function::Policy, POLICY, RateClass::Maps),
+    route("GET", "/v1/cities/{city}/policy/versions", Function::Policy, POLICY, RateClass::Maps),
+    route("GET", "/v1/cities/{city}/policy/versions/{version}", Function::Policy, POLICY, RateClass::Maps),
+    route("POST", "/v1/cities/{city}/overrides", Function::Policy, OPS, RateClass::Prices),
+    route("GET", "/v1/cities/{city}/overrides", Function::Policy, OPS, RateClass::Prices),
+    route("GET", "/v1/cities/{city}/overrides/{id}", Function::Policy, OPS, RateClass::Prices),
+    route("DELETE", "/v1/cities/{city}/overrides/{id}", Function::Policy, OPS, RateClass::Prices),
+    route("POST", "/v1/quotes", Function::Quote, QUOTES, RateClass::Quotes),
+    route("GET", "/v1/quotes/{id}", Function::Quote, QUOTES, RateClass::Prices),
+    route("POST", "/v1/quotes/{id}/confirm", Function::Quote, QUOTES, RateClass::Prices),
+    route("GET", "/v1/openapi.json", Function::Policy, OPEN, RateClass::Prices),
+    route("GET", "/v1/schemas/{name}", Function::Policy, OPEN, RateClass::Prices),
 ];
 
-/// Method and path of the change stream, which the local host alone answers: it has no end, and API Gateway passes on whole
-/// answers.
-pub const STREAM: (&str, &str) = ("GET", "/v1/stream");
+/// The path of the change stream, which no route of a deployment has: there it is a WebSocket API (CONTRACT §5).
+pub const STREAM: Route = route("GET", "/v1/stream", Function::Price, PRICES, RateClass::Maps);
 
 /// The function that answers every other path, with 404.
 pub const DEFAULT_FUNCTION: Function = Function::Price;
@@ -81,6 +170,12 @@ pub fn find(path: &str) -> Option<&'static Route> {
 #[must_use]
 pub fn function_at(path: &str) -> Function {
     find(path).map_or(DEFAULT_FUNCTION, |route| route.function)
+}
+
+/// The route of `path` as [`find`], the stream of changes among them.
+#[must_use]
+pub fn find_served(path: &str) -> Option<&'static Route> {
+    find(path).or_else(|| Some(&STREAM).filter(|route| matches(route.path, path)))
 }
 
 /// Whether `path` has the form of `template`.
@@ -138,5 +233,31 @@ mod tests {
         assert_eq!(function_at("/v1/events"), Function::Ingest);
         assert_eq!(function_at("/v1/price"), Function::Price);
         assert_eq!(function_at("/v1/nothing"), DEFAULT_FUNCTION);
+    }
+
+    #[test]
+    fn a_path_has_one_scope_one_function_and_one_class_of_calls() {
+        for route in &ROUTES {
+            let first = find(route.path).unwrap();
+            assert_eq!((route.scope, route.function), (first.scope, first.function), "{}", route.path);
+            assert_eq!(route.rate, first.rate, "{}", route.path);
+        }
+        for (path, scope) in [
+            ("/v1/events", Some(Scope::EventsWrite)),
+            ("/v1/%65vents", Some(Scope::EventsWrite)),
+            ("/v1/price", Some(Scope::PricesRead)),
+            ("/v1/stream", Some(Scope::PricesRead)),
+            ("/v1/schemas/policy.json", None),
+            ("/v1/nothing", None),
+            ("/", None),
+        ] {
+            assert_eq!(find_served(path).and_then(|route| route.scope), scope, "{path}");
+        }
+    }
+
+    #[test]
+    fn scopes_have_names_of_their_own() {
+        let names: std::collections::BTreeSet<&str> = Scope::ALL.iter().map(|scope| scope.name()).collect();
+        assert_eq!(names.len(), Scope::ALL.len());
     }
 }

@@ -108,7 +108,7 @@ impl<H: Handler> Server<H> {
         let Head { method, path, query, ref headers, .. } = head;
         let request = Request { method, path, query, headers, body: b"" };
         let refused = |problem| Answer::Whole(request.respond(Err(problem)));
-        let (answer, is_read) = match self.handler.takes_body(&request) {
+        let (answer, is_read) = match self.handler.takes_body(&request).await {
             Ok(true) => match self.read_body(stream, &head).await {
                 Ok(body) => (self.handler.respond(&Request { body: &body.bytes, ..request }).await, true),
                 Err(NoBody::Refused(problem)) => (refused(problem), false),

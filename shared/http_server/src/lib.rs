@@ -50,11 +50,12 @@ pub trait Handler: Send + Sync + 'static {
     /// The answer to a body that is too long.
     fn body_too_large() -> Problem;
 
-    /// Whether the request's body is read, decided by its head alone; `request` has no body yet.
+    /// Whether the request's body is read, decided by its head alone; `request` has no body yet. It is called once for every
+    /// request, before [`Handler::respond`].
     ///
     /// # Errors
     /// The problem that [`Handler::respond`] would answer with whatever the body.
-    fn takes_body(&self, request: &Request<'_>) -> Result<bool, Problem>;
+    fn takes_body(&self, request: &Request<'_>) -> impl Future<Output = Result<bool, Problem>> + Send;
 
     /// Answers a request; `HEAD` is never answered with a stream.
     fn respond(&self, request: &Request<'_>) -> impl Future<Output = Answer<Self::Stream>> + Send;

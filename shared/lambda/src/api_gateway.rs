@@ -1,7 +1,8 @@
 //! API Gateway's HTTP API payloads, version 2.0 (API Gateway developer guide, "Create AWS Lambda proxy
 //! integrations for HTTP APIs").
 //!
-//! Only the members that functions use are read: not addresses, cookies and authorizers.
+//! Only the members that functions use are read: not cookies, and not what an authorizer found, which functions check
+//! themselves.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -62,6 +63,12 @@ impl<'a> ApiGatewayRequest<'a> {
         }
     }
 
+    /// The address of the client, as API Gateway saw it; empty if the payload has none.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.payload.request_context.http.source_ip.as_ref().map_or("", |address| &address.0)
+    }
+
     /// The path without the stage, with which API Gateway prefixes it unless the stage is `$default`. Under a custom
     /// domain the path has no stage: what looks like one is a part of a route.
     fn path(&self) -> &str {
@@ -102,9 +109,12 @@ struct Context<'a> {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Http<'a> {
     #[serde(borrow)]
     method: Text<'a>,
+    #[serde(borrow)]
+    source_ip: Option<Text<'a>>,
 }
 
 /// A string, borrowed from the payload unless it has escapes there.

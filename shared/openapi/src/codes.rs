@@ -37,7 +37,7 @@ const fn gateway(status: u16, code: &'static str, meaning: &'static str) -> Code
 }
 
 /// Every code, by status.
-pub const CODES: [Code; 47] = [
+pub const CODES: [Code; 52] = [
     gateway(400, "malformed_base64", "API Gateway says that the body is Base64, and it is not"),
     function(400, "malformed_gzip", "the body is not a complete gzip stream"),
     function(400, "malformed_header", "`Idempotency-Key` is not 1 to 64 visible characters of ASCII"),
@@ -46,8 +46,12 @@ pub const CODES: [Code; 47] = [
     function(400, "malformed_path", "the path is not percent-encoded UTF-8"),
     function(400, "malformed_query", "the query is not percent-encoded UTF-8"),
     function(400, "repeated_parameter", "a query parameter is given more than once"),
+    function(400, "too_many_parameters", "the query has more than 50 parameters"),
+    function(400, "unreadable", "the body is nested deeper than 100 arrays and objects"),
     server(400, "incomplete_body", "the body ended early, or its framing is not valid HTTP/1.1"),
     server(400, "malformed_request", "the head is not valid HTTP/1.1"),
+    function(401, "unauthenticated", "the operation needs a token, and there is none that is valid"),
+    function(403, "missing_scope", "the token does not have the scope of the operation"),
     function(404, "not_found", "no resource has this path"),
     function(404, "not_retained", "no tick of the last 24 hours had closed at this time"),
     function(404, "outside_service_area", "no city, or not this city, serves the place"),
@@ -77,7 +81,7 @@ pub const CODES: [Code; 47] = [
         "`If-Match` does not list the version in force, or `If-None-Match: *` finds a policy",
     ),
     function(413, "body_too_large", "the body is larger than 1 048 576 bytes, inflated"),
-    server(414, "target_too_long", "the request line is longer than the server takes"),
+    function(414, "target_too_long", "the path is over 2 048 bytes, or the query over 10 240"),
     function(415, "unsupported_encoding", "the body has another coding than one gzip"),
     function(415, "unsupported_media_type", "the body has another media type than the operation takes"),
     server(417, "expectation_failed", "`Expect` is not `100-continue`"),
@@ -94,13 +98,14 @@ pub const CODES: [Code; 47] = [
     function(422, "too_far", "the dropoff is over 500 km away"),
     function(422, "unknown_product", "the city has no such product"),
     function(428, "precondition_required", "neither `If-Match` nor `If-None-Match: *` is given"),
+    function(429, "rate_limited", "the client has called too often; repeat the request after `Retry-After`"),
     server(431, "headers_too_large", "the headers are longer, or more, than the server takes"),
     server(501, "unsupported_transfer_encoding", "the transfer coding is not `chunked`"),
     function(503, "unavailable", "a store or the log did not answer; repeat the request after `Retry-After`"),
 ];
 
 /// The codes that every operation has, whatever its request.
-pub(crate) const OF_EVERY_OPERATION: [&str; 8] = [
+pub(crate) const OF_EVERY_OPERATION: [&str; 12] = [
     "malformed_request",
     "not_acceptable",
     "request_timeout",
@@ -108,8 +113,15 @@ pub(crate) const OF_EVERY_OPERATION: [&str; 8] = [
     "expectation_failed",
     "misdirected_request",
     "headers_too_large",
+    "rate_limited",
     "unsupported_transfer_encoding",
+    "too_many_parameters",
+    "unauthenticated",
+    "unavailable",
 ];
+
+/// The codes of an operation that needs a scope.
+pub(crate) const OF_A_SCOPE: [&str; 1] = ["missing_scope"];
 
 /// The codes of an operation with parameters in its path.
 pub(crate) const OF_A_PATH: [&str; 1] = ["malformed_path"];
@@ -118,18 +130,21 @@ pub(crate) const OF_A_PATH: [&str; 1] = ["malformed_path"];
 pub(crate) const OF_A_QUERY: [&str; 2] = ["malformed_query", "repeated_parameter"];
 
 /// The codes of an operation with a body.
-pub(crate) const OF_A_BODY: [&str; 7] = [
+pub(crate) const OF_A_BODY: [&str; 8] = [
     "body_too_large",
     "incomplete_body",
     "malformed_base64",
     "malformed_gzip",
     "malformed_json",
+    "unreadable",
     "unsupported_encoding",
     "unsupported_media_type",
 ];
 
 /// The codes of answers that the document has once, for all operations: the only one of its status there.
-pub(crate) const SHARED: [&str; 11] = [
+pub(crate) const SHARED: [&str; 14] = [
+    "unauthenticated",
+    "missing_scope",
     "not_found",
     "method_not_allowed",
     "not_acceptable",
@@ -138,6 +153,7 @@ pub(crate) const SHARED: [&str; 11] = [
     "target_too_long",
     "expectation_failed",
     "misdirected_request",
+    "rate_limited",
     "headers_too_large",
     "unsupported_transfer_encoding",
     "unavailable",

@@ -10,8 +10,9 @@ use flate2::read::MultiGzDecoder;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-use crate::document::{document, routes};
-use crate::operation::shared_name;
+use crate::document::document;
+use crate::operation::{routes, shared_name};
+use crate::schemas::stream::EVENTS;
 
 /// An answer, as a client has it.
 #[derive(Clone, Copy, Debug)]
@@ -74,14 +75,24 @@ pub fn check(observed: &Observed<'_>) -> Result<(), String> {
     }
 }
 
+/// Checks the data of an event of the change stream.
+///
+/// # Errors
+/// What the document does not have of it, for people.
+pub fn check_event(name: &str, data: &Value) -> Result<(), String> {
+    let found = EVENTS.iter().find(|(event, _)| *event == name);
+    let (_, schema) = found.ok_or_else(|| format!("the event {name} is not described"))?;
+    check_content(&DOCUMENT["components"]["schemas"][schema], data)
+}
+
 /// The response that the document has for the answer.
 fn described(observed: &Observed<'_>) -> Result<&'static Value, String> {
     let Observed { method, path, status, .. } = *observed;
     let method = if method == "HEAD" { "GET" } else { method };
     // Methods differ by case. A path without parameters is more specific than one with them.
-    let found = routes().filter(|(known, template)| *known == method && matches(template, path));
-    let found = found.min_by_key(|(_, template)| template.matches('{').count());
-    let operation = found.map(|(method, template)| &DOCUMENT["paths"][template][method.to_ascii_lowercase()]);
+    let found = routes().filter(|route| route.method == method && matches(route.path, path));
+    let found = found.min_by_key(|route| route.path.matches('{').count());
+    let operation = found.map(|route| &DOCUMENT["paths"][route.path][route.method.to_ascii_lowercase()]);
     let found = match operation {
         Some(operation) => &operation["responses"][status.to_string()],
         // An unreadable request, and one of a path or method that there is not.

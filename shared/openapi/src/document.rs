@@ -1,10 +1,10 @@
 //! The document: the route table with what it says of each route.
 
-use equilibrium_http::routes::{ROUTES, STREAM};
+use equilibrium_http::routes::{Route, Scope};
 use serde_json::{Map, Value, json};
 
 use crate::codes::{self, CODES};
-use crate::operation::{problem_response, shared_name};
+use crate::operation::{problem_response, routes, shared_name};
 use crate::{operations, schemas};
 
 const DESCRIPTION: &str = "Equilibrium prices rides by demand and supply: it takes the events of drivers and riders, and \
@@ -24,11 +24,13 @@ path does not have 405 `method_not_allowed`.";
 pub fn document() -> Value {
     let described = operations::all();
     let mut paths = Map::new();
-    for (method, path) in routes() {
+    for &Route { method, path, scope, .. } in routes() {
         let operation = described.iter().find(|operation| operation.route == (method, path));
         let operation = operation.unwrap_or_else(|| panic!("{method} {path} is not described"));
         let operations = paths.entry(path).or_insert_with(|| json!({}));
-        operations[method.to_ascii_lowercase()] = operation.write();
+        let mut written = operation.write();
+        written["security"] = security(scope);
+        operations[method.to_ascii_lowercase()] = written;
     }
     let tags = operations::TAGS.map(|(name, description)| json!({"name": name, "description": description}));
     json!({
@@ -40,13 +42,26 @@ pub fn document() -> Value {
         "servers": [{"url": "/"}],
         "tags": tags,
         "paths": paths,
-        "components": {"schemas": schemas::all(), "headers": headers(), "responses": responses()},
+        "components": {"schemas": schemas::all(), "headers": headers(), "responses": responses(), "securitySchemes": security_schemes()},
     })
 }
 
-/// Method and path of each route: those of a deployment, then that of the local host alone.
-pub(crate) fn routes() -> impl Iterator<Item = (&'static str, &'static str)> {
-    ROUTES.iter().map(|route| (route.method, route.path)).chain([STREAM])
+/// What a client needs for a route with this scope; nothing where tokens are off.
+fn security(scope: Option<Scope>) -> Value {
+    match scope {
+        Some(scope) => json!([{"bearer": [scope.name()]}, {}]),
+        None => json!([]),
+    }
+}
+
+fn security_schemes() -> Value {
+    json!({"bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "A token of the deployment's issuer, signed by RS256 or ES256. Its `scope` has the scope of the operation. \
+            `equilibrium serve` asks for one with `--auth on` alone.",
+    }})
 }
 
 fn headers() -> Value {
@@ -62,6 +77,7 @@ fn headers() -> Value {
         "Vary": text("The request headers that the answer depends on."),
         "Allow": text("The methods of the resource."),
         "Retry-After": retry_after,
+        "WWW-Authenticate": text("What a token must have (RFC 6750)."),
     })
 }
 
@@ -83,7 +99,7 @@ mod tests {
     #[test]
     fn every_route_is_described_once_and_nothing_else_is() {
         let described: Vec<_> = operations::all().iter().map(|operation| operation.route).collect();
-        let routes: Vec<_> = routes().collect();
+        let routes: Vec<_> = routes().map(|route| (route.method, route.path)).collect();
         let set: HashSet<_> = described.iter().collect();
         assert_eq!(set.len(), described.len());
         assert_eq!(set, routes.iter().collect());

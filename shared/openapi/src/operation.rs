@@ -3,11 +3,17 @@
 use std::collections::BTreeMap;
 
 use equilibrium_http::reason_phrase;
+use equilibrium_http::routes::{ROUTES, Route, STREAM};
 use serde_json::{Map, Value, json};
 
 use crate::codes::{self, CODES, Code};
 use crate::samples::Sample;
 use crate::schema::reference;
+
+/// Each route: those of a deployment, then that of the local host alone.
+pub(crate) fn routes() -> impl Iterator<Item = &'static Route> {
+    ROUTES.iter().chain([&STREAM])
+}
 
 /// What the document says of a route of the table.
 pub(crate) struct Operation {
@@ -225,12 +231,17 @@ impl Operation {
         responses.into()
     }
 
+    fn needs_scope(&self) -> bool {
+        routes().any(|route| (route.method, route.path) == self.route && route.scope.is_some())
+    }
+
     /// Every code of its problems, by status.
     pub(crate) fn problems(&self) -> BTreeMap<u16, Vec<Code>> {
         let has = |place| self.parameters.iter().any(|parameter| parameter.is_in(place));
         let mut own: Vec<&str> = codes::OF_EVERY_OPERATION.to_vec();
         own.extend(self.codes);
         for (applies, codes) in [
+            (self.needs_scope(), &codes::OF_A_SCOPE[..]),
             (has("path"), &codes::OF_A_PATH[..]),
             (has("query"), &codes::OF_A_QUERY[..]),
             (self.body.is_some(), &codes::OF_A_BODY[..]),
@@ -264,9 +275,10 @@ pub(crate) fn problem_response(status: u16, codes: &[Code]) -> Value {
     let mut response =
         json!({"description": description, "content": {"application/problem+json": {"schema": schema}}});
     let header = match status {
+        401 | 403 => Some(("WWW-Authenticate", "WWW-Authenticate")),
         405 => Some(("Allow", "Allow")),
         412 => Some(("ETag", "CurrentETag")),
-        503 => Some(("Retry-After", "Retry-After")),
+        429 | 503 => Some(("Retry-After", "Retry-After")),
         _ => None,
     };
     if let Some((name, component)) = header {

@@ -9,7 +9,7 @@ mod overrides;
 mod policies;
 mod problems;
 mod quotes;
-mod stream;
+pub(crate) mod stream;
 
 use serde_json::{Map, Value};
 

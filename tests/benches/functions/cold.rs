@@ -38,6 +38,8 @@ pub async fn measure() {
             // No function calls the cache before a map exists.
             ("EQUILIBRIUM_CACHE_URLS", "redis://127.0.0.1:1"),
             ("EQUILIBRIUM_DEAD_LETTERS_URL", &endpoint),
+            ("EQUILIBRIUM_AUTH", "off"),
+            ("EQUILIBRIUM_RATE_LIMITS", "off"),
         ];
         let whole = starts(name, &environment).await;
         environment.push(("SSL_CERT_FILE", trimmed.to_str().unwrap()));

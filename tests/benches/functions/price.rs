@@ -50,6 +50,8 @@ pub async fn measure() {
             ("AWS_SECRET_ACCESS_KEY", "test"),
             ("EQUILIBRIUM_DEPLOYMENT", &deployment),
             ("EQUILIBRIUM_CACHE_URLS", &cache),
+            ("EQUILIBRIUM_AUTH", "off"),
+            ("EQUILIBRIUM_RATE_LIMITS", "off"),
             // Metrics go to the log, as on Lambda.
             ("EQUILIBRIUM_LOG", "warn"),
         ],

@@ -19,12 +19,18 @@ const SDKS: [&str; 5] = ["aws-config", "aws-sdk-*", "aws-smithy-*", "lambda_runt
 const OUTSIDE: [&str; 10] =
     [SDKS[0], SDKS[1], SDKS[2], SDKS[3], SDKS[4], "hyper*", "rand", "rand_*", "redb", "tokio*"];
 
-pub const WALLS: [Wall; 17] = [
+pub const WALLS: [Wall; 19] = [
     Wall { folder: "shared/domain", ours: &[], optional: &[], never: &OUTSIDE },
     Wall { folder: "shared/http", ours: &[], optional: &[], never: &OUTSIDE },
     Wall { folder: "shared/http_server", ours: &["http"], optional: &[], never: &SDKS },
     Wall { folder: "shared/lambda", ours: &["domain", "http"], optional: &[], never: &OUTSIDE },
     Wall { folder: "shared/app", ours: &["domain"], optional: &[], never: &OUTSIDE },
+    Wall {
+        folder: "shared/admission",
+        ours: &["app", "domain", "http", "lambda"],
+        optional: &[],
+        never: &OUTSIDE,
+    },
     Wall { folder: "shared/api_client", ours: &[], optional: &[], never: &SDKS },
     Wall { folder: "shared/event_file", ours: &["domain", "http"], optional: &[], never: &OUTSIDE },
     Wall {
@@ -45,12 +51,18 @@ pub const WALLS: [Wall; 17] = [
         optional: &[],
         never: &["redb"],
     },
+    Wall {
+        folder: "shared/local_access",
+        ours: &["admission", "app", "embedded", "http"],
+        optional: &[],
+        never: &SDKS,
+    },
     Wall { folder: "shared/openapi", ours: &["domain", "http"], optional: &[], never: &OUTSIDE },
     Wall { folder: "shared/simulator", ours: &["domain"], optional: &[], never: &OUTSIDE },
     // A function's `main.rs` wires clients of `aws` to it; see `sources` for the rest of the crate.
     Wall {
         folder: "functions/*",
-        ours: &["app", "domain", "http", "lambda"],
+        ours: &["admission", "app", "domain", "http", "lambda"],
         optional: &["aws"],
         never: &["aws-*", "lambda_runtime", "redb", "redis"],
     },

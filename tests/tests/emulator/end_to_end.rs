@@ -167,6 +167,8 @@ impl Fixture {
             ("EQUILIBRIUM_LANES", LANES),
             ("EQUILIBRIUM_MAX_HOLD_MS", "4000000000"),
             ("EQUILIBRIUM_CACHE_URLS", &cache),
+            ("EQUILIBRIUM_AUTH", "off"),
+            ("EQUILIBRIUM_RATE_LIMITS", "off"),
             ("EQUILIBRIUM_DEAD_LETTERS_URL", &dead_letters),
         ];
         let [ingest, count, surge, price] =

@@ -3,7 +3,7 @@
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -60,6 +60,8 @@ struct State {
     choice: Option<FaultChoice>,
     /// Requests so far: operation and number of records.
     requests: Vec<(String, usize)>,
+    /// When each arrived.
+    arrivals: Vec<Instant>,
 }
 
 impl FaultProxy {
@@ -102,9 +104,17 @@ impl FaultProxy {
     }
 }
 
+impl FaultProxy {
+    /// When the requests since `began` arrived.
+    pub fn arrivals(&self, began: Instant) -> Vec<Instant> {
+        self.state.lock().arrivals.iter().copied().filter(|at| *at >= began).collect()
+    }
+}
+
 impl State {
     fn fault(&mut self, operation: &str, records: usize) -> Option<Fault> {
         self.requests.push((operation.into(), records));
+        self.arrivals.push(Instant::now());
         let mut planned = self.planned.iter_mut();
         if let Some((_, fault, times)) = planned.find(|(name, _, times)| *name == operation && *times > 0) {
             *times -= 1;

@@ -13,6 +13,7 @@ mod lambda_invoker;
 mod maps;
 mod overrides;
 mod policies;
+mod price_outage;
 mod quotes;
 mod reports;
 mod resharding_source;

@@ -4,6 +4,7 @@
 mod cluster;
 mod map_store;
 mod outages;
+mod rates;
 mod security;
 
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! One instance of `ingest` with its log, and requests to it.
 
+use equilibrium_admission::Open;
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -154,7 +155,7 @@ impl Fixture {
     /// Invokes the function with a payload.
     pub async fn send(&self, call: &Call) -> Reply {
         let (answer, metrics) =
-            handle_event(&self.ingester, &call.payload(), &self.policies, NOW).await.unwrap();
+            handle_event(&Open, &self.ingester, &call.payload(), &self.policies, NOW).await.unwrap();
         let answer: Value = serde_json::from_slice(&answer).unwrap();
         assert_eq!(answer["isBase64Encoded"], false);
         let headers = answer["headers"].as_object().unwrap().iter();

@@ -1,5 +1,6 @@
 //! How records are put into the log: packed, in lane order, and 503 if the log fails.
 
+use equilibrium_admission::Open;
 use equilibrium_app::contract;
 use equilibrium_app::ingest::record_packer::MAX_RECORD_BYTES;
 use equilibrium_domain::id::LaneId;
@@ -109,6 +110,7 @@ async fn the_handlers_future_is_send() {
     }
     let (fixture, payload) = (Fixture::new(), sample("post-events-ndjson").payload());
     let handled =
-        is_send(equilibrium_ingest::handle_event(&fixture.ingester, &payload, &fixture.policies, NOW)).await;
+        is_send(equilibrium_ingest::handle_event(&Open, &fixture.ingester, &payload, &fixture.policies, NOW))
+            .await;
     assert_eq!(handled.unwrap().1.accepted, 6);
 }

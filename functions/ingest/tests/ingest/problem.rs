@@ -1,5 +1,6 @@
 //! Every problem that the call is answered with (RFC 9457).
 
+use equilibrium_admission::Open;
 use std::sync::Arc;
 
 use equilibrium_app::policy::policy_set::PolicySet;
@@ -105,13 +106,15 @@ async fn an_invalid_base64_body_is_malformed() {
 async fn an_invalid_payload_fails_the_invocation() {
     let fixture = Fixture::new();
     for payload in ["", "{}", "[]", "{"] {
-        let error =
-            handle_event(&fixture.ingester, payload.as_bytes(), &fixture.policies, NOW).await.unwrap_err();
+        let error = handle_event(&Open, &fixture.ingester, payload.as_bytes(), &fixture.policies, NOW)
+            .await
+            .unwrap_err();
         assert!(matches!(error, IngestError::Payload(ApiGatewayError::Shape(_))), "{payload}");
     }
     let first =
         String::from_utf8(sample("post-events-ndjson").payload()).unwrap().replace("\"2.0\"", "\"1.0\"");
-    let error = handle_event(&fixture.ingester, first.as_bytes(), &fixture.policies, NOW).await.unwrap_err();
+    let error =
+        handle_event(&Open, &fixture.ingester, first.as_bytes(), &fixture.policies, NOW).await.unwrap_err();
     assert!(matches!(error, IngestError::Payload(ApiGatewayError::Version)));
 }
 
@@ -131,7 +134,8 @@ impl PolicySource for NoPolicies {
 #[tokio::test]
 async fn without_policies_a_request_is_answered_with_503() {
     let (fixture, call) = (Fixture::new(), sample("post-events-ndjson"));
-    let (answer, _) = handle_event(&fixture.ingester, &call.payload(), &NoPolicies, NOW).await.unwrap();
+    let (answer, _) =
+        handle_event(&Open, &fixture.ingester, &call.payload(), &NoPolicies, NOW).await.unwrap();
     let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
     assert_eq!((&answer["statusCode"], &answer["headers"]["retry-after"]), (&503.into(), &"1".into()));
 

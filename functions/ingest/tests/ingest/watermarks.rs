@@ -1,5 +1,6 @@
 //! Watermark records: one in every lane, after the events by which cities' watermarks reach ticks.
 
+use equilibrium_admission::Open;
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Waker};
@@ -132,7 +133,7 @@ async fn events_that_may_not_be_in_the_log_move_no_watermark() {
     // A request whose client disconnects.
     {
         let payload = post("application/x-ndjson", &ping("b", TICK - 11_000)).payload();
-        let mut handled = pin!(handle_event(&fixture.ingester, &payload, &fixture.policies, NOW));
+        let mut handled = pin!(handle_event(&Open, &fixture.ingester, &payload, &fixture.policies, NOW));
         assert!(handled.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     }
     fixture.log.release_lanes();

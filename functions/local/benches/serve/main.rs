@@ -7,13 +7,16 @@ mod harness;
 mod latency;
 mod memory;
 mod price;
+mod quote;
 mod start;
 mod stream;
+mod wrk;
 
 fn main() {
-    let figures: [(&str, fn()); 6] = [
+    let figures: [(&str, fn()); 7] = [
         ("start", start::measure),
         ("price", price::measure),
+        ("quote", quote::measure),
         ("events", events::measure),
         ("latency", latency::measure),
         ("memory", memory::measure),

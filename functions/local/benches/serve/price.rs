@@ -1,10 +1,10 @@
 //! `GET /v1/price` under load by `wrk`, with the prices compared with the published map.
 
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crate::harness::fixture::{Server, serve};
+use crate::wrk::wrk;
 
 const PRICE: &str = "/v1/price?lat=40.7549&lng=-73.984";
 
@@ -13,26 +13,16 @@ pub fn measure() {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         let checker = scope.spawn(|| check(&server, &done));
-        let wrk = Command::new("wrk")
-            .args(["-t1", "-c64", "-d10s", "--latency"])
-            .arg(format!("http://{}{PRICE}", server.address))
-            .output();
+        let load = wrk(&[&format!("http://{}{PRICE}", server.address)]);
         done.store(true, Ordering::Relaxed);
         let checked = checker.join().unwrap();
-        let Ok(wrk) = wrk else {
+        let Some(load) = load else {
             println!("GET /v1/price: `wrk` is not installed; {checked} responses compared");
             return;
         };
-        let output = String::from_utf8(wrk.stdout).unwrap();
-        assert!(!output.contains("Non-2xx"), "{output}");
-        let value = |name: &str| {
-            let line = output.lines().map(str::trim).find_map(|line| line.strip_prefix(name));
-            line.unwrap_or_else(|| panic!("{output}")).trim().to_owned()
-        };
         println!(
             "GET /v1/price, 64 connections of wrk              {} a second, p99 {}; {checked} equal to the map",
-            value("Requests/sec:"),
-            value("99%"),
+            load.per_s, load.p99,
         );
     });
 }

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::Args;
 use clap::builder::{PathBufValueParser, TypedValueParser};
-use clap::{Args, ValueEnum};
-use equilibrium_app::clock::Clock;
+use equilibrium_app::clock::{Clock, system_now_ms};
 use equilibrium_app::policy::policy_cache::PolicyCache;
 use equilibrium_app::policy::policy_set::ResourceLimits;
 use equilibrium_app::price::ports::MapStore;
@@ -20,6 +20,7 @@ use equilibrium_embedded::open_error::OpenError;
 use equilibrium_embedded::store::Store;
 use equilibrium_embedded::{pseudonym_key, quotes};
 use equilibrium_http_server as http_server;
+use equilibrium_local_access::AccessArguments;
 use equilibrium_page::Basemaps;
 use equilibrium_price::{EventFeed, EventSource};
 use equilibrium_simulator::city::{self, City};
@@ -83,15 +84,8 @@ pub struct Serve {
     /// How long a tick waits for its last lane, in milliseconds.
     #[arg(long, default_value = "10000", value_name = "MS", value_parser = whole(0..=i64::MAX))]
     max_hold_ms: i64,
-    /// Authentication of requests: `off` answers every request; `on` requires bearer tokens and is not available yet.
-    #[arg(long, default_value = "off")]
-    auth: Auth,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Auth {
-    On,
-    Off,
+    #[command(flatten)]
+    access: AccessArguments,
 }
 
 /// What the tasks of a running server share.
@@ -125,9 +119,6 @@ impl Serve {
     }
 
     async fn serve(self) -> Result<(), ServeError> {
-        if self.auth == Auth::On {
-            return Err(ServeError::Auth);
-        }
         let mut signals = StopSignals::install()?;
         let max_connections = http_server::max_connections()?;
         let city_file = self.city.as_deref().map(city_file::read_some_policies).transpose()?;
@@ -138,17 +129,19 @@ impl Serve {
         let (store, policies) = self.open_store(city_file.as_deref()).await?;
         let folder = self.data.as_deref();
         let keys = (pseudonym_key::open(folder)?, quotes::open_keys(folder)?);
+        let access = self.access.open(folder, system_now_ms())?;
         let policy = policies[0].clone();
         let banner = self.banner(address, &policy);
         let site = self.site(banner.clone(), &policies, store.clock().now_ms())?;
         let policies =
             Arc::new(PolicyCache::with_bounds(store.clone(), store.clone(), limits, tokio::time::sleep as _));
-        let api = Arc::new(LocalApi::new(&store, Arc::clone(&policies), keys, site));
+        let api = Arc::new(LocalApi::new(&store, Arc::clone(&policies), keys, (access.admission, site)));
         let (stop_sender, stop) = watch::channel(false);
         let (progress_sender, progress) = watch::channel(Progress::default());
         let changes = Arc::clone(api.changes());
         let pipeline =
             pipeline_thread::start(store.clone(), policies, changes, progress_sender, stop.clone())?;
+        let banner = banner + &access.own_token;
         let server = Server { store: store.clone(), api, banner, progress, stop };
 
         let started = tokio::select! {

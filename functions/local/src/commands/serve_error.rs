@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use equilibrium_embedded::open_error::OpenError;
+use equilibrium_local_access::AccessError;
 use thiserror::Error;
 
 use crate::commands::city_file::CityFileError;
@@ -11,9 +12,9 @@ use crate::commands::city_file::CityFileError;
 /// Why the server cannot start.
 #[derive(Debug, Error)]
 pub enum ServeError {
-    /// `--auth on`.
-    #[error("--auth on: authentication is not available yet")]
-    Auth,
+    /// The key of tokens or the file of rates cannot be used.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// The city file cannot be used.
     #[error(transparent)]
     City(#[from] CityFileError),
@@ -56,7 +57,7 @@ impl ServeError {
         match self {
             Self::System(_) => 1,
             Self::Threads { .. }
-            | Self::Auth
+            | Self::Access(_)
             | Self::City(_)
             | Self::Data(_)
             | Self::Port { .. }

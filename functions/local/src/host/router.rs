@@ -18,9 +18,10 @@ use equilibrium_app::quote::keys::QuoteKeys;
 use equilibrium_app::quote::service::QuoteService;
 use equilibrium_domain::pseudonym::PseudonymKey;
 use equilibrium_embedded::store::Store;
-use equilibrium_http::routes::{self, Function};
+use equilibrium_http::routes::{self, Function, STREAM};
 use equilibrium_http::{Problem, Request, Response};
 use equilibrium_http_server::{self as http_server, Answer};
+use equilibrium_local_access::LocalAdmission;
 use equilibrium_notify::Subscription;
 use equilibrium_page::Basemaps;
 use equilibrium_price::{EventSource, RenderedMaps};
@@ -70,6 +71,7 @@ pub struct LocalApi {
     clock: Clock,
     accepted: AtomicU64,
     refused: AtomicU64,
+    admission: LocalAdmission,
     site: Site,
 }
 
@@ -92,7 +94,7 @@ impl LocalApi {
         store: &Store,
         policies: Arc<Policies>,
         (key, quote_keys): (PseudonymKey, QuoteKeys),
-        site: Site,
+        (admission, site): (LocalAdmission, Site),
     ) -> Self {
         let (board, timer) = (MemoryWatermarkBoard::default(), ClockTimer(store.clock()));
         let ingester = Ingester::new(store.clone(), store.lanes(), key, board, timer, Pace::ALONE);
@@ -108,6 +110,7 @@ impl LocalApi {
             clock: store.clock(),
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            admission,
             site,
         }
     }
@@ -141,7 +144,7 @@ impl LocalApi {
         (self.accepted.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed))
     }
 
-    /// Responds to one request.
+    /// Responds to one request that is admitted.
     pub async fn respond(&self, request: &Request<'_>) -> Response {
         let now_ms = self.clock.now_ms();
         if let Some(response) = equilibrium_page::respond(request, &self.site.basemaps) {
@@ -172,12 +175,21 @@ impl LocalApi {
                 response
             }
             Function::Quote => {
+                let caller = match self.admission.caller(request).await {
+                    Ok(caller) => caller,
+                    Err(refused) => return refused,
+                };
                 let quoting = Quoting { service: &self.quotes, maps: &self.maps };
+                let request = (request, equilibrium_quote::trust(&caller));
                 equilibrium_quote::respond(quoting, request, &*self.policies, now_ms).await
             }
             Function::Policy => {
+                let caller = match self.admission.caller(request).await {
+                    Ok(caller) => caller,
+                    Err(refused) => return refused,
+                };
                 let stores = (&self.store, &self.store, &*self.maps);
-                let response = equilibrium_policy::respond(stores, request, now_ms).await;
+                let response = equilibrium_policy::respond(stores, (request, caller.author()), now_ms).await;
                 if !matches!(request.method, "GET" | "HEAD") {
                     self.follow_policies(now_ms);
                 }
@@ -218,7 +230,8 @@ impl http_server::Handler for LocalApi {
         equilibrium_http::body::body_too_large()
     }
 
-    fn takes_body(&self, request: &Request<'_>) -> Result<bool, Problem> {
+    async fn takes_body(&self, request: &Request<'_>) -> Result<bool, Problem> {
+        self.admission.admit(request).await?;
         match routes::function_at(request.path) {
             Function::Ingest => equilibrium_ingest::check_head(request).map(|()| true),
             Function::Policy => equilibrium_policy::check_head(request),
@@ -230,7 +243,7 @@ impl http_server::Handler for LocalApi {
     /// A long answer takes a second to write, and a long policy to check. Both are done beside the threads that serve the
     /// sockets, few at a time.
     async fn respond(&self, request: &Request<'_>) -> Answer<Events> {
-        if routes::matches(routes::STREAM.1, request.path) {
+        if routes::matches(STREAM.path, request.path) {
             return self.stream(request).await;
         }
         if routes::find(request.path).is_none_or(|route| !LONG.contains(&route.path)) {

@@ -3,9 +3,10 @@
 use std::io;
 use std::time::Duration;
 
+use equilibrium_api_client::token::authorization;
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::CONTENT_TYPE;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
 use hyper::{Request, StatusCode, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -38,10 +39,12 @@ impl HttpEventSink {
 
 impl EventSink for HttpEventSink {
     async fn post(&self, body: &[u8]) -> io::Result<bool> {
-        let request = Request::post(&self.url)
-            .header(CONTENT_TYPE, "application/x-ndjson")
-            .body(Full::new(Bytes::copy_from_slice(body)))
-            .map_err(io::Error::other)?;
+        let mut request = Request::post(&self.url).header(CONTENT_TYPE, "application/x-ndjson");
+        if let Some(value) = authorization() {
+            request = request.header(AUTHORIZATION, value);
+        }
+        let content = Full::new(Bytes::copy_from_slice(body));
+        let request = request.body(content).map_err(io::Error::other)?;
         match tokio::time::timeout(RESPONSE_TIMEOUT, self.client.request(request)).await {
             Ok(Ok(response)) => match response.status() {
                 StatusCode::ACCEPTED => Ok(true),

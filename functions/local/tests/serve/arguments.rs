@@ -43,8 +43,8 @@ fn an_invalid_argument_is_named() {
         (["--speed", "1.5"], "1 to 1000"),
         (["--seed", "random"], "'--seed <N>': not a whole number from 0 to 18446744073709551615"),
         (["--max-hold-ms", "ever"], "'--max-hold-ms <MS>': not a whole number from 0 to 9223372036854775807"),
-        (["--auth", "on"], "--auth on"),
         (["--auth", "maybe"], "--auth"),
+        (["--rate-limits", "/nowhere/rates.json"], "--rate-limits /nowhere/rates.json"),
         (["--wind", "3"], "--wind"),
     ] {
         assert_refused(&arguments, &[reason]);

@@ -1,11 +1,13 @@
 //! Every code of a problem that the description of the API lists is seen once, with its status.
 
 use std::collections::BTreeSet;
+use std::fs;
 
 use equilibrium_openapi::{CODES, Code, Origin};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::access::token;
 use crate::full_disk::with_file_limit;
 use crate::harness::fixture::{SETTLED_MS, Server, serve_unfed_from};
 use crate::harness::http_client::{Connection, Request, get, post, post_array};
@@ -83,6 +85,7 @@ fn see_those_of_reads(seen: &mut Seen, connection: &mut Connection, server: &Ser
         get("/v1/cities/atlantis"),
         get("/v1/price?lat=40.7&lng=%zz"),
         get("/v1/price?lat=40.7&lat=40.7"),
+        get(&format!("/v1/price?{}", ["a=1"; 51].join("&"))),
         get("/v1/price?lat=north&lng=-74"),
         get("/v1/price?lng=-74"),
         get("/v1/price?lat=91&lng=-74"),
@@ -111,6 +114,10 @@ fn see_those_of_bodies(seen: &mut Seen, connection: &mut Connection) {
         post("{}").header("content-encoding", "gzip"),
         Request { headers: Vec::new(), ..post("") }.header("content-type", "text/plain"),
         post_array("[{}"),
+        Request {
+            body: ("[".repeat(101) + &"]".repeat(101)).into(),
+            ..send("POST", "/v1/quotes", &json!({}))
+        },
         send("POST", "/v1/quotes", &json!({})),
         send("POST", "/v1/quotes", &far),
         send("POST", "/v1/quotes", &short),
@@ -196,6 +203,22 @@ fn see_unavailable(seen: &mut Seen) {
     seen.insert(problem);
 }
 
+/// Problems of clients that are not admitted.
+fn see_those_of_admission(seen: &mut Seen) {
+    let folder = TempDir::new().unwrap();
+    let rates = folder.path().join("rates.json");
+    fs::write(&rates, r#"{"default": {"prices": 1}}"#).unwrap();
+    let mut command = serve_unfed_from(folder.path());
+    let server = Server::start(command.args(["--auth", "on", "--rate-limits", rates.to_str().unwrap()]));
+    let token = token(folder.path(), &["--scope", "prices:read"]);
+    let with_token = |target: &str| get(target).header("authorization", &format!("Bearer {token}"));
+    let mut connection = server.connect();
+    see(seen, &mut connection, &get("/v1/cities"));
+    see(seen, &mut connection, &with_token("/v1/cities/nyc/policy"));
+    assert_eq!(connection.request(&with_token("/v1/cities")).unwrap().status, 200);
+    see(seen, &mut connection, &with_token("/v1/cities"));
+}
+
 #[test]
 fn every_code_of_the_description_is_seen_with_its_status() {
     let (server, mut seen) = (Server::unfed(), Seen::new());
@@ -211,6 +234,7 @@ fn every_code_of_the_description_is_seen_with_its_status() {
     see_those_of_quotes(&mut seen, &mut connection, &server);
     see_no_fare(&mut seen, &server);
     see_too_many_overrides(&mut seen, &mut connection);
+    see_those_of_admission(&mut seen);
     see_unavailable(&mut seen);
     seen.insert(stalled.response(false).unwrap().problem());
 

@@ -1,6 +1,7 @@
 //! `equilibrium serve` as a process: its port, its folder, its signals and its output.
 #![allow(clippy::unwrap_used)]
 
+mod access;
 mod arguments;
 mod banner;
 mod change_stream;

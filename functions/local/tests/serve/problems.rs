@@ -132,3 +132,21 @@ fn a_refused_event_is_named_by_index_and_code_and_others_are_accepted() {
         assert!(refused["message"].as_str().is_some_and(|message| !message.is_empty()), "{receipt}");
     }
 }
+
+#[test]
+fn a_body_that_is_nested_too_deep_and_a_query_of_too_many_parameters_are_400() {
+    let nested = format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
+    let json = |method, target: &str| {
+        let request = Request { body: nested.clone().into_bytes(), ..get(target) }.method(method);
+        request.header("content-type", "application/json")
+    };
+    let parameters = vec!["a=1"; 60].join("&");
+    assert_problems(vec![
+        (json("POST", "/v1/quotes"), 400, "unreadable"),
+        (json("POST", "/v1/cities/nyc/overrides"), 400, "unreadable"),
+        (json("PUT", "/v1/cities/nyc/policy").header("if-match", "\"1\""), 400, "unreadable"),
+        (get(&format!("/v1/price?{parameters}")), 400, "too_many_parameters"),
+        (get(&format!("/v1/price?{}", "a".repeat(11_000))), 414, "target_too_long"),
+        (get(&format!("/v1/cities/{}", "a".repeat(3_000))), 414, "target_too_long"),
+    ]);
+}

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use equilibrium_app::laws::ports::BoundStores;
 use equilibrium_app::memory::{MemoryDays, MemoryMaps, MemoryOverrides, MemoryPolicies, NoOp};
+use equilibrium_app::policy::ports::LOCAL_AUTHOR;
 use equilibrium_app::policy::ports::{NewVersion, PolicyStore, ReplaceError, SavedVersion, StoredPolicy};
 use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_app::unavailable::Unavailable;
@@ -63,7 +64,7 @@ impl Fixture {
             headers.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(*value))).collect();
         let request = Request { method, path, query, headers: &headers, body };
         let stores = (&self.store, &self.bounds, &self.maps);
-        let response = equilibrium_policy::respond(stores, &request, now_ms).await;
+        let response = equilibrium_policy::respond(stores, (&request, LOCAL_AUTHOR), now_ms).await;
         assert_conforms(&request, &response);
         response
     }

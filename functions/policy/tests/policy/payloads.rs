@@ -1,5 +1,6 @@
 //! The function as API Gateway invokes it, with the samples of `events/http`.
 
+use equilibrium_admission::Open;
 use std::fs;
 use std::path::Path;
 
@@ -17,10 +18,14 @@ fn sample(name: &str) -> Vec<u8> {
 /// The response to a payload.
 async fn answer_to(payload: &[u8]) -> Value {
     let fixture = Fixture::new();
-    let answer =
-        equilibrium_policy::handle_event((&fixture.store, &fixture.bounds, &fixture.maps), payload, TICK)
-            .await
-            .unwrap();
+    let answer = equilibrium_policy::handle_event(
+        &Open,
+        (&fixture.store, &fixture.bounds, &fixture.maps),
+        payload,
+        TICK,
+    )
+    .await
+    .unwrap();
     serde_json::from_slice(&answer).unwrap()
 }
 
@@ -64,7 +69,12 @@ async fn a_body_that_is_not_base64_is_the_clients_fault() {
 #[tokio::test]
 async fn an_invalid_payload_fails_the_invocation() {
     let fixture = Fixture::new();
-    let failed =
-        equilibrium_policy::handle_event((&fixture.store, &fixture.bounds, &fixture.maps), b"{}", TICK).await;
+    let failed = equilibrium_policy::handle_event(
+        &Open,
+        (&fixture.store, &fixture.bounds, &fixture.maps),
+        b"{}",
+        TICK,
+    )
+    .await;
     failed.unwrap_err();
 }

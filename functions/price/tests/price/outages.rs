@@ -327,9 +327,9 @@ async fn one_call_at_a_time_probes_a_store_that_hangs() {
     let instance = Instance::new().await;
     ask(&instance, Duration::from_secs(10), 100, true).await;
     instance.set_hanging(true);
-    ask(&instance, Duration::from_secs(120), 100, true).await;
+    ask(&instance, Duration::from_mins(2), 100, true).await;
     let (before, began) = (instance.store.0.hanging.load(Relaxed), Instant::now());
-    ask(&instance, Duration::from_secs(60), 500, true).await;
+    ask(&instance, Duration::from_mins(1), 500, true).await;
     let probes = instance.store.0.hanging.load(Relaxed) - before;
     // A probe takes its deadline of a second, and two to four seconds pass until the next.
     assert!((60 / 5..=60 / 3 + 1).contains(&probes), "{probes} probes");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use aws_lambda_events::encodings::Body;
+use equilibrium_admission::Open;
 use equilibrium_app::policy::policy_set::PolicySet;
 use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::unavailable::Unavailable;
@@ -28,6 +29,7 @@ async fn call(name: &str) -> (ApiGatewayV2httpResponse, Value) {
 async fn answer_to(payload: &[u8]) -> (ApiGatewayV2httpResponse, Value) {
     let fixture = Fixture::priced().await;
     let answer = equilibrium_price::handle_event(
+        &Open,
         (&fixture.maps, &fixture.rendered, &fixture.past),
         payload,
         &fixture.policies,
@@ -94,6 +96,7 @@ async fn a_compressed_map_is_sent_in_base64() {
         (0..40).map(|step| row(0, cell(40.5 + f64::from(step) / 100.0, -73.9, 8), 1, 1, 120)).collect();
     fixture.publish(&Map::new("nyc", 1, TICK, 8, &rows)).await;
     let answer = equilibrium_price::handle_event(
+        &Open,
         (&fixture.maps, &fixture.rendered, &fixture.past),
         &sample("get-map"),
         &fixture.policies,
@@ -114,6 +117,7 @@ async fn a_compressed_map_is_sent_in_base64() {
 async fn an_invalid_payload_fails_the_invocation() {
     let fixture = Fixture::new();
     let failed = equilibrium_price::handle_event(
+        &Open,
         (&fixture.maps, &fixture.rendered, &fixture.past),
         b"{}",
         &fixture.policies,
@@ -141,7 +145,7 @@ async fn without_policies_a_request_is_answered_with_503() {
     let fixture = Fixture::priced().await;
     equilibrium_price::read_at_start(&fixture.maps, &NoPolicies, TICK).await;
     let (maps, payload) = ((&fixture.maps, &fixture.rendered, &fixture.past), sample("get-price"));
-    let answer = equilibrium_price::handle_event(maps, &payload, &NoPolicies, TICK).await.unwrap();
+    let answer = equilibrium_price::handle_event(&Open, maps, &payload, &NoPolicies, TICK).await.unwrap();
     let answer: Value = serde_json::from_slice(&answer).unwrap();
     let problem: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
     assert_eq!((&answer["statusCode"], &answer["headers"]["retry-after"]), (&json!(503), &json!("1")));
@@ -157,6 +161,7 @@ async fn the_handlers_future_is_send() {
     let fixture = Fixture::priced().await;
     let payload = sample("get-price");
     let handled = is_send(equilibrium_price::handle_event(
+        &Open,
         (&fixture.maps, &fixture.rendered, &fixture.past),
         &payload,
         &fixture.policies,
@@ -184,7 +189,8 @@ async fn a_map_too_long_for_lambda_is_refused_in_words_unless_the_client_accepts
             None => drop(payload["headers"].as_object_mut().unwrap().remove("accept-encoding")),
         }
         let (maps, payload) = ((&fixture.maps, &fixture.rendered, &fixture.past), payload.to_string());
-        let answer = equilibrium_price::handle_event(maps, payload.as_bytes(), &fixture.policies, TICK);
+        let answer =
+            equilibrium_price::handle_event(&Open, maps, payload.as_bytes(), &fixture.policies, TICK);
         let answer = answer.await.unwrap();
         assert!(answer.len() <= MAX_RESPONSE_BYTES, "{} bytes", answer.len());
         let answer: Value = serde_json::from_slice(&answer).unwrap();

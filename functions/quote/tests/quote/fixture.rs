@@ -10,6 +10,7 @@ use equilibrium_app::memory::{MemoryMaps, MemoryQuotes, NoOp, Recorder};
 use equilibrium_app::policy::policy_set::{PolicySet, ResourceLimits};
 use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_app::price::ports::MapStore;
+use equilibrium_app::quote::issue::Trust;
 use equilibrium_app::quote::keys::{QuoteKey, QuoteKeys};
 use equilibrium_app::quote::service::QuoteService;
 use equilibrium_app::unavailable::Unavailable;
@@ -137,7 +138,8 @@ impl Fixture {
             headers.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(*value))).collect();
         let request = Request { method, path, query: "", headers: &headers, body: body.as_bytes() };
         let quoting = Quoting { service: &self.service, maps: &self.maps };
-        let response = equilibrium_quote::respond(quoting, &request, &self.policies, now_ms).await;
+        let asked = (&request, Trust::Untrusted);
+        let response = equilibrium_quote::respond(quoting, asked, &self.policies, now_ms).await;
         assert_conforms(&request, &response);
         response
     }

@@ -12,6 +12,7 @@ use equilibrium_app::dependency::metrics::DependencyKind;
 use equilibrium_app::memory::{MemoryMaps, MemoryQuotes, NoOp};
 use equilibrium_app::price::map_reader::MapReader;
 use equilibrium_app::price::ports::MapStore;
+use equilibrium_app::quote::issue::Trust;
 use equilibrium_app::quote::keys::{QuoteKey, QuoteKeys};
 use equilibrium_app::quote::ports::{Confirmation, QuoteStore};
 use equilibrium_app::quote::service::QuoteService;
@@ -117,7 +118,8 @@ impl Instance {
         let request = Request { method: "POST", path, query: "", headers: &headers, body: body.as_bytes() };
         let quoting = Quoting { service: &self.service, maps: &self.maps };
         let now_ms = TICK + i64::try_from(self.began.elapsed().as_millis()).unwrap();
-        equilibrium_quote::respond(quoting, &request, &self.fixture.policies, now_ms).await
+        equilibrium_quote::respond(quoting, (&request, Trust::Untrusted), &self.fixture.policies, now_ms)
+            .await
     }
 
     async fn issue(&self) -> String {

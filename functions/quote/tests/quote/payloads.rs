@@ -1,5 +1,6 @@
 //! The function as API Gateway invokes it, with the samples of `events/http`.
 
+use equilibrium_admission::Open;
 use std::fs;
 use std::path::Path;
 
@@ -20,7 +21,7 @@ async fn each_sample_has_its_response() {
         let payload = fs::read(path.with_extension("json")).unwrap();
         let fixture = Fixture::priced(120).await;
         let quoting = Quoting { service: &fixture.service, maps: &fixture.maps };
-        let answer = equilibrium_quote::handle_event(quoting, &payload, &fixture.policies, TICK).await;
+        let answer = equilibrium_quote::handle_event(&Open, quoting, &payload, &fixture.policies, TICK).await;
         let answer: Value = serde_json::from_slice(&answer.unwrap()).unwrap();
         assert_eq!(
             (&answer["statusCode"], &answer["headers"]["content-type"]),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use equilibrium_domain::geo::locate::Cell;
-use equilibrium_domain::policy::{Policy, Product};
+use equilibrium_domain::policy::{Multiplier, Policy, Product};
 use equilibrium_domain::surge::fallback::Fallback;
 use equilibrium_domain::surge::feed_guard::Feed;
 
@@ -13,6 +13,7 @@ use crate::price::city_map::CityMap;
 use crate::price::map_reader::MapReader;
 use crate::price::ports::MapStore;
 use crate::price::report::{FrozenMaps, ReportedCell, Reporting};
+use crate::price::rungs::Sample;
 use crate::timer::Timer;
 
 /// A city at one moment.
@@ -73,14 +74,6 @@ impl<'a> CityView<'a> {
         }
     }
 
-    pub(super) fn map(&self) -> Option<&Arc<CityMap>> {
-        self.map.as_ref()
-    }
-
-    pub(super) fn frozen(&self) -> &FrozenMaps {
-        &self.frozen
-    }
-
     /// The map's tick, in milliseconds since the epoch.
     #[must_use]
     pub fn as_of_ms(&self) -> Option<i64> {
@@ -134,6 +127,32 @@ impl<'a> CityView<'a> {
     pub fn reported(&self, product: ProductIndex<'_>, cell: Cell) -> ReportedCell {
         let row = self.map.as_ref().zip(product.in_map).and_then(|(map, in_map)| map.row(in_map, cell));
         self.reporting().cell((product.at, product.id), cell, row)
+    }
+
+    /// Counts an answer of this view of `city`, which the ladder is compared with now and then
+    /// ([`MapReader::check_rungs`]).
+    pub fn sample<M, K, T>(
+        &self,
+        (maps, city): (&MapReader<M, K, T>, &CityConfig),
+        (product, cell): (ProductIndex<'_>, Cell),
+        answered: Multiplier,
+        now_ms: i64,
+    ) where
+        M: MapStore + 'static,
+        K: MapStore + 'static,
+        T: Timer + 'static,
+    {
+        maps.sample(now_ms, || Sample {
+            city: city.clone(),
+            bounds: Arc::clone(&self.bounds),
+            frozen: self.frozen.clone(),
+            map: self.map.clone(),
+            now_ms,
+            product: product.at,
+            cell,
+            mode: self.fallback.mode,
+            answered,
+        });
     }
 
     /// What the map lists of a product, by cell.

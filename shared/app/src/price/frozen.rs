@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 
 use crate::price::look::Sources;
-use crate::price::map_reader::{LOOK_ABANDONED_MS, patience};
+use crate::price::patience::{LOOK_ABANDONED_MS, patience};
 use crate::price::ports::MapStore;
 use crate::timer::{Timer, is_within, with_timeout};
 use crate::unavailable::Unavailable;

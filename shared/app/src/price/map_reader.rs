@@ -2,9 +2,8 @@
 //!
 //! A request is answered by the map in memory while that is fresh (CONTRACT §6). If the next map is due, the request begins
 //! a look for it, or continues the one under way, without waiting (single flight; stale-while-revalidate, RFC 5861). A
-//! request for a city without a fresh map waits for a look, up to [`LOOK_TIMEOUT`], and while looks fail up to
-//! [`FAILING_TIMEOUT`]. The time of the next look is learned
-//! ([`super::schedule`]). A look reads the cache; once a map is overdue by a whole tick it also reads the store, for the
+//! request for a city without a fresh map waits for a look: a second at most, and less while looks fail ([`patience`]). The
+//! time of the next look is learned ([`super::schedule`]). A look reads the cache; once a map is overdue by a whole tick it also reads the store, for the
 //! cache may be stale (cache bypass).
 //!
 //! Lambda freezes an instance between requests, so no task runs in the background: a look is a shared future that
@@ -26,23 +25,17 @@ use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::dependency::FAILING_TIMEOUT;
 use crate::price::city_map::CityMap;
 use crate::price::frozen::FrozenReader;
 use crate::price::look::{Finding, Sources, Wanted, look};
 use crate::price::metrics::MapReaderMetrics;
+use crate::price::patience::{LOOK_ABANDONED_MS, patience};
 use crate::price::ports::MapStore;
 use crate::price::report::FrozenMaps;
-use crate::price::rungs::RungSamples;
+use crate::price::rungs::{RungSamples, Sample};
 use crate::price::schedule::{Pace, Schedule};
 use crate::price::tier::{Tier, TierCounts};
 use crate::timer::{Timer, is_within, with_timeout};
-
-/// How long a request waits that has no fresh map.
-pub const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// A look that takes longer is abandoned, in milliseconds: its connection is likely dead.
-pub const LOOK_ABANDONED_MS: i64 = 1_000;
 
 /// A city that no request asked for during this time is not looked for, in milliseconds.
 pub const ASKED_MS: i64 = 10_000;
@@ -56,10 +49,10 @@ const HEAD_INTERVAL_MS: i64 = 1_000;
 /// The maps of all cities, each at the newest version that this instance has read.
 #[derive(Debug)]
 pub struct MapReader<M, K, T> {
-    pub(super) sources: Arc<Sources<M, K, T>>,
+    sources: Arc<Sources<M, K, T>>,
     cities: RwLock<HashMap<CityId, Arc<Mutex<CityEntry>>>>,
     frozen: FrozenReader,
-    pub(super) rungs: RungSamples,
+    rungs: RungSamples,
     current: Mutex<Current>,
     /// Whether a look is under way: read without the lock of `current`.
     is_looking: AtomicBool,
@@ -149,7 +142,7 @@ where
     }
 
     /// The city's map at `now_ms`, in milliseconds since the epoch: the one in memory if it is fresh, else the newest that
-    /// a look finds within [`LOOK_TIMEOUT`]. `None` before the city's first map.
+    /// a look finds within a second. `None` before the city's first map.
     pub async fn map(&self, city: &CityId, clock: Clock, now_ms: i64) -> Option<Arc<CityMap>> {
         let entry = self.entry(city, clock);
         let (map, is_due, is_failing) = {
@@ -181,7 +174,7 @@ where
     }
 
     /// The tick of each city's newest map, in milliseconds since the epoch, as far as it is known within
-    /// [`LOOK_TIMEOUT`]. Heads alone are read for this, those of all cities together.
+    /// a second. Heads alone are read for this, those of all cities together.
     pub async fn ages<'a>(
         &self,
         cities: impl Iterator<Item = (&'a CityId, Clock)> + Send,
@@ -208,7 +201,7 @@ where
         entries.iter().map(|entry| entry.lock().as_of_ms).collect()
     }
 
-    /// Reads the maps of all these cities, as far as that is done within [`LOOK_TIMEOUT`], for a start.
+    /// Reads the maps of all these cities, as far as that is done within a second, for a start.
     pub async fn read_all<'a>(&self, cities: impl Iterator<Item = (&'a CityId, Clock)> + Send, now_ms: i64) {
         for (city, clock) in cities {
             self.entry(city, clock).lock().asked_at_ms = Some(now_ms);
@@ -233,7 +226,7 @@ where
     }
 
     /// The maps of the freezes in force of a city whose newest tick is `as_of`, in milliseconds since the epoch. One that is not
-    /// in memory is read within [`LOOK_TIMEOUT`]; the newest map has it until a tick after the start has closed.
+    /// in memory is read within a second; the newest map has it until a tick after the start has closed.
     pub async fn frozen_maps(
         &self,
         city: &CityId,
@@ -250,6 +243,25 @@ where
             }
         }
         frozen
+    }
+
+    /// Keeps an answer for [`Self::check_rungs`], which `sample` makes if it is one of those that are compared.
+    pub(super) fn sample(&self, now_ms: i64, sample: impl FnOnce() -> Sample) {
+        self.rungs.count(now_ms, sample);
+    }
+
+    /// Whether an answer waits to be compared.
+    pub fn has_sample(&self) -> bool {
+        self.rungs.is_waiting()
+    }
+
+    /// Compares the answer that waits, if there is one, with every rung; for the time after a response is sent. It takes no
+    /// longer than a second.
+    pub async fn check_rungs(&self) {
+        if let Some(sample) = self.rungs.take() {
+            let metrics = sample.check(&self.sources).await;
+            self.sources.count(|sum| sum.rungs.add(&metrics));
+        }
     }
 
     /// The metrics since the last call.
@@ -459,11 +471,6 @@ impl CityEntry {
             (None, None) => self.schedule.missed(began_ms, pace, random),
         }
     }
-}
-
-/// How long a request waits for a read.
-pub(super) fn patience(is_failing: bool) -> Duration {
-    if is_failing { FAILING_TIMEOUT } else { LOOK_TIMEOUT }
 }
 
 fn is_late(look: &Look, now_ms: i64) -> bool {

@@ -18,9 +18,8 @@ use parking_lot::Mutex;
 use crate::policy::bounds::BoundsInForce;
 use crate::policy::policy_set::CityConfig;
 use crate::price::city_map::{Chunk, CityMap};
-use crate::price::city_view::{CityView, ProductIndex};
 use crate::price::look::Sources;
-use crate::price::map_reader::{LOOK_TIMEOUT, MapReader};
+use crate::price::patience::LOOK_TIMEOUT;
 use crate::price::ports::{Consistency, MapStore};
 use crate::price::report::{FrozenMaps, Reporting};
 use crate::telemetry::emf::{Measurements, ToMeasurements};
@@ -54,7 +53,7 @@ impl RungMetrics {
         self.failures[mode as usize]
     }
 
-    fn add(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, other: &Self) {
         self.checks += other.checks;
         for (sum, failures) in self.failures.iter_mut().zip(other.failures) {
             *sum += failures;
@@ -96,75 +95,54 @@ struct State {
 
 /// An answer, with what it was worked out from.
 #[derive(Debug)]
-struct Sample {
-    city: CityConfig,
-    bounds: Arc<BoundsInForce>,
-    frozen: FrozenMaps,
-    map: Option<Arc<CityMap>>,
-    now_ms: i64,
+pub(super) struct Sample {
+    pub(super) city: CityConfig,
+    pub(super) bounds: Arc<BoundsInForce>,
+    pub(super) frozen: FrozenMaps,
+    pub(super) map: Option<Arc<CityMap>>,
+    pub(super) now_ms: i64,
     /// The product's index in the policy.
-    product: usize,
-    cell: Cell,
-    mode: Mode,
-    answered: Multiplier,
+    pub(super) product: usize,
+    pub(super) cell: Cell,
+    pub(super) mode: Mode,
+    pub(super) answered: Multiplier,
 }
 
-impl<M, K, T> MapReader<M, K, T>
-where
-    M: MapStore + 'static,
-    K: MapStore + 'static,
-    T: Timer + 'static,
-{
-    /// Counts an answer, and keeps it for [`MapReader::check_rungs`] if it is one of those that are compared.
-    pub fn sample(
-        &self,
-        (city, view): (&CityConfig, &CityView<'_>),
-        (product, cell): (ProductIndex<'_>, Cell),
-        answered: Multiplier,
-        now_ms: i64,
-    ) {
-        if !self.rungs.answers.fetch_add(1, Relaxed).is_multiple_of(SAMPLED_OF) {
+impl RungSamples {
+    /// Counts an answer at `now_ms`, and keeps it if it is one of those that are compared.
+    pub(super) fn count(&self, now_ms: i64, sample: impl FnOnce() -> Sample) {
+        if !self.answers.fetch_add(1, Relaxed).is_multiple_of(SAMPLED_OF) {
             return;
         }
-        let mut state = self.rungs.state.lock();
+        let mut state = self.state.lock();
         if is_within(state.taken_at_ms, SAMPLE_INTERVAL_MS, now_ms) {
             return;
         }
-        state.taken_at_ms = Some(now_ms);
-        self.rungs.is_waiting.store(true, Relaxed);
-        state.next = Some(Sample {
-            city: city.clone(),
-            bounds: Arc::clone(&view.bounds),
-            frozen: view.frozen().clone(),
-            map: view.map().cloned(),
-            now_ms,
-            product: product.at,
-            cell,
-            mode: view.fallback.mode,
-            answered,
-        });
+        *state = State { taken_at_ms: Some(now_ms), next: Some(sample()) };
+        self.is_waiting.store(true, Relaxed);
     }
 
-    /// Whether an answer waits to be compared.
-    pub fn has_sample(&self) -> bool {
-        self.rungs.is_waiting.load(Relaxed)
+    pub(super) fn is_waiting(&self) -> bool {
+        self.is_waiting.load(Relaxed)
     }
 
-    /// Compares the answer that waits, if there is one, with every rung; for the time after a response is sent. It takes no
-    /// longer than [`LOOK_TIMEOUT`].
-    pub async fn check_rungs(&self) {
-        if !self.rungs.is_waiting.swap(false, Relaxed) {
-            return;
-        }
-        let Some(sample) = self.rungs.state.lock().next.take() else { return };
-        let sources = &*self.sources;
-        let is_cached = with_timeout(&sources.timer, LOOK_TIMEOUT, sample.is_cached_in(sources)).await;
-        let metrics = sample.compare(is_cached.unwrap_or(false));
-        sources.count(|sum| sum.rungs.add(&metrics));
+    pub(super) fn take(&self) -> Option<Sample> {
+        if self.is_waiting.swap(false, Relaxed) { self.state.lock().next.take() } else { None }
     }
 }
 
 impl Sample {
+    /// Compares the answer with every rung.
+    pub(super) async fn check<M, K, T>(&self, sources: &Sources<M, K, T>) -> RungMetrics
+    where
+        M: MapStore,
+        K: MapStore,
+        T: Timer,
+    {
+        let is_cached = with_timeout(&sources.timer, LOOK_TIMEOUT, self.is_cached_in(sources)).await;
+        self.compare(is_cached.unwrap_or(false))
+    }
+
     fn policy(&self) -> &Policy {
         &self.city.pricing.policy
     }

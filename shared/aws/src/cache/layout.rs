@@ -1,9 +1,10 @@
-//! The layout of maps in the cache: keys, values, and their lifetimes.
+//! The layout of maps and rates in the cache: keys, values, and their lifetimes.
 //!
 //! | key | value |
 //! |---|---|
 //! | `equilibrium:{nyc}:head` | the head's version, 8 bytes, big-endian; then [`MapHead::encode`] |
 //! | `equilibrium:{nyc}:chunk:882a1072b5fffff:417` | the chunk of this parent and version |
+//! | `equilibrium:rate:0f3b…` | the theoretical arrival time of a client that is limited, in microseconds, decimal |
 //!
 //! The city in braces is the hash tag: all keys of a city are in one slot of a cluster, so that one script can
 //! access them together.
@@ -12,7 +13,9 @@ use std::fmt::Write;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use equilibrium_app::rate_limit::ports::RateKey;
 use equilibrium_domain::id::CityId;
+use equilibrium_domain::rate::Rate;
 use equilibrium_domain::surge::map::{ChunkName, MapHead};
 use redis::{Cmd, Script};
 
@@ -56,6 +59,21 @@ end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 for at = replaced + 2, #KEYS do redis.call('PEXPIRE', KEYS[at], ARGV[5]) end
 return 1";
+
+/// Takes one call of a rate, as [`Rate::admit`]: `ARGV` is now, the interval and the burst in microseconds, and the lifetime.
+/// Returns 0, or the time to wait. Numbers of Redis's Lua are exact up to 2⁵³, microseconds until the year 2255.
+const TAKE_CALL: &str = r"local now, interval, burst = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local arrival = tonumber(redis.call('GET', KEYS[1]) or now) or now
+arrival = math.min(math.max(arrival, now), now + burst)
+local wait = arrival + interval - (now + burst)
+if wait > 0 then return wait end
+redis.call('SET', KEYS[1], string.format('%.0f', arrival + interval), 'PX', ARGV[4])
+return 0";
+
+static TAKE_CALL_HASH: LazyLock<Script> = LazyLock::new(|| Script::new(TAKE_CALL));
+
+/// By how much the lifetime of a client's state exceeds the burst of its rate: the clocks of instances differ.
+const RATE_TTL_MARGIN: Duration = Duration::from_secs(5);
 
 static SAVE_HEAD_HASH: LazyLock<Script> = LazyLock::new(|| Script::new(SAVE_HEAD));
 
@@ -117,6 +135,18 @@ pub fn save_head(head: &MapHead, write: &HeadWrite) -> ScriptCall {
         cmd
     };
     ScriptCall { by_hash: call("EVALSHA", SAVE_HEAD_HASH.get_hash()), in_full: call("EVAL", SAVE_HEAD) }
+}
+
+/// Takes one call of a rate.
+pub fn take_call(key: RateKey, rate: Rate, now_us: i64) -> ScriptCall {
+    let burst = Duration::from_micros(rate.burst_us().unsigned_abs());
+    let call = |name: &str, script: &str| {
+        let mut cmd = redis::cmd(name);
+        cmd.arg(script).arg(1).arg(format!("equilibrium:rate:{:032x}", key.0));
+        cmd.arg(now_us).arg(rate.interval_us()).arg(rate.burst_us()).arg(ms(burst + RATE_TTL_MARGIN));
+        cmd
+    };
+    ScriptCall { by_hash: call("EVALSHA", TAKE_CALL_HASH.get_hash()), in_full: call("EVAL", TAKE_CALL) }
 }
 
 /// Parses the value of a city's head; `None` if it is malformed or of another city.

@@ -37,7 +37,7 @@ pub(super) fn operations() -> Vec<Operation> {
                     .link("firstCity", "getCity", json!({"city": "$response.body#/cities/0/city"}))
                     .link("firstMap", "getSurgeMap", json!({"city": "$response.body#/cities/0/city"})),
             ],
-            codes: &["malformed_parameter", "out_of_range", "unavailable"],
+            codes: &["malformed_parameter", "out_of_range"],
             samples: &[sample!("get-cities")],
         },
         Operation {
@@ -49,7 +49,7 @@ pub(super) fn operations() -> Vec<Operation> {
             parameters: vec![city()],
             body: None,
             answers: vec![json_answer(200, "The city.", "City")],
-            codes: &["unknown_city", "response_too_large", "unavailable"],
+            codes: &["unknown_city", "response_too_large"],
             samples: &[sample!("get-city")],
         },
     ]

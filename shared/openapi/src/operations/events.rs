@@ -29,7 +29,7 @@ pub(super) fn operations() -> Vec<Operation> {
             ],
         }),
         answers: vec![json_answer(202, "The accepted events are in the log.", "Receipt")],
-        codes: &["unavailable"],
+        codes: &[],
         samples: &[sample!("post-events-array"), sample!("post-events-ndjson")],
     }]
 }

@@ -39,7 +39,7 @@ fn create() -> Operation {
                 .link("override", "getOverride", override_of_the_answer())
                 .link("end", "endOverride", override_of_the_answer()),
         ],
-        codes: &["unknown_city", "too_many_overrides", "invalid_override", "unavailable"],
+        codes: &["unknown_city", "too_many_overrides", "invalid_override"],
         samples: &[sample!("post-override")],
     }
 }
@@ -64,7 +64,7 @@ fn list() -> Operation {
             "listOverrides",
             json!({"city": "$request.path.city", "state": "$request.query.state", "next": "$response.body#/next"}),
         )],
-        codes: &["malformed_parameter", "unknown_city", "out_of_range", "response_too_large", "unavailable"],
+        codes: &["malformed_parameter", "unknown_city", "out_of_range", "response_too_large", ],
         samples: &[sample!("get-overrides")],
     }
 }
@@ -79,7 +79,7 @@ fn read() -> Operation {
         parameters: vec![city(), id()],
         body: None,
         answers: vec![json_answer(200, "The override.", "Override")],
-        codes: &["unknown_city", "unknown_override", "unavailable"],
+        codes: &["unknown_city", "unknown_override"],
         samples: &[sample!("get-override")],
     }
 }
@@ -94,7 +94,7 @@ fn end() -> Operation {
         parameters: vec![city(), id()],
         body: None,
         answers: vec![json_answer(200, "The override, which has ended.", "Override")],
-        codes: &["unknown_city", "unknown_override", "unavailable"],
+        codes: &["unknown_city", "unknown_override"],
         samples: &[sample!("delete-override")],
     }
 }

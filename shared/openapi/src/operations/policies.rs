@@ -27,7 +27,7 @@ fn read() -> Operation {
         parameters: vec![city(), header("If-None-Match", "The entity tag of a version that the client has.")],
         body: None,
         answers: vec![document("The policy in force."), not_modified()],
-        codes: &["unknown_city", "response_too_large", "unavailable"],
+        codes: &["unknown_city", "response_too_large"],
         samples: &[sample!("get-policy")],
     }
 }
@@ -65,7 +65,6 @@ fn save() -> Operation {
             "invalid_policy",
             "precondition_required",
             "response_too_large",
-            "unavailable",
         ],
         samples: &[sample!("put-policy"), sample!("put-policy-dry-run")],
     }
@@ -93,7 +92,7 @@ fn versions() -> Operation {
                     json!({"city": "$request.path.city", "version": "$response.body#/versions/0/version"}),
                 ),
         ],
-        codes: &["malformed_parameter", "unknown_city", "out_of_range", "unavailable"],
+        codes: &["malformed_parameter", "unknown_city", "out_of_range"],
         samples: &[sample!("get-policy-versions")],
     }
 }
@@ -112,7 +111,7 @@ fn version() -> Operation {
         ],
         body: None,
         answers: vec![document("The version."), not_modified()],
-        codes: &["unknown_city", "unknown_version", "response_too_large", "unavailable"],
+        codes: &["unknown_city", "unknown_version", "response_too_large"],
         samples: &[sample!("get-policy-version")],
     }
 }

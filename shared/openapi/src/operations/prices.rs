@@ -36,7 +36,7 @@ fn surge_map() -> Operation {
                 .link("history", "getHistory", cell),
             not_modified(),
         ],
-        codes: &["unknown_city", "unknown_product", "response_too_large", "unavailable"],
+        codes: &["unknown_city", "unknown_product", "response_too_large"],
         samples: &[sample!("get-map"), sample!("get-map-if-none-match"), sample!("get-map-geojson")],
     }
 }
@@ -69,8 +69,7 @@ fn price() -> Operation {
             "missing_parameter",
             "out_of_range",
             "unknown_product",
-            "unavailable",
-        ],
+            ],
         samples: &[sample!("get-price")],
     }
 }
@@ -101,7 +100,6 @@ fn explanation() -> Operation {
             "outside_service_area",
             "invalid_cell",
             "unknown_product",
-            "unavailable",
         ],
         samples: &[sample!("get-explanation")],
     }
@@ -131,14 +129,7 @@ fn history() -> Operation {
             "getHistory",
             json!({"city": "$request.path.city", "next": "$response.body#/next"}),
         )],
-        codes: &[
-            "malformed_parameter",
-            "unknown_city",
-            "invalid_cell",
-            "out_of_range",
-            "unknown_product",
-            "unavailable",
-        ],
+        codes: &["malformed_parameter", "unknown_city", "invalid_cell", "out_of_range", "unknown_product"],
         samples: &[sample!("get-history")],
     }
 }
@@ -150,7 +141,7 @@ fn stream() -> Operation {
         tag: "Prices",
         summary: "Follow changes",
         description: "Server-sent events without an end: `surge_changed` for each tick and change of bounds (data: `SurgeChanged`), \
-            `mode_changed` (`ModeChanged`), `feed_changed` (`FeedChanged`), `pulse` each second (`Pulse`), and `reload` for a \
+            `mode_changed` (`ModeChanged`), `feed_changed` (`FeedChanged`), `pulse` each second (`Pulse`), and `reload` (`Reload`) for a \
             client that missed more than the last 5 minutes. `equilibrium serve` alone answers it; a deployment does not.",
         parameters: vec![
             query("city", "The city. Absent: all.", reference("CityId")),
@@ -166,7 +157,7 @@ fn stream() -> Operation {
         answers: vec![
             answer(200, "The events.").content(event_stream::MEDIA_TYPE, json!({"type": "string"})),
         ],
-        codes: &["unknown_city", "invalid_cell", "out_of_range", "unknown_product", "unavailable"],
+        codes: &["unknown_city", "invalid_cell", "out_of_range", "unknown_product"],
         samples: &[],
     }
 }

@@ -44,7 +44,6 @@ fn issue() -> Operation {
             "no_fare",
             "too_far",
             "unknown_product",
-            "unavailable",
         ],
         samples: &[sample!("post-quote")],
     }
@@ -60,7 +59,7 @@ fn read() -> Operation {
         parameters: vec![id()],
         body: None,
         answers: vec![json_answer(200, "The quote.", "Quote")],
-        codes: &["unknown_quote", "unavailable"],
+        codes: &["unknown_quote"],
         samples: &[],
     }
 }
@@ -97,7 +96,6 @@ fn confirm() -> Operation {
             "expired",
             "ack_required",
             "invalid_quote_request",
-            "unavailable",
         ],
         samples: &[sample!("post-quote-confirm-unknown")],
     }

@@ -5,8 +5,19 @@ use serde_json::Value;
 use super::maps;
 use crate::schema::{Member, array, described, from, nullable, object, reference};
 
+/// The names of events, each with the schema of its data.
+#[cfg(feature = "conformance")]
+pub(crate) const EVENTS: [(&str, &str); 5] = [
+    ("surge_changed", "SurgeChanged"),
+    ("mode_changed", "ModeChanged"),
+    ("feed_changed", "FeedChanged"),
+    ("pulse", "Pulse"),
+    ("reload", "Reload"),
+];
+
 pub(super) fn schemas() -> Vec<Member> {
     vec![
+        ("Reload", object("The client missed events: it fetches the map again.", [], [])),
         ("SurgeChanged", surge_changed()),
         ("ChangedCell", object("A cell of which a member changed.", maps::cell(), [])),
         ("ModeChanged", mode_changed("mode", "Mode")),

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use equilibrium_openapi::conformance;
 use serde_json::Value;
 
 use super::fixture::Server;
@@ -92,6 +93,7 @@ fn event(block: &str) -> Option<Event> {
         let line = block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
         line.map(str::to_owned)
     };
-    let data = serde_json::from_str(&field("data")?).unwrap();
-    Some(Event { id: field("id").unwrap_or_default(), name: field("event")?, data })
+    let (name, data) = (field("event")?, serde_json::from_str(&field("data")?).unwrap());
+    conformance::check_event(&name, &data).unwrap_or_else(|violation| panic!("{name}, {violation}"));
+    Some(Event { id: field("id").unwrap_or_default(), name, data })
 }

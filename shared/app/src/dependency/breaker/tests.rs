@@ -1,3 +1,5 @@
+//! The breaker by its rules, and by a model of its states.
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 

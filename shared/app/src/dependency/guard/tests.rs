@@ -1,3 +1,5 @@
+//! Calls to dependencies that answer, fail and hang.
+
 use std::future::{pending, ready};
 use std::sync::Arc;
 
