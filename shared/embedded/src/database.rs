@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use equilibrium_app::checkpoint::parking;
 use equilibrium_app::checkpoint::ports::CheckpointKey;
-use equilibrium_app::memory::{DayTable, Logs, Maps, OverrideTable};
+use equilibrium_app::memory::{DayTable, Logs, Maps, OverrideTable, RecoveryTable};
 use equilibrium_domain::count::lane_range::LANES_PER_RANGE;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::{CityId, LaneCount};
+use equilibrium_domain::recovery::RecoveryId;
 use equilibrium_domain::surge::daily::{DayFigures, LocalDay};
 use equilibrium_domain::surge::frozen_map::FrozenMap;
 use equilibrium_domain::surge::history::HistoryKey;
@@ -29,9 +30,10 @@ use crate::override_rows;
 use crate::past_tables::{HISTORY, PastReader, SEGMENTS, put_history, read_segment_row};
 use crate::policies::StoredPolicies;
 use crate::record_batch::{self, StoredRecord};
+use crate::recoveries;
 
 /// Increases whenever a program would misread rows of an older version.
-pub const FORMAT_VERSION: u64 = 4;
+pub const FORMAT_VERSION: u64 = 5;
 
 /// Size of the page cache. Rows are read only when the database is opened: 8 MiB hold the pages of recent writes.
 const CACHE_BYTES: usize = 8 << 20;
@@ -48,6 +50,7 @@ const FROZEN: TableDefinition<'_, (&str, i64), Bytes> = TableDefinition::new("fr
 const OVERRIDES: TableDefinition<'_, (&str, &str), Bytes> = TableDefinition::new("overrides");
 const OVERRIDE_COUNTS: TableDefinition<'_, &str, Bytes> = TableDefinition::new("override_counts");
 const QUOTES: TableDefinition<'_, u128, Bytes> = TableDefinition::new("quotes");
+const RECOVERIES: TableDefinition<'_, &str, Bytes> = TableDefinition::new("recoveries");
 /// By city and the number of the day.
 const DAYS: TableDefinition<'_, (&str, i32), Bytes> = TableDefinition::new("days");
 const POLICIES: TableDefinition<'_, (&str, u64), Bytes> = TableDefinition::new("policies");
@@ -81,6 +84,8 @@ pub enum Row {
     OverrideCounts(CityId),
     /// A confirmed quote, by its id.
     Quote(u128),
+    /// A recovery, by its name.
+    Recovery(RecoveryId),
     /// The figures of a city's day.
     Day(CityId, LocalDay),
     /// A version of a city's policy.
@@ -122,6 +127,8 @@ pub struct Contents {
     pub overrides: OverrideTable,
     /// Confirmed quotes.
     pub quotes: ConfirmedQuotes,
+    /// Recoveries.
+    pub recoveries: RecoveryTable,
     /// The figures of days.
     pub days: DayTable,
     /// Events that were not counted yet, by the number of the first of each row.
@@ -328,6 +335,7 @@ fn read(redb: &redb::Database) -> Result<Contents, OpenErrorKind> {
     let (logs, maps) = (read_logs(&transaction)?, read_maps(&transaction)?);
     let (policies, overrides) = (read_policies(&transaction)?, read_overrides(&transaction)?);
     let (quotes, days) = (read_quotes(&transaction)?, read_days(&transaction)?);
+    let recoveries = read_recoveries(&transaction)?;
     let (events, counts) = (read_records(&transaction, EVENTS)?, read_records(&transaction, COUNTS)?);
     Ok(Contents {
         logs,
@@ -335,6 +343,7 @@ fn read(redb: &redb::Database) -> Result<Contents, OpenErrorKind> {
         policies,
         overrides,
         quotes,
+        recoveries,
         days,
         events,
         counts,
@@ -356,6 +365,7 @@ struct Tables<'a> {
     overrides: Table<'a, (&'static str, &'static str), Bytes>,
     override_counts: Table<'a, &'static str, Bytes>,
     quotes: Table<'a, u128, Bytes>,
+    recoveries: Table<'a, &'static str, Bytes>,
     days: Table<'a, (&'static str, i32), Bytes>,
     policies: Table<'a, (&'static str, u64), Bytes>,
     city_files: Table<'a, &'static str, Bytes>,
@@ -377,6 +387,7 @@ impl<'a> Tables<'a> {
             overrides: transaction.open_table(OVERRIDES)?,
             override_counts: transaction.open_table(OVERRIDE_COUNTS)?,
             quotes: transaction.open_table(QUOTES)?,
+            recoveries: transaction.open_table(RECOVERIES)?,
             days: transaction.open_table(DAYS)?,
             policies: transaction.open_table(POLICIES)?,
             city_files: transaction.open_table(CITY_FILES)?,
@@ -404,6 +415,7 @@ impl<'a> Tables<'a> {
             Row::Override(city, id) => put(&mut self.overrides, (city.as_str(), &**id), content),
             Row::OverrideCounts(city) => put(&mut self.override_counts, city.as_str(), content),
             Row::Quote(id) => put(&mut self.quotes, id, content),
+            Row::Recovery(id) => put(&mut self.recoveries, id.as_str(), content),
             Row::Day(city, day) => put(&mut self.days, (city.as_str(), day.number()), content),
             Row::Policy(city, version) => put(&mut self.policies, (city.as_str(), *version), content),
             Row::CityFile(city) => put(&mut self.city_files, city.as_str(), content),
@@ -495,6 +507,14 @@ fn read_quotes(transaction: &ReadTransaction) -> Result<ConfirmedQuotes, OpenErr
 }
 
 /// Folders of earlier versions have none.
+fn read_recoveries(transaction: &ReadTransaction) -> Result<RecoveryTable, OpenErrorKind> {
+    let mut recoveries = RecoveryTable::default();
+    for row in transaction.open_table(RECOVERIES)?.iter()? {
+        recoveries.restore(recoveries::decode(row?.1.value())?);
+    }
+    Ok(recoveries)
+}
+
 fn read_days(transaction: &ReadTransaction) -> Result<DayTable, OpenErrorKind> {
     let mut days = DayTable::default();
     for row in existing(transaction.open_table(DAYS))?.iter().map(ReadableTable::iter) {

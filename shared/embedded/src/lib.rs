@@ -16,6 +16,7 @@ pub mod policy_store;
 pub mod pseudonym_key;
 pub mod quotes;
 pub mod record_batch;
+mod recoveries;
 mod state;
 pub mod store;
 pub mod stream_log;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use equilibrium_app::clock::Clock;
-use equilibrium_app::memory::{DayTable, Histories, Logs, Maps, OverrideTable};
+use equilibrium_app::memory::{DayTable, Histories, Logs, Maps, OverrideTable, RecoveryTable};
 use equilibrium_domain::id::{LaneCount, LaneId};
 use tokio::sync::{Notify, oneshot};
 
@@ -42,6 +42,7 @@ pub(crate) struct State {
     pub(crate) policies: StoredPolicies,
     pub(crate) overrides: OverrideTable,
     pub(crate) quotes: ConfirmedQuotes,
+    pub(crate) recoveries: RecoveryTable,
     /// The figures of days.
     pub(crate) days: DayTable,
     /// The histories, or of those on disk what is not there yet.

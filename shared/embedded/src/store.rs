@@ -62,7 +62,8 @@ impl Store {
     /// A store that continues from the `contents` of `database` and writes its changes to it.
     #[must_use]
     pub fn on_disk(lanes: LaneCount, clock: Clock, database: Database, contents: Contents) -> Self {
-        let Contents { logs, maps, policies, overrides, quotes, days, events, counts, ends } = contents;
+        let Contents { logs, maps, policies, overrides, quotes, recoveries, days, events, counts, ends } =
+            contents;
         let event_rows = events.iter().map(|(first, row)| (*first, first + row.len() as u64 - 1)).collect();
         let first_counts = counts.first().map_or(ends.counts + 1, |(number, _)| *number);
         let changes = Changes { ends, ..Changes::default() };
@@ -74,6 +75,7 @@ impl Store {
             policies,
             overrides,
             quotes,
+            recoveries,
             days,
             histories,
             keeps_past: true,
@@ -139,6 +141,19 @@ impl Store {
     #[must_use]
     pub fn counts(&self) -> &Arc<StreamLog> {
         &self.0.counts
+    }
+
+    /// The checkpoint logs of ranges of lanes and of cities.
+    #[must_use]
+    pub fn state_logs(&self) -> Vec<CheckpointKey> {
+        let state = self.0.state.lock();
+        let is_of_state = |key: &&CheckpointKey| match key {
+            // Before the lanes doubled, others had logs of their own, which have ended.
+            CheckpointKey::Lanes(range) => range.lane_count() == self.0.lanes,
+            CheckpointKey::City(_) => true,
+            CheckpointKey::ParkedRecords(_) | CheckpointKey::ParkedLogs => false,
+        };
+        state.logs.keys().filter(is_of_state).cloned().collect()
     }
 
     /// Completes once events have arrived since the last call.

@@ -215,6 +215,14 @@ impl StreamLog {
         self.state.lock().shards.iter().map(|shard| shard.records.len()).sum()
     }
 
+    /// The number and the arrival of the oldest record in the log, the arrival in milliseconds since the epoch.
+    #[must_use]
+    pub fn oldest(&self) -> Option<(u64, i64)> {
+        let state = self.state.lock();
+        let firsts = state.shards.iter().filter_map(|shard| shard.records.front());
+        firsts.map(|record| (record.number, record.arrival_ms)).min()
+    }
+
     /// Size of the records in the log.
     #[must_use]
     pub fn bytes(&self) -> usize {

@@ -17,6 +17,8 @@ pub struct Problem {
     pub detail: Cow<'static, str>,
     /// The query parameter at fault.
     pub parameter: Option<&'static str>,
+    /// The id of the resource that prevents what is requested.
+    pub resource: Option<String>,
     /// The fields of the body at fault.
     pub errors: Vec<FieldError>,
     /// Further headers of the response, such as `allow`, with names in lower case.
@@ -36,7 +38,15 @@ impl Problem {
     /// A problem without parameter, errors and further headers.
     #[must_use]
     pub fn new(status: u16, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, detail: detail.into(), parameter: None, errors: Vec::new(), headers: Vec::new() }
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            parameter: None,
+            resource: None,
+            errors: Vec::new(),
+            headers: Vec::new(),
+        }
     }
 
     /// Names the query parameter at fault, which becomes the subject of the detail: `limit must be 1 to 2`.
@@ -44,6 +54,12 @@ impl Problem {
     pub fn for_parameter(self, parameter: &'static str) -> Self {
         let detail = format!("{parameter} {}", self.detail).into();
         Self { detail, parameter: Some(parameter), ..self }
+    }
+
+    /// Names the resource that prevents what is requested.
+    #[must_use]
+    pub fn for_resource(self, id: impl Into<String>) -> Self {
+        Self { resource: Some(id.into()), ..self }
     }
 
     /// Names the fields of the body at fault.
@@ -81,18 +97,28 @@ struct ProblemDocument<'a> {
     code: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     parameter: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
 }
 
 impl From<Problem> for Response {
     fn from(problem: Problem) -> Self {
-        let Problem { status, code, detail, parameter, errors, headers } = problem;
+        let Problem { status, code, detail, parameter, resource, errors, headers } = problem;
         // "about:blank": the problem has no more semantics than its status (RFC 9457 §4.2.1); `code` refines it.
         let r#type = "about:blank";
         let title = reason_phrase(status);
-        let document =
-            ProblemDocument { r#type, title, status, detail: &detail, code, parameter, errors: &errors };
+        let document = ProblemDocument {
+            r#type,
+            title,
+            status,
+            detail: &detail,
+            code,
+            parameter,
+            id: resource.as_deref(),
+            errors: &errors,
+        };
         let response = Self::of(status, "application/problem+json", &document);
         let mut response = response.with("cache-control", "no-store");
         response.headers.extend(headers);

@@ -14,6 +14,8 @@ pub enum Function {
     Policy,
     /// Issues and confirms quotes.
     Quote,
+    /// Starts recoveries, and lists them.
+    Recover,
 }
 
 impl Function {
@@ -25,6 +27,7 @@ impl Function {
             Self::Price => "price",
             Self::Policy => "policy",
             Self::Quote => "quote",
+            Self::Recover => "recover",
         }
     }
 }
@@ -42,7 +45,7 @@ pub enum Scope {
     QuotesTrusted,
     /// Reads and changes policies.
     PolicyWrite,
-    /// Operates the deployment: overrides.
+    /// Operates the deployment: overrides, recoveries.
     OpsWrite,
 }
 
@@ -131,7 +134,7 @@ const fn route(
 }
 
 /// Every operation of the API.
-pub const ROUTES: [Route; 20] = [
+pub const ROUTES: [Route; 23] = [
     route("POST", "/v1/events", Function::Ingest, EVENTS, RateClass::Events),
     route("GET", "/v1/cities", Function::Price, PRICES, RateClass::Prices),
     route("GET", "/v1/cities/{city}", Function::Price, PRICES, RateClass::Prices),
@@ -150,6 +153,9 @@ pub const ROUTES: [Route; 20] = [
     route("POST", "/v1/quotes", Function::Quote, QUOTES, RateClass::Quotes),
     route("GET", "/v1/quotes/{id}", Function::Quote, QUOTES, RateClass::Prices),
     route("POST", "/v1/quotes/{id}/confirm", Function::Quote, QUOTES, RateClass::Prices),
+    route("POST", "/v1/recoveries", Function::Recover, OPS, RateClass::Prices),
+    route("GET", "/v1/recoveries", Function::Recover, OPS, RateClass::Prices),
+    route("GET", "/v1/recoveries/{id}", Function::Recover, OPS, RateClass::Prices),
     route("GET", "/v1/openapi.json", Function::Policy, OPEN, RateClass::Prices),
     route("GET", "/v1/schemas/{name}", Function::Policy, OPEN, RateClass::Prices),
 ];

@@ -61,6 +61,11 @@ impl<C: CheckpointLog, S: CountsStream, D: DeadLetterQueue> LaneProcessor<C, S, 
         Self { settings, checkpoints, counts, dead_letters, locators, met_unknown }
     }
 
+    /// Whether this instance has given a log up, because another one has raised its epoch.
+    pub fn is_fenced(&self) -> bool {
+        self.checkpoints.is_fenced()
+    }
+
     /// Entities in memory, over all lanes.
     pub fn entities(&self) -> usize {
         self.checkpoints.sum(|range| range.lanes().map(LaneState::entities).sum())

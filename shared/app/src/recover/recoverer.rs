@@ -55,8 +55,8 @@ pub struct Recoverer<R, C, M, P, L, T, N, W>(pub Parts<R, C, M, P, L, T, N, W>);
 pub struct StartRequest {
     /// What is recovered.
     pub component: Component,
-    /// The recovery's name.
-    pub id: RecoveryId,
+    /// The recovery's name; without one it is named by its component and time.
+    pub id: Option<RecoveryId>,
     /// Why.
     pub reason: String,
 }
@@ -118,19 +118,21 @@ where
     /// [`StartError`].
     pub async fn start(&self, request: StartRequest) -> Result<Recovery, StartError> {
         let Parts { store, .. } = &self.0;
-        if let Some(known) = store.recovery(&request.id).await? {
+        let now_ms = (self.0.now_ms)();
+        let StartRequest { component, id, reason } = request;
+        let id = id.unwrap_or_else(|| RecoveryId::at(component, now_ms));
+        if let Some(known) = store.recovery(&id).await? {
             return Ok(known);
         }
-        let now_ms = (self.0.now_ms)();
-        let lease = match store.acquire(request.component, now_ms).await {
+        let lease = match store.acquire(component, now_ms).await {
             Ok(lease) => lease,
             Err(AcquireError::Held) => {
-                let running = store.unfinished(request.component).await?;
+                let running = store.unfinished(component).await?;
                 return Err(running.map_or(Unavailable.into(), StartError::Running));
             }
             Err(AcquireError::Unavailable(unavailable)) => return Err(unavailable.into()),
         };
-        let started = self.start_under(lease, request, now_ms).await;
+        let started = self.start_under(lease, Recovery::new(id, component, reason, now_ms), now_ms).await;
         // A lease that is not released ends by itself.
         store.release(lease).await.ok();
         started
@@ -139,19 +141,17 @@ where
     async fn start_under(
         &self,
         lease: Lease,
-        request: StartRequest,
+        recovery: Recovery,
         now_ms: i64,
     ) -> Result<Recovery, StartError> {
         let Parts { store, .. } = &self.0;
         // One of this name may have been started before the lease was acquired.
-        if let Some(known) = store.recovery(&request.id).await? {
+        if let Some(known) = store.recovery(&recovery.id).await? {
             return Ok(known);
         }
-        if let Some(running) = store.unfinished(request.component).await? {
+        if let Some(running) = store.unfinished(lease.component).await? {
             return Err(StartError::Running(running));
         }
-        let StartRequest { component, id, reason } = request;
-        let recovery = Recovery::new(id, component, reason, now_ms);
         store.save(lease, &recovery, now_ms).await.map_err(|_| Unavailable)?;
         self.0.watcher.changed(&recovery);
         Ok(recovery)

@@ -67,7 +67,11 @@ where
     }
 
     /// Tries an action a few times.
-    async fn attempt<A>(&self, action: impl AsyncFn() -> Result<A, Unavailable>) -> Result<A, Unavailable> {
+    async fn attempt<A, F>(&self, action: impl Fn() -> F + Send + Sync) -> Result<A, Unavailable>
+    where
+        A: Send,
+        F: Future<Output = Result<A, Unavailable>> + Send,
+    {
         for _ in 1..ATTEMPTS {
             if let Ok(done) = action().await {
                 return Ok(done);
@@ -147,7 +151,7 @@ where
         let before = match known.and_then(read_epochs) {
             Some(before) => before,
             None => {
-                let Ok(before) = self.attempt(async || self.epochs().await).await else {
+                let Ok(before) = self.attempt(|| self.epochs()).await else {
                     self.fail(recovery, step, Outcome::Failed, "the checkpoint logs cannot be read");
                     return Ok(());
                 };
@@ -156,14 +160,7 @@ where
                 before
             }
         };
-        let raise = async || {
-            let raised = before.iter().map(async |(key, above)| {
-                Ok::<_, Unavailable>((key.clone(), fence::raise(&self.0.logs, key, *above).await?))
-            });
-            let epochs = try_join_all(raised).await?;
-            Ok((epochs, self.0.levers.isolate().await?))
-        };
-        match self.attempt(raise).await {
+        match self.attempt(|| self.raise(&before)).await {
             Ok((epochs, done)) => {
                 detail(recovery, step, "epochs", write_epochs(&epochs));
                 add(recovery, step, done);
@@ -176,9 +173,20 @@ where
         Ok(())
     }
 
+    async fn raise(
+        &self,
+        before: &[(CheckpointKey, Epoch)],
+    ) -> Result<(Vec<(CheckpointKey, Epoch)>, Details), Unavailable> {
+        let raised = before.iter().map(|(key, above)| async move {
+            Ok::<_, Unavailable>((key.clone(), fence::raise(&self.0.logs, key, *above).await?))
+        });
+        let epochs = try_join_all(raised).await?;
+        Ok((epochs, self.0.levers.isolate().await?))
+    }
+
     async fn epochs(&self) -> Result<Vec<(CheckpointKey, Epoch)>, Unavailable> {
         let logs = self.0.levers.logs().await?;
-        let epochs = logs.into_iter().map(async |key| {
+        let epochs = logs.into_iter().map(|key| async move {
             let epoch = fence::current(&self.0.logs, &key).await?;
             Ok((key, epoch))
         });
@@ -189,7 +197,7 @@ where
     pub(super) async fn replace(&self, recovery: &mut Recovery) -> Result<(), RunError> {
         let step = Step::StartReplacementInstance;
         let id = recovery.id.clone();
-        match self.attempt(async || self.0.levers.replace(&id).await).await {
+        match self.attempt(|| self.0.levers.replace(&id)).await {
             Ok(done) => {
                 add(recovery, step, done);
                 self.end_step(recovery, step, StepStatus::Succeeded);
@@ -203,13 +211,13 @@ where
     /// its reader is away.
     pub(super) async fn restore(&self, lease: Lease, recovery: &mut Recovery) -> Result<(), RunError> {
         let step = Step::RestoreProcessingState;
-        let Ok(states) = self.attempt(async || self.log_states().await).await else {
+        let Ok(states) = self.attempt(|| self.log_states()).await else {
             self.fail(recovery, step, Outcome::Failed, "the checkpoint logs cannot be read");
             return Ok(());
         };
         let mut restored = Restored::default();
         for (key, state) in &states {
-            if self.attempt(async || self.restore_log(key, *state).await).await.is_err() {
+            if self.attempt(|| self.restore_log(key, *state)).await.is_err() {
                 self.fail(recovery, step, Outcome::Failed, "a log could be neither resumed nor parked");
                 return Ok(());
             }
@@ -217,7 +225,7 @@ where
         }
         restored.put(recovery);
         let least = restored.least_arrival_ms;
-        match self.attempt(async || self.0.levers.read_from(least).await).await {
+        match self.attempt(|| self.0.levers.read_from(least)).await {
             Ok(done) => add(recovery, step, done),
             Err(Unavailable) => {
                 self.fail(recovery, step, Outcome::Failed, "the streams are not read");
@@ -241,9 +249,9 @@ where
         Ok(())
     }
 
-    async fn log_states(&self) -> Result<Vec<(CheckpointKey, LogState)>, Unavailable> {
+    async fn log_states(&self) -> Result<LogStates, Unavailable> {
         let logs = self.0.levers.logs().await?;
-        let states = logs.into_iter().map(async |key| {
+        let states = logs.into_iter().map(|key| async move {
             let state = verify_log(&self.0.logs, &key).await?;
             Ok((key, state))
         });
@@ -279,7 +287,7 @@ where
         let step = Step::ValidateDataConsistency;
         let mut streams = Vec::new();
         for _ in 0..LAG_WAITS {
-            streams = match self.attempt(async || self.0.levers.streams(self.now_ms()).await).await {
+            streams = match self.attempt(|| self.0.levers.streams(self.now_ms())).await {
                 Ok(streams) => streams,
                 Err(Unavailable) => {
                     self.fail(recovery, step, Outcome::Failed, "the streams cannot be looked at");
@@ -292,7 +300,7 @@ where
             self.0.timer.sleep(LOOK_INTERVAL).await;
             self.save(lease, recovery).await?;
         }
-        let checked = self.attempt(async || Ok((self.log_states().await?, self.map_states().await?))).await;
+        let checked = self.attempt(|| self.states()).await;
         let Ok((logs, maps)) = checked else {
             self.fail(recovery, step, Outcome::Failed, "checkpoints or maps cannot be read");
             return Ok(());
@@ -311,9 +319,13 @@ where
         Ok(())
     }
 
-    async fn map_states(&self) -> Result<Vec<(String, MapState)>, Unavailable> {
+    async fn states(&self) -> Result<(LogStates, MapStates), Unavailable> {
+        Ok((self.log_states().await?, self.map_states().await?))
+    }
+
+    async fn map_states(&self) -> Result<MapStates, Unavailable> {
         let policies = self.0.policies.policies(self.now_ms()).await?;
-        let states = policies.cities(None).map(async |config| {
+        let states = policies.cities(None).map(|config| async move {
             let city = &config.pricing.policy.city;
             Ok((city.to_string(), verify_map(&self.0.logs, &self.0.maps, city).await?))
         });
@@ -334,7 +346,7 @@ where
     /// `resume_normal_operations`, with an account of the whole recovery.
     pub(super) async fn resume(&self, recovery: &mut Recovery) -> Result<(), RunError> {
         let step = Step::ResumeNormalOperations;
-        match self.attempt(async || self.0.levers.resume().await).await {
+        match self.attempt(|| self.0.levers.resume()).await {
             Ok(done) => {
                 add(recovery, step, done);
                 let took_ms = self.now_ms() - recovery.started_at_ms;
@@ -356,6 +368,12 @@ where
         Ok(())
     }
 }
+
+/// The state of each log.
+type LogStates = Vec<(CheckpointKey, LogState)>;
+
+/// The state of each city's map.
+type MapStates = Vec<(String, MapState)>;
 
 /// What restoring found.
 #[derive(Debug, Default)]

@@ -78,6 +78,11 @@ where
         Self { checkpoints: Checkpoints::new(log), sinks, kept }
     }
 
+    /// Whether this instance has given a log up, because another one has raised its epoch.
+    pub fn is_fenced(&self) -> bool {
+        self.checkpoints.is_fenced()
+    }
+
     /// The log of closed ticks.
     pub fn ticks(&self) -> &T {
         &self.sinks.ticks

@@ -102,6 +102,8 @@ async fn every_port_passes_its_contract_suite_in_memory_and_on_disk() {
         contract::frozen_maps(&store).await;
         contract::override_store(&store, 1_000).await;
         contract::quote_store(&store, 1_000).await;
+        contract::recovery_store(&store, 1_772_000_000_000).await;
+        contract::fencing(&store).await;
         contract::event_log(&store, async |lane| records(store.events(), &lane.to_string()).await).await;
         contract::counts_stream(&store, async |_, group| records(store.counts(), &group.to_string()).await)
             .await;

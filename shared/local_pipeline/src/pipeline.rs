@@ -104,23 +104,31 @@ impl<T: TickLog, P: PolicySource + Clone> Pipeline<T, P> {
         })
     }
 
-    /// Processes one batch of each log and trims the logs.
-    pub async fn poll(&mut self) -> PipelineState {
+    /// Whether another instance has taken a log of this one: it must be replaced by a fresh one.
+    pub fn is_fenced(&self) -> bool {
+        self.count.target().processor.is_fenced() || self.surge.target().processor.is_fenced()
+    }
+
+    /// Processes one batch of each log and trims the logs. `None` if the instance `fails` after the first of them.
+    pub async fn poll(&mut self, fails: impl FnOnce() -> bool) -> Option<PipelineState> {
         let now_ms = self.store.clock().now_ms();
         let count = self.count.poll(now_ms).await;
+        if fails() {
+            return None;
+        }
         let surge = self.surge.poll(now_ms).await;
         self.store.trim_events(self.count.positions());
         self.store.trim_counts(self.surge.positions());
-        match (count.is_idle() && surge.is_idle(), self.backlog()) {
+        Some(match (count.is_idle() && surge.is_idle(), self.backlog()) {
             (false, _) => PipelineState::Busy,
             (true, 0) => PipelineState::Idle,
             (true, _) => PipelineState::Retrying,
-        }
+        })
     }
 
     /// Polls until nothing is processed any more.
     pub async fn run(&mut self) {
-        while self.poll().await == PipelineState::Busy {}
+        while self.poll(|| false).await == Some(PipelineState::Busy) {}
     }
 
     /// The records that have not been processed.
