@@ -13,11 +13,14 @@ use equilibrium_domain::pseudonym::PseudonymKey;
 use equilibrium_embedded::quotes::open_keys;
 use equilibrium_embedded::store::Store;
 use equilibrium_http::Request;
-use equilibrium_local::host::router::{LocalApi, Site};
+use equilibrium_local::host::recovery::LocalRecovery;
+use equilibrium_local::host::router::{Changes, LocalApi, Site};
 use equilibrium_local_access::LocalAdmission;
+use equilibrium_local_pipeline::instances::Progress;
 use equilibrium_page::Basemaps;
 use equilibrium_price::EventSource;
 use equilibrium_simulator::city;
+use tokio::sync::watch;
 
 async fn name_of_the_city(api: &LocalApi) -> String {
     let path = "/v1/cities/nyc";
@@ -37,7 +40,12 @@ async fn a_saved_policy_takes_effect_without_a_restart() {
     let site = Site { index: String::new(), basemaps: Basemaps::default(), source: EventSource::DEPLOYED };
     let keys = (PseudonymKey::new([7; 16]), open_keys(None).unwrap());
     let admission = LocalAdmission::new(None, None);
-    let api = LocalApi::new(&store, Arc::new(cache), keys, (admission, site));
+    let policies = Arc::new(cache);
+    let changes = Arc::new(Changes::new(Arc::clone(&policies), store.clone(), store.clock()));
+    let (progress, (_stop, stopped)) = (watch::channel(Progress::default()).0, watch::channel(false));
+    let (_pipeline, recovery) =
+        LocalRecovery::start(&store, (&policies, &changes), progress, stopped).unwrap();
+    let api = LocalApi::new(&store, policies, keys, (admission, site), (changes, recovery));
     assert_eq!(name_of_the_city(&api).await, policy.name);
 
     policy.name = "Gotham".into();

@@ -74,6 +74,7 @@ pub fn change(logged: &LoggedChange, only: Option<&HashSet<Cell>>) -> Vec<u8> {
         Change::Surge(change) => event_stream::event("surge_changed", id, &surge(change, only)),
         Change::Mode(change) => event_stream::event("mode_changed", id, &mode(change)),
         Change::Feed(change) => event_stream::event("feed_changed", id, &feed(change)),
+        Change::Recovery(change) => event_stream::event("recovery_changed", id, &change.recovery.to_view()),
     }
 }
 

@@ -172,9 +172,7 @@ fn not_started(error: StartError) -> Problem {
     match error {
         StartError::Running(id) => {
             let detail = format!("recovery {id} is running: read /v1/recoveries/{id}");
-            let location = format!("/v1/recoveries/{id}");
-            let problem = Problem::new(409, "recovery_running", detail).with("location", location);
-            problem.for_resource(id.to_string())
+            Problem::new(409, "recovery_running", detail).for_resource(id.to_string())
         }
         StartError::Unavailable(unavailable) => unread(unavailable),
     }

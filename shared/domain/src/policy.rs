@@ -83,6 +83,20 @@ pub struct Clock {
     pub lateness_ms: i64,
 }
 
+impl Clock {
+    /// By how much a city whose newest tick is `as_of` is overdue (CONTRACT §6), in milliseconds.
+    #[must_use]
+    pub fn overdue_ms(self, as_of: i64, now_ms: i64) -> i64 {
+        now_ms.saturating_sub(as_of).saturating_sub(self.lateness_ms).saturating_sub(self.tick_ms).max(0)
+    }
+
+    /// Whether a city whose newest tick is `as_of` is overdue by two ticks: then it is looked at whether its pipeline failed.
+    #[must_use]
+    pub fn is_overdue_by_two(self, as_of: i64, now_ms: i64) -> bool {
+        self.overdue_ms(as_of, now_ms) > 2 * self.tick_ms
+    }
+}
+
 /// A product that riders can request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Product {

@@ -14,7 +14,7 @@ use equilibrium_domain::recovery::Component;
 use equilibrium_embedded::store::Store;
 use equilibrium_recover::{Launch, Recoveries};
 use tokio::sync::{Notify, watch};
-use tokio::time::{MissedTickBehavior, Sleep, interval};
+use tokio::time::{Instant, MissedTickBehavior, Sleep, interval_at};
 
 use crate::instances::Instances;
 pub use crate::levers::LocalLevers;
@@ -85,7 +85,7 @@ pub async fn run<P, T, W>(
     W: RecoveryWatcher,
 {
     let instances = recoverer.0.levers.instances.clone();
-    let mut looks = interval(LOOK_INTERVAL);
+    let mut looks = interval_at(Instant::now() + LOOK_INTERVAL, LOOK_INTERVAL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut reason = None;
     while !*stop.borrow() {

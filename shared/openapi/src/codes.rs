@@ -37,10 +37,14 @@ const fn gateway(status: u16, code: &'static str, meaning: &'static str) -> Code
 }
 
 /// Every code, by status.
-pub const CODES: [Code; 52] = [
+pub const CODES: [Code; 55] = [
     gateway(400, "malformed_base64", "API Gateway says that the body is Base64, and it is not"),
     function(400, "malformed_gzip", "the body is not a complete gzip stream"),
-    function(400, "malformed_header", "`Idempotency-Key` is not 1 to 64 visible characters of ASCII"),
+    function(
+        400,
+        "malformed_header",
+        "`Idempotency-Key` is not 1 to 64 visible characters of ASCII, or not the name of a recovery",
+    ),
     function(400, "malformed_json", "the body is not JSON in UTF-8"),
     function(400, "malformed_parameter", "a query parameter cannot be read"),
     function(400, "malformed_path", "the path is not percent-encoded UTF-8"),
@@ -58,6 +62,7 @@ pub const CODES: [Code; 52] = [
     function(404, "unknown_city", "no policy defines the city"),
     function(404, "unknown_override", "the city has no such override, or it was kept for its 90 days"),
     function(404, "unknown_quote", "the quote is forged, truncated, or of another deployment"),
+    function(404, "unknown_recovery", "there is no such recovery, or it was kept for its 90 days"),
     function(404, "unknown_version", "the policy has no such version, or it was kept for its 90 days"),
     function(405, "method_not_allowed", "the resource does not have this method; `Allow` lists those it has"),
     function(406, "not_acceptable", "`Accept` or `Accept-Encoding` excludes every form that there is"),
@@ -73,6 +78,7 @@ pub const CODES: [Code; 52] = [
         "change_too_large",
         "a limit, a parameter of the curve or a fare changes by more than `max_change` allows without `confirm_large_change`",
     ),
+    function(409, "recovery_running", "another recovery of the component has not ended: `id` is its name"),
     function(409, "too_many_overrides", "1 000 overrides of the city have not ended"),
     function(410, "expired", "the quote expired before it was confirmed"),
     function(
@@ -92,6 +98,7 @@ pub const CODES: [Code; 52] = [
     function(422, "invalid_override", "fields of the override are wrong; `errors` has all"),
     function(422, "invalid_policy", "fields of the policy are wrong; `errors` has all"),
     function(422, "invalid_quote_request", "fields of the request are wrong; `errors` has all"),
+    function(422, "invalid_recovery", "fields of the recovery are wrong; `errors` has all"),
     function(422, "missing_parameter", "a required query parameter is absent"),
     function(422, "no_fare", "the product has no fare at the pickup"),
     function(422, "out_of_range", "a query parameter is out of its range"),

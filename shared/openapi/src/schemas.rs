@@ -9,6 +9,7 @@ mod overrides;
 mod policies;
 mod problems;
 mod quotes;
+mod recoveries;
 pub(crate) mod stream;
 
 use serde_json::{Map, Value};
@@ -27,6 +28,7 @@ pub(crate) fn all() -> Map<String, Value> {
         .chain(policies::schemas())
         .chain(overrides::schemas())
         .chain(quotes::schemas())
+        .chain(recoveries::schemas())
         .chain(stream::schemas());
     schemas.map(|(name, schema): Member| (name.to_owned(), schema)).collect()
 }

@@ -21,6 +21,7 @@ use equilibrium_embedded::store::Store;
 use equilibrium_embedded::{pseudonym_key, quotes};
 use equilibrium_http_server as http_server;
 use equilibrium_local_access::AccessArguments;
+use equilibrium_local_pipeline::instances::Progress;
 use equilibrium_page::Basemaps;
 use equilibrium_price::{EventFeed, EventSource};
 use equilibrium_simulator::city::{self, City};
@@ -37,8 +38,8 @@ use crate::commands::{parse_lanes, whole};
 use crate::host::banner::{self, StartupBanner};
 use crate::host::clock_report;
 use crate::host::console::print;
-use crate::host::pipeline_thread::{self, Progress};
-use crate::host::router::{LocalApi, Site};
+use crate::host::recovery::LocalRecovery;
+use crate::host::router::{Changes, LocalApi, Site};
 use crate::host::{status_line, threads};
 use crate::workload::driver::{Ended, WorkloadDriver};
 use crate::workload::source::{self, FeedSource, OpenSource, WorkloadSource};
@@ -84,6 +85,9 @@ pub struct Serve {
     /// How long a tick waits for its last lane, in milliseconds.
     #[arg(long, default_value = "10000", value_name = "MS", value_parser = whole(0..=i64::MAX))]
     max_hold_ms: i64,
+    /// End the pipeline's instance MS milliseconds after the start, as a crash would: a lever of the tests.
+    #[arg(long, hide = true, value_name = "MS", value_parser = whole(0..=u64::MAX))]
+    fail_pipeline_after_ms: Option<u64>,
     #[command(flatten)]
     access: AccessArguments,
 }
@@ -135,14 +139,23 @@ impl Serve {
         let site = self.site(banner.clone(), &policies, store.clock().now_ms())?;
         let policies =
             Arc::new(PolicyCache::with_bounds(store.clone(), store.clone(), limits, tokio::time::sleep as _));
-        let api = Arc::new(LocalApi::new(&store, Arc::clone(&policies), keys, (access.admission, site)));
         let (stop_sender, stop) = watch::channel(false);
         let (progress_sender, progress) = watch::channel(Progress::default());
-        let changes = Arc::clone(api.changes());
-        let pipeline =
-            pipeline_thread::start(store.clone(), policies, changes, progress_sender, stop.clone())?;
+        let changes = Arc::new(Changes::new(Arc::clone(&policies), store.clone(), store.clock()));
+        let (pipeline, recovery) =
+            LocalRecovery::start(&store, (&policies, &changes), progress_sender, stop.clone())?;
+        let site = (access.admission, site);
+        let api = Arc::new(LocalApi::new(&store, policies, keys, site, (changes, recovery)));
+        let recovering = api.recovery().spawn(stop.clone());
+        if let Some(ms) = self.fail_pipeline_after_ms {
+            let pipeline = pipeline.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+                pipeline.fail();
+            });
+        }
         let banner = banner + &access.own_token;
-        let server = Server { store: store.clone(), api, banner, progress, stop };
+        let server = Server { store, api, banner, progress, stop };
 
         let started = tokio::select! {
             started = self.catch_up(&server, &policy) => started.map(Some),
@@ -156,7 +169,8 @@ impl Serve {
             Err(error) => Err(error),
         };
         stop_sender.send_replace(true);
-        pipeline_thread::finish(pipeline, store).await;
+        drop(timeout(TASKS_TIMEOUT, recovering).await);
+        pipeline.finish().await;
         served
     }
 

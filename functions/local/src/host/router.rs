@@ -32,6 +32,7 @@ use tokio::task;
 use tokio::time::Sleep;
 
 use crate::host::clock_timer::ClockTimer;
+use crate::host::recovery::LocalRecovery;
 use crate::workload::driver::EventSink;
 
 /// The paths whose answers take long: a map has many cells, and the past is replayed.
@@ -68,6 +69,7 @@ pub struct LocalApi {
     long_turns: Semaphore,
     policies: Arc<Policies>,
     changes: Arc<Changes>,
+    recovery: LocalRecovery,
     clock: Clock,
     accepted: AtomicU64,
     refused: AtomicU64,
@@ -95,6 +97,7 @@ impl LocalApi {
         policies: Arc<Policies>,
         (key, quote_keys): (PseudonymKey, QuoteKeys),
         (admission, site): (LocalAdmission, Site),
+        (changes, recovery): (Arc<Changes>, LocalRecovery),
     ) -> Self {
         let (board, timer) = (MemoryWatermarkBoard::default(), ClockTimer(store.clock()));
         let ingester = Ingester::new(store.clone(), store.lanes(), key, board, timer, Pace::ALONE);
@@ -105,7 +108,8 @@ impl LocalApi {
             maps: Arc::new(MapReader::with_pace(store.clone(), NoOp, tokio::time::sleep, MapPace::OWN_STORE)),
             rendered: RenderedMaps::default(),
             long_turns: Semaphore::new(LONG_TURNS),
-            changes: Arc::new(ChangeLog::new(Arc::clone(&policies), store.clone(), store.clock())),
+            changes,
+            recovery,
             policies,
             clock: store.clock(),
             accepted: AtomicU64::new(0),
@@ -123,8 +127,14 @@ impl LocalApi {
 
     /// The changes of the maps, which the pipeline records.
     #[must_use]
-    pub fn changes(&self) -> &Arc<Changes> {
+    pub fn changes(&self) -> &Changes {
         &self.changes
+    }
+
+    /// The recoveries of the pipeline.
+    #[must_use]
+    pub fn recovery(&self) -> &LocalRecovery {
+        &self.recovery
     }
 
     /// The map reader.
@@ -168,6 +178,7 @@ impl LocalApi {
             Function::Price => {
                 let maps = (&*self.maps, &self.rendered, &self.site.source, &self.store);
                 let response = equilibrium_price::respond(maps, request, &*self.policies, now_ms).await;
+                self.recovery.answered(&self.maps, now_ms);
                 if self.maps.has_sample() {
                     let maps = Arc::clone(&self.maps);
                     task::spawn(async move { maps.check_rungs().await });
@@ -182,6 +193,10 @@ impl LocalApi {
                 let quoting = Quoting { service: &self.quotes, maps: &self.maps };
                 let request = (request, equilibrium_quote::trust(&caller));
                 equilibrium_quote::respond(quoting, request, &*self.policies, now_ms).await
+            }
+            Function::Recover => {
+                let LocalRecovery { recoverer, triggers, .. } = &self.recovery;
+                equilibrium_recover::respond((&**recoverer, triggers), request).await
             }
             Function::Policy => {
                 let caller = match self.admission.caller(request).await {
@@ -236,6 +251,7 @@ impl http_server::Handler for LocalApi {
             Function::Ingest => equilibrium_ingest::check_head(request).map(|()| true),
             Function::Policy => equilibrium_policy::check_head(request),
             Function::Quote => equilibrium_quote::check_head(request),
+            Function::Recover => equilibrium_recover::check_head(request),
             Function::Price => Ok(false),
         }
     }

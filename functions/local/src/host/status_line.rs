@@ -10,11 +10,11 @@ use equilibrium_app::policy::ports::PolicySource;
 use equilibrium_app::price::city_view::CityView;
 use equilibrium_domain::policy::Multiplier;
 use equilibrium_embedded::store::Store;
+use equilibrium_local_pipeline::instances::Progress;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::host::console::print;
-use crate::host::pipeline_thread::Progress;
 use crate::host::router::LocalApi;
 
 /// The state in one second.

@@ -17,6 +17,7 @@ mod overrides;
 mod parked_logs;
 mod policies;
 mod problems;
+mod recovery;
 mod request_bodies;
 mod restart;
 mod shutdown;

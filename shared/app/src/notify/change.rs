@@ -2,6 +2,7 @@
 
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::{CityId, ProductId};
+use equilibrium_domain::recovery::Recovery;
 use equilibrium_domain::surge::fallback::Mode;
 use equilibrium_domain::surge::feed_guard::Feed;
 
@@ -68,7 +69,16 @@ pub struct FeedChanged {
     pub now_ms: i64,
 }
 
-/// A change in a city.
+/// A recovery has begun, gone on or ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecoveryChanged {
+    /// The recovery.
+    pub recovery: Recovery,
+    /// When the change was recorded, in milliseconds since the epoch.
+    pub now_ms: i64,
+}
+
+/// A change in a city or of the whole deployment.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// A tick has closed, or the bounds have changed.
@@ -77,16 +87,19 @@ pub enum Change {
     Mode(ModeChanged),
     /// The state of the feed is another.
     Feed(FeedChanged),
+    /// A recovery has begun, gone on or ended.
+    Recovery(RecoveryChanged),
 }
 
 impl Change {
-    /// The city.
+    /// The city, unless the change is the whole deployment's.
     #[must_use]
-    pub fn city(&self) -> &CityId {
+    pub fn city(&self) -> Option<&CityId> {
         match self {
-            Self::Surge(change) => &change.city,
-            Self::Mode(change) => &change.city,
-            Self::Feed(change) => &change.city,
+            Self::Surge(change) => Some(&change.city),
+            Self::Mode(change) => Some(&change.city),
+            Self::Feed(change) => Some(&change.city),
+            Self::Recovery(_) => None,
         }
     }
 
@@ -95,7 +108,7 @@ impl Change {
     pub fn product(&self) -> Option<&ProductId> {
         match self {
             Self::Surge(change) => Some(&change.product),
-            Self::Mode(_) | Self::Feed(_) => None,
+            Self::Mode(_) | Self::Feed(_) | Self::Recovery(_) => None,
         }
     }
 }

@@ -11,12 +11,15 @@ use std::task::Waker;
 use equilibrium_domain::geo::locate::Cell;
 use equilibrium_domain::id::CityId;
 use equilibrium_domain::policy::Multiplier;
+use equilibrium_domain::recovery::Recovery;
 use equilibrium_domain::surge::fallback::{Fallback, Mode};
 use equilibrium_domain::surge::map::{ClosedTick, MapHead};
 use parking_lot::Mutex;
 
 use crate::clock::Clock;
-use crate::notify::change::{Change, FeedChanged, ModeChanged, Pulse, SurgeChanged, VersionId};
+use crate::notify::change::{
+    Change, FeedChanged, ModeChanged, Pulse, RecoveryChanged, SurgeChanged, VersionId,
+};
 use crate::policy::policy_set::CityConfig;
 use crate::policy::ports::PolicySource;
 use crate::price::ports::MapStore;
@@ -183,7 +186,7 @@ impl State {
 fn cells(change: &Change) -> usize {
     match change {
         Change::Surge(change) => change.cells.len() + change.gone.len() + 1,
-        Change::Mode(_) | Change::Feed(_) => 1,
+        Change::Mode(_) | Change::Feed(_) | Change::Recovery(_) => 1,
     }
 }
 
@@ -192,6 +195,7 @@ fn recorded_at(change: &Change) -> i64 {
         Change::Surge(change) => change.now_ms,
         Change::Mode(change) => change.now_ms,
         Change::Feed(change) => change.now_ms,
+        Change::Recovery(change) => change.now_ms,
     }
 }
 
@@ -216,6 +220,15 @@ impl<P, M: MapStore> ChangeLog<P, M> {
             state.push(None, Change::Mode(change));
             state.wake();
         }
+    }
+
+    /// Records that a recovery has begun, gone on or ended.
+    pub fn record_recovery(&self, recovery: &Recovery) {
+        let now_ms = self.clock.now_ms();
+        let state = &mut *self.state.lock();
+        state.push(None, Change::Recovery(RecoveryChanged { recovery: recovery.clone(), now_ms }));
+        state.trim(now_ms);
+        state.wake();
     }
 
     /// Replaces the pulse.

@@ -29,7 +29,8 @@ pub struct Filter {
 impl Filter {
     fn includes(&self, change: &Change) -> bool {
         let of_product = |product| self.product.as_ref().is_none_or(|wanted| wanted == product);
-        self.city.as_ref().is_none_or(|city| city == change.city()) && change.product().is_none_or(of_product)
+        let of_city = |city| self.city.as_ref().is_none_or(|wanted| wanted == city);
+        change.city().is_none_or(of_city) && change.product().is_none_or(of_product)
     }
 }
 

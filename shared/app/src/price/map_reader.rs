@@ -58,6 +58,8 @@ pub struct MapReader<M, K, T> {
     is_looking: AtomicBool,
     /// Whether a read of the last look failed, of any city.
     is_failing: AtomicBool,
+    /// Whether a map was needed of a city that is overdue by two ticks.
+    is_overdue: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -138,6 +140,7 @@ where
             current: Mutex::new(current),
             is_looking: AtomicBool::new(false),
             is_failing: AtomicBool::new(false),
+            is_overdue: AtomicBool::new(false),
         }
     }
 
@@ -151,6 +154,9 @@ where
             entry.asked_at_ms = Some(now_ms);
             (entry.map.clone(), entry.schedule.is_due(now_ms), entry.is_failing())
         };
+        if map.as_ref().is_some_and(|map| clock.is_overdue_by_two(map.head.as_of, now_ms)) {
+            self.is_overdue.store(true, Ordering::Relaxed);
+        }
         if map.as_ref().is_some_and(|map| is_fresh(map.head.as_of, now_ms)) {
             self.sources.hits.hit(Tier::Memory);
             if !is_due && !self.is_looking.load(Ordering::Acquire) {
@@ -262,6 +268,12 @@ where
             let metrics = sample.check(&self.sources).await;
             self.sources.count(|sum| sum.rungs.add(&metrics));
         }
+    }
+
+    /// Whether a map was needed since the last call of a city that was overdue by two ticks (CONTRACT §6): its pipeline may
+    /// have failed.
+    pub fn take_overdue(&self) -> bool {
+        self.is_overdue.load(Ordering::Relaxed) && self.is_overdue.swap(false, Ordering::Relaxed)
     }
 
     /// The metrics since the last call.

@@ -68,7 +68,7 @@ impl Look {
     /// Adds a city of which `head` is the newest map, after the streams, if it is overdue while a record waits.
     pub fn add_city(&mut self, head: &MapHead, clock: Clock, now_ms: i64) {
         let waits = self.waiting_ms.is_some_and(|waiting_ms| waiting_ms > clock.tick_ms);
-        if waits && is_overdue_by_two(head.as_of, clock, now_ms) {
+        if waits && clock.is_overdue_by_two(head.as_of, now_ms) {
             self.overdue_cities.push(head.city.to_string());
         }
     }
@@ -77,18 +77,6 @@ impl Look {
 fn has_advanced(stream: &StreamState, before: Option<&Look>) -> bool {
     let known = before.and_then(|before| before.progress.iter().find(|(name, _)| *name == stream.name));
     known.is_some_and(|(_, progress)| *progress != stream.progress)
-}
-
-/// By how much a city is overdue (CONTRACT §6), in milliseconds, if its newest tick is `as_of`.
-#[must_use]
-pub fn overdue_ms(as_of: i64, clock: Clock, now_ms: i64) -> i64 {
-    (now_ms - as_of - clock.lateness_ms - clock.tick_ms).max(0)
-}
-
-/// Whether a city whose newest tick is `as_of` is overdue by two ticks.
-#[must_use]
-pub fn is_overdue_by_two(as_of: i64, clock: Clock, now_ms: i64) -> bool {
-    overdue_ms(as_of, clock, now_ms) > 2 * clock.tick_ms
 }
 
 #[cfg(test)]
@@ -118,9 +106,9 @@ mod tests {
     fn a_city_is_overdue_from_its_next_tick_on() {
         let (window_ms, driver_ttl_ms, absent_ms) = (120_000, 30_000, 0);
         let clock = Clock { tick_ms: 5_000, lateness_ms: 3_000, window_ms, driver_ttl_ms, absent_ms };
-        assert_eq!(overdue_ms(100_000, clock, 108_000), 0);
-        assert_eq!(overdue_ms(100_000, clock, 108_001), 1);
-        assert!(!is_overdue_by_two(100_000, clock, 118_000));
-        assert!(is_overdue_by_two(100_000, clock, 118_001));
+        assert_eq!(clock.overdue_ms(100_000, 108_000), 0);
+        assert_eq!(clock.overdue_ms(100_000, 108_001), 1);
+        assert!(!clock.is_overdue_by_two(100_000, 118_000));
+        assert!(clock.is_overdue_by_two(100_000, 118_001));
     }
 }

@@ -20,6 +20,7 @@ fn problem() -> Value {
             ("code", reference("ProblemCode")),
         ],
         [
+            ("id", text("The id of the resource that prevents what is requested.")),
             ("parameter", text("The query parameter at fault.")),
             ("errors", array(reference("FieldError"), "Every field of the body at fault.")),
         ],

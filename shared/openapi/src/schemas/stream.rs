@@ -7,10 +7,11 @@ use crate::schema::{Member, array, described, from, nullable, object, reference}
 
 /// The names of events, each with the schema of its data.
 #[cfg(feature = "conformance")]
-pub(crate) const EVENTS: [(&str, &str); 5] = [
+pub(crate) const EVENTS: [(&str, &str); 6] = [
     ("surge_changed", "SurgeChanged"),
     ("mode_changed", "ModeChanged"),
     ("feed_changed", "FeedChanged"),
+    ("recovery_changed", "Recovery"),
     ("pulse", "Pulse"),
     ("reload", "Reload"),
 ];

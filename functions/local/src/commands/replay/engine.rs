@@ -13,7 +13,7 @@ use equilibrium_embedded::pseudonym_key;
 use equilibrium_embedded::store::Store;
 use equilibrium_event_file::line_reader::LineSplitter;
 
-use crate::host::pipeline::Pipeline;
+use equilibrium_local_pipeline::pipeline::Pipeline;
 
 /// Counts and prices the events of a file under one set of policies.
 #[derive(Debug)]
