@@ -26,11 +26,11 @@ fn the_functions_use_every_table_stream_and_secret_of_the_deployment() {
     let prefixed = |names: &Value| -> BTreeSet<String> {
         keys(names).into_iter().map(|name| format!("live-{name}")).collect()
     };
-    let Tables { checkpoints, days, history, maps, overrides, policies, quotes, watermarks } =
+    let Tables { checkpoints, days, history, maps, overrides, policies, quotes, recoveries, watermarks } =
         Tables::named("live");
     assert_eq!(
         prefixed(&deployment()["tables"]),
-        [checkpoints, days, history, maps, overrides, policies, quotes, watermarks].into()
+        [checkpoints, days, history, maps, overrides, policies, quotes, recoveries, watermarks].into()
     );
     let Streams { events, counts, changes } = Streams::named("live");
     assert_eq!(prefixed(&deployment()["streams"]), [events, counts, changes].into());

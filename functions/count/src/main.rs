@@ -42,5 +42,9 @@ async fn main() -> Result<(), RuntimeError> {
         let (response, metrics) = handled?;
         Ok((response, metrics.measures()))
     };
-    runtime::run(name, handle, async || policy_cache.finish().await).await
+    let finish = async || {
+        policy_cache.finish().await;
+        runtime::end_if(lane_processor.is_fenced());
+    };
+    runtime::run(name, handle, finish).await
 }

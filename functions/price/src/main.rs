@@ -10,6 +10,7 @@ use equilibrium_aws::cache::Cache;
 use equilibrium_aws::dependencies::{self, of_cache, of_store};
 use equilibrium_aws::dynamodb::{self, Checkpoints, History, Maps, Policies, Tables};
 use equilibrium_aws::issuer_keys;
+use equilibrium_aws::launch::RecoverInvoker;
 use equilibrium_aws::resources;
 use equilibrium_aws::retry::RetryPolicy;
 use equilibrium_aws::runtime::{self, FunctionName, Invocation, RuntimeError};
@@ -49,6 +50,7 @@ async fn main() -> Result<(), RuntimeError> {
     equilibrium_price::read_at_start(map_reader, policy_cache, system_now_ms()).await;
     admission.refresh(system_now_ms()).await;
 
+    let recover = &RecoverInvoker::new(&sdk, &deployment);
     let name = FunctionName { deployment: &deployment, function: "price" };
     let handle = async move |Invocation { payload, now_ms, .. }: Invocation| {
         let reading = (map_reader, rendered, past);
@@ -62,6 +64,7 @@ async fn main() -> Result<(), RuntimeError> {
     let finish = async || {
         policy_cache.finish().await;
         map_reader.finish().await;
+        recover.answered(map_reader.take_overdue(), system_now_ms()).await;
         admission.refresh(system_now_ms()).await;
     };
     runtime::run(name, handle, finish).await

@@ -106,9 +106,13 @@ pub trait Launch: Send + Sync {
     fn launch(&self) -> impl Future<Output = Result<(), Unavailable>> + Send;
 }
 
-impl<L: Launch> Launch for &L {
+impl<L, F> Launch for L
+where
+    L: Fn() -> F + Send + Sync,
+    F: Future<Output = Result<(), Unavailable>> + Send,
+{
     async fn launch(&self) -> Result<(), Unavailable> {
-        (*self).launch().await
+        self().await
     }
 }
 

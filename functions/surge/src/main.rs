@@ -51,5 +51,9 @@ async fn main() -> Result<(), RuntimeError> {
         metrics.add(cache_calls.take_metrics().measures());
         Ok((response, metrics))
     };
-    runtime::run(name, handle, async || policy_cache.finish().await).await
+    let finish = async || {
+        policy_cache.finish().await;
+        runtime::end_if(city_processor.is_fenced());
+    };
+    runtime::run(name, handle, finish).await
 }

@@ -8,6 +8,7 @@ import { IngestFunction } from "./ingest.ts";
 import { PolicyFunction } from "./policy.ts";
 import { PriceFunction } from "./price.ts";
 import { QuoteFunction } from "./quote.ts";
+import { RecoverFunction } from "./recover.ts";
 import { SurgeFunction } from "./surge.ts";
 
 export class Functions extends Construct {
@@ -22,6 +23,7 @@ export class Functions extends Construct {
       price: new PriceFunction(this, props),
       policy: new PolicyFunction(this, props),
       quote: new QuoteFunction(this, props),
+      recover: new RecoverFunction(this, props),
     };
   }
 }

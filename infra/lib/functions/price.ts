@@ -1,7 +1,10 @@
-// `price`: GET of cities, maps, prices, explanations and histories. It changes nothing: its grants are for reading.
+// `price`: GET of cities, maps, prices, explanations and histories. Its grants are for
+// reading, and to have the pipeline looked at where a price is overdue.
+import * as iam from "aws-cdk-lib/aws-iam";
 import type { Construct } from "constructs";
 import { accessEnvironment } from "../access.ts";
 import { EquilibriumFunction, type FunctionProps } from "./function.ts";
+import { functionArn } from "./recover.ts";
 
 export class PriceFunction extends EquilibriumFunction {
   constructor(scope: Construct, props: FunctionProps) {
@@ -13,5 +16,11 @@ export class PriceFunction extends EquilibriumFunction {
     tables.maps.grantReadData(this);
     tables.checkpoints.grantReadData(this);
     tables.history.grantReadData(this);
+    this.addToRolePolicy(
+      new iam.PolicyStatement({
+        actions: ["lambda:InvokeFunction"],
+        resources: [functionArn(this, props, "recover")],
+      }),
+    );
   }
 }

@@ -1,4 +1,4 @@
-//! Checkpoints, histories, the figures of days, maps, policies, overrides, quotes and the watermark board in DynamoDB tables.
+//! Checkpoints, histories, the figures of days, maps, policies, overrides, quotes, recoveries and the watermark board in DynamoDB tables.
 
 mod checkpoints;
 mod days;
@@ -8,6 +8,7 @@ mod maps;
 mod overrides;
 mod policies;
 mod quotes;
+mod recoveries;
 mod table;
 mod tables;
 mod watermark_board;
@@ -22,6 +23,7 @@ pub use self::maps::Maps;
 pub use self::overrides::Overrides;
 pub use self::policies::Policies;
 pub use self::quotes::Quotes;
+pub use self::recoveries::Recoveries;
 pub use self::tables::Tables;
 pub use self::watermark_board::WatermarkBoard;
 use crate::retry::RetryPolicy;

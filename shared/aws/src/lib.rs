@@ -18,6 +18,10 @@ pub mod invoke;
 pub mod issuer_keys;
 #[cfg(feature = "kinesis")]
 pub mod kinesis;
+#[cfg(feature = "lambda")]
+pub mod launch;
+#[cfg(feature = "recovery")]
+pub mod levers;
 #[cfg(feature = "sqs")]
 pub mod on_failure;
 #[cfg(any(feature = "dynamodb", feature = "kinesis"))]

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use equilibrium_app::clock::system_now_ms;
 use equilibrium_app::config::Variables;
 use equilibrium_app::telemetry::emf::{Context, MeasurementSums, Measurements};
+use equilibrium_domain::recovery::{Outcome, Recovery};
 use lambda_runtime::tower::layer::layer_fn;
 use lambda_runtime::{Diagnostic, LambdaEvent, LambdaInvocation, Runtime, Service, service_fn};
 use serde_json::value::RawValue;
@@ -88,6 +89,22 @@ where
 {
     let builder = tracing_subscriber::fmt().json().with_max_level(level).with_writer(to).with_target(false);
     builder.flatten_event(true).with_current_span(false).with_span_list(true).finish()
+}
+
+/// Ends the process if another instance has taken a checkpoint log of this one: Lambda starts a fresh environment in its place
+/// (ADR 0032). The response was sent.
+pub fn end_if(is_fenced: bool) {
+    if is_fenced {
+        error!("a checkpoint log has a higher epoch: this environment ends");
+        std::process::exit(1);
+    }
+}
+
+/// Logs the newest step of a recovery.
+pub fn log_recovery(recovery: &Recovery) {
+    let (id, outcome) = (recovery.id.as_str(), recovery.outcome.map(Outcome::as_str));
+    let step = recovery.steps.last().map(|step| format!("{:?} {:?}", step.step, step.status));
+    tracing::warn!(id, outcome, step, "recovery changed");
 }
 
 fn env_var(name: &str) -> Option<String> {

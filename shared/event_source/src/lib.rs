@@ -5,6 +5,8 @@
 
 pub mod iterator_age;
 pub mod mapping;
+#[cfg(feature = "mappings")]
+pub mod mapping_config;
 pub mod poller;
 pub mod record;
 #[cfg(feature = "service")]

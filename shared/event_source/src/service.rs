@@ -2,7 +2,7 @@
 
 pub mod control_api;
 mod http_server;
-pub mod mapping_config;
+pub use crate::mapping_config;
 pub mod mapping_task;
 pub mod position_file;
 pub mod runtime_api;

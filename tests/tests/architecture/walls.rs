@@ -19,7 +19,7 @@ const SDKS: [&str; 5] = ["aws-config", "aws-sdk-*", "aws-smithy-*", "lambda_runt
 const OUTSIDE: [&str; 10] =
     [SDKS[0], SDKS[1], SDKS[2], SDKS[3], SDKS[4], "hyper*", "rand", "rand_*", "redb", "tokio*"];
 
-pub const WALLS: [Wall; 19] = [
+pub const WALLS: [Wall; 20] = [
     Wall { folder: "shared/domain", ours: &[], optional: &[], never: &OUTSIDE },
     Wall { folder: "shared/http", ours: &[], optional: &[], never: &OUTSIDE },
     Wall { folder: "shared/http_server", ours: &["http"], optional: &[], never: &SDKS },
@@ -54,6 +54,12 @@ pub const WALLS: [Wall; 19] = [
     Wall {
         folder: "shared/local_access",
         ours: &["admission", "app", "embedded", "http"],
+        optional: &[],
+        never: &SDKS,
+    },
+    Wall {
+        folder: "shared/local_pipeline",
+        ours: &["app", "count", "domain", "embedded", "event-source", "lambda", "recover", "surge"],
         optional: &[],
         never: &SDKS,
     },

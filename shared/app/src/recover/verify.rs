@@ -99,13 +99,16 @@ pub async fn verify_map(
     for _ in 0..MAX_READS {
         let Some(published) = maps.head(city).await? else { return Ok(MapState::NotComparable) };
         let loaded = log.load(&key, None).await?;
-        let Some((head, chunks)) = map_of(city, &loaded, published.version) else {
+        let (head, chunks) = match map_of(city, &loaded, published.version) {
+            Recomputed::Map(map) => map,
+            // A log is appended to before its map is published.
+            Recomputed::Older => return Ok(MapState::Different { version: published.version }),
             // The log goes on: its newest snapshot may be later than the map that was read.
-            if version == Some(published.version) {
-                return Ok(MapState::NotComparable);
+            Recomputed::Nothing if version != Some(published.version) => {
+                version = Some(published.version);
+                continue;
             }
-            version = Some(published.version);
-            continue;
+            Recomputed::Nothing => return Ok(MapState::NotComparable),
         };
         let names: Vec<_> = chunks.iter().map(|(name, _)| (city.clone(), *name)).collect();
         let stored = maps.chunks(&names, Consistency::Strong).await?;
@@ -125,19 +128,33 @@ pub async fn verify_map(
 /// A map with all its chunks.
 type WholeMap = (MapHead, Vec<(ChunkName, Vec<u8>)>);
 
-/// The map of this version, as the log gives it; `None` where its entries hold no such.
-fn map_of(city: &CityId, loaded: &Loaded, version: u64) -> Option<WholeMap> {
+/// What a log gives of a version.
+enum Recomputed {
+    Map(WholeMap),
+    /// The log ends with an older version.
+    Older,
+    /// Its entries do not hold the version, or it cannot be read.
+    Nothing,
+}
+
+/// The map of this version, as the log gives it.
+fn map_of(city: &CityId, loaded: &Loaded, version: u64) -> Recomputed {
     let mut state = loaded.snapshot.as_ref().and_then(|snapshot| CityPricing::restore(city, snapshot).ok());
     for (number, entry) in (loaded.first..).zip(&loaded.entries) {
         if LogMark::decode(entry).is_some() {
             state.iter_mut().for_each(|state| state.skip_to(number + 1));
             continue;
         }
-        let replayed = CityPricing::replay(state, city, number, entry).ok()?;
+        let Ok(replayed) = CityPricing::replay(state, city, number, entry) else {
+            return Recomputed::Nothing;
+        };
         if let Some(map) = replayed.pending_map().filter(|(head, _)| head.version == version) {
-            return Some(map);
+            return Recomputed::Map(map);
         }
         state = Some(replayed);
     }
-    None
+    match state {
+        Some(state) if state.map_version() < version => Recomputed::Older,
+        _ => Recomputed::Nothing,
+    }
 }

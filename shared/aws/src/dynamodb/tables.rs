@@ -27,6 +27,9 @@ use crate::provision::{ProvisionError, wait_until};
 /// | overrides | a city, `#counts` | `created` N, `revision` N |
 /// | overrides | `#revisions`, `#revisions` | `@nyc` N, the revision of each city's overrides |
 /// | quotes | `quote` S | `token` S, `confirmed_at_ms` N, `idempotency_key` S, `logged` N, `writer` S, `expires` N |
+/// | recoveries | `recovery`, a time and name | `document` S, `expires` N |
+/// | recoveries | `name`, a name | `at` S, the key of the recovery, `expires` N |
+/// | recoveries | `lease`, a component | `fence` N, `until_ms` N, `unfinished` S |
 /// | watermarks | `board` S, `part` S | `version` N, and `cities` B or `taken_ms` N and `due_ms` N |
 ///
 /// `expires` is the table's time-to-live attribute.
@@ -46,6 +49,8 @@ pub struct Tables {
     pub overrides: String,
     /// Confirmed quotes.
     pub quotes: String,
+    /// Recoveries.
+    pub recoveries: String,
     /// The watermark board.
     pub watermarks: String,
 }
@@ -68,6 +73,8 @@ const POLICIES: Schema = Schema { keys: &[("city", ScalarAttributeType::S)], exp
 const OVERRIDES: Schema =
     Schema { keys: &[("city", ScalarAttributeType::S), ("id", ScalarAttributeType::S)], expiring: true };
 const QUOTES: Schema = Schema { keys: &[("quote", ScalarAttributeType::S)], expiring: true };
+const RECOVERIES: Schema =
+    Schema { keys: &[("part", ScalarAttributeType::S), ("id", ScalarAttributeType::S)], expiring: true };
 const WATERMARKS: Schema =
     Schema { keys: &[("board", ScalarAttributeType::S), ("part", ScalarAttributeType::S)], expiring: false };
 
@@ -84,6 +91,7 @@ impl Tables {
             policies: name("policies"),
             overrides: name("overrides"),
             quotes: name("quotes"),
+            recoveries: name("recoveries"),
             watermarks: name("watermarks"),
         }
     }
@@ -101,6 +109,7 @@ impl Tables {
             (&self.policies, POLICIES),
             (&self.overrides, OVERRIDES),
             (&self.quotes, QUOTES),
+            (&self.recoveries, RECOVERIES),
             (&self.watermarks, WATERMARKS),
         ] {
             create(&connection.client, table, &schema).await?;

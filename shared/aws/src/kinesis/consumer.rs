@@ -34,6 +34,8 @@ const MIN_SEQUENCE_DIGITS: usize = 30;
 pub struct KinesisConsumer {
     connection: Connection,
     name: String,
+    /// Where a shard is read from that has no position, in milliseconds since the epoch; `None` for its oldest record.
+    from_ms: Option<i64>,
     shards: Mutex<HashMap<ShardId, ShardCursor>>,
 }
 
@@ -71,7 +73,13 @@ impl KinesisConsumer {
     /// The stream called `name`.
     #[must_use]
     pub fn new(connection: &Connection, name: &str) -> Self {
-        Self { connection: connection.clone(), name: name.into(), shards: Mutex::default() }
+        Self { connection: connection.clone(), name: name.into(), from_ms: None, shards: Mutex::default() }
+    }
+
+    /// The same, which reads a shard without a position from this arrival on, in milliseconds since the epoch.
+    #[must_use]
+    pub fn starting_at(self, from_ms: i64) -> Self {
+        Self { from_ms: Some(from_ms), ..self }
     }
 
     /// The stream's ARN (`DescribeStreamSummary`).
@@ -89,13 +97,13 @@ impl KinesisConsumer {
         .await
     }
 
-    /// The oldest record that `shard` retains, if any. Built ahead: recovery will be its first caller.
+    /// The oldest record that `shard` retains, if any.
     ///
     /// # Errors
     /// [`SourceError`].
     pub async fn oldest_retained(&self, shard: &ShardId) -> Result<Option<Oldest>, SourceError> {
         self.within_deadline(async {
-            let mut iterator = Some(self.iterator(shard, None).await?);
+            let mut iterator = Some(self.oldest_iterator(shard).await?);
             while let Some(from) = iterator {
                 let page = self.get_records(&from, 1).await.map_err(ReadError::into_source_error)?;
                 if let Some(record) = page.records.first() {
@@ -129,7 +137,13 @@ impl KinesisConsumer {
         let request = request.stream_name(&self.name).shard_id(shard.as_str());
         let oldest = request.clone().shard_iterator_type(ShardIteratorType::TrimHorizon);
         let answer = match after {
-            None => oldest.send().await,
+            None => match self.from_ms {
+                None => oldest.send().await,
+                Some(from_ms) => {
+                    let at = DateTime::from_millis(from_ms);
+                    request.shard_iterator_type(ShardIteratorType::AtTimestamp).timestamp(at).send().await
+                }
+            },
             Some(after) => {
                 let request = request.shard_iterator_type(ShardIteratorType::AfterSequenceNumber);
                 let after = format!("{:0>MIN_SEQUENCE_DIGITS$}", after.as_str());
@@ -151,6 +165,13 @@ impl KinesisConsumer {
             }
             Err(error) => Err(source_unavailable("GetShardIterator", &error)),
         }
+    }
+
+    async fn oldest_iterator(&self, shard: &ShardId) -> Result<String, SourceError> {
+        let request = self.connection.client.get_shard_iterator().stream_name(&self.name);
+        let request = request.shard_id(shard.as_str()).shard_iterator_type(ShardIteratorType::TrimHorizon);
+        let answer = request.send().await.map_err(|error| source_unavailable("GetShardIterator", &error))?;
+        answer.shard_iterator.ok_or(SourceError::Unavailable)
     }
 
     async fn get_records(&self, iterator: &str, limit: usize) -> Result<GetRecordsOutput, ReadError> {

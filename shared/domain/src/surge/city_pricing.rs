@@ -149,6 +149,12 @@ impl CityPricing {
         self.last_processed.as_ref().is_some_and(|last| sequence <= last.borrowed())
     }
 
+    /// The version of the newest map.
+    #[must_use]
+    pub fn map_version(&self) -> u64 {
+        self.version
+    }
+
     /// The whole map of the newest tick that is pending, with all its chunks; `None` where no tick is.
     #[must_use]
     pub fn pending_map(&self) -> Option<(MapHead, Vec<(ChunkName, Vec<u8>)>)> {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::settings::Settings;
 
-const JSON: &str = include_str!("../../../../infra/deployment.json");
+const JSON: &str = include_str!("../../../infra/deployment.json");
 
 #[derive(Deserialize)]
 struct Deployment {
