@@ -219,7 +219,9 @@ impl<B: WatermarkBoard, T: Timer> Announcer<B, T> {
                 return Ok(());
             }
             let now_ms = self.timer.now_ms();
-            let cities = board.parts.iter().flat_map(|part| part.value.cities().map(|(_, city)| city));
+            // The city of probes has no frequent events: nothing waits for it.
+            let cities = board.parts.iter().flat_map(|part| part.value.cities());
+            let cities = cities.filter(|(id, _)| !id.is_probe()).map(|(_, city)| city);
             let step = match self.pace.step(&board.turn, held, is_complete(cities), now_ms) {
                 Step::Undertake(_) | Step::Leave if is_urgent => Step::Take,
                 step => step,
