@@ -68,9 +68,6 @@ before=$(price_field as_of)
 is_newer() { [[ $(price_field as_of) > $before ]]; }
 eventually "the price is updated" is_newer
 
-tests/story.sh "http://127.0.0.1:$EQUILIBRIUM_GATEWAY_PORT" "$EQUILIBRIUM_STATE/equilibrium"
-pass "the README's quick start works there"
-
 mappings=http://127.0.0.1:$EQUILIBRIUM_CONTROL_PORT/2015-03-31/event-source-mappings
 mapping() { # FUNCTION FIELD
     curl --silent --fail "$mappings/?FunctionName=equilibrium-$1" |
