@@ -26,7 +26,7 @@ fmt: ## Format the Rust code. A second.
 test-fast: ## Run the tests that need no SDK and start nothing. Seconds after the first build.
 	$(CARGO) test --locked $(FAST:%=--package equilibrium-%)
 
-test: check tools ## Run every test there is: `check`, workspace, infra-test, api-test, page-test, up-test, fuzz. 30 minutes.
+test: check tools ## Run every test there is: `check`, workspace, infra-test, api-test, page-test, up-test, fuzz. 45 minutes.
 	$(CARGO) test --workspace --all-features --locked
 	$(MAKE) infra-test api-test page-test up-test fuzz
 

@@ -87,8 +87,7 @@ pub struct Site {
 }
 
 impl LocalApi {
-    /// An API over the store's event log and maps; ids of people become pseudonyms under the first key, and the others sign
-    /// quotes.
+    /// An API over the store; ids of people become pseudonyms under the first key, and the others sign quotes.
     #[must_use]
     pub fn new(
         store: &Store,
@@ -222,8 +221,7 @@ impl LocalApi {
 impl http_server::Handler for LocalApi {
     type Stream = Events;
 
-    /// The function limits the size after decompression; compressing incompressible content adds a few bytes, for which
-    /// there is a margin.
+    /// The function limits the size after decompression; compression may add a few bytes, for which there is a margin.
     const MAX_BODY_BYTES: usize = equilibrium_http::body::MAX_BODY_BYTES + 4_096;
 
     fn body_too_large() -> Problem {
@@ -240,8 +238,7 @@ impl http_server::Handler for LocalApi {
         }
     }
 
-    /// A long answer takes a second to write, and a long policy to check. Both are done beside the threads that serve the
-    /// sockets, few at a time.
+    /// What takes a second, to write or to check, is done beside the threads that serve the sockets, few at a time.
     async fn respond(&self, request: &Request<'_>) -> Answer<Events> {
         if routes::matches(STREAM.path, request.path) {
             return self.stream(request).await;

@@ -1,7 +1,7 @@
 //! The ladder of CONTRACT §6, evaluated beside answers: a rung that only a disaster uses would fail unseen until then.
 //!
 //! Of the answers of an instance the first and every thousandth are compared with what each rung would have answered, after
-//! the response. `fresh` and the rung that answered must give the same price again. `cached` reads cache and store anew: each
+//! the response. `fresh` and the rung that answered must give the same price again. `cached` reads cache and store again: each
 //! must have a recent map, and where it is the version in memory, the same price. `static` and `degraded` must give a price
 //! within the bounds in force. Failures are metrics by rung; so is by how many checks the fallback's price would have
 //! differed.
